@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine: IPv4 NAPT (RFC 3022, with RFC 4787, 5382, 5508, 7857) as a pure function of packets, time and a seed.
+ *
+ * It makes no system call, allocates nothing per packet, keeps no mutable global and knows no clock. Packets come
+ * in by engine_process(), leave through the sink, and every packet gets exactly one verdict. One engine belongs to
+ * one thread; nothing is shared between engines. Addresses, ports and identifiers are in host byte order here;
+ * times are milliseconds of any monotonic clock.
+ *
+ * Time to live: the kernel's forwarding between the LAN and the TUN counts the one hop that culvert is, in both
+ * directions, so the engine itself never lowers it. It answers packets from the WAN whose time to live
+ * would run out on that hop (time exceeded, from the outside address), because the kernel's answer would quote inside addresses.
+ */
+#ifndef CULVERT_ENGINE_H
+#define CULVERT_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <culvert/packet.h>
+
+enum side { SIDE_LAN = 0, SIDE_WAN, SIDES };
+
+/* Why a packet was dropped; 0 is "it was not". The list is drops.def. */
+enum drop {
+	DROP_NONE = 0,
+#define DROP(name, text, meaning, advice) DROP_##name,
+#include <culvert/drops.def>
+#undef DROP
+	DROPS,
+};
+
+enum stat {
+#define STAT(name, text, meaning) STAT_##name,
+#include <culvert/stats.def>
+#undef STAT
+	STATS,
+};
+
+enum timeout {
+#define TIMEOUT(name, key, floor, initial, meaning) TIMEOUT_##name,
+#include <culvert/timeouts.def>
+#undef TIMEOUT
+	TIMEOUTS,
+};
+
+enum service {
+#define SERVICE(name, section) SERVICE_##name,
+#include <culvert/services.def>
+#undef SERVICE
+	SERVICES,
+	SERVICE_NONE = SERVICES,
+};
+
+/* pass: with the protocol's module; plain: translated like any other traffic; block: refused with a reason. */
+enum service_mode { MODE_PASS = 0, MODE_PLAIN, MODE_BLOCK };
+
+/* RFC 4787 sections 4.1 and 5, RFC 5382 section 4; used for mapping and for filtering. */
+enum dependence { ENDPOINT_INDEPENDENT = 0, ADDRESS_DEPENDENT, ADDRESS_AND_PORT_DEPENDENT };
+
+enum verdict {
+	VERDICT_FORWARDED = 0, /* it left through the sink, perhaps as several fragments */
+	VERDICT_CONSUMED,      /* it is the host's own, or was answered here */
+	VERDICT_HELD,          /* a fragment that waits for its first one; forwarded or dropped later */
+	VERDICT_DROPPED,       /* for the reason beside it */
+};
+
+struct engine_result {
+	uint8_t verdict; /* enum verdict */
+	uint8_t drop;    /* enum drop; DROP_NONE unless dropped */
+};
+
+/* Sizes fixed for the life of an engine. */
+struct engine_limits {
+	uint32_t flows;     /* at most 2^22 */
+	uint32_t hosts;     /* inside hosts, at most 65536 */
+	uint32_t addresses; /* outside addresses, at most 64 */
+	uint32_t fragments; /* blocks of 2 KiB for fragments that wait; datagrams tracked are a quarter of it */
+};
+
+struct prefix {
+	uint32_t address;
+	uint8_t length; /* 0 to 32 */
+};
+
+/* From any outside address, protocol and port to one inside host. Ports map one to one from port_first..port_last to
+ * to_port upward. Protocols without ports have all three 0. */
+struct forward {
+	uint8_t protocol;
+	uint16_t port_first, port_last;
+	uint32_t to_address;
+	uint16_t to_port;
+};
+
+enum { FORWARDS_MAX = 256, PREFIXES_MAX = 64 };
+
+/* A set of ports, one bit each: the ports of the router itself, never given to a mapping. */
+struct port_set {
+	uint64_t bits[65536 / 64];
+};
+
+static inline bool port_set_has(const struct port_set *set, uint16_t port)
+{
+	return (set->bits[port / 64] >> (port % 64)) & 1;
+}
+
+static inline void port_set_add(struct port_set *set, uint16_t port)
+{
+	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+/* Everything that a reload may change. Copied by the engine. */
+struct engine_config {
+	enum dependence mapping, filtering;
+	bool hairpinning;
+	bool refresh_inbound;                /* inbound packets refresh too (RFC 4787 REQ-6) */
+	bool clamp_mss;                      /* to what fits both links */
+	enum service_mode service[SERVICES];
+	uint32_t timeout[TIMEOUTS];          /* milliseconds */
+	uint32_t host_flows;                 /* flows one inside host may have */
+	struct port_set host_tcp, host_udp;  /* the router's own ports on the outside addresses */
+	uint32_t icmp_rate;                  /* ICMP errors made a second, each side; 0 makes none */
+	struct forward forward[FORWARDS_MAX];
+	uint32_t forwards;
+	struct prefix bypass[PREFIXES_MAX]; /* destinations that are not translated (RFC 6888 REQ-6) */
+	uint32_t bypasses;
+	/* facts of the links, not of the file */
+	struct prefix inside[PREFIXES_MAX]; /* the LAN's own prefixes; sources of these never come from the WAN */
+	uint32_t insides;
+	uint32_t lan_address;  /* the router on the LAN; source of ICMP errors made for inside hosts */
+	uint32_t hop_address;  /* the TUN's address; the kernel's own ICMP errors come from it */
+	uint32_t lan_mtu;      /* 68 to 65535 */
+	uint32_t wan_mtu;
+};
+
+/* Where packets leave. The packet and its memory are valid only during the call, except that a packet of the caller's own array
+ * (changed in place) stays valid as long as the caller keeps it. made is true for packets the engine made or had held: copy them. */
+struct engine_sink {
+	void (*emit)(void *context, enum side to, struct packet *packet, bool made);
+	void *context;
+};
+
+/* Counters; for each side received = forwarded + consumed + held + dropped[1..], where held is what waits right now. */
+struct engine_counters {
+	uint64_t received[SIDES], forwarded[SIDES], consumed[SIDES], held[SIDES];
+	uint64_t dropped[SIDES][DROPS];
+	uint64_t bytes[SIDES]; /* IPv4 bytes received */
+	uint64_t stat[STATS];
+	/* gauges */
+	uint32_t flows, mappings, hosts;
+	uint64_t arena_bytes;
+};
+
+/* One flow as people see it. Portless protocols have ports 0; ICMP has its identifier in inside_port and outside_port. */
+struct flow_view {
+	uint8_t protocol;
+	uint8_t tcp_state; /* enum tcp_state of nat/tcp.h; 0 for others */
+	bool hairpin;      /* the remote end is another inside host behind our outside address */
+	uint32_t inside_address, outside_address, remote_address;
+	uint16_t inside_port, outside_port, remote_port;
+	uint64_t bytes[SIDES];   /* received from that side */
+	uint32_t packets[SIDES];
+	uint32_t expires_ms; /* from now */
+};
+
+struct engine;
+
+/* Sensible values for everything but the links' facts; MTUs 1500. */
+void engine_config_default(struct engine_config *config);
+
+/* Bytes of arena these limits need. 0 if a limit is out of range. */
+size_t engine_arena_size(const struct engine_limits *limits);
+
+/*
+ * A new engine whose state lives in arena (size bytes, aligned to 64, kept by the caller until after engine_free(); large pages
+ * help). seed is 32 bytes from the system's random source: equal seeds and inputs give equal outputs.
+ * With recover true the arena of an engine that died is taken over: records are checked, indices rebuilt, and flows that
+ * do not hold together are thrown away. NULL if memory ran out, the arena is too small or (recover) it is not ours:
+ * another version, other limits, never used.
+ */
+struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
+			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms);
+void engine_free(struct engine *engine); /* the arena stays as it is */
+
+/* Another configuration; flows stay unless their service is now blocked, their forward is gone or changed,
+ * or their outside port now belongs to the host. Returns the number of flows that ended. */
+uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
+
+/* The outside addresses, in order of preference; flows of addresses that are gone end. count 0 is legal: nothing is forwarded
+ * to the WAN then. Returns the number of flows that ended. */
+uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms);
+
+/*
+ * Take count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are changed in
+ * place and leave through the sink before the call returns; never reordered within a flow.
+ */
+void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t count, uint64_t now_ms,
+		    const struct engine_sink *sink, struct engine_result *results);
+
+/* When engine_expire() wants to be called next, or UINT64_MAX. */
+uint64_t engine_deadline(const struct engine *engine);
+/* Does a bounded piece of expiry work; held fragments whose time is over are dropped here. */
+void engine_expire(struct engine *engine, uint64_t now_ms);
+
+const struct engine_counters *engine_counters(const struct engine *engine);
+/* A packet that the data path received or was about to send and had to drop. from is the side it came from; a packet that the
+ * engine had already forwarded stops being counted as forwarded. */
+void engine_count_drop(struct engine *engine, enum side from, enum drop reason, bool was_forwarded);
+
+/* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
+bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
+
+/* Checks every table against every other one; NULL if all is well, else what is wrong. For tests: it takes a while. */
+const char *engine_check(const struct engine *engine);
+
+const char *drop_name(enum drop reason);
+const char *drop_meaning(enum drop reason);
+const char *drop_advice(enum drop reason);
+const char *stat_name(enum stat stat);
+const char *stat_meaning(enum stat stat);
+
+#endif
