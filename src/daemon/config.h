@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration: what the INI file and the command line together say, as plain data.
+ *
+ * Every key exists once, in include/culvert/confkeys.def. From that list come the parser here, --print-config,
+ * --print-defaults, the sample file and the manual.
+ */
+#ifndef CULVERT_DAEMON_CONFIG_H
+#define CULVERT_DAEMON_CONFIG_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <culvert/engine.h>
+
+enum {
+	CONFIG_PATH_MAX = 108,  /* sun_path of a Unix socket, with its final NUL */
+	CONFIG_NAME_MAX = 32,   /* NAME of [forward:NAME], with its final NUL */
+	CONFIG_FILE_MAX = 1 << 20, /* bytes of a configuration file */
+};
+
+#define CONFIG_FILE_DEFAULT "/etc/culvert/culvert.ini"
+
+/* One [forward:NAME] section. Ports and to_port are 0 for protocols without ports and for services. */
+struct config_forward {
+	char name[CONFIG_NAME_MAX];
+	uint32_t line;           /* of the section in the file */
+	enum service service;    /* SERVICE_NONE: protocol and port say what is forwarded */
+	uint8_t protocols[2];    /* IP protocols; the second is 0 except for "tcp+udp" */
+	uint16_t port_first, port_last;
+	uint32_t to_address;
+	uint16_t to_port;
+};
+
+/* The members stand in the order of the file. Interface names are "" where the file leaves them open. */
+struct config {
+	char lan_interface[IFNAMSIZ];
+	char tun[IFNAMSIZ];
+	char wan_interface[IFNAMSIZ]; /* "": the device of the default route */
+	struct port_set host_tcp, host_udp;
+	bool offload; /* false: neither the TUN nor the packet socket asks for segmentation offload */
+	enum dependence mapping, filtering;
+	bool hairpinning;
+	struct prefix bypass[PREFIXES_MAX];
+	uint32_t bypasses;
+	bool clamp_mss;
+	bool refresh_inbound;
+	uint32_t icmp_rate;
+	uint32_t timeout[TIMEOUTS]; /* seconds */
+	uint32_t flows, host_flows, hosts, fragments, addresses;
+	enum service_mode service[SERVICES];
+	struct config_forward forward[FORWARDS_MAX];
+	uint32_t forwards;
+	char control_socket[CONFIG_PATH_MAX];
+	char log_target[CONFIG_PATH_MAX]; /* "auto", "stderr", "syslog" or the absolute path of a file */
+	int log_level;                    /* of syslog(3) */
+};
+
+/* Where a configuration comes from. */
+struct config_source {
+	const char *path;      /* NULL: only defaults and the two members below */
+	bool optional;         /* a file that does not exist counts as an empty one */
+	const char *lan, *wan; /* from the command line, NULL if not given; they win over the file */
+};
+
+/* Receives one finding, without a newline: "FILE:LINE: message". level is LOG_ERR, LOG_WARNING or LOG_NOTICE of syslog(3). */
+typedef void config_report(void *context, int level, const char *text);
+
+void config_default(struct config *config);
+
+/*
+ * Reads the file and the command line into config, which is filled completely. Reports every problem, not just the first one, and
+ * last how many there were. True if there was no error; warnings do not count.
+ */
+bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context);
+
+/* Parses size bytes of text as if they stood in a file called name. For tests; config_load() does the same with a file. */
+bool config_parse(struct config *config, const char *name, const char *text, size_t size,
+		  const struct config_source *source, config_report *report, void *context);
+
+/* For a reload: gives fresh the values of running where a change needs a restart, and reports each one that the file wanted otherwise. */
+void config_keep_fixed(struct config *fresh, const struct config *running, config_report *report, void *context);
+
+/* The configuration as an INI file that config_load() reads back to the same thing. */
+void config_print(const struct config *config, FILE *out);
+/* The sample file: every key with its sentence, range and default. */
+void config_print_defaults(FILE *out);
+
+/* The engine's part. The links' facts (inside, lan_address, hop_address, MTUs) keep the values they have in *engine. */
+void config_to_engine(const struct config *config, struct engine_config *engine);
+void config_to_limits(const struct config *config, struct engine_limits *limits);
+
+#endif

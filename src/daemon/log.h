@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The log: standard error, the journal (standard error with "<N>" in front of each line), syslog(3) or a file.
+ *
+ * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name can not forge a line. A message whose
+ * format string has been used LOG_BURST times within LOG_WINDOW_S seconds is counted instead of written; the count follows
+ * as "N similar messages suppressed". Levels are those of syslog(3).
+ */
+#ifndef CULVERT_DAEMON_LOG_H
+#define CULVERT_DAEMON_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <syslog.h>
+
+enum { LOG_BURST = 10, LOG_WINDOW_S = 10 };
+
+struct log;
+
+/*
+ * A log that writes to standard error, at level LOG_INFO. NULL if memory ran out.
+ * Every function here accepts NULL as the log and then does nothing.
+ */
+struct log *log_new(void);
+void log_free(struct log *log);
+
+/* target: "stderr", "syslog" or the absolute path of a file, which is created with mode 0640 and appended to, never followed if it is a
+ * symbolic link. "auto" is standard error in the foreground and syslog otherwise. False, after having said why to the log as
+ * it was, if a file can not be opened. */
+bool log_open(struct log *log, const char *target, bool foreground);
+/* Messages above this level are not written. */
+void log_set_level(struct log *log, int level);
+bool log_wants(const struct log *log, int level);
+/* Opens the file again, if the target is a file: after somebody moved it away. */
+void log_reopen(struct log *log);
+/* Writes the counts of what was suppressed and is over; to be called every few seconds. */
+void log_flush(struct log *log);
+
+void log_write(struct log *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same, in the shape of kernel_report (src/io/kernel.h): the context is the struct log. */
+void log_report(void *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, in the shape of config_report. */
+void log_report_text(void *log, int level, const char *text);
+/* The same without a rate limit: for statistics, where each line is wanted. */
+void log_line(void *log, const char *text);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command line of culvertd.
+ */
+#ifndef CULVERT_DAEMON_OPTIONS_H
+#define CULVERT_DAEMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "daemon/config.h"
+
+#define OPTIONS_STATE_DIR "/run/culvert"
+
+/* The exit codes of culvertd. */
+enum {
+	EXIT_OK = 0,
+	EXIT_USAGE = 1,
+	EXIT_CONFIG = 2,
+	EXIT_PERMISSION = 3,
+	EXIT_NETWORK = 4,
+	EXIT_FILE = 5,
+	EXIT_NOT_RUNNING = 6,
+	EXIT_NOT_FOUND = 7,
+	EXIT_TIMED_OUT = 8,
+};
+
+enum action {
+	ACTION_RUN,
+	ACTION_CHECK,
+	ACTION_DRY_RUN,
+	ACTION_CLEANUP,
+	ACTION_PRINT_CONFIG,
+	ACTION_PRINT_DEFAULTS,
+	ACTION_VERSION,
+	ACTION_HELP,
+};
+
+struct log;
+
+/* The strings belong to argv. */
+struct options {
+	enum action action;
+	struct config_source source;
+	bool foreground;
+	int verbosity;         /* the count of -v, or -1 for -q */
+	const char *pidfile;   /* NULL: none */
+	const char *user;      /* NULL: stay who we are */
+	const char *state_dir; /* never NULL */
+
+	/* What main() has opened for daemon_run(). */
+	struct log *log;
+	int ready_fd; /* for background_ready(); -1 in the foreground */
+};
+
+/* Returns EXIT_OK, or EXIT_USAGE after having said on errors what is wrong. */
+int options_parse(struct options *options, int argc, char **argv, FILE *errors);
+void options_print_help(FILE *out);
+
+#endif
