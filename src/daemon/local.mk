@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+libculvert_daemon_a_SOURCES +=
+
+# With main.c in place:
+# sbin_PROGRAMS += culvertd
+# culvertd_SOURCES = src/daemon/main.c
+# culvertd_LDADD = $(DAEMON_LIBS)

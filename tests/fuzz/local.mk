@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Built only with --enable-fuzz (clang). For a new target:
+# FUZZ_TARGETS += tests/fuzz/fuzz_x
+# tests_fuzz_fuzz_x_SOURCES = tests/fuzz/fuzz_x.c
+# tests_fuzz_fuzz_x_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+# tests_fuzz_fuzz_x_LDADD = $(CORE_LIBS)
+FUZZ_TARGETS =
+
+if FUZZ
+noinst_PROGRAMS += $(FUZZ_TARGETS)
+endif
