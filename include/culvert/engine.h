@@ -31,7 +31,7 @@ enum drop {
 	DROPS,
 };
 
-enum stat {
+enum statistic {
 #define STAT(name, text, meaning) STAT_##name,
 #include <culvert/stats.def>
 #undef STAT
@@ -217,7 +217,7 @@ const char *engine_check(const struct engine *engine);
 const char *drop_name(enum drop reason);
 const char *drop_meaning(enum drop reason);
 const char *drop_advice(enum drop reason);
-const char *stat_name(enum stat stat);
-const char *stat_meaning(enum stat stat);
+const char *stat_name(enum statistic stat);
+const char *stat_meaning(enum statistic stat);
 
 #endif
