@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Includes point downward, no two units include each other in a circle, and each library has one file family.
+
+daemon → io → include/culvert;  nat, passthrough → wire → include/culvert.
+"""
+
+import re
+
+import lint
+
+# layer → layers it may include, beside itself
+BELOW = {
+    "wire": {"culvert"},
+    "passthrough": {"culvert", "wire"},
+    "nat": {"culvert", "wire", "passthrough"},
+    "io": {"culvert"},
+    "daemon": {"culvert", "io"},
+    "culvert": set(),
+}
+CORE = {"wire", "nat", "passthrough", "culvert"}
+# The core is C and nothing else.
+PURE = {"stdbool.h", "stddef.h", "stdint.h", "limits.h", "inttypes.h", "stdalign.h", "string.h", "stdlib.h"}
+# header → the file family that may include it
+LIBRARIES = (
+    (r"event2/|event\.h$", "libevent", r"src/daemon/(daemon|loop)[a-z_]*\.c$"),
+    (r"netlink/", "libnl", r"src/io/(kernel|netlink|next_hop)[a-z_]*\.[ch]$"),
+    (r"ini\.h$", "inih", r"src/daemon/config[a-z_]*\.c$"),
+    (r"cap-ng\.h$", "libcap-ng", r"src/daemon/privileges[a-z_]*\.c$"),
+    (r"seccomp\.h$", "libseccomp", r"src/daemon/privileges[a-z_]*\.c$"),
+    (r"cmocka\.h$", "cmocka", r"tests/"),
+)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def includes(tree, path):
+    for number, line in lint.numbered(tree.code(path)):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match.group(1) == '"', match.group(2)
+
+
+def layer_of(path):
+    parts = path.parts
+    if parts[0] == "include":
+        return "culvert"
+    return parts[1] if parts[0] == "src" else None
+
+
+def unit_of(name):
+    return re.sub(r"\.(c|h|def)$", "", str(name))
+
+
+def resolve(tree, path, name):
+    """The project's file an include names, or None."""
+    for place in (path.parent, "src", "include"):
+        target = (tree.root / place / name).resolve()
+        if target.is_file() and target.is_relative_to(tree.root):
+            return target.relative_to(tree.root)
+    return None
+
+
+def judge_one(tree, path, number, quoted, name):
+    where, layer = f"{path}:{number}", layer_of(path)
+    for pattern, library, family in LIBRARIES:
+        if re.match(pattern, name) and not re.match(family, str(path)):
+            yield f"{where}: {library} belongs to {family}; include its wrapper instead"
+    target = resolve(tree, path, name)
+    if target is None:
+        if quoted:
+            yield f'{where}: no file "{name}" in the tree'
+        elif layer in CORE and name not in PURE:
+            yield f"{where}: <{name}> in the core, which has no system"
+        return
+    if layer is None:
+        return
+    other = layer_of(target)
+    if layer not in BELOW:
+        yield f"{where}: src/{layer} is no layer that this check knows"
+    elif other != layer and other not in BELOW[layer]:
+        yield f"{where}: {layer} includes {other} ({name}), which is not below it"
+
+
+def circles(graph):
+    """Sets of units that reach each other."""
+
+    def reach(start):
+        seen, todo = set(), [start]
+        while todo:
+            for following in graph.get(todo.pop(), ()):
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+        return seen
+
+    reached = {unit: reach(unit) for unit in graph}
+    return sorted({tuple(sorted({unit} | {o for o in reached[unit] if unit in reached.get(o, ())}))
+                   for unit in graph if unit in reached[unit]})
+
+
+def check(tree):
+    findings, graph = [], {}
+    for path in tree.files("include/**/*.h", "include/**/*.def", "src/**/*.[ch]", "tests/**/*.[ch]"):
+        for number, quoted, name in includes(tree, path):
+            findings += judge_one(tree, path, number, quoted, name)
+            target = resolve(tree, path, name)
+            if target and path.parts[0] != "tests" and unit_of(target) != unit_of(path):
+                graph.setdefault(unit_of(path), set()).add(unit_of(target))
+    findings += [f"units include each other in a circle: {', '.join(units)}" for units in circles(graph)]
+    return findings
+
+
+def plant(_tree):
+    def line(path, text):
+        return lambda tree: tree.append(path, text + "\n")
+
+    yield "the core including the daemon", line("src/nat/planted.c", '#include "daemon/log.h"')
+    yield "io including the daemon", line("src/io/planted.c", '#include "../daemon/log.h"')
+    yield "the core including a system header", line("src/wire/planted.c", "#include <time.h>")
+    yield "libnl in the daemon", line("src/daemon/planted.c", "#include <netlink/netlink.h>")
+    yield "libevent in io", line("src/io/planted.c", "#include <event2/event.h>")
+    yield "inih outside the configuration", line("src/daemon/planted.c", "#include <ini.h>")
+    yield "libseccomp outside the privileges", line("src/daemon/planted.c", "#include <seccomp.h>")
+    yield "an include of a file that is not there", line("src/wire/planted.c", '#include "wire/nowhere.h"')
+    yield "a layer of its own invention", line("src/magic/planted.c", "#include <culvert/engine.h>")
+
+    def circle(tree):
+        tree.append("src/wire/planted_one.h", '#include "wire/planted_two.h"\n')
+        tree.append("src/wire/planted_two.h", '#include "wire/planted_one.h"\n')
+
+    yield "two headers that include each other", circle
+
+
+if __name__ == "__main__":
+    lint.run(check, plant)

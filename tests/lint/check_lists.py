@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the lists of include/culvert promise, the code keeps: each entry is produced or read somewhere.
+
+A drop reason that nothing drops for, a counter that nothing counts and a timer that nothing sets are promises to
+people who read the manual. DEFERRED names entries that are not used yet, each with its reason; an entry that is
+used must not stand there.
+"""
+
+import re
+
+import lint
+
+# list → (entry macro, prefix of the name in code)
+LISTS = {
+    "drops.def": ("DROP", "DROP_"),
+    "stats.def": ("STAT", "STAT_"),
+    "timeouts.def": ("TIMEOUT", "TIMEOUT_"),
+    "services.def": ("SERVICE", "SERVICE_"),
+}
+DEFERRED = {}
+
+
+def entries(tree, name, macro):
+    """(line, NAME, "name") of each entry, comments aside."""
+    text = re.sub(r"/\*.*?\*/", lambda match: "\n" * match.group(0).count("\n"),
+                  tree.text(f"include/culvert/{name}"), flags=re.DOTALL)
+    for match in re.finditer(rf"(?m)^{macro}\(\s*(\w+)\s*,\s*\"([^\"]*)\"", text):
+        yield text.count("\n", 0, match.start()) + 1, match.group(1), match.group(2)
+
+
+def check(tree):
+    findings = []
+    words = set()
+    for path in tree.files("src/**/*.[ch]", "include/**/*.h"):
+        words.update(re.findall(r"\b[A-Z][A-Z0-9_]+\b", tree.code(path)))
+    for name, (macro, prefix) in LISTS.items():
+        seen = set()
+        for line, constant, text in entries(tree, name, macro):
+            where, full = f"include/culvert/{name}:{line}", prefix + constant
+            if constant in seen:
+                findings.append(f"{where}: {constant} stands there twice")
+            if text != constant.lower():
+                findings.append(f"{where}: {constant} is called \"{text}\" and not \"{constant.lower()}\"")
+            if full not in words and full not in DEFERRED:
+                findings.append(f"{where}: nothing uses {full}")
+            if full in words and full in DEFERRED:
+                findings.append(f"{where}: {full} is used, so it is not deferred")
+            seen.add(constant)
+        if not seen:
+            findings.append(f"include/culvert/{name}: no {macro}() entry found")
+    return findings
+
+
+def plant(_tree):
+    def line(name, text):
+        return lambda tree: tree.append(f"include/culvert/{name}", text + "\n")
+
+    yield "a reason nobody drops for", line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')
+    yield "a counter nobody counts", line("stats.def", 'STAT(PLANTED, "planted", "never")')
+    yield "a timer nobody sets", line("timeouts.def", 'TIMEOUT(PLANTED, "planted", 1, 2, "never")')
+    yield "a service nobody knows", line("services.def", 'SERVICE(PLANTED, "planted")')
+    yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
+    yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
+
+    def mentioned(tree):
+        line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')(tree)
+        tree.append("src/wire/planted.c", '/* DROP_PLANTED */\nstatic const char *planted = "DROP_PLANTED";\n')
+
+    yield "a reason that only a comment and a string name", mentioned
+
+
+if __name__ == "__main__":
+    lint.run(check, plant)

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""clang-tidy has nothing to say about the product's sources; .clang-tidy says what it is asked and why not more.
+
+COMPILE_FLAGS carries the flags of the build. A tree with planted files is judged by these alone: the rest has been
+looked at before, and takes a while.
+"""
+
+import concurrent.futures
+import os
+import re
+import shlex
+
+import lint
+
+
+def check(tree):
+    tidy = lint.tool("clang-tidy", "clang-tidy")
+    flags = shlex.split(os.environ.get("COMPILE_FLAGS", ""))
+    paths = tree.files("src/**/planted*.c") or tree.files("src/**/*.c")
+
+    def judge(path):
+        command = [tidy, "--quiet", f"--config-file={tree.root}/.clang-tidy", str(path), "--",
+                   "-I", f"{tree.root}/include", "-I", f"{tree.root}/src", *flags]
+        result = lint.output(command, cwd=tree.root)
+        said = re.findall(r"(?m)^\S+:\d+:\d+: (?:warning|error): .*$", result.stdout)
+        if result.returncode and not said:
+            said = [f"{path}: clang-tidy failed: {result.stdout.strip()}"]
+        return [line.replace(f"{tree.root}/", "") for line in said]
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        return list(dict.fromkeys(finding for findings in pool.map(judge, paths) for finding in findings))
+
+
+def plant(_tree):
+    top = "#include <stdlib.h>\n#include <string.h>\n"
+
+    def source(text):
+        return lambda tree: tree.append("src/wire/planted.c", top + text)
+
+    yield "a null pointer followed", source("int planted(int n);\nint planted(int n)\n{\n\tint *p = 0;\n\treturn n ? *p : 0;\n}\n")
+    yield "memory used after free()", source("char planted(char *p);\nchar planted(char *p)\n{\n\tfree(p);\n\treturn *p;\n}\n")
+    yield "the size of a pointer", source("void planted(char *p);\nvoid planted(char *p)\n{\n\tmemset(p, 0, sizeof(p));\n}\n")
+
+
+if __name__ == "__main__":
+    lint.run(check, plant)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the checks of this directory share: finding sources, reading C without its comments, running.
+
+A check is a script with two functions. check(tree) returns what it found, one sentence each, empty if all is well.
+plant(tree) yields (what, change) pairs: change(tree) plants a violation in a copy of the tree, and the check has to
+find more than before. run() does both, so a check that can not fail fails.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SKIPPED = 77
+COPIED = ("include", "src", "tests", "man", "etc", "docs")
+
+
+class Skip(Exception):
+    """The check can not run here; the message says what is missing."""
+
+
+class Tree:
+    """A source tree and the build directory that belongs to it."""
+
+    def __init__(self, root, build):
+        self.root = pathlib.Path(root).resolve()
+        self.build = pathlib.Path(build).resolve()
+
+    def files(self, *globs):
+        """Files that match any of the globs, sorted, relative to the root."""
+        found = set()
+        for glob in globs:
+            found.update(path.relative_to(self.root) for path in self.root.glob(glob) if path.is_file())
+        return sorted(found)
+
+    def text(self, path):
+        return (self.root / path).read_text(encoding="utf-8")
+
+    def code(self, path):
+        return strip(self.text(path))
+
+    def append(self, path, text):
+        """For planting: adds text to a file, which is made if need be."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        old = target.read_text(encoding="utf-8") if target.exists() else ""
+        target.write_text(old + text, encoding="utf-8")
+
+
+def strip(text):
+    """C source with comments blanked and string contents emptied; line numbers stay."""
+
+    def blank(match):
+        token = match.group(0)
+        if token.startswith('"'):
+            return '""'
+        if token.startswith("'"):
+            return "' '"
+        return "\n" * token.count("\n") or " "
+
+    # The target of an include stays readable.
+    pattern = r'(?m)^[ \t]*#[ \t]*include[^\n]*|/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+    return re.sub(
+        pattern,
+        lambda match: match.group(0) if match.group(0).lstrip().startswith("#") else blank(match),
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def numbered(text):
+    return enumerate(text.split("\n"), 1)
+
+
+def tool(name, package):
+    """The path of a program, or a skip that says how to get it."""
+    path = shutil.which(name)
+    if not path:
+        raise Skip(f"{name} is not installed (Debian: apt-get install {package})")
+    return path
+
+
+def output(command, **options):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+
+
+def copy(tree, place):
+    """A copy of what checks look at, to plant violations in."""
+    for name in COPIED:
+        if (tree.root / name).is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "*.pcap", ".pytest_cache")
+            shutil.copytree(tree.root / name, pathlib.Path(place) / name, ignore=ignore)
+    for name in (".clang-format", ".clang-tidy"):
+        if (tree.root / name).exists():
+            shutil.copy(tree.root / name, place)
+    # A distribution under test is read-only; its copy must not be.
+    for directory, _, names in os.walk(place):
+        os.chmod(directory, 0o755)
+        for name in names:
+            os.chmod(os.path.join(directory, name), 0o644)
+    return Tree(place, tree.build)
+
+
+def self_test(tree, check, plant):
+    """Each planted violation must be found; returns how many were, and what was missed."""
+    missed, count = [], 0
+    for what, change in plant(tree):
+        with tempfile.TemporaryDirectory(prefix="culvert-lint-") as place:
+            planted = copy(tree, place)
+            before = set(check(planted))
+            change(planted)
+            count += 1
+            if not set(check(planted)) - before:
+                missed.append(f"self-test: does not notice {what}")
+    return count, missed
+
+
+def run(check, plant):
+    """Run the check on the tree that the environment names, then its self-test; exit with the outcome."""
+    tree = Tree(os.environ.get("top_srcdir", "."), os.environ.get("top_builddir", "."))
+    try:
+        findings = check(tree)
+        planted, missed = self_test(tree, check, plant)
+    except Skip as reason:
+        print(f"SKIP: {reason}")
+        sys.exit(SKIPPED)
+    for finding in findings + missed:
+        print(finding)
+    print(f"{pathlib.Path(sys.argv[0]).name}: {len(findings)} found, {planted - len(missed)} of {planted} planted found")
+    if not planted:
+        print("no violation was planted: the check proves nothing")
+    sys.exit(1 if findings or missed or not planted else 0)
