@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One batch serves both directions, because it is empty again before the next one is received: its memory stays in the cache. Packets
+ * that the engine changed in place go out from where they came in. What the engine made is copied: to the LAN it is written
+ * at once, to the WAN it stays in the slot of its place in the queue. Packets for a next hop that
+ * the kernel does not know yet wait in slots of their own.
+ */
+#include "daemon/datapath.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "io/batch.h"
+#include "io/kernel.h"
+#include "io/tun.h"
+#include "io/wan.h"
+
+enum {
+	WAIT_MS = 1000,   /* that long a packet waits for its next hop */
+	DESTINATION = 16, /* offset in the IPv4 header, RFC 791 section 3.1 */
+	/* What the queue to the WAN remembers of a packet. */
+	TAG_FROM_WAN = 1,
+	TAG_MADE = 2,
+};
+
+struct datapath {
+	struct tun *tun;
+	struct wan *wan;
+	struct engine *engine;
+	struct kernel *kernel;
+	struct log *log;
+	struct engine_sink sink;
+	enum side from;       /* of the batch that is in the engine */
+	uint64_t now_ms;      /* of this wake-up */
+	struct batch batch;   /* what was received */
+	struct batch made;    /* copies of what the engine made, by place in the queue to the WAN */
+	struct batch waiting; /* the first waiting.count packets wait; the data of the others are free slots */
+	uint64_t wait_until[BATCH_PACKETS];
+	uint32_t wait_tag[BATCH_PACKETS];
+	struct datapath_counters counters;
+};
+
+/* Packets the engine made were never received, so that they are no part of its sums. */
+static void datapath_drop(struct datapath *datapath, uint32_t tag, enum drop reason)
+{
+	if (!(tag & TAG_MADE))
+		engine_count_drop(datapath->engine, tag & TAG_FROM_WAN ? SIDE_WAN : SIDE_LAN, reason, true);
+}
+
+static void datapath_refused(void *context, uint32_t tag, int error)
+{
+	struct datapath *datapath = context;
+
+	datapath->counters.refused[SIDE_WAN]++;
+	if (error == ENETDOWN || error == ENXIO) {
+		datapath_drop(datapath, tag, DROP_LINK_DOWN);
+		return;
+	}
+	/* A full queue of the WAN is congestion, which is every day's business. */
+	if (error != EAGAIN && error != ENOBUFS)
+		log_write(datapath->log, LOG_WARNING, "the kernel refused a packet to the WAN: %s", strerror(error));
+	datapath_drop(datapath, tag, DROP_LINK_SEND);
+}
+
+static void datapath_copy(struct packet *copy, uint8_t *slot, const struct packet *packet)
+{
+	*copy = *packet;
+	copy->data = slot;
+	memcpy(slot, packet->data, packet->length);
+}
+
+static void datapath_wait(struct datapath *datapath, const struct packet *packet, uint32_t tag)
+{
+	struct batch *waiting = &datapath->waiting;
+	uint32_t place = waiting->count;
+
+	if (place == BATCH_PACKETS) {
+		datapath_drop(datapath, tag, DROP_LINK_NEXT_HOP);
+		return;
+	}
+	datapath_copy(&waiting->packets[place], waiting->packets[place].data, packet);
+	datapath->wait_until[place] = datapath->now_ms + WAIT_MS;
+	datapath->wait_tag[place] = tag;
+	waiting->count++;
+	datapath->counters.waited++;
+}
+
+static void datapath_emit_wan(struct datapath *datapath, const struct packet *packet, uint32_t tag)
+{
+	uint8_t mac[6] = {0};
+	struct packet copy;
+
+	if (!datapath->wan) {
+		datapath_drop(datapath, tag, DROP_LINK_DOWN);
+		return;
+	}
+	if (kernel_links(datapath->kernel)->wan.ethernet) {
+		switch (kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac)) {
+		case NEXT_HOP_KNOWN:
+			break;
+		case NEXT_HOP_PENDING:
+			datapath_wait(datapath, packet, tag);
+			return;
+		case NEXT_HOP_NONE:
+			datapath_drop(datapath, tag, DROP_LINK_NEXT_HOP);
+			return;
+		}
+	}
+	if (tag & TAG_MADE) {
+		datapath_copy(&copy, batch_slot(&datapath->made, wan_queued(datapath->wan)), packet);
+		packet = &copy;
+	}
+	wan_queue(datapath->wan, packet, mac, tag);
+	if (wan_queued(datapath->wan) == BATCH_PACKETS)
+		wan_flush(datapath->wan, datapath_refused, datapath);
+}
+
+static void datapath_emit_lan(struct datapath *datapath, const struct packet *packet, uint32_t tag)
+{
+	uint32_t free_slot = datapath->wan ? wan_queued(datapath->wan) : 0;
+	struct packet copy;
+	int error;
+
+	if (tag & TAG_MADE) {
+		datapath_copy(&copy, batch_slot(&datapath->made, free_slot), packet);
+		packet = &copy;
+	}
+	error = tun_send(datapath->tun, packet);
+	if (!error)
+		return;
+	datapath->counters.refused[SIDE_LAN]++;
+	log_write(datapath->log, LOG_WARNING, "the kernel refused a packet to the LAN: %s", strerror(error));
+	datapath_drop(datapath, tag, DROP_LINK_SEND);
+}
+
+static void datapath_emit(void *context, enum side to, struct packet *packet, bool made)
+{
+	struct datapath *datapath = context;
+	uint32_t tag = (datapath->from == SIDE_WAN ? TAG_FROM_WAN : 0U) | (made ? TAG_MADE : 0U);
+
+	if (to == SIDE_WAN)
+		datapath_emit_wan(datapath, packet, tag);
+	else
+		datapath_emit_lan(datapath, packet, tag);
+}
+
+struct datapath *datapath_new(struct tun *tun, struct engine *engine, struct kernel *kernel, struct log *log)
+{
+	struct datapath *datapath = calloc(1, sizeof(*datapath));
+
+	if (!datapath)
+		return NULL;
+	if (!batch_open(&datapath->batch) || !batch_open(&datapath->made) || !batch_open(&datapath->waiting)) {
+		datapath_free(datapath);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < BATCH_PACKETS; i++)
+		datapath->waiting.packets[i].data = batch_slot(&datapath->waiting, i);
+	datapath->tun = tun;
+	datapath->engine = engine;
+	datapath->kernel = kernel;
+	datapath->log = log;
+	datapath->sink.emit = datapath_emit;
+	datapath->sink.context = datapath;
+	return datapath;
+}
+
+void datapath_free(struct datapath *datapath)
+{
+	if (!datapath)
+		return;
+	batch_close(&datapath->batch);
+	batch_close(&datapath->made);
+	batch_close(&datapath->waiting);
+	free(datapath);
+}
+
+void datapath_set_wan(struct datapath *datapath, struct wan *wan)
+{
+	datapath->wan = wan;
+}
+
+static int datapath_fill(struct datapath *datapath, enum side from)
+{
+	if (from == SIDE_LAN)
+		return tun_receive(datapath->tun, &datapath->batch) ? 0 : ENODEV;
+	return wan_receive(datapath->wan, &datapath->batch);
+}
+
+int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms)
+{
+	struct batch *batch = &datapath->batch;
+	int error = datapath_fill(datapath, from);
+
+	if (error) {
+		if (error == EAGAIN || error == EINTR)
+			return 0;
+		datapath->counters.receive_errors[from]++;
+		return -error;
+	}
+	for (uint32_t i = 0; i < batch->truncated; i++)
+		engine_count_drop(datapath->engine, from, DROP_LINK_TRUNCATED, false);
+	for (uint32_t i = 0; i < batch->foreign; i++)
+		engine_count_drop(datapath->engine, from, DROP_LINK_OFFLOAD, false);
+	if (batch->count == 0)
+		return 0;
+	datapath->counters.batches[from]++;
+	datapath->from = from;
+	datapath->now_ms = now_ms;
+	engine_process(datapath->engine, from, batch->packets, batch->count, now_ms, &datapath->sink, NULL);
+	if (datapath->wan)
+		wan_flush(datapath->wan, datapath_refused, datapath);
+	return (int)batch->count;
+}
+
+/* What is to be done with a packet that waits: true if it has to go on waiting. */
+static bool datapath_retry_one(struct datapath *datapath, uint32_t place, uint64_t now_ms)
+{
+	const struct packet *packet = &datapath->waiting.packets[place];
+	uint32_t tag = datapath->wait_tag[place];
+	enum next_hop known = NEXT_HOP_NONE;
+	uint8_t mac[6] = {0};
+
+	if (datapath->wan)
+		known = kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac);
+	if (known == NEXT_HOP_PENDING && now_ms < datapath->wait_until[place])
+		return true;
+	if (known == NEXT_HOP_KNOWN)
+		wan_queue(datapath->wan, packet, mac, tag);
+	else
+		datapath_drop(datapath, tag, datapath->wan ? DROP_LINK_NEXT_HOP : DROP_LINK_DOWN);
+	return false;
+}
+
+void datapath_retry(struct datapath *datapath, uint64_t now_ms)
+{
+	struct batch *waiting = &datapath->waiting;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < waiting->count; i++) {
+		if (!datapath_retry_one(datapath, i, now_ms))
+			continue;
+		/* Those that stay move up in their order, and the slots in between change places with them. */
+		struct packet stays = waiting->packets[i];
+
+		waiting->packets[i] = waiting->packets[kept];
+		waiting->packets[kept] = stays;
+		datapath->wait_until[kept] = datapath->wait_until[i];
+		datapath->wait_tag[kept] = datapath->wait_tag[i];
+		kept++;
+	}
+	waiting->count = kept;
+	if (datapath->wan)
+		wan_flush(datapath->wan, datapath_refused, datapath);
+}
+
+bool datapath_waits(const struct datapath *datapath)
+{
+	return datapath->waiting.count > 0;
+}
+
+const struct datapath_counters *datapath_counters(const struct datapath *datapath)
+{
+	return &datapath->counters;
+}

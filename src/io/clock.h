@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The clock of the data path. It is read once per wake-up, and everything below gets the time as an argument.
+ */
+#ifndef CULVERT_IO_CLOCK_H
+#define CULVERT_IO_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_MONOTONIC: steps of the wall clock do not move it, and it goes on across a restart of the process. */
+uint64_t clock_now_ms(void);
+
+#endif
