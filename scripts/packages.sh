@@ -4,7 +4,8 @@
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libevent-dev libnl-3-dev libnl-route-3-dev
 	libinih-dev libcap-ng-dev libseccomp-dev"
-DEMO_PACKAGES="iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils python3 procps"
+DEMO_PACKAGES="iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables python3
+	procps"
 TEST_PACKAGES="clang llvm libclang-rt-dev clang-format clang-tidy libcmocka-dev mandoc python3 python3-pytest
 	python3-scapy iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables iperf3 tcpdump tshark
 	socat ethtool conntrack procps util-linux xz-utils"
