@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The fixtures of the namespace tests: real kernel stacks around one culvertd, seen as a black box.
+
+      10.77.0.0/24                  198.51.100.0/24                     203.0.113.0/24
+  L1 .11 ──┐                                                     .1 ┌── .10 .11  W1
+           B ──── lan0 .1  [ R: culvertd ]  wan0 .2 ──── .1  X ─────┤
+  L2 .12 ──┘      (bridge)                          (router)     .1 └── .10 .11  W2
+                                                                        192.0.2.0/24
+  Raw peers, addresses that no kernel owns: L1 .101 .103, L2 .102 .104, on the WAN link .101 .102, W1 .101 .102, W2 .101 .102
+
+One lab of seven namespaces is shared by the tests of a file, and one culvertd by all tests in a row that want the same configuration
+(@pytest.mark.config). After every test that uses `router`: the daemon lives, nothing that belongs inside was seen on the
+WAN, no answer came from the router's kernel, and every packet that was received is accounted for.
+
+CULVERTD names the program. ROUTER=kernel runs what it can against the kernel's own NAT instead, to check the tests themselves.
+"""
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lab import Lab  # noqa: E402
+from namespace import sweep_leftovers  # noqa: E402
+from reference import Kernel  # noqa: E402
+from router import Culvert  # noqa: E402
+
+KIND = os.environ.get("ROUTER", "culvert")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "config(sections): the configuration beyond the two interfaces")
+    config.addinivalue_line("markers", "culvert_only(why): the kernel's own NAT is known to behave differently")
+    config.addinivalue_line("markers", "offload(on): the lab's links and the daemon with or without offloads")
+    if not hasattr(config, "workerinput"):
+        sweep_leftovers()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if KIND == "kernel" and (mark := item.get_closest_marker("culvert_only")):
+            item.add_marker(pytest.mark.skip(reason=f"ROUTER=kernel: {mark.args[0]}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needs_root():
+    if os.geteuid() != 0:
+        pytest.exit("the namespace tests make network namespaces and need root", 3)
+    if subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode != 0:
+        pytest.exit("the namespace tests need ip(8) with network namespaces", 3)
+
+
+@pytest.fixture(scope="module")
+def lab_offload():
+    """Whether the links of a file's lab have their offloads; test files override it to be run both ways."""
+    return True
+
+
+@pytest.fixture(scope="module")
+def lab(request, lab_offload):
+    lab = Lab(request.module.__name__.removeprefix("test_")[:8], lab_offload)
+    lab.router = None
+    yield lab
+    if lab.router:
+        lab.router.close()
+    lab.close()
+
+
+@pytest.fixture
+def router(lab, request):
+    """The router, running with the configuration that the test's marks say, and judged after the test."""
+    sections = {}
+    for mark in request.node.iter_markers("config"):
+        for section, keys in mark.args[0].items():
+            sections[section] = {**keys, **sections.get(section, {})}
+    if lab.router is None:
+        lab.router = Kernel(lab) if KIND == "kernel" else Culvert(lab)
+    if lab.router.alive() and lab.router.config != sections:
+        lab.router.stop()
+    if not lab.router.alive():
+        lab.router.start(sections)
+    lab.guard.leaks()
+    lab.guard.host_ports.clear()
+    lab.router.allow = lambda ip: False
+    yield lab.router
+    judge(lab)
+
+
+def judge(lab):
+    """What must hold after every test, whatever it did."""
+    router = lab.router
+    leaks = lab.guard.leaks(router.allow)
+    assert not leaks, "\n".join(leaks[:10])
+    if KIND == "kernel":
+        return
+    assert router.alive() or router.process is None, f"culvertd ended with {router.process.poll()}\n{router.log()[-3000:]}"
+    if router.alive():
+        problems = router.statistics().problems()
+        assert not problems, "\n".join(problems)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of the daemon's log."""
+    outcome = yield
+    report = outcome.get_result()
+    lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    if report.failed and lab is not None and getattr(lab, "router", None) is not None:
+        report.sections.append(("culvertd log (end)", lab.router.log()[-3000:]))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The router under test: culvertd as a black box, or the kernel's own masquerading as the reference the tests were checked with."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from namespace import stop_child
+
+HERE = pathlib.Path(__file__).resolve().parent
+SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|runtime error:)")
+
+
+def find_culvertd():
+    """$CULVERTD, else the build directory the tests were started from."""
+    named = os.environ.get("CULVERTD")
+    candidates = [named] if named else [os.path.join(folder, "culvertd") for folder in
+                                        (os.environ.get("top_builddir", "."), ".", "build", HERE.parent.parent / "build")]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return str(pathlib.Path(candidate).resolve())
+    raise FileNotFoundError(f"no culvertd at {', '.join(map(str, candidates))}: build it and set CULVERTD to its path")
+
+
+def write_config(sections):
+    """{section: {key: value}} as the text of an INI file; {"forward": [..]} is not needed: sections carry their full name."""
+    lines = []
+    for section, keys in sections.items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {value}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+def merge(*layers):
+    result = {}
+    for layer in layers:
+        for section, keys in layer.items():
+            result.setdefault(section, {}).update(keys)
+    return result
+
+
+BASE = {"lan": {"interface": "lan0"}, "wan": {"interface": "wan0"}}
+
+
+class Culvert:
+    """One culvertd in namespace R: its configuration, state directory and log live in a directory of their own."""
+
+    kind = "culvert"
+
+    def __init__(self, lab, program=None):
+        self.lab = lab
+        self.space = lab.R
+        self.program = program or find_culvertd()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="culvert-netns-"))
+        self.folder.chmod(0o755)
+        self.state_dir = self.folder / "state"
+        self.config_file = self.folder / "culvert.ini"
+        self.log_file = self.folder / "log"
+        self.log_file.touch()
+        self.process = None
+        self.config = None
+
+    def close(self):
+        if self.process:
+            stop_child(self.process)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    def command(self, *options):
+        """ip netns exec, not nsenter, so that /sys shows the namespace's own devices."""
+        return ["ip", "netns", "exec", self.space.name, self.program, "-c", str(self.config_file),
+                "--state-dir", str(self.state_dir), *options]
+
+    def configure(self, sections=None, text=None):
+        self.config = sections
+        self.config_file.write_text(text if text is not None else write_config(merge(BASE, sections or {})))
+
+    def launch(self, *options):
+        """Starts the daemon in the foreground without waiting for it."""
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(self.command("-f", *options), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start(self, sections=None, *options):
+        """Starts the daemon and waits until it says that it forwards."""
+        self.configure(sections)
+        mark = self.mark()
+        self.launch(*options)
+        self.wait_for(r"forward", mark, 10)
+
+    def run(self, *options, sections=None, text=None, timeout=15, command=None):
+        """Runs culvertd to its end, as --check or a start that must fail do."""
+        if sections is not None or text is not None:
+            self.configure(sections, text)
+        return subprocess.run(command or self.command(*options), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        """The orderly stop; the exit code must be 0."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(10)
+        self.process = None
+        assert code == 0, f"exit code {code} after TERM\n{self.log()}"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    # --- log and statistics ----------------------------------------------------------------------------------------
+
+    def mark(self):
+        return self.log_file.stat().st_size
+
+    def log(self, mark=0):
+        return self.log_file.read_bytes()[mark:].decode(errors="replace")
+
+    def wait_for(self, pattern, mark=0, timeout=5.0):
+        """Waits until the log, from mark, has a line that matches."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if found := re.search(pattern, self.log(mark)):
+                return found
+            if not self.alive():
+                time.sleep(0.05)
+                raise AssertionError(f"culvertd ended with {self.process.poll()} before it said {pattern!r}\n{self.log(mark)}")
+            time.sleep(0.01)
+        raise AssertionError(f"culvertd did not say {pattern!r} within {timeout} s\n{self.log(mark)}")
+
+    def reload(self, sections):
+        self.configure(sections)
+        mark = self.mark()
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for(r"(?i)configuration", mark)
+        return self.log(mark)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Packets as bytes: captures, raw peers that no kernel answers for, and the guard that watches the WAN in every test.
+
+All of them are AF_PACKET sockets with a small classic BPF program, drained when somebody looks; no threads.
+"""
+import socket
+import struct
+import time
+
+from scapy.layers.inet import ICMP, IP, TCP
+
+ETH_P_ALL = 3
+ETH_P_IP = 0x0800
+ETH_P_ARP = 0x0806
+SOL_PACKET = 263
+PACKET_AUXDATA = 8
+PACKET_STATISTICS = 6
+SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
+TP_STATUS_CSUMNOTREADY = 1 << 3
+PACKET_OUTGOING = 4
+TCP_RST = 0x04
+
+
+def number(address):
+    return struct.unpack("!I", socket.inet_aton(address))[0]
+
+
+def inside(address, network):
+    base, length = network.split("/")
+    mask = (0xFFFFFFFF << (32 - int(length))) & 0xFFFFFFFF
+    return number(address) & mask == number(base) & mask
+
+
+# --- classic BPF ---------------------------------------------------------------------------------------------------
+
+def assemble(lines, snap):
+    """Lines of (label or None, operation, operand, if true, if false); labels and "accept"/"reject" are jump targets."""
+    codes = {"ldh": 0x28, "ld": 0x20, "ldb": 0x30, "and": 0x54, "jeq": 0x15, "jset": 0x45, "ldxb": 0xB1, "ldb x": 0x50}
+    labels = {line[0]: index for index, line in enumerate(lines) if line[0]}
+    labels["accept"], labels["reject"] = len(lines), len(lines) + 1
+    program = []
+    for index, (_, operation, operand, *jumps) in enumerate(lines):
+        true, false = (labels[jump] - index - 1 if jump else 0 for jump in (jumps + [None, None])[:2])
+        program.append(struct.pack("HBBI", codes[operation], true, false, operand))
+    program += [struct.pack("HBBI", 0x06, 0, 0, snap), struct.pack("HBBI", 0x06, 0, 0, 0)]
+    return program
+
+
+def attach(sock, program):
+    block = b"".join(program)
+    buffer = __import__("ctypes").create_string_buffer(block)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                    struct.pack("HL", len(program), __import__("ctypes").addressof(buffer)))
+
+
+def filter_to(address):
+    """IPv4 to one address."""
+    return assemble([(None, "ldh", 12), (None, "jeq", ETH_P_IP, None, "reject"),
+                     (None, "ld", 30), (None, "jeq", number(address), "accept", "reject")], 0x40000)
+
+
+def filter_guard(lan, wan, errors_only=False):
+    """Everything that could be a leak or an answer of the router's kernel: ARP, ICMP, TCP resets, LAN addresses, and packets that
+    have no address of the WAN's network. errors_only: ICMP and resets, for the LAN side."""
+    lan_number, lan_length = number(lan.split("/")[0]), int(lan.split("/")[1])
+    wan_number, wan_length = number(wan.split("/")[0]), int(wan.split("/")[1])
+    lan_mask = (0xFFFFFFFF << (32 - lan_length)) & 0xFFFFFFFF
+    wan_mask = (0xFFFFFFFF << (32 - wan_length)) & 0xFFFFFFFF
+    addresses = [] if errors_only else [
+        (None, "ld", 26), (None, "and", lan_mask), (None, "jeq", lan_number, "accept"),
+        (None, "ld", 30), (None, "and", lan_mask), (None, "jeq", lan_number, "accept"),
+        (None, "ld", 26), (None, "and", wan_mask), (None, "jeq", wan_number, "protocol"),
+        (None, "ld", 30), (None, "and", wan_mask), (None, "jeq", wan_number, "protocol", "accept")]
+    return assemble([(None, "ldh", 12), (None, "jeq", ETH_P_ARP, "reject" if errors_only else "accept"),
+                     (None, "jeq", ETH_P_IP, None, "reject")] + addresses +
+                    [("protocol", "ldb", 23), (None, "jeq", 1, "accept"), (None, "jeq", 6, None, "reject"),
+                     (None, "ldh", 20), (None, "jset", 0x1FFF, "reject"),
+                     (None, "ldxb", 14), (None, "ldb x", 14 + 13), (None, "jset", TCP_RST, "accept", "reject")], 0x40000)
+
+
+# --- captures ------------------------------------------------------------------------------------------------------
+
+class Frame:
+    """One captured frame: its bytes, Ethernet fields, and whether the transport checksum is still to be completed."""
+
+    def __init__(self, data, outgoing, partial, when):
+        self.data, self.outgoing, self.partial, self.when = data, outgoing, partial, when
+        self.source_mac = ":".join(f"{byte:02x}" for byte in data[6:12])
+        self.type = struct.unpack("!H", data[12:14])[0]
+
+    @property
+    def ip(self):
+        return IP(self.data[14:])
+
+    def __repr__(self):
+        return self.ip.summary() if self.type == ETH_P_IP else f"frame of type {self.type:#x} from {self.source_mac}"
+
+
+class Capture:
+    """Frames of one device, both directions, from the moment it is made."""
+
+    def __init__(self, namespace, device, program=None, buffer=32 << 20):
+        self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer)
+        self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        if program:
+            attach(self.socket, program)
+        self.socket.bind((device, ETH_P_ALL))
+        self.lost = 0
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def receive(self, timeout):
+        """The next frame, or None when none came in time."""
+        self.socket.settimeout(max(timeout, 0.000001))
+        try:
+            data, ancillary, _, address = self.socket.recvmsg(0x40000, 256)
+        except (TimeoutError, BlockingIOError):
+            return None
+        partial = any(level == SOL_PACKET and kind == PACKET_AUXDATA and
+                      struct.unpack("I", value[:4])[0] & TP_STATUS_CSUMNOTREADY for level, kind, value in ancillary)
+        return Frame(data, address[2] == PACKET_OUTGOING, partial, time.monotonic())
+
+    def frames(self, settle=0.0):
+        """All frames since the last call; waits until nothing has come for settle seconds."""
+        result = []
+        while (frame := self.receive(settle)) is not None:
+            result.append(frame)
+        self.lost += struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+        return result
+
+    def packets(self, settle=0.05):
+        """The IPv4 packets among frames()."""
+        return [frame.ip for frame in self.frames(settle) if frame.type == ETH_P_IP]
+
+
+def checksums_right(ip):
+    """Whether a whole packet's IPv4 and transport checksums are what they should be."""
+    again = IP(bytes(ip))
+    layers = [again]
+    if again.frag == 0 and not again.flags.MF:
+        layers += [layer for layer in (again.getlayer(TCP), again.getlayer("UDP"), again.getlayer(ICMP)) if layer is not None][:1]
+    kept = [layer.chksum for layer in layers]
+    for layer in layers:
+        if not (layer.name == "UDP" and layer.chksum == 0):
+            del layer.chksum
+    rebuilt = IP(bytes(again))
+    fresh = [rebuilt] + [layer for layer in (rebuilt.getlayer(TCP), rebuilt.getlayer("UDP"), rebuilt.getlayer(ICMP)) if layer is not None][:1]
+    return all(old == new.chksum for old, new in zip(kept, fresh))
+
+
+# --- raw peers -----------------------------------------------------------------------------------------------------
+
+class RawPeer:
+    """A host made of nothing but a socket: an address on a link that no kernel owns, so nobody answers what it gets."""
+
+    def __init__(self, namespace, device, address, gateway_mac):
+        self.address = address
+        self.header = bytes.fromhex(gateway_mac.replace(":", "")) + bytes.fromhex(namespace.mac(device).replace(":", ""))
+        self.device = device
+        self.namespace = namespace
+        self.capture = Capture(namespace, device, filter_to(address), 4 << 20)
+        self.sender = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.sender.bind((device, 0))
+
+    def close(self):
+        self.capture.close()
+        self.sender.close()
+
+    def forget(self):
+        """Throws away what has arrived so far."""
+        self.capture.frames()
+
+    def send(self, packet, ether_type=ETH_P_IP):
+        """An IPv4 packet (scapy's or bytes), exactly as it is."""
+        self.sender.send(self.header + struct.pack("!H", ether_type) + bytes(packet))
+
+    def receive(self, timeout=1.0, want=lambda ip: True):
+        """The next packet to this address that want() accepts, checksums verified; None when none came in time."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            frame = self.capture.receive(left)
+            if frame is None or frame.outgoing:
+                continue
+            ip = frame.ip
+            if want(ip):
+                assert frame.partial or checksums_right(ip), f"wrong checksum in {ip!r}"
+                return ip
+        return None
+
+    def expect(self, timeout=1.0, want=lambda ip: True):
+        packet = self.receive(timeout, want)
+        assert packet is not None, f"nothing arrived at {self.address} within {timeout} s"
+        return packet
+
+    def expect_nothing(self, timeout=0.15, want=lambda ip: True):
+        packet = self.receive(timeout, want)
+        assert packet is None, f"{self.address} should have received nothing, but got {packet!r}"
+
+
+# --- the guard -----------------------------------------------------------------------------------------------------
+
+class Guard:
+    """Watches the WAN link in every test, from the far end of the wire, and judges what the router sent when the test is over.
+
+    Nothing from the router may carry a LAN address, outside or inside a quote, or in ARP; every source must be an address of the
+    WAN's network; resets and unreachables must have been said by a LAN host first, else the router's kernel said them."""
+
+    def __init__(self, wan_end, lan_end, router_mac, lan, wan):
+        self.router_mac, self.lan, self.wan = router_mac, lan, wan
+        self.wan_capture = Capture(*wan_end, filter_guard(lan, wan), 64 << 20)
+        self.lan_capture = Capture(*lan_end, filter_guard(lan, wan, errors_only=True), 64 << 20)
+        self.host_ports = set()
+
+    def close(self):
+        self.wan_capture.close()
+        self.lan_capture.close()
+
+    def leaks(self, allow=lambda ip: False):
+        """What the router should not have sent since the last call, in words."""
+        said = {self._essence(frame.ip) for frame in self.lan_capture.frames(0.02) if frame.type == ETH_P_IP}
+        found = []
+        for frame in self.wan_capture.frames(0.02):
+            if frame.source_mac != self.router_mac:
+                continue
+            if frame.type == ETH_P_ARP:
+                sender = socket.inet_ntoa(frame.data[28:32])
+                if inside(sender, self.lan):
+                    found.append(f"ARP on the WAN tells the LAN address {sender}")
+                continue
+            ip = frame.ip
+            if not allow(ip):
+                found += [f"{reason}: {ip!r}" for reason in self._judge(ip, said)]
+        for capture in (self.wan_capture, self.lan_capture):
+            if capture.lost:
+                found.append(f"the capture itself lost {capture.lost} frames: nothing can be said about them")
+                capture.lost = 0
+        return found
+
+    def _judge(self, ip, said):
+        if inside(ip.src, self.lan) or inside(ip.dst, self.lan):
+            yield "LAN address on the WAN"
+        elif not inside(ip.src, self.wan):
+            yield "source on the WAN that is not of the WAN"
+        quote = ip.getlayer("IP in ICMP")
+        if quote is not None and (inside(quote.src, self.lan) or inside(quote.dst, self.lan)):
+            yield "LAN address in a quote on the WAN"
+        if quote is not None and ip[ICMP].type == 3 and ip[ICMP].code in (2, 3):
+            if self._quoted_port(quote) not in self.host_ports and self._essence(ip) not in said:
+                yield "unreachable said by the router's kernel"
+        if ip.haslayer(TCP) and quote is None and ip[TCP].flags & TCP_RST:
+            if ip[TCP].sport not in self.host_ports and self._essence(ip) not in said:
+                yield "reset said by the router's kernel"
+
+    @staticmethod
+    def _quoted_port(quote):
+        return getattr(quote.payload, "dport", None)
+
+    @staticmethod
+    def _essence(ip):
+        """What stays the same of a reset or an ICMP error when it is translated."""
+        if ip.haslayer(TCP) and not ip.haslayer("IP in ICMP"):
+            return "reset", ip.dst, ip[TCP].dport, ip[TCP].seq, ip[TCP].ack
+        if ip.haslayer(ICMP):
+            quote = ip.getlayer("IP in ICMP")
+            return "icmp", ip.dst, ip[ICMP].type, ip[ICMP].code, quote.proto if quote is not None else None
+        return "other", ip.dst
