@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Includes point downward, no two units include each other in a circle, and each library has one file family.
+"""Includes point downward, headers do not include each other in a circle, and each library has one file family.
 
 daemon → io → include/culvert;  nat, passthrough → wire → include/culvert.
 """
@@ -47,10 +47,6 @@ def layer_of(path):
     return parts[1] if parts[0] == "src" else None
 
 
-def unit_of(name):
-    return re.sub(r"\.(c|h|def)$", "", str(name))
-
-
 def resolve(tree, path, name):
     """The project's file an include names, or None."""
     for place in (path.parent, "src", "include"):
@@ -82,7 +78,7 @@ def judge_one(tree, path, number, quoted, name):
 
 
 def circles(graph):
-    """Sets of units that reach each other."""
+    """Sets of headers that reach each other."""
 
     def reach(start):
         seen, todo = set(), [start]
@@ -93,9 +89,9 @@ def circles(graph):
                     todo.append(following)
         return seen
 
-    reached = {unit: reach(unit) for unit in graph}
-    return sorted({tuple(sorted({unit} | {o for o in reached[unit] if unit in reached.get(o, ())}))
-                   for unit in graph if unit in reached[unit]})
+    reached = {header: reach(header) for header in graph}
+    return sorted({tuple(sorted(other for other in reached[header] if header in reached.get(other, ())))
+                   for header in graph if header in reached[header]})
 
 
 def check(tree):
@@ -104,9 +100,9 @@ def check(tree):
         for number, quoted, name in includes(tree, path):
             findings += judge_one(tree, path, number, quoted, name)
             target = resolve(tree, path, name)
-            if target and path.parts[0] != "tests" and unit_of(target) != unit_of(path):
-                graph.setdefault(unit_of(path), set()).add(unit_of(target))
-    findings += [f"units include each other in a circle: {', '.join(units)}" for units in circles(graph)]
+            if target and path.suffix != ".c":
+                graph.setdefault(str(path), set()).add(str(target))
+    findings += [f"headers include each other in a circle: {', '.join(names)}" for names in circles(graph)]
     return findings
 
 
