@@ -25,7 +25,7 @@ OWNERS = {"engine_new", "engine_free"}
 VARIABLE = re.compile(r"^(\.data|\.bss|\.tdata|\.tbss|\.ldata|\.lbss|\*COM\*|COMMON)")
 CONSTANT = re.compile(r"^\.data\.rel\.ro")
 # What sanitizers put beside each object they watch.
-WATCHED = re.compile(r"^(__odr_asan|__asan_|___asan_|__sancov|\.L|asan\.|__ubsan)")
+WATCHED = re.compile(r"^(__odr_asan|__asan_|___asan_|__sancov|\.L|asan\.|__ubsan|__unnamed_[0-9]+$)")
 
 
 def symbols(path):
