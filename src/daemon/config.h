@@ -16,8 +16,8 @@
 #include <culvert/engine.h>
 
 enum {
-	CONFIG_PATH_MAX = 108,  /* sun_path of a Unix socket, with its final NUL */
-	CONFIG_NAME_MAX = 32,   /* NAME of [forward:NAME], with its final NUL */
+	CONFIG_PATH_MAX = 108,     /* sun_path of a Unix socket, with its final NUL */
+	CONFIG_NAME_MAX = 32,      /* NAME of [forward:NAME], with its final NUL */
 	CONFIG_FILE_MAX = 1 << 20, /* bytes of a configuration file */
 };
 
@@ -26,9 +26,10 @@ enum {
 /* One [forward:NAME] section. Ports and to_port are 0 for protocols without ports and for services. */
 struct config_forward {
 	char name[CONFIG_NAME_MAX];
-	uint32_t line;           /* of the section in the file */
-	enum service service;    /* SERVICE_NONE: protocol and port say what is forwarded */
-	uint8_t protocols[2];    /* IP protocols; the second is 0 except for "tcp+udp" */
+	uint32_t line;        /* of the section in the file */
+	bool bad;             /* a value of it was reported */
+	enum service service; /* SERVICE_NONE: protocol and port say what is forwarded */
+	uint8_t protocols[2]; /* IP protocols; the second is 0 except for "tcp+udp" */
 	uint16_t port_first, port_last;
 	uint32_t to_address;
 	uint16_t to_port;
@@ -80,8 +81,11 @@ bool config_load(struct config *config, const struct config_source *source, conf
 bool config_parse(struct config *config, const char *name, const char *text, size_t size,
 		  const struct config_source *source, config_report *report, void *context);
 
-/* For a reload: gives fresh the values of running where a change needs a restart, and reports each one that the file wanted otherwise. */
-void config_keep_fixed(struct config *fresh, const struct config *running, config_report *report, void *context);
+/*
+ * For a reload: reads everything again. If that gives no error, *config becomes what was read, except where a change needs a restart:
+ * those members keep their values, with a warning for each. Every change is reported. Otherwise *config stays as it is.
+ */
+bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context);
 
 /* The configuration as an INI file that config_load() reads back to the same thing. */
 void config_print(const struct config *config, FILE *out);
@@ -91,5 +95,8 @@ void config_print_defaults(FILE *out);
 /* The engine's part. The links' facts (inside, lan_address, hop_address, MTUs) keep the values they have in *engine. */
 void config_to_engine(const struct config *config, struct engine_config *engine);
 void config_to_limits(const struct config *config, struct engine_limits *limits);
+/* The kernel's part; state_dir is kept by the caller. */
+struct kernel_request;
+void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * The log: standard error, the journal (standard error with "<N>" in front of each line), syslog(3) or a file.
  *
- * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name can not forge a line. A message whose
- * format string has been used LOG_BURST times within LOG_WINDOW_S seconds is counted instead of written; the count follows
- * as "N similar messages suppressed". Levels are those of syslog(3).
+ * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name can not forge a
+ * line. A message whose format string has been used LOG_BURST times within LOG_WINDOW_S seconds is counted instead of
+ * written; the count follows as "N similar messages suppressed". Levels are those of syslog(3).
  */
 #ifndef CULVERT_DAEMON_LOG_H
 #define CULVERT_DAEMON_LOG_H
@@ -24,9 +24,12 @@ struct log;
 struct log *log_new(void);
 void log_free(struct log *log);
 
-/* target: "stderr", "syslog" or the absolute path of a file, which is created with mode 0640 and appended to, never followed if it is a
- * symbolic link. "auto" is standard error in the foreground and syslog otherwise. False, after having said why to the log as
- * it was, if a file can not be opened. */
+/*
+ * target: "stderr", "syslog" or the absolute path of a file, which is created with mode 0640 and appended to, never
+ * followed if it is a symbolic link. "auto" is standard error in the foreground. In the background everything but a
+ * file is syslog, and warnings and errors go to standard error as well, as long as there is one. False, after having
+ * said why to the log as it was, if a file can not be opened.
+ */
 bool log_open(struct log *log, const char *target, bool foreground);
 /* Messages above this level are not written. */
 void log_set_level(struct log *log, int level);

@@ -56,5 +56,7 @@ struct options {
 /* Returns EXIT_OK, or EXIT_USAGE after having said on errors what is wrong. */
 int options_parse(struct options *options, int argc, char **argv, FILE *errors);
 void options_print_help(FILE *out);
+/* The level for log_set_level(): the configuration's, made wider or narrower by -v and -q. */
+int options_log_level(const struct options *options, const struct config *config);
 
 #endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loading and reloading the configuration, and handing it to the engine.
+ */
+#include "daemon/config_keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "daemon/text.h"
+#include "io/kernel.h"
+
+enum { DHCP_CLIENT_PORT = 68, MS_PER_S = 1000 };
+
+void config_default(struct config *config)
+{
+	memset(config, 0, sizeof(*config));
+	for (size_t i = 0; i < CONFIG_KEYS; i++)
+		config_key_reset(&config_keys[i], config);
+}
+
+/* --- findings --- */
+
+static void findings_add(struct findings *findings, int level, uint32_t line, const char *message)
+{
+	char raw[1024], text[1024];
+
+	if (line)
+		snprintf(raw, sizeof(raw), "%s:%" PRIu32 ": %s%s", findings->name, line,
+			 level == LOG_WARNING ? "warning: " : "", message);
+	else
+		snprintf(raw, sizeof(raw), "%s: %s%s", findings->name, level == LOG_WARNING ? "warning: " : "",
+			 message);
+	text_escape(text, sizeof(text), raw);
+	findings->report(findings->context, level, text);
+}
+
+void findings_error(struct findings *findings, uint32_t line, const char *format, ...)
+{
+	char message[768];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	findings->errors++;
+	findings_add(findings, LOG_ERR, line, message);
+}
+
+void findings_warn(struct findings *findings, uint32_t line, const char *format, ...)
+{
+	char message[768];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	findings->warnings++;
+	findings_add(findings, LOG_WARNING, line, message);
+}
+
+/* The last line: how many. True if there was no error. */
+static bool findings_finish(struct findings *findings)
+{
+	char errors[32] = "", warnings[32] = "", message[80];
+
+	if (findings->errors)
+		snprintf(errors, sizeof(errors), "%" PRIu32 " error%s", findings->errors,
+			 findings->errors == 1 ? "" : "s");
+	if (findings->warnings)
+		snprintf(warnings, sizeof(warnings), "%" PRIu32 " warning%s", findings->warnings,
+			 findings->warnings == 1 ? "" : "s");
+	snprintf(message, sizeof(message), "%s%s%s", errors, errors[0] && warnings[0] ? ", " : "", warnings);
+	if (message[0])
+		findings_add(findings, findings->errors ? LOG_ERR : LOG_NOTICE, 0, message);
+	return !findings->errors;
+}
+
+/* --- reading --- */
+
+static void override(struct config *config, const char *section, const char *value, struct findings *findings)
+{
+	char problem[PROBLEM_MAX];
+
+	if (!value)
+		return;
+	for (size_t i = 0; i < CONFIG_KEYS; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (strcmp(key->section, section) || strcmp(key->name, "interface"))
+			continue;
+		if (!value[0] || !config_key_parse(key, config, value, problem)) {
+			findings_error(findings, 0, "--%s %s: %s", section, value, value[0] ? problem : "is empty");
+			findings->bad[i] = true;
+		}
+	}
+}
+
+static bool parse(struct config *config, const char *text, size_t size, const struct config_source *source,
+		  struct findings *findings)
+{
+	config_default(config);
+	config_parse_text(config, text, size, findings);
+	override(config, "lan", source->lan, findings);
+	override(config, "wan", source->wan, findings);
+	config_check(config, source, findings);
+	return findings_finish(findings);
+}
+
+bool config_parse(struct config *config, const char *name, const char *text, size_t size,
+		  const struct config_source *source, config_report *report, void *context)
+{
+	struct findings findings = {.name = name, .report = report, .context = context};
+
+	return parse(config, text, size, source, &findings);
+}
+
+/* Reads what fd holds into *text, for the caller to free. At most CONFIG_FILE_MAX bytes. */
+static bool read_all(int fd, char **text, size_t *size, struct findings *findings)
+{
+	ssize_t got = 1;
+
+	*size = 0;
+	*text = malloc(CONFIG_FILE_MAX + 1);
+	if (!*text) {
+		findings_error(findings, 0, "no memory to read it");
+		return false;
+	}
+	while (got > 0 && *size <= CONFIG_FILE_MAX) {
+		do {
+			got = read(fd, *text + *size, CONFIG_FILE_MAX + 1 - *size);
+		} while (got < 0 && errno == EINTR);
+		if (got > 0)
+			*size += (size_t)got;
+	}
+	if (got < 0)
+		findings_error(findings, 0, "can not be read: %s", strerror(errno));
+	else if (*size > CONFIG_FILE_MAX)
+		findings_error(findings, 0, "is larger than %d bytes", CONFIG_FILE_MAX);
+	else
+		return true;
+	free(*text);
+	*text = NULL;
+	return false;
+}
+
+/* An absent file that may be absent gives no text and no error. O_NONBLOCK: a FIFO must not make us wait. */
+static bool read_file(const struct config_source *source, char **text, size_t *size, struct findings *findings)
+{
+	struct stat status;
+	bool read = false;
+	int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 && errno == ENOENT && source->optional)
+		return true;
+	if (fd < 0) {
+		findings_error(findings, 0, "can not be opened: %s", strerror(errno));
+		return false;
+	}
+	if (fstat(fd, &status) < 0)
+		findings_error(findings, 0, "can not be examined: %s", strerror(errno));
+	else if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
+		findings_error(findings, 0, "is not a file");
+	else
+		read = read_all(fd, text, size, findings);
+	if (read && S_ISREG(status.st_mode) && status.st_mode & S_IWOTH)
+		findings_warn(findings, 0, "everybody may write to it; chmod o-w is advised");
+	close(fd);
+	return read;
+}
+
+bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context)
+{
+	struct findings findings = {
+		.name = source->path ? source->path : "culvertd", .report = report, .context = context};
+	char *text = NULL;
+	size_t size = 0;
+	bool good;
+
+	config_default(config);
+	if (source->path && !read_file(source, &text, &size, &findings))
+		return findings_finish(&findings);
+	good = parse(config, text ? text : "", size, source, &findings);
+	free(text);
+	return good;
+}
+
+static bool same_forwards(const struct config *a, const struct config *b)
+{
+	if (a->forwards != b->forwards)
+		return false;
+	for (uint32_t i = 0; i < a->forwards; i++) {
+		struct config_forward x = a->forward[i], y = b->forward[i];
+
+		x.line = y.line = 0;
+		if (strcmp(x.name, y.name) || x.service != y.service || memcmp(x.protocols, y.protocols, 2) ||
+		    x.port_first != y.port_first || x.port_last != y.port_last || x.to_address != y.to_address ||
+		    x.to_port != y.to_port)
+			return false;
+	}
+	return true;
+}
+
+bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context)
+{
+	struct config *fresh = malloc(sizeof(*fresh));
+	uint32_t changes = 0;
+	char text[160];
+
+	if (!fresh) {
+		report(context, LOG_ERR, "reload: no memory; nothing has changed");
+		return false;
+	}
+	if (!config_load(fresh, source, report, context)) {
+		report(context, LOG_ERR, "reload: the configuration has errors; nothing has changed");
+		free(fresh);
+		return false;
+	}
+	for (size_t i = 0; i < CONFIG_KEYS; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (config_key_equal(key, fresh, config))
+			continue;
+		changes++;
+		snprintf(text, sizeof(text), "reload: [%s] %s %s", key->section, key->name,
+			 key->restart ? "is different now, but only a restart changes it" : "has changed");
+		report(context, key->restart ? LOG_WARNING : LOG_NOTICE, text);
+		if (key->restart)
+			config_key_copy(key, fresh, config);
+	}
+	if (!same_forwards(fresh, config)) {
+		changes++;
+		report(context, LOG_NOTICE, "reload: the [forward:NAME] sections have changed");
+	}
+	if (!changes)
+		report(context, LOG_NOTICE, "reload: nothing is different");
+	*config = *fresh;
+	free(fresh);
+	return true;
+}
+
+/* --- the parts of others --- */
+
+void config_to_engine(const struct config *config, struct engine_config *engine)
+{
+	struct forward expanded[FORWARD_EXPANDS_MAX];
+
+	engine->mapping = config->mapping;
+	engine->filtering = config->filtering;
+	engine->hairpinning = config->hairpinning;
+	engine->refresh_inbound = config->refresh_inbound;
+	engine->clamp_mss = config->clamp_mss;
+	memcpy(engine->service, config->service, sizeof(engine->service));
+	for (size_t i = 0; i < TIMEOUTS; i++)
+		engine->timeout[i] = config->timeout[i] * MS_PER_S;
+	engine->host_flows = config->host_flows;
+	engine->host_tcp = config->host_tcp;
+	engine->host_udp = config->host_udp;
+	port_set_add(&engine->host_udp, DHCP_CLIENT_PORT);
+	engine->icmp_rate = config->icmp_rate;
+	engine->forwards = 0;
+	memset(engine->forward, 0, sizeof(engine->forward));
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		uint32_t count = config_forward_expand(&config->forward[i], expanded);
+
+		for (uint32_t j = 0; j < count && engine->forwards < FORWARDS_MAX; j++)
+			engine->forward[engine->forwards++] = expanded[j];
+	}
+	memcpy(engine->bypass, config->bypass, sizeof(engine->bypass));
+	engine->bypasses = config->bypasses;
+}
+
+void config_to_limits(const struct config *config, struct engine_limits *limits)
+{
+	limits->flows = config->flows;
+	limits->hosts = config->hosts;
+	limits->addresses = config->addresses;
+	limits->fragments = config->fragments;
+}
+
+void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request)
+{
+	memset(request, 0, sizeof(*request));
+	memcpy(request->lan, config->lan_interface, sizeof(request->lan));
+	memcpy(request->wan, config->wan_interface, sizeof(request->wan));
+	memcpy(request->tun, config->tun, sizeof(request->tun));
+	request->host_tcp = config->host_tcp;
+	request->host_udp = config->host_udp;
+	port_set_add(&request->host_udp, DHCP_CLIENT_PORT);
+	request->state_dir = state_dir;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is wrong with a configuration although each key by itself is right: devices that are the same, forwards that are not
+ * complete, want the same port, or want one of the router's own.
+ */
+#include "daemon/config_keys.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, DHCP_CLIENT_PORT = 68 };
+
+/* One forward of the engine and the section it comes from. */
+struct claim {
+	struct forward forward;
+	const struct config_forward *section;
+};
+
+static bool has_ports(uint8_t protocol)
+{
+	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP;
+}
+
+uint32_t config_forward_expand(const struct config_forward *forward, struct forward out[FORWARD_EXPANDS_MAX])
+{
+	static const struct {
+		enum service service;
+		uint8_t protocol;
+		uint16_t port;
+	} claims[] = {
+#define CLAIM(service, protocol, port) {SERVICE_##service, protocol, port},
+#include <culvert/services.def>
+#undef CLAIM
+	};
+	uint32_t count = 0;
+
+	_Static_assert(sizeof(claims) / sizeof(claims[0]) <= FORWARD_EXPANDS_MAX, "every service fits");
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && forward->service != SERVICE_NONE; i++) {
+		if (claims[i].service == forward->service)
+			out[count++] = (struct forward){.protocol = claims[i].protocol,
+							.port_first = claims[i].port,
+							.port_last = claims[i].port,
+							.to_address = forward->to_address,
+							.to_port = claims[i].port};
+	}
+	for (size_t i = 0; i < 2 && forward->service == SERVICE_NONE; i++) {
+		if (forward->protocols[i])
+			out[count++] =
+				(struct forward){.protocol = forward->protocols[i],
+						 .port_first = forward->port_first,
+						 .port_last = forward->port_last,
+						 .to_address = forward->to_address,
+						 .to_port = forward->to_port ? forward->to_port : forward->port_first};
+	}
+	return count;
+}
+
+static void check_devices(const struct config *config, const struct config_source *source, struct findings *findings)
+{
+	const char *lan = config->lan_interface, *wan = config->wan_interface;
+
+	for (size_t i = 0; i < CONFIG_KEYS; i++) {
+		if (findings->bad[i] && config_keys[i].type == KEY_INTERFACE)
+			return;
+	}
+	if (!lan[0])
+		findings_error(findings, 0, "the LAN device is missing: write interface = DEVICE in section [lan]%s",
+			       source->path ? ", or give --lan DEVICE" : " of a file, or give --lan DEVICE");
+	if (!config->tun[0])
+		findings_error(findings, 0, "[lan] tun is empty: the TUN device needs a name");
+	if (lan[0] && !strcmp(lan, wan))
+		findings_error(findings, 0, "%s is the device of both LAN and WAN", lan);
+	if (config->tun[0] && (!strcmp(config->tun, lan) || !strcmp(config->tun, wan)))
+		findings_error(findings, 0, "%s is the TUN device and can not be the device of LAN or WAN as well",
+			       config->tun);
+}
+
+/* True if the section says one complete thing. */
+static bool check_forward(const struct config_forward *forward, struct findings *findings)
+{
+	const char *problem = NULL;
+	bool protocol = forward->protocols[0] != 0, port = forward->port_first != 0;
+
+	if (forward->bad)
+		return false;
+	if (forward->service != SERVICE_NONE) {
+		if (protocol || port)
+			problem = "service stands instead of protocol and port; take one of them away";
+		else if (forward->to_port)
+			problem = "a service keeps its own ports; write to = ADDRESS";
+	} else if (!protocol) {
+		problem = port ? "protocol is missing; write protocol = tcp, udp or tcp+udp"
+			       : "service is missing, or protocol and port";
+	} else if (!has_ports(forward->protocols[0])) {
+		if (port || forward->to_port)
+			problem = "this protocol has no ports";
+	} else if (!port) {
+		problem = "port is missing";
+	} else if (forward->to_port && forward->to_port + (forward->port_last - forward->port_first) > 65535) {
+		problem = "the range of inside ports goes beyond 65535";
+	}
+	if (problem)
+		findings_error(findings, forward->line, "[forward:%s] %s", forward->name, problem);
+	if (!forward->to_address)
+		findings_error(findings, forward->line, "[forward:%s] to is missing; write to = ADDRESS",
+			       forward->name);
+	return !problem && forward->to_address;
+}
+
+static const char *protocol_name(uint8_t protocol)
+{
+	return protocol == PROTOCOL_TCP ? "TCP" : "UDP";
+}
+
+static void check_host_ports(const struct config *config, const struct claim *claim, struct findings *findings)
+{
+	const struct forward *forward = &claim->forward;
+	const struct port_set *set = forward->protocol == PROTOCOL_TCP ? &config->host_tcp : &config->host_udp;
+
+	if (!has_ports(forward->protocol))
+		return;
+	for (uint32_t port = forward->port_first; port <= forward->port_last; port++) {
+		if (port_set_has(set, (uint16_t)port)) {
+			findings_error(findings, claim->section->line,
+				       "[forward:%s] %s port %" PRIu32
+				       " belongs to the router itself by [wan] host_ports",
+				       claim->section->name, protocol_name(forward->protocol), port);
+			return;
+		}
+		if (forward->protocol == PROTOCOL_UDP && port == DHCP_CLIENT_PORT) {
+			findings_error(findings, claim->section->line,
+				       "[forward:%s] UDP port 68 always belongs to the router itself, for DHCP",
+				       claim->section->name);
+			return;
+		}
+	}
+}
+
+/* True if there was something to report. */
+static bool check_overlap(const struct claim *first, const struct claim *second, struct findings *findings)
+{
+	const struct forward *a = &first->forward, *b = &second->forward;
+	uint16_t from = a->port_first > b->port_first ? a->port_first : b->port_first;
+
+	if (a->protocol != b->protocol || a->port_first > b->port_last || b->port_first > a->port_last)
+		return false;
+	if (has_ports(a->protocol))
+		findings_error(findings, second->section->line,
+			       "[forward:%s] and [forward:%s] of line %" PRIu32 " both want %s port %u",
+			       second->section->name, first->section->name, first->section->line,
+			       protocol_name(a->protocol), from);
+	else
+		findings_error(findings, second->section->line,
+			       "[forward:%s] and [forward:%s] of line %" PRIu32 " both want IP protocol %u",
+			       second->section->name, first->section->name, first->section->line, a->protocol);
+	return true;
+}
+
+static void check_forwards(const struct config *config, struct findings *findings)
+{
+	struct claim claims[FORWARDS_MAX];
+	struct forward expanded[FORWARD_EXPANDS_MAX];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		const struct config_forward *section = &config->forward[i];
+		const struct config_forward *reported = NULL;
+		uint32_t more;
+
+		if (!check_forward(section, findings))
+			continue;
+		if (section->service != SERVICE_NONE && config->service[section->service] == MODE_BLOCK)
+			findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] mode = block",
+				      section->name, service_section(section->service));
+		more = config_forward_expand(section, expanded);
+		if (count + more > FORWARDS_MAX) {
+			findings_error(findings, section->line,
+				       "more than %d forwards (a service counts for each of its protocols)",
+				       FORWARDS_MAX);
+			return;
+		}
+		for (uint32_t j = 0; j < more; j++) {
+			claims[count + j] = (struct claim){.forward = expanded[j], .section = section};
+			check_host_ports(config, &claims[count + j], findings);
+			for (uint32_t k = 0; k < count; k++) {
+				if (claims[k].section != reported &&
+				    check_overlap(&claims[k], &claims[count + j], findings))
+					reported = claims[k].section;
+			}
+		}
+		count += more;
+	}
+}
+
+void config_check(const struct config *config, const struct config_source *source, struct findings *findings)
+{
+	check_devices(config, source, findings);
+	check_forwards(config, findings);
+}

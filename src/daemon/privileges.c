@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Capabilities and users.
+ *
+ * Two capabilities stay for the life of the daemon: CAP_NET_ADMIN follows changes of addresses with rules and undoes
+ * everything at the end, CAP_NET_RAW opens the packet socket again when the WAN device comes back.
+ */
+#include "daemon/privileges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef HAVE_LIBCAP_NG
+#include <cap-ng.h>
+#endif
+
+#include "daemon/log.h"
+#include "daemon/options.h"
+
+static bool has_capability(unsigned int capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return (data[capability / 32].effective >> (capability % 32)) & 1;
+}
+
+/* False, after having said so, if the capability is missing. */
+static bool need_capability(unsigned int capability, const char *name, const char *purpose, struct log *log)
+{
+	if (has_capability(capability))
+		return true;
+	log_write(log, LOG_ERR,
+		  "CAP_%s is missing, %s: start culvertd as root, or in a container with --cap-add=%s (docker, podman)",
+		  name, purpose, name);
+	return false;
+}
+
+static bool need_tun(struct log *log)
+{
+	static const char path[] = "/dev/net/tun";
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	log_write(log, LOG_ERR,
+		  "%s can not be opened (%s): load the module tun, or start the container with --device=%s", path,
+		  strerror(errno), path);
+	return false;
+}
+
+int privileges_check(const char *user, struct log *log)
+{
+	bool good = need_capability(CAP_NET_ADMIN, "NET_ADMIN", "which makes the TUN device, routes and rules", log);
+
+	good = need_capability(CAP_NET_RAW, "NET_RAW", "which opens the packet socket on the WAN", log) && good;
+	good = need_tun(log) && good;
+	if (user) {
+#ifndef HAVE_LIBCAP_NG
+		log_write(log, LOG_ERR,
+			  "--user: this culvertd was built without libcap-ng and can not change its user");
+		return EXIT_USAGE;
+#endif
+		if (!getpwnam(user)) {
+			log_write(log, LOG_ERR, "--user: there is no user %s", user);
+			return EXIT_USAGE;
+		}
+		good = need_capability(CAP_SETUID, "SETUID", "which --user needs", log) && good;
+		good = need_capability(CAP_SETGID, "SETGID", "which --user needs", log) && good;
+	}
+	return good ? EXIT_OK : EXIT_PERMISSION;
+}
+
+/* Says why the directory is of no use. */
+static int refuse_directory(const char *path, const char *why, struct log *log)
+{
+	log_write(log, LOG_ERR, "the state directory %s %s; see --state-dir", path, why);
+	return EXIT_FILE;
+}
+
+int privileges_prepare_directory(const char *path, const char *user, struct log *log)
+{
+	const struct passwd *owner = user ? getpwnam(user) : NULL;
+	struct stat status;
+	int fd, code = EXIT_OK;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return refuse_directory(path, strerror(errno), log);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return refuse_directory(path, errno == ENOTDIR ? "is not a directory" : strerror(errno), log);
+	if (fstat(fd, &status) < 0)
+		code = refuse_directory(path, strerror(errno), log);
+	else if (status.st_mode & S_IWOTH)
+		code = refuse_directory(path, "may be written by everybody", log);
+	else if (status.st_uid != geteuid() && status.st_uid != 0 && !(owner && status.st_uid == owner->pw_uid))
+		code = refuse_directory(path, "belongs to somebody else", log);
+	else if (owner && status.st_uid != owner->pw_uid && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
+		code = refuse_directory(path, strerror(errno), log);
+	close(fd);
+	return code;
+}
+
+#ifdef HAVE_LIBCAP_NG
+/* Leaves the two capabilities, in the bounding set as well where we may change it. Returns what failed, or NULL. */
+static const char *keep_capabilities(const struct passwd *owner)
+{
+	bool bounding = has_capability(CAP_SETPCAP);
+
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (capng_updatev(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_ADMIN, CAP_NET_RAW,
+			  -1) < 0)
+		return "choose capabilities";
+	if (owner) {
+		if (capng_change_id((int)owner->pw_uid, (int)owner->pw_gid,
+				    (capng_flags_t)(CAPNG_DROP_SUPP_GRP | (bounding ? CAPNG_CLEAR_BOUNDING : 0))) < 0)
+			return "change the user";
+	} else if (capng_apply(bounding ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0) {
+		return "give up capabilities";
+	}
+	return NULL;
+}
+#endif
+
+int privileges_drop(const char *user, struct log *log)
+{
+#ifdef HAVE_LIBCAP_NG
+	const struct passwd *owner = user ? getpwnam(user) : NULL;
+	const char *failed = user && !owner ? "find the user" : keep_capabilities(owner);
+
+	if (failed) {
+		log_write(log, LOG_ERR, "can not %s: %s", failed, errno ? strerror(errno) : "refused");
+		return EXIT_PERMISSION;
+	}
+	if (!has_capability(CAP_NET_ADMIN) || !has_capability(CAP_NET_RAW) || has_capability(CAP_SYS_ADMIN)) {
+		log_write(log, LOG_ERR, "the capabilities are not what was asked for");
+		return EXIT_PERMISSION;
+	}
+#else
+	if (user) {
+		log_write(log, LOG_ERR, "can not change the user: built without libcap-ng");
+		return EXIT_PERMISSION;
+	}
+#endif
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		log_write(log, LOG_ERR, "can not give up new privileges: %s", strerror(errno));
+		return EXIT_PERMISSION;
+	}
+	return EXIT_OK;
+}

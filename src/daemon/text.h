@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text for people: hostile bytes made visible, and guesses at what a mistyped word was meant to be.
+ */
+#ifndef CULVERT_DAEMON_TEXT_H
+#define CULVERT_DAEMON_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size is at least 8. */
+void text_escape(char *out, size_t size, const char *text);
+
+/* How many letters must be inserted, deleted, replaced or swapped with their neighbour to make b of a. Gives 3 for anything
+ * above 2 and for words of more than 63 bytes; case does not count. */
+unsigned int text_distance(const char *a, const char *b);
+
+/* The nearest of count words at a distance of at most 2 (and less than half of the word's length), or NULL. */
+const char *text_suggest(const char *word, const char *const *words, size_t count);
+
+/* A decimal number of digits only, at most high. */
+bool text_number(const char *text, uint32_t high, uint32_t *value);
+
+/* Four numbers and dots, in host byte order; no other notation. */
+bool text_address(const char *text, uint32_t *address);
+
+#endif
