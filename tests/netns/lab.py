@@ -120,6 +120,7 @@ class Lab:
     def tcp_listen(self, host, address=None, port=0):
         sock = self.spaces[host].socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.settimeout(3)
         sock.bind((address or self.address(host), port))
         sock.listen(64)
@@ -128,6 +129,7 @@ class Lab:
     def tcp_connect(self, host, to, address=None, port=0, timeout=3.0):
         sock = self.spaces[host].socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.settimeout(timeout)
         sock.bind((address or self.address(host), port))
         sock.connect(to)
@@ -184,3 +186,16 @@ def linger_reset(sock):
     """Closes a TCP socket with a reset instead of a FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def carry(source, target, payload):
+    """Sends payload from one end of a TCP connection to the other, in pieces that fit any buffer, and checks what arrives."""
+    for start in range(0, len(payload), 32768):
+        piece = payload[start:start + 32768]
+        source.sendall(piece)
+        got = b""
+        while len(got) < len(piece):
+            more = target.recv(len(piece) - len(got))
+            assert more, "the connection ended early"
+            got += more
+        assert got == piece

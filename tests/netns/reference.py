@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The kernel's own NAT in place of culvertd: what the tests themselves are checked with (ROUTER=kernel)."""
+import contextlib
+
 from router import merge
 
 
@@ -35,10 +37,12 @@ class Kernel:
         ruleset = """
             flush ruleset
             table ip nat {
-                chain prerouting { type nat hook prerouting priority -100; %s }
+                chain prerouting { type nat hook prerouting priority -100;
+%s
+}
                 chain postrouting { type nat hook postrouting priority 100; oif wan0 masquerade; }
             }
-        """ % "; ".join(rules)
+        """ % "\n".join(rules)
         self.space.set_sysctl("net/ipv4/ip_forward", 1)
         self.space.run("nft", "-f", "-", input=ruleset)
 
@@ -47,3 +51,9 @@ class Kernel:
 
     def log(self, _mark=0):
         return ""
+
+    def settle(self):
+        pass
+
+    def dropping(self, **_):
+        return contextlib.nullcontext()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The router under test: culvertd as a black box, or the kernel's own masquerading as the reference the tests were checked with."""
+import contextlib
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import time
 
+from counters import Statistics
 from namespace import stop_child
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -133,9 +135,39 @@ class Culvert:
             time.sleep(0.01)
         raise AssertionError(f"culvertd did not say {pattern!r} within {timeout} s\n{self.log(mark)}")
 
+    def statistics(self):
+        """Two dumps are asked for: the first one is whole when the second one begins."""
+        mark = self.mark()
+        self.process.send_signal(signal.SIGUSR1)
+        self.wait_for(r"from LAN: received", mark)
+        self.process.send_signal(signal.SIGUSR1)
+        self.wait_for(r"(?s)from LAN: received.*from LAN: received", mark)
+        text = self.log(mark)
+        return Statistics(text[:text.rindex("from LAN: received")])
+
+    @contextlib.contextmanager
+    def dropping(self, lan=None, wan=None):
+        """What happens inside must raise these drop reasons by exactly these counts."""
+        before = self.statistics()
+        yield
+        end = time.monotonic() + 1
+        while True:
+            after = self.statistics()
+            wrong = [f"{side} {reason}: {rise} instead of {want}" for side, reasons in (("LAN", lan), ("WAN", wan))
+                     for reason, want in (reasons or {}).items()
+                     if (rise := after.drop[side].get(reason, 0) - before.drop[side].get(reason, 0)) != want]
+            if not wrong or time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        assert not wrong, "; ".join(wrong) + f"\nbefore {before.drop}\nafter  {after.drop}"
+
+    def settle(self):
+        """Gives the daemon the time to hear of a change of its links."""
+        time.sleep(0.2)
+
     def reload(self, sections):
         self.configure(sections)
         mark = self.mark()
         self.process.send_signal(signal.SIGHUP)
-        self.wait_for(r"(?i)configuration", mark)
+        self.wait_for(r"reload", mark)
         return self.log(mark)

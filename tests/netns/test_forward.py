@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Forwards to inside hosts, and the router's own listeners and connections beside them."""
+import os
+
+import pytest
+
+from lab import ROUTER_LAN, ROUTER_WAN, carry
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.packet import Raw
+
+FORWARDS = {
+    "forward:web": {"protocol": "tcp", "port": "8080", "to": "10.77.0.11:80"},
+    "forward:game": {"protocol": "udp", "port": "5000-5003", "to": "10.77.0.11:6000"},
+    "forward:both": {"protocol": "tcp+udp", "port": "7000", "to": "10.77.0.12"},
+    "forward:raw": {"protocol": "tcp", "port": "9000-9001", "to": "10.77.0.101:9000"},
+}
+VPN = {
+    "forward:pptp": {"service": "pptp", "to": "10.77.0.101"},
+    "forward:l2tp": {"service": "l2tp", "to": "10.77.0.102"},
+    "forward:ipsec": {"service": "ipsec", "to": "10.77.0.103"},
+}
+forwards = pytest.mark.config(FORWARDS)
+
+
+@forwards
+def test_forward_tcp_to_another_port(lab, router):
+    with lab.tcp_listen("L1", port=80) as listener:
+        for host in ("W1", "W2"):
+            with lab.tcp_connect(host, (ROUTER_WAN, 8080)) as client:
+                server, peer = listener.accept()
+                assert peer[0] == lab.address(host), "the inside server sees the real client"
+                carry(client, server, os.urandom(200000))
+                carry(server, client, os.urandom(200000))
+                server.close()
+
+
+@forwards
+@pytest.mark.culvert_only("nft maps a range to a range only with a map")
+def test_forward_udp_range(lab, router):
+    for offset in range(4):
+        with lab.udp("L1", port=6000 + offset) as server, lab.udp("W1") as client:
+            seen = lab.echo_once(client, server, to=(ROUTER_WAN, 5000 + offset))
+            assert seen == client.getsockname()
+
+
+@forwards
+def test_forward_of_tcp_and_udp_with_one_section(lab, router):
+    with lab.udp("L2", port=7000) as server, lab.udp("W1") as client:
+        lab.echo_once(client, server, to=(ROUTER_WAN, 7000))
+    with lab.tcp_listen("L2", port=7000) as listener, lab.tcp_connect("W2", (ROUTER_WAN, 7000)):
+        listener.accept()[0].close()
+
+
+@forwards
+def test_nobody_listens_behind_a_forward(lab, router):
+    """The inside host's reset and port unreachable reach the client; they are the host's own."""
+    with pytest.raises(ConnectionRefusedError):
+        lab.tcp_connect("W1", (ROUTER_WAN, 8080))
+    with lab.udp("W1") as client:
+        client.connect((ROUTER_WAN, 5003))
+        client.send(b"anybody?")
+        with pytest.raises(ConnectionRefusedError):
+            client.recv(10)
+
+
+@forwards
+@pytest.mark.culvert_only("masquerading does not hairpin without a rule of its own")
+@pytest.mark.parametrize("host", ["L1", "L2"])
+def test_rfc5382_req8_hairpin_to_a_forward(lab, router, host):
+    """From another inside host, and from the server itself: the server sees the outside address."""
+    with lab.tcp_listen("L1", port=80) as listener, lab.tcp_connect(host, (ROUTER_WAN, 8080)) as client:
+        server, peer = listener.accept()
+        assert peer[0] == ROUTER_WAN
+        carry(client, server, os.urandom(100000))
+        server.close()
+    with lab.udp("L1", port=6001) as server, lab.udp(host) as client:
+        client.sendto(b"ping", (ROUTER_WAN, 5001))
+        data, seen = server.recvfrom(100)
+        assert data == b"ping" and seen[0] == ROUTER_WAN
+        server.sendto(b"pong", seen)
+        assert client.recvfrom(100) == (b"pong", (ROUTER_WAN, 5001))
+
+
+@forwards
+@pytest.mark.culvert_only("dnat does not bind the other direction")
+def test_a_forwards_target_speaks_with_the_forwards_port(lab, router):
+    """What the server itself starts from the forwarded port comes from that port outside; nobody else gets the port."""
+    with lab.udp("W1", port=3490) as remote:
+        with lab.udp("L1", port=6002) as server:
+            assert lab.echo_once(server, remote) == (ROUTER_WAN, 5002)
+        with lab.udp("L2", port=5001) as other:
+            assert lab.echo_once(other, remote)[1] != 5001
+
+
+@forwards
+@pytest.mark.culvert_only("conntrack resets and times out on its own terms")
+def test_rfc6056_a_forward_takes_data_without_a_syn(lab, router):
+    """After a restart connections to a forward go on: any segment but a reset opens the flow again."""
+    inside, outside = lab.raw("L1"), lab.raw("W1")
+    outside.send(IP(src=outside.address, dst=ROUTER_WAN) / TCP(sport=5555, dport=9000, flags="PA", seq=77, ack=99) / b"going on")
+    got = inside.expect()
+    assert got[TCP].dport == 9000 and bytes(got[TCP].payload) == b"going on"
+    inside.send(IP(src=inside.address, dst=got.src) / TCP(sport=9000, dport=5555, flags="A", seq=99, ack=85))
+    assert outside.expect().src == ROUTER_WAN
+    with router.dropping(wan={"unsolicited": 1}):
+        outside.send(IP(src=outside.address, dst=ROUTER_WAN) / TCP(sport=5556, dport=9001, flags="R", seq=77))
+        inside.expect_nothing()
+
+
+@pytest.mark.config(VPN)
+@pytest.mark.culvert_only("services are culvert's own")
+@pytest.mark.parametrize("index,host,protocol,port", [
+    (0, "L1", 6, 1723), (0, "L1", 47, 0), (0, "L2", 17, 1701), (0, "L2", 115, 0), (1, "L1", 17, 500), (1, "L1", 17, 4500), (1, "L1", 50, 0)],
+    ids=["pptp-tcp1723", "pptp-gre", "l2tp-udp1701", "l2tp-115", "ipsec-udp500", "ipsec-udp4500", "ipsec-esp"])
+def test_forward_of_a_service(lab, router, index, host, protocol, port):
+    """Everything a VPN server needs arrives at the one host, and its answers leave from the outside address."""
+    inside = lab.raw(host, index)
+    for remote in (lab.raw("W1"), lab.raw("W2")):
+        payload = {6: TCP(sport=5000, dport=port, flags="S", seq=1), 17: UDP(sport=5000, dport=port) / b"hello!!!",
+                   47: Raw(bytes.fromhex("0000080045000014")), 50: Raw(bytes.fromhex("11223344000000010102030405060708")),
+                   115: Raw(b"\x00\x00\x00\x07session and more")}[protocol]
+        remote.send(IP(src=remote.address, dst=ROUTER_WAN, proto=protocol) / payload)
+        got = inside.expect()
+        assert (got.src, got.dst, got.proto) == (remote.address, inside.address, protocol)
+        if port:
+            assert got.payload.dport == port
+            answer = TCP(sport=port, dport=5000, flags="SA", seq=1, ack=2) if protocol == 6 else UDP(sport=port, dport=5000) / b"answer"
+        else:
+            answer = payload
+        inside.send(IP(src=inside.address, dst=remote.address, proto=protocol) / answer)
+        back = remote.expect()
+        assert back.src == ROUTER_WAN and (not port or back.payload.sport == port)
+
+
+# --- the router itself -----------------------------------------------------------------------------------------------
+
+HOST_PORTS = {"wan": {"host_ports": "22,2222"}}
+
+
+@pytest.mark.config(HOST_PORTS)
+@pytest.mark.parametrize("port", [22, 2222])
+def test_the_routers_own_listener(lab, router, port):
+    """A listener on a host port is reached from the WAN, from the LAN by the outside address, and by the LAN address."""
+    lab.guard.host_ports.add(port)
+    with lab.tcp_listen("R", "0.0.0.0", port) as listener:
+        for host, address in (("W1", ROUTER_WAN), ("L1", ROUTER_WAN), ("L1", ROUTER_LAN)):
+            with lab.tcp_connect(host, (address, port)) as client:
+                server, peer = listener.accept()
+                assert peer[0] == lab.address(host)
+                carry(client, server, os.urandom(50000))
+                server.sendall(b"bye")
+                assert client.recv(3) == b"bye"
+                server.close()
+
+
+@pytest.mark.config(HOST_PORTS)
+@pytest.mark.culvert_only("CVE-2021-3773")
+def test_port_shadow_a_host_port_is_never_given_away(lab, router):
+    """An inside host that uses the router's port as its source port does not get it outside, and takes nothing from the router."""
+    lab.guard.host_ports.add(22)
+    with lab.tcp_listen("R", "0.0.0.0", 22) as listener, lab.udp("L1", port=22) as shadow, lab.udp("W1", port=50000) as remote, \
+            lab.tcp_listen("W1", port=50001) as remote_tcp:
+        assert lab.echo_once(shadow, remote)[1] != 22
+        with lab.tcp_connect("L1", remote_tcp.getsockname(), port=22):
+            connection, peer = remote_tcp.accept()
+            assert peer[1] != 22
+            connection.close()
+        with lab.tcp_connect("W1", (ROUTER_WAN, 22), port=50001):
+            server, peer = listener.accept()
+            assert peer == ("203.0.113.10", 50001)
+            server.close()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_the_routers_own_connection_beside_a_host_with_the_same_port(lab, router, transport):
+    """The router and L1 talk to the same server from the same port number; each gets its own answers."""
+    low, high = map(int, lab.R.read_sysctl("net/ipv4/ip_local_port_range").split())
+    port = (low + high) // 2
+    if transport == "udp":
+        with lab.udp("W1", port=3491) as server, lab.udp("R", "0.0.0.0", port) as own, lab.udp("L1", port=port) as inside:
+            first = lab.echo_once(own, server)
+            second = lab.echo_once(inside, server)
+            assert first == (ROUTER_WAN, port) and second != first
+            for number in range(3):
+                server.sendto(b"own", first)
+                server.sendto(b"inside", second)
+                assert own.recv(10) == b"own" and inside.recv(10) == b"inside"
+        return
+    with lab.tcp_listen("W1", port=3492) as listener, lab.tcp_connect("R", listener.getsockname(), "0.0.0.0", port) as own:
+        first, first_peer = listener.accept()
+        with lab.tcp_connect("L1", listener.getsockname(), port=port) as inside:
+            second, second_peer = listener.accept()
+            assert first_peer == (ROUTER_WAN, port) and second_peer != first_peer
+            for sock, text in ((first, b"own"), (second, b"inside")):
+                sock.sendall(text)
+                sock.close()
+            assert own.recv(10) == b"own" and inside.recv(10) == b"inside"
+
+
+def test_the_routers_own_client_with_a_port_the_kernel_chose(lab, router):
+    with lab.tcp_listen("W1", port=3493) as listener:
+        for _ in range(5):
+            with lab.tcp_connect("R", listener.getsockname(), "0.0.0.0") as own:
+                server, peer = listener.accept()
+                assert peer[0] == ROUTER_WAN
+                carry(own, server, os.urandom(100000))
+                server.close()
+    assert "2 received" in lab.R.run("ping", "-n", "-c", 2, "-i", "0.01", "-W", 1, "203.0.113.10").stdout
+
+
+def test_the_routers_own_big_datagrams(lab, router):
+    """The router's kernel reassembles what is for itself: the guard must not take its fragments away."""
+    with lab.udp("W1", port=3494) as server, lab.udp("R", "0.0.0.0") as own:
+        lab.echo_once(own, server, os.urandom(4000))
