@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model's packet rules: docs/nat-behaviour.md sections 1, 2 and 4, step by step.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+struct model *model_new(const struct engine_limits *limits, const struct engine_config *config, uint64_t now)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	if (!m || !(m->rest = calloc(MODEL_RESTS, sizeof(*m->rest))))
+		abort();
+	m->limits = *limits;
+	m->config = *config;
+	m->now = now;
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	for (int i = 0; i < MODEL_SETS; i++)
+		if (m->set[i].live)
+			model_set_drop_held(m, &m->set[i]);
+	free(m->rest);
+	free(m);
+}
+
+/* --- section 1 --- */
+
+static enum drop check_options(const struct judgement *j)
+{
+	for (uint32_t at = 20; at < j->ihl;) {
+		uint8_t kind = packet_get8(j->p, at);
+		if (kind == 0)
+			break;
+		if (kind == 1) {
+			at++;
+			continue;
+		}
+		if (at + 1 >= j->ihl || packet_get8(j->p, at + 1) < 2 || at + packet_get8(j->p, at + 1) > j->ihl)
+			return DROP_IP_OPTION;
+		if (kind == 131 || kind == 137)
+			return DROP_IP_OPTION;
+		at += packet_get8(j->p, at + 1);
+	}
+	return DROP_NONE;
+}
+
+static enum drop check_fragment(const struct judgement *j)
+{
+	uint32_t payload = j->total - j->ihl;
+
+	if ((j->mf && (payload % 8 || !payload)) || j->offset + payload > 65535)
+		return DROP_FRAGMENT_LENGTH;
+	if (j->offset == 8)
+		return DROP_FRAGMENT_TINY;
+	if (!j->offset && j->mf && payload < (j->protocol == PROTO_TCP ? 20 : 8))
+		return DROP_FRAGMENT_TINY;
+	return DROP_NONE;
+}
+
+static bool martian(uint32_t address)
+{
+	uint32_t top = address >> 24;
+
+	return top == 0 || top == 127 || top >= 224;
+}
+
+static enum drop check_ip(struct judgement *j)
+{
+	struct packet *p = j->p;
+
+	if (!p->length)
+		return DROP_IP_SHORT;
+	if (p->data[0] >> 4 != 4)
+		return DROP_IP_VERSION;
+	j->ihl = packets_ihl(p);
+	j->total = packet_get16(p, 2);
+	if (p->length < 20 || j->ihl < 20 || j->ihl > p->length || j->total < j->ihl || j->total > p->length)
+		return DROP_IP_SHORT;
+	p->length = j->total;
+	if (packets_sum(p->data, j->ihl, 0) != 0xffff)
+		return DROP_IP_CHECKSUM;
+	enum drop reason = check_options(j);
+	if (reason)
+		return reason;
+	j->df = packet_get16(p, 6) & 0x4000;
+	j->mf = packet_get16(p, 6) & 0x2000;
+	j->offset = (packet_get16(p, 6) & 0x1fffu) * 8;
+	j->protocol = p->data[9];
+	j->source = packets_source(p);
+	j->destination = packets_destination(p);
+	reason = check_fragment(j);
+	if (reason)
+		return reason;
+	if (martian(j->source))
+		return DROP_SOURCE_MARTIAN;
+	return martian(j->destination) ? DROP_DESTINATION_MARTIAN : DROP_NONE;
+}
+
+/* --- transport checks, 2.6 and 2.7 --- */
+
+static enum drop check_tcp(const struct judgement *j)
+{
+	uint32_t payload = j->total - j->ihl;
+	uint32_t header = (uint32_t)(packet_get8(j->p, j->ihl + 12) >> 4) * 4;
+	uint8_t flags = packet_get8(j->p, j->ihl + 13);
+
+	if (payload < 20 || header < 20 || header > payload)
+		return DROP_TCP_MALFORMED;
+	if (!(flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) || ((flags & TCP_SYN) && (flags & (TCP_FIN | TCP_RST))))
+		return DROP_TCP_FLAGS;
+	return DROP_NONE;
+}
+
+static enum drop check_transport(const struct judgement *j)
+{
+	uint32_t payload = j->total - j->ihl;
+	enum drop reason = DROP_NONE;
+
+	switch (j->protocol) {
+	case PROTO_TCP: reason = check_tcp(j); break;
+	case PROTO_UDP: {
+		uint16_t length = packet_get16(j->p, j->ihl + 4);
+		if (payload < 8 || length < 8 || (!j->mf && length > payload))
+			return DROP_UDP_MALFORMED;
+		break;
+	}
+	case PROTO_GRE: return payload < 4 ? DROP_GRE_MALFORMED : DROP_NONE;
+	case PROTO_ESP: return payload < 8 || !packet_get32(j->p, j->ihl) ? DROP_ESP_MALFORMED : DROP_NONE;
+	default: return DROP_NONE;
+	}
+	if (reason)
+		return reason;
+	return packets_source_port(j->p) && packets_destination_port(j->p) ? DROP_NONE : DROP_PORT_ZERO;
+}
+
+static enum drop check_icmp(const struct judgement *j)
+{
+	uint8_t type = packet_get8(j->p, j->ihl);
+
+	if (j->total - j->ihl < 8)
+		return DROP_ICMP_MALFORMED;
+	if (model_icmp_is_error(type))
+		return DROP_NONE;
+	if (type != 0 && type != 8 && type != 13 && type != 14)
+		return DROP_ICMP_TYPE;
+	if (!j->mf && !j->p->offload.partial && packets_sum(j->p->data + j->ihl, j->total - j->ihl, 0) != 0xffff)
+		return DROP_ICMP_CHECKSUM;
+	return DROP_NONE;
+}
+
+static enum drop service_drop(enum service service)
+{
+	static const enum drop reason[SERVICES] = { [SERVICE_PPTP] = DROP_PPTP_BLOCKED, [SERVICE_L2TP] = DROP_L2TP_BLOCKED,
+						    [SERVICE_IPSEC] = DROP_IPSEC_BLOCKED };
+
+	return reason[service];
+}
+
+/* Steps 2.4 and 4.3: what a blocked service claims. Returns one bit for each reason that fits. */
+static uint64_t check_claims(const struct judgement *j)
+{
+	bool ports = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP;
+	uint16_t candidate[2] = { packets_destination_port(j->p), packets_source_port(j->p) };
+	uint64_t reasons = 0;
+	enum service service;
+
+	if (j->protocol == PROTO_AH)
+		return UINT64_C(1) << DROP_AH_UNTRANSLATABLE;
+	if (ports && j->offset)
+		return 0;
+	for (int i = 0; i < (j->from == SIDE_WAN ? 2 : 1); i++)
+		if (model_claimed(j->protocol, candidate[i], &service) && j->m->config.service[service] == MODE_BLOCK)
+			reasons |= UINT64_C(1) << service_drop(service);
+	return reasons;
+}
+
+/* --- leaving --- */
+
+bool model_leave(struct judgement *j, struct translation *t, enum side to, bool inbound)
+{
+	bool forwarded;
+	uint16_t id = 0;
+	uint32_t source = packets_source(&t->packet->packet), destination = packets_destination(&t->packet->packet);
+
+	if (!expect_leaves(j, t, to, &forwarded, &id))
+		return false;
+	j->fate = forwarded ? SET_FORWARDED : SET_REFUSED;
+	if (!j->set)
+		return true;
+	j->set->to = to;
+	j->set->inbound = inbound;
+	j->set->new_source = source;
+	j->set->new_destination = destination;
+	j->set->new_id = id;
+	return true;
+}
+
+static bool leave_unchanged(struct judgement *j, enum side to)
+{
+	struct translation t;
+
+	translation_begin(j, &t);
+	bool good = model_leave(j, &t, to, false);
+	translation_end(&t);
+	return good;
+}
+
+bool model_ttl_out(struct judgement *j, bool *good)
+{
+	if (packet_get8(j->p, 8) > 1)
+		return false;
+	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, j->destination, 11, 0, 0);
+	return true;
+}
+
+static void clamp_mss(struct judgement *j, struct packet *p)
+{
+	uint32_t mtu = j->m->config.lan_mtu < j->m->config.wan_mtu ? j->m->config.lan_mtu : j->m->config.wan_mtu;
+	uint32_t end = j->ihl + (uint32_t)(packet_get8(p, j->ihl + 12) >> 4) * 4;
+
+	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss || !(packet_get8(p, j->ihl + 13) & TCP_SYN))
+		return;
+	for (uint32_t at = j->ihl + 20; at < end;) {
+		uint8_t kind = packet_get8(p, at), length = packet_get8(p, at + 1);
+		if (kind == 0)
+			return;
+		if (kind == 1) {
+			at++;
+			continue;
+		}
+		if (at + 1 >= end || length < 2 || at + length > end)
+			return;
+		if (kind == 2 && length == 4 && packet_get16(p, at + 2) > mtu - 40)
+			packet_put16(p, at + 2, (uint16_t)(mtu - 40));
+		at += length;
+	}
+}
+
+static void put_port(struct judgement *j, struct packet *p, bool source, uint16_t port)
+{
+	if (j->protocol == PROTO_ICMP)
+		packet_put16(p, j->ihl + 4, port);
+	else if (j->protocol == PROTO_TCP || j->protocol == PROTO_UDP)
+		packet_put16(p, j->ihl + (source ? 0 : 2), port);
+}
+
+void model_translate_source(struct judgement *j, struct translation *t, const struct model_flow *flow)
+{
+	struct packet *p = &t->packet->packet;
+
+	packet_put32(p, 12, flow->outside);
+	put_port(j, p, true, flow->outside_port);
+	t->id_free = !j->df;
+	clamp_mss(j, p);
+}
+
+void model_translate_destination(struct judgement *j, struct translation *t, const struct model_flow *flow)
+{
+	struct packet *p = &t->packet->packet;
+
+	packet_put32(p, 16, flow->inside);
+	put_port(j, p, false, flow->inside_port);
+	clamp_mss(j, p);
+}
+
+/* --- flows --- */
+
+static const uint64_t CAPACITY = UINT64_C(1) << DROP_FLOWS_EXHAUSTED | UINT64_C(1) << DROP_HOST_LIMIT |
+				 UINT64_C(1) << DROP_HOSTS_EXHAUSTED | UINT64_C(1) << DROP_PORTS_EXHAUSTED;
+
+/* A flow could not be opened: the inside sender is told (RFC 5508 REQ-8). */
+static bool expect_refused(struct judgement *j, uint64_t reasons)
+{
+	if (!expect_drops(j, reasons))
+		return false;
+	if (j->from != SIDE_LAN || !(CAPACITY >> j->result->drop & 1))
+		return true;
+	return expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 13, 0);
+}
+
+static uint16_t inside_port(const struct judgement *j)
+{
+	return j->protocol == PROTO_ICMP ? packets_icmp_id(j->p) : model_has_ports(j->protocol) ? packets_source_port(j->p) : 0;
+}
+
+static uint16_t called_port(const struct judgement *j)
+{
+	return j->protocol == PROTO_ICMP ? packets_icmp_id(j->p)
+					 : model_has_ports(j->protocol) ? packets_destination_port(j->p) : 0;
+}
+
+static bool is_icmp_answer(const struct judgement *j)
+{
+	uint8_t type = packet_get8(j->p, j->ihl);
+
+	return j->protocol == PROTO_ICMP && (type == 0 || type == 14);
+}
+
+/* The sender's own flow: found or opened. NULL: judged, *good says how. */
+static struct model_flow *own_flow(struct judgement *j, bool *good)
+{
+	uint16_t remote_port = j->protocol == PROTO_ICMP ? 0 : called_port(j);
+	struct model_flow *flow = model_flow_inside(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
+
+	if (!flow) {
+		if (is_icmp_answer(j)) {
+			*good = expect_drop(j, DROP_ICMP_TYPE);
+			return NULL;
+		}
+		if (j->protocol == PROTO_TCP && (packet_get8(j->p, j->ihl + 13) & TCP_RST)) {
+			*good = expect_drop(j, DROP_TCP_NO_FLOW);
+			return NULL;
+		}
+		uint64_t reasons = model_refusals(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port, 0,
+						  (enum drop)j->result->drop);
+		if (reasons) {
+			*good = expect_refused(j, reasons);
+			return NULL;
+		}
+		flow = model_open_outbound(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
+		*good = flow != NULL;
+		if (!flow)
+			return NULL;
+	}
+	model_touch(j->m, flow, SIDE_LAN);
+	if (j->protocol == PROTO_TCP)
+		model_see_tcp(j, flow, SIDE_LAN);
+	return flow;
+}
+
+/* Section 4 steps 7 to 9: opens a flow for a packet from outside, or judges its drop. */
+static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port,
+					    bool *good)
+{
+	struct model *m = j->m;
+	struct model_mapping *mapping = model_has_ports(j->protocol)
+						? model_mapping_outside(m, j->protocol, j->destination, port) : NULL;
+	const struct forward *forward = model_forward(m, j->protocol, port);
+	uint16_t to_port = forward ? model_forward_port(forward, j->protocol, port) : 0;
+	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : TCP_SYN;
+	bool by_forward = false, by_mapping = false;
+
+	if (mapping) {
+		by_mapping = m->config.filtering == ENDPOINT_INDEPENDENT ||
+			     (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
+		if ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
+		    (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port))
+			by_mapping = false;
+		by_forward = forward && mapping->inside == forward->to_address && mapping->inside_port == to_port;
+	} else {
+		by_forward = forward != NULL;
+	}
+	if (mapping && !by_mapping && !by_forward) {
+		*good = expect_drop(j, DROP_FILTERED);
+		return NULL;
+	}
+	by_forward = by_forward && !(flags & TCP_RST);
+	by_mapping = by_mapping && (flags & TCP_SYN) && (j->protocol != PROTO_TCP || !(flags & TCP_ACK));
+	if (!by_mapping && !by_forward) {
+		*good = expect_drop(j, j->hairpin && !mapping && !forward ? DROP_HAIRPIN_NO_TARGET
+					: model_has_ports(j->protocol) ? DROP_UNSOLICITED : DROP_NO_OWNER);
+		return NULL;
+	}
+	uint32_t inside = mapping ? mapping->inside : forward->to_address;
+	uint16_t at = mapping ? mapping->inside_port : to_port;
+	if (model_has_ports(j->protocol) && model_flow_inside(m, j->protocol, inside, at, remote, remote_port)) {
+		/* the same two ends through another of our endpoints: one flow only */
+		*good = expect_drop(j, DROP_UNSOLICITED);
+		return NULL;
+	}
+	uint64_t reasons = model_refusals(m, j->protocol, inside, at, remote, remote_port, j->destination,
+					  (enum drop)j->result->drop);
+	if (reasons) {
+		*good = expect_refused(j, reasons);
+		return NULL;
+	}
+	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port);
+	flow->by_forward = by_forward;
+	return flow;
+}
+
+/* Section 4 steps 5 to 10. NULL: judged. */
+static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port, bool *good)
+{
+	uint16_t port = called_port(j);
+	struct model_flow *flow = model_flow_outside(j->m, j->protocol, j->destination, port, remote, remote_port);
+
+	if (!flow && !j->hairpin) {
+		bool consumed = model_host_port(j->m, j->protocol, port);
+		if (j->protocol == PROTO_ICMP)
+			consumed = is_icmp_answer(j) || !model_forward(j->m, PROTO_ICMP, 0);
+		if (consumed) {
+			j->fate = SET_CONSUMED;
+			*good = expect_consumed(j);
+			return NULL;
+		}
+	}
+	if (!flow)
+		flow = open_from_outside(j, port, remote, remote_port, good);
+	if (!flow)
+		return NULL;
+	model_touch(j->m, flow, SIDE_WAN);
+	if (j->protocol == PROTO_TCP)
+		model_see_tcp(j, flow, SIDE_WAN);
+	return model_ttl_out(j, good) ? NULL : flow;
+}
+
+/* --- section 4, hairpin --- */
+
+static bool hairpin_has_target(struct judgement *j)
+{
+	if (model_has_ports(j->protocol))
+		return model_mapping_outside(j->m, j->protocol, j->destination, called_port(j)) ||
+		       (j->protocol != PROTO_ICMP && model_forward(j->m, j->protocol, called_port(j)));
+	if (model_forward(j->m, j->protocol, 0))
+		return true;
+	for (int i = 0; i < MODEL_FLOWS; i++) {
+		const struct model_flow *f = &j->m->flow[i];
+		if (f->live && f->protocol == j->protocol && f->outside == j->destination && model_is_outside(j->m, f->remote))
+			return true;
+	}
+	return false;
+}
+
+static bool judge_hairpin(struct judgement *j)
+{
+	struct translation t;
+	bool good;
+
+	j->hairpin = true;
+	if (j->protocol == PROTO_ICMP && !is_icmp_answer(j) &&
+	    !model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j)))
+		return leave_unchanged(j, SIDE_LAN);
+	if (model_host_port(j->m, j->protocol, called_port(j)))
+		return leave_unchanged(j, SIDE_LAN);
+	if (!j->m->config.hairpinning)
+		return expect_drop(j, DROP_HAIRPIN_OFF);
+	if (!hairpin_has_target(j))
+		return expect_drop(j, DROP_HAIRPIN_NO_TARGET);
+	struct model_flow *own = own_flow(j, &good);
+	if (!own)
+		return good;
+	struct model_flow *called = called_flow(j, own->outside, own->outside_port, &good);
+	if (!called)
+		return good;
+	translation_begin(j, &t);
+	model_translate_source(j, &t, own);
+	model_translate_destination(j, &t, called);
+	good = model_leave(j, &t, SIDE_LAN, true);
+	translation_end(&t);
+	return good;
+}
+
+/* --- sections 2 and 4 --- */
+
+static bool judge_outbound(struct judgement *j)
+{
+	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	struct translation t;
+	bool good;
+
+	if (reason)
+		return expect_drop(j, reason);
+	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
+		return model_judge_error(j);
+	if (model_is_outside(j->m, j->destination))
+		return judge_hairpin(j);
+	struct model_flow *flow = own_flow(j, &good);
+	if (!flow)
+		return good;
+	translation_begin(j, &t);
+	model_translate_source(j, &t, flow);
+	good = model_leave(j, &t, SIDE_WAN, false);
+	translation_end(&t);
+	return good;
+}
+
+static bool judge_inbound(struct judgement *j)
+{
+	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	struct translation t;
+	bool good;
+
+	if (reason)
+		return expect_drop(j, reason);
+	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
+		return model_judge_error(j);
+	uint16_t remote_port = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? packets_source_port(j->p) : 0;
+	struct model_flow *flow = called_flow(j, j->source, remote_port, &good);
+	if (!flow)
+		return good;
+	translation_begin(j, &t);
+	model_translate_destination(j, &t, flow);
+	good = model_leave(j, &t, SIDE_LAN, true);
+	translation_end(&t);
+	return good;
+}
+
+static bool judge(struct judgement *j)
+{
+	const struct engine_config *config = &j->m->config;
+	enum drop reason = check_ip(j);
+	bool good;
+
+	if (reason)
+		return expect_drop(j, reason);
+	if (model_is_outside(j->m, j->source))
+		return expect_drop(j, DROP_SOURCE_IS_OURS);
+	if (j->from == SIDE_LAN) {
+		if (model_in_prefix(config->bypass, config->bypasses, j->destination) && !model_is_outside(j->m, j->destination))
+			return leave_unchanged(j, SIDE_WAN);
+		if (!j->m->outsides)
+			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS);
+	} else {
+		if (model_in_prefix(config->inside, config->insides, j->source))
+			return expect_drop(j, DROP_SOURCE_IS_INSIDE);
+		if (!model_is_outside(j->m, j->destination)) {
+			if (model_in_prefix(config->bypass, config->bypasses, j->source) &&
+			    model_in_prefix(config->inside, config->insides, j->destination))
+				return leave_unchanged(j, SIDE_LAN);
+			return expect_drop(j, DROP_NOT_FOR_US);
+		}
+	}
+	uint64_t claims = check_claims(j);
+	if (claims) {
+		model_refuse_first(j);
+		return expect_drops(j, claims);
+	}
+	if ((j->mf || j->offset) && !model_judge_fragment(j, &good))
+		return good;
+	j->fate = SET_REFUSED;
+	good = j->from == SIDE_LAN ? judge_outbound(j) : judge_inbound(j);
+	return good && j->set ? model_release(j) : good;
+}
+
+const char *model_judge(struct model *m, enum side from, const struct packet *as_came, const struct engine_result *result,
+			struct emissions *out, uint32_t *taken)
+{
+	struct test_packet *copy = malloc(sizeof(*copy));
+	struct judgement j = { .m = m, .from = from, .as_came = copy, .result = result, .out = out, .taken = taken };
+
+	if (!copy)
+		abort();
+	packets_copy(copy, as_came);
+	j.p = &copy->packet;
+	bool good = judge(&j);
+	free(copy);
+	return good ? NULL : m->error;
+}
