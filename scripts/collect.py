@@ -29,7 +29,7 @@ def reason_in(log, default):
 
 def read_check(build):
     build = pathlib.Path(build)
-    results = sorted(build.glob("tests/**/*.trs"))
+    results = sorted(build.glob("**/*.trs"))
     if not results:
         raise SystemExit(f"{build}: make check left no results")
     for path in results:

@@ -3,8 +3,8 @@
 """What the lists of include/culvert promise, the code keeps: each entry is produced or read somewhere.
 
 A drop reason that nothing drops for, a counter that nothing counts and a timer that nothing sets are promises to
-people who read the manual. DEFERRED names entries that are not used yet, each with its reason; an entry that is
-used must not stand there.
+people who read the manual, and a key that nothing reads is a promise to who writes the configuration. DEFERRED names
+entries that are not used yet, each with its reason; an entry that is used must not stand there.
 """
 
 import re
@@ -18,6 +18,8 @@ LISTS = {
     "timeouts.def": ("TIMEOUT", "TIMEOUT_"),
     "services.def": ("SERVICE", "SERVICE_"),
 }
+# What reads a key of the configuration, beside the parser that knows only the list.
+READERS = ("src/daemon/*.c", "src/io/*.c")
 DEFERRED = {}
 
 
@@ -29,11 +31,25 @@ def entries(tree, name, macro):
         yield text.count("\n", 0, match.start()) + 1, match.group(1), match.group(2)
 
 
+def judge_keys(tree):
+    text = re.sub(r"/\*.*?\*/", lambda match: "\n" * match.group(0).count("\n"),
+                  tree.text("include/culvert/confkeys.def"), flags=re.DOTALL)
+    keys = re.findall(r'(?m)^KEY\(\s*"(\w+)"\s*,\s*"(\w+)"\s*,\s*\w+\s*,\s*(\w+)', text)
+    if not keys:
+        return ["include/culvert/confkeys.def: no KEY() entry found"]
+    members = set()
+    for path in tree.files(*READERS):
+        members.update(re.findall(r"(?:->|\.)(\w+)", tree.code(path)))
+    return [f"include/culvert/confkeys.def: nothing reads [{section}] {key} (config.{member})"
+            for section, key, member in keys if member not in members]
+
+
 def check(tree):
     findings = []
     words = set()
     for path in tree.files("src/**/*.[ch]", "include/**/*.h"):
         words.update(re.findall(r"\b[A-Z][A-Z0-9_]+\b", tree.code(path)))
+    findings += judge_keys(tree)
     for name, (macro, prefix) in LISTS.items():
         seen = set()
         for line, constant, text in entries(tree, name, macro):
@@ -62,6 +78,8 @@ def plant(_tree):
     yield "a service nobody knows", line("services.def", 'SERVICE(PLANTED, "planted")')
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
+
+    yield "a key nobody reads", line("confkeys.def", 'KEY("nat", "planted", NUMBER, planted, 0, 1, "1", RELOAD, "", "")')
 
     def mentioned(tree):
         line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')(tree)
