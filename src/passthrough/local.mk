@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-libculvert_core_a_SOURCES +=
+libculvert_core_a_SOURCES += src/passthrough/registry.c

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The arena: a header, then arrays one behind the other, each on a cache line of its own. */
+#include "nat/arena.h"
+
+#include <string.h>
+
+#include "nat/fragment_store.h"
+
+enum { ARENA_VERSION = 1, LINE = 64 };
+#define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
+
+/* Changes whenever a record does: an arena of another build is not taken over. */
+static uint32_t layout_of(const struct engine_limits *limits)
+{
+	const uint64_t sizes[] = {
+		sizeof(struct arena_header), sizeof(struct flow),	   sizeof(struct tcp_track), sizeof(struct sibling),
+		sizeof(struct mapping),	     sizeof(struct host),	   sizeof(struct outside),   sizeof(struct fragment_set),
+		sizeof(struct block),	     sizeof(struct table_bucket), limits->flows,	     limits->hosts,
+		limits->addresses,	     limits->fragments,		   TIMEOUTS,		     DROPS,
+	};
+	struct siphash_key key = { { ARENA_VERSION, STATS } };
+	uint64_t hash = 0;
+
+	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		hash = siphash(&key, hash, sizes[i]);
+	return (uint32_t)hash;
+}
+
+static uint8_t *take(uint8_t *arena, size_t *used, size_t bytes)
+{
+	uint8_t *at = arena != NULL ? arena + *used : NULL;
+
+	*used += (bytes + LINE - 1) / LINE * LINE;
+	return at;
+}
+
+static void take_table(struct table *table, uint32_t entries, uint8_t *arena, size_t *used)
+{
+	table->buckets = table_buckets_for(entries);
+	table->bucket = (void *)take(arena, used, (size_t)table->buckets * sizeof *table->bucket);
+}
+
+size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, uint8_t *arena)
+{
+	struct table unused;
+	size_t used = 0;
+
+	if (limits->flows == 0 || limits->flows > MAX_FLOWS || limits->hosts == 0 || limits->hosts > MAX_HOSTS ||
+	    limits->addresses == 0 || limits->addresses > ADDRESSES_MAX || limits->fragments > MAX_FRAGMENTS)
+		return 0;
+	uint8_t *header = take(arena, &used, sizeof(struct arena_header));
+	uint8_t *flow = take(arena, &used, (size_t)limits->flows * sizeof(struct flow));
+	uint8_t *tcp = take(arena, &used, (size_t)limits->flows * sizeof(struct tcp_track));
+	uint8_t *sibling = take(arena, &used, (size_t)limits->flows * sizeof(struct sibling));
+	uint8_t *mapping = take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
+	uint8_t *host = take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
+	uint8_t *outside = take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
+	uint8_t *set = take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
+	uint8_t *block = take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
+	take_table(engine != NULL ? &engine->flow_out : &unused, limits->flows, arena, &used);
+	take_table(engine != NULL ? &engine->flow_in : &unused, limits->flows, arena, &used);
+	take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);
+	take_table(engine != NULL ? &engine->mapping_table : &unused, limits->flows, arena, &used);
+	take_table(engine != NULL ? &engine->host_table : &unused, limits->hosts, arena, &used);
+	if (engine != NULL) {
+		engine->header = (void *)header;
+		engine->counters = &engine->header->counters;
+		engine->flow = (void *)flow;
+		engine->tcp = (void *)tcp;
+		engine->sibling = (void *)sibling;
+		engine->mapping = (void *)mapping;
+		engine->host = (void *)host;
+		engine->outside = (void *)outside;
+		engine->set = (void *)set;
+		engine->block = (void *)block;
+	}
+	return used;
+}
+
+void arena_init(struct engine *engine, const struct engine_limits *limits, const uint8_t seed[32])
+{
+	struct arena_header *header = engine->header;
+
+	memset(header, 0, sizeof *header);
+	header->limits = *limits;
+	header->flow_free = header->mapping_free = header->host_free = NONE;
+	memcpy(&header->hash_key, seed, 16);
+	memcpy(&header->random_key, seed + 16, 16);
+	for (unsigned i = 0; i < IDENTS; i++)
+		header->ident[i] = (uint16_t)random_next(engine);
+	table_clear(&engine->flow_out);
+	table_clear(&engine->flow_in);
+	table_clear(&engine->peer);
+	table_clear(&engine->mapping_table);
+	table_clear(&engine->host_table);
+	for (uint32_t i = 0; i < limits->addresses; i++)
+		engine->outside[i].address = 0;
+	fragment_store_init(engine);
+	header->version = ARENA_VERSION;
+	header->layout = layout_of(limits);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	header->magic = ARENA_MAGIC;
+}
+
+bool arena_is_ours(const struct engine *engine, const struct engine_limits *limits)
+{
+	const struct arena_header *header = engine->header;
+
+	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION || header->layout != layout_of(limits))
+		return false;
+	if (header->flow_used > limits->flows || header->mapping_used > limits->flows || header->outside_count > limits->addresses)
+		return false;
+	for (uint32_t i = 0; i < header->outside_count; i++)
+		if (header->outside_order[i] >= limits->addresses)
+			return false;
+	return true;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every table against every other one: what must be true between two packets. For tests. */
+#include "nat/flow.h"
+#include "nat/fragment_store.h"
+#include "nat/host.h"
+#include "nat/mapping.h"
+
+static const char *check_mapping_of(const struct engine *engine, const struct flow *flow)
+{
+	if (flow->mapping == NONE)
+		return port_space(flow->protocol) < 0 ? NULL : "a flow with ports has no mapping";
+	if (flow->mapping >= engine->header->mapping_used || !engine->mapping[flow->mapping].live)
+		return "a flow's mapping is not live";
+	const struct mapping *mapping = &engine->mapping[flow->mapping];
+	if (mapping->protocol != flow->protocol || mapping->inside_address != flow->inside_address ||
+	    mapping->inside_port != flow->inside_port || mapping->outside_address != flow->outside_address ||
+	    mapping->outside_port != flow->outside_port)
+		return "a flow and its mapping disagree";
+	return NULL;
+}
+
+static bool match_index(const void *context, uint32_t index)
+{
+	return *(const uint32_t *)context == index;
+}
+
+static const char *check_flow(const struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+	struct flow_key inside = { flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
+				   flow->protocol };
+	struct flow_key outside = { flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
+				    flow->protocol };
+
+	if (table_find(&engine->flow_out, flow_hash(engine, &inside), match_index, &index) == NONE)
+		return "a flow is not found by its inside key";
+	if (table_find(&engine->flow_in, flow_hash(engine, &outside), match_index, &index) == NONE)
+		return "a flow is not found by its outside key";
+	if (outside_find(engine, flow->outside_address) == NULL)
+		return "a flow's outside address is not ours";
+	if (host_find(engine, flow->inside_address) == NONE)
+		return "a flow's host is not known";
+	if (flow->mapping != NONE && engine->sibling[engine->sibling[index].next].previous != index)
+		return "the ring of a mapping's flows is broken";
+	if (flow->mapping != NONE && engine->flow[flow->peer_next].peer_previous != index)
+		return "the ring of flows to one peer is broken";
+	return check_mapping_of(engine, flow);
+}
+
+static const char *check_flows(const struct engine *engine)
+{
+	uint32_t live = 0, idle = 0;
+
+	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
+		if (!(engine->flow[i].flags & FLOW_LIVE))
+			continue;
+		live++;
+		const char *wrong = check_flow(engine, i);
+		if (wrong != NULL)
+			return wrong;
+	}
+	for (uint32_t i = engine->header->flow_free; i != NONE && idle <= engine->header->flow_used; i = engine->flow[i].mapping)
+		idle++;
+	if (live != engine->counters->flows)
+		return "the number of flows is wrong";
+	return live + idle == engine->header->flow_used ? NULL : "flow records are lost";
+}
+
+static const char *check_mappings(const struct engine *engine)
+{
+	uint32_t live = 0, siblings = 0;
+
+	for (uint32_t i = 0; i < engine->header->mapping_used; i++) {
+		const struct mapping *mapping = &engine->mapping[i];
+		if (!mapping->live)
+			continue;
+		live++;
+		const struct outside *outside = outside_find(engine, mapping->outside_address);
+		if (outside == NULL)
+			return "a mapping's outside address is not ours";
+		if (mapping_at(outside, mapping->protocol, mapping->outside_port) != i)
+			return "a mapping does not own its outside port";
+		if (mapping->first == NONE)
+			return "a mapping has no flow";
+		uint32_t at = mapping->first;
+		do {
+			if (engine->flow[at].mapping != i || ++siblings > engine->counters->flows)
+				return "the ring of a mapping holds a foreign flow";
+			at = engine->sibling[at].next;
+		} while (at != mapping->first);
+	}
+	return live == engine->counters->mappings ? NULL : "the number of mappings is wrong";
+}
+
+static const char *check_ports(const struct engine *engine)
+{
+	uint32_t taken = 0, resting = 0;
+
+	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
+		const struct outside *outside = &engine->outside[engine->header->outside_order[i]];
+		for (int space = 0; space < SPACES; space++) {
+			for (uint32_t port = 0; port < 65536; port++) {
+				resting += (outside->port[space][port] & PORT_RESTING) != 0;
+				taken += outside->port[space][port] != 0;
+			}
+		}
+	}
+	if (resting != engine->header->resting)
+		return "the number of resting ports is wrong";
+	return taken - resting == engine->counters->mappings ? NULL : "an outside port is taken by no mapping";
+}
+
+static const char *check_hosts(const struct engine *engine)
+{
+	uint32_t live = 0;
+	uint64_t flows = 0;
+
+	for (uint32_t i = 0; i < engine->header->host_used; i++) {
+		if (!engine->host[i].live)
+			continue;
+		live++;
+		flows += engine->host[i].flows;
+	}
+	if (live != engine->counters->hosts)
+		return "the number of hosts is wrong";
+	return flows == engine->counters->flows ? NULL : "hosts and flows disagree";
+}
+
+static const char *check_fragments(const struct engine *engine)
+{
+	uint64_t held[SIDES] = { 0 };
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < fragment_store_sets(engine); i++) {
+		const struct fragment_set *set = &engine->set[i];
+		if (set->state == SET_FREE)
+			continue;
+		used++;
+		held[set->side] += set->held_count;
+		if (set->state != SET_WAITING && set->held_count > 0)
+			return "a set whose fate is known still holds fragments";
+	}
+	if (used != engine->header->sets_used)
+		return "the number of fragment sets is wrong";
+	if (held[SIDE_LAN] != engine->counters->held[SIDE_LAN] || held[SIDE_WAN] != engine->counters->held[SIDE_WAN])
+		return "the number of held fragments is wrong";
+	return NULL;
+}
+
+static const char *check_sums(const struct engine *engine)
+{
+	const struct engine_counters *counters = engine->counters;
+
+	for (int side = 0; side < SIDES; side++) {
+		uint64_t sum = counters->forwarded[side] + counters->consumed[side] + counters->held[side];
+		for (int reason = 1; reason < DROPS; reason++)
+			sum += counters->dropped[side][reason];
+		if (sum != counters->received[side])
+			return "received is not forwarded + consumed + held + dropped";
+	}
+	return NULL;
+}
+
+const char *engine_check(const struct engine *engine)
+{
+	static const char *(*const checks[])(const struct engine *) = {
+		check_sums, check_flows, check_mappings, check_hosts, check_fragments, check_ports,
+	};
+
+	for (unsigned i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+		const char *wrong = checks[i](engine);
+		if (wrong != NULL)
+			return wrong;
+	}
+	return NULL;
+}

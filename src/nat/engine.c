@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The engine's front: batches in, one verdict a packet, and the counters that must add up.
+ *
+ * A batch is walked three times: headers are parsed and hash buckets fetched, then records, then each packet goes its way
+ * (outbound.c, inbound.c). The first two walks change nothing; they only hide the memory's latency.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nat/arena.h"
+#include "nat/flow.h"
+#include "nat/fragment.h"
+#include "nat/fragment_store.h"
+#include "nat/mapping.h"
+#include "nat/passages.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+#include "nat/verdict.h"
+
+static enum drop addresses_acceptable(const struct ip_header *ip)
+{
+	if (ip_is_martian(ip->source))
+		return DROP_SOURCE_MARTIAN;
+	return ip_is_martian(ip->destination) ? DROP_DESTINATION_MARTIAN : DROP_NONE;
+}
+
+/* Reads the headers. The reason, if the packet can not go on; faults of the transport header are judged later. */
+static enum drop prepare(struct engine *engine, struct passage *passage, enum side from, struct packet *packet)
+{
+	passage->packet = packet;
+	passage->from = from;
+	passage->set = NULL;
+	passage->fault = DROP_NONE;
+	enum drop drop = ip_parse(packet, &passage->ip);
+	if (drop == DROP_NONE)
+		drop = addresses_acceptable(&passage->ip);
+	if (drop != DROP_NONE || passage->ip.offset != 0)
+		return drop;
+	passage->fault = transport_parse(packet, &passage->ip, &passage->transport);
+	if (passage->fault == DROP_NONE) {
+		struct flow_key key = passage_key(passage);
+		passage->hash = flow_hash(engine, &key);
+		table_prefetch(from == SIDE_LAN ? &engine->flow_out : &engine->flow_in, passage->hash);
+	}
+	return DROP_NONE;
+}
+
+static void prefetch_record(const struct engine *engine, const struct passage *passage)
+{
+	if (passage->ip.offset != 0 || passage->fault != DROP_NONE)
+		return;
+	const struct table *table = passage->from == SIDE_LAN ? &engine->flow_out : &engine->flow_in;
+	uint32_t index = table_candidate(table, passage->hash);
+	if (index == NONE)
+		return;
+	__builtin_prefetch(&engine->flow[index], 1);
+	if (passage->ip.protocol == PROTOCOL_TCP)
+		__builtin_prefetch(&engine->tcp[index], 1);
+}
+
+static void count_verdict(struct engine *engine, enum side from, struct engine_result result)
+{
+	struct engine_counters *counters = engine->counters;
+
+	switch (result.verdict) {
+	case VERDICT_FORWARDED:
+		counters->forwarded[from]++;
+		break;
+	case VERDICT_CONSUMED:
+		counters->consumed[from]++;
+		break;
+	case VERDICT_HELD: /* counted where it is held */
+		break;
+	default:
+		counters->dropped[from][result.drop]++;
+		break;
+	}
+}
+
+static void process_batch(struct engine *engine, enum side from, struct packet *packets, uint32_t n,
+			  struct engine_result *results)
+{
+	struct passage passage[BATCH_MAX];
+	enum drop drop[BATCH_MAX];
+
+	for (uint32_t i = 0; i < n; i++) {
+		engine->counters->received[from]++;
+		drop[i] = prepare(engine, &passage[i], from, &packets[i]);
+		engine->counters->bytes[from] += packets[i].length;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (drop[i] == DROP_NONE)
+			prefetch_record(engine, &passage[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		struct engine_result result = verdict_drop(drop[i]);
+		if (drop[i] == DROP_NONE)
+			result = from == SIDE_LAN ? outbound_process(engine, &passage[i]) :
+						    inbound_process(engine, &passage[i]);
+		count_verdict(engine, from, result);
+		if (results != NULL)
+			results[i] = result;
+	}
+}
+
+void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t n, uint64_t now_ms,
+		    const struct engine_sink *sink, struct engine_result *results)
+{
+	engine->now_ms = now_ms;
+	engine->sink = sink;
+	for (uint32_t at = 0; at < n; at += BATCH_MAX) {
+		uint32_t part = n - at < BATCH_MAX ? n - at : BATCH_MAX;
+		process_batch(engine, from, packets + at, part, results != NULL ? results + at : NULL);
+	}
+	engine->sink = NULL;
+}
+
+/* --- life --- */
+
+static void adopt_config(struct engine *engine, const struct engine_config *config)
+{
+	engine->config = *config;
+	memset(engine->forwarded, 0, sizeof engine->forwarded);
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		const struct forward *forward = &config->forward[i];
+		int space = port_space(forward->protocol);
+		for (uint32_t port = forward->port_first; space >= 0 && space != SPACE_ICMP && port <= forward->port_last; port++)
+			port_set_add(&engine->forwarded[space], (uint16_t)port);
+	}
+	engine->any_blocked = false;
+	for (int service = 0; service < SERVICES; service++)
+		engine->any_blocked |= config->service[service] == MODE_BLOCK;
+}
+
+/* Packets whose fate a dying process never counted are taken back, so that the sums hold. */
+static void recover_counters(struct engine *engine)
+{
+	struct engine_counters *counters = engine->counters;
+
+	for (int side = 0; side < SIDES; side++) {
+		uint64_t sum = counters->forwarded[side] + counters->consumed[side];
+		counters->dropped[side][DROP_FRAGMENT_TIMEOUT] += counters->held[side];
+		counters->held[side] = 0;
+		for (int reason = 1; reason < DROPS; reason++)
+			sum += counters->dropped[side][reason];
+		counters->received[side] = sum;
+	}
+}
+
+struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
+			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms)
+{
+	size_t needed = engine_arena_size(limits);
+
+	if (needed == 0 || size < needed)
+		return NULL;
+	struct engine *engine = calloc(1, sizeof *engine);
+	if (engine == NULL)
+		return NULL;
+	arena_lay_out(limits, engine, arena);
+	engine->now_ms = now_ms;
+	adopt_config(engine, config);
+	if (!recover) {
+		arena_init(engine, limits, seed);
+	} else if (arena_is_ours(engine, limits)) {
+		fragment_store_init(engine);
+		flow_recover(engine);
+		recover_counters(engine);
+	} else {
+		free(engine);
+		return NULL;
+	}
+	engine->counters->arena_bytes = needed;
+	return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+	free(engine);
+}
+
+size_t engine_arena_size(const struct engine_limits *limits)
+{
+	return arena_lay_out(limits, NULL, NULL);
+}
+
+/* --- changes while running --- */
+
+static bool forward_still_leads_to(const struct engine *engine, const struct flow *flow)
+{
+	const struct forward *forward =
+		forward_find(engine, flow->protocol, protocol_has_ports(flow->protocol) ? flow->outside_port : 0);
+
+	return forward != NULL && forward->to_address == flow->inside_address &&
+	       (!protocol_has_ports(flow->protocol) ||
+		flow->inside_port == (uint16_t)(forward->to_port + (flow->outside_port - forward->port_first)));
+}
+
+static bool flow_is_still_legal(const struct engine *engine, const struct flow *flow)
+{
+	struct passage passage = { .ip = { .protocol = flow->protocol }, .from = SIDE_WAN };
+
+	passage.transport.source_port = flow->remote_port;
+	passage.transport.destination_port = flow->outside_port;
+	if (!(flow->flags & FLOW_FORWARD))
+		passage.transport.destination_port = 0;
+	if (passage_refusal(engine, &passage) != DROP_NONE)
+		return false;
+	if ((flow->flags & FLOW_FORWARD) && !forward_still_leads_to(engine, flow))
+		return false;
+	if (flow->protocol == PROTOCOL_TCP)
+		return !port_set_has(&engine->config.host_tcp, flow->outside_port);
+	return flow->protocol != PROTOCOL_UDP || !port_set_has(&engine->config.host_udp, flow->outside_port);
+}
+
+uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms)
+{
+	uint32_t ended = 0;
+
+	engine->now_ms = now_ms;
+	adopt_config(engine, config);
+	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
+		const struct flow *flow = &engine->flow[i];
+		if ((flow->flags & FLOW_LIVE) && !flow_is_still_legal(engine, flow)) {
+			flow_close(engine, i);
+			ended++;
+		}
+	}
+	return ended;
+}
+
+static bool is_listed(uint32_t address, const uint32_t *addresses, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (addresses[i] == address)
+			return true;
+	return false;
+}
+
+static uint32_t close_flows_without_address(struct engine *engine, const uint32_t *addresses, uint32_t n)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
+		const struct flow *flow = &engine->flow[i];
+		if (!(flow->flags & FLOW_LIVE))
+			continue;
+		if (is_listed(flow->outside_address, addresses, n) &&
+		    (!(flow->flags & FLOW_HAIRPIN) || is_listed(flow->remote_address, addresses, n)))
+			continue;
+		flow_close(engine, i);
+		ended++;
+	}
+	return ended;
+}
+
+static uint8_t outside_slot(struct engine *engine, uint32_t address)
+{
+	uint32_t limit = engine->header->limits.addresses;
+	uint8_t unused = 0;
+
+	for (uint32_t i = limit; i-- > 0;) {
+		if (engine->outside[i].address == address)
+			return (uint8_t)i;
+		if (engine->outside[i].address == 0)
+			unused = (uint8_t)i;
+	}
+	memset(&engine->outside[unused], 0, sizeof engine->outside[unused]);
+	engine->outside[unused].address = address;
+	return unused;
+}
+
+uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t n, uint64_t now_ms)
+{
+	struct arena_header *header = engine->header;
+
+	engine->now_ms = now_ms;
+	if (n > header->limits.addresses)
+		n = header->limits.addresses;
+	uint32_t ended = close_flows_without_address(engine, addresses, n);
+	fragment_reset(engine);
+	for (uint32_t i = 0; i < header->limits.addresses; i++) {
+		struct outside *outside = &engine->outside[i];
+		if (outside->address == 0 || is_listed(outside->address, addresses, n))
+			continue;
+		for (int space = 0; space < SPACES; space++)
+			for (uint32_t port = 0; port < 65536; port++)
+				header->resting -= (outside->port[space][port] & PORT_RESTING) != 0;
+		outside->address = 0;
+	}
+	header->outside_count = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (addresses[i] != 0 && outside_find(engine, addresses[i]) == NULL)
+			header->outside_order[header->outside_count++] = outside_slot(engine, addresses[i]);
+	return ended;
+}
+
+/* --- looking in --- */
+
+const struct engine_counters *engine_counters(const struct engine *engine)
+{
+	return engine->counters;
+}
+
+void engine_count_drop(struct engine *engine, enum side from, enum drop reason, bool was_forwarded)
+{
+	if (was_forwarded)
+		engine->counters->forwarded[from]--;
+	else
+		engine->counters->received[from]++;
+	engine->counters->dropped[from][reason]++;
+}
+
+bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view)
+{
+	while (*cursor < engine->header->flow_used) {
+		const struct flow *flow = &engine->flow[(*cursor)++];
+		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
+			continue;
+		*view = (struct flow_view){
+			.protocol = flow->protocol,
+			.tcp_state = flow->tcp_state,
+			.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
+			.inside_address = flow->inside_address,
+			.outside_address = flow->outside_address,
+			.remote_address = flow->remote_address,
+			.inside_port = flow->inside_port,
+			.outside_port = flow->outside_port,
+			.remote_port = flow->remote_port,
+			.bytes = { flow->bytes[SIDE_LAN], flow->bytes[SIDE_WAN] },
+			.packets = { flow->packets[SIDE_LAN], flow->packets[SIDE_WAN] },
+			.expires_ms = flow->deadline - (uint32_t)now_ms,
+		};
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening, finding and closing flows. */
+#include "nat/flow.h"
+
+#include "nat/host.h"
+#include "nat/mapping.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+
+struct flow_match {
+	const struct flow *flow;
+	const struct flow_key *key;
+};
+
+uint64_t flow_hash(const struct engine *engine, const struct flow_key *key)
+{
+	uint64_t a = (uint64_t)key->local << 32 | key->remote;
+	uint64_t b = (uint64_t)key->local_port << 32 | (uint64_t)key->remote_port << 16 | key->protocol;
+
+	return siphash(&engine->header->hash_key, a, b);
+}
+
+static uint64_t peer_hash(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+{
+	return siphash(&engine->header->hash_key, (uint64_t)mapping << 32 | remote_address, 1);
+}
+
+static bool match_outbound(const void *context, uint32_t index)
+{
+	const struct flow_match *match = context;
+	const struct flow *flow = &match->flow[index];
+
+	return flow->inside_address == match->key->local && flow->remote_address == match->key->remote &&
+	       flow->inside_port == match->key->local_port && flow->remote_port == match->key->remote_port &&
+	       flow->protocol == match->key->protocol;
+}
+
+static bool match_inbound(const void *context, uint32_t index)
+{
+	const struct flow_match *match = context;
+	const struct flow *flow = &match->flow[index];
+
+	return flow->outside_address == match->key->local && flow->remote_address == match->key->remote &&
+	       flow->outside_port == match->key->local_port && flow->remote_port == match->key->remote_port &&
+	       flow->protocol == match->key->protocol;
+}
+
+static uint32_t close_if_expired(struct engine *engine, uint32_t index)
+{
+	if (index == NONE || !is_expired(engine->flow[index].deadline, engine->now_ms))
+		return index;
+	flow_close(engine, index);
+	return NONE;
+}
+
+uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash)
+{
+	struct flow_match match = { engine->flow, inside_key };
+
+	return close_if_expired(engine, table_find(&engine->flow_out, hash, match_outbound, &match));
+}
+
+uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash)
+{
+	struct flow_match match = { engine->flow, outside_key };
+
+	return close_if_expired(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
+}
+
+static struct flow_key inside_key_of(const struct flow *flow)
+{
+	return (struct flow_key){ flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
+				  flow->protocol };
+}
+
+static struct flow_key outside_key_of(const struct flow *flow)
+{
+	return (struct flow_key){ flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
+				  flow->protocol };
+}
+
+/* --- the ring of flows with equal mapping and remote address --- */
+
+struct peer_match {
+	const struct flow *flow;
+	uint32_t mapping, remote_address;
+};
+
+static bool match_peer(const void *context, uint32_t index)
+{
+	const struct peer_match *match = context;
+	const struct flow *flow = &match->flow[index];
+
+	return flow->mapping == match->mapping && flow->remote_address == match->remote_address;
+}
+
+static uint32_t peer_find(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+{
+	struct peer_match match = { engine->flow, mapping, remote_address };
+
+	return table_find(&engine->peer, peer_hash(engine, mapping, remote_address), match_peer, &match);
+}
+
+static void peer_join(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	uint32_t first = peer_find(engine, flow->mapping, flow->remote_address);
+
+	if (first == NONE) {
+		flow->peer_next = flow->peer_previous = index;
+		table_insert(&engine->peer, peer_hash(engine, flow->mapping, flow->remote_address), index);
+		return;
+	}
+	uint32_t last = engine->flow[first].peer_previous;
+	flow->peer_next = first;
+	flow->peer_previous = last;
+	engine->flow[first].peer_previous = index;
+	engine->flow[last].peer_next = index;
+}
+
+static void peer_leave(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	uint64_t hash = peer_hash(engine, flow->mapping, flow->remote_address);
+
+	if (flow->peer_next == index) {
+		table_remove(&engine->peer, hash, index);
+		return;
+	}
+	engine->flow[flow->peer_next].peer_previous = flow->peer_previous;
+	engine->flow[flow->peer_previous].peer_next = flow->peer_next;
+	/* If this flow stood in the table for the ring, the next one does now; otherwise nothing is found here. */
+	table_replace(&engine->peer, hash, index, flow->peer_next);
+}
+
+bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address)
+{
+	/* Each turn closes an expired flow or ends the loop. */
+	for (;;) {
+		uint32_t index = peer_find(engine, mapping, remote_address);
+		if (index == NONE)
+			return false;
+		if (!is_expired(engine->flow[index].deadline, engine->now_ms))
+			return true;
+		/* Another flow of the ring may keep the mapping; its own end may end the mapping, too. */
+		flow_close(engine, index);
+		if (!engine->mapping[mapping].live)
+			return false;
+	}
+}
+
+/* --- the ring of all flows of a mapping --- */
+
+static void sibling_join(struct engine *engine, uint32_t index)
+{
+	struct mapping *mapping = &engine->mapping[engine->flow[index].mapping];
+	struct sibling *sibling = engine->sibling;
+
+	if (mapping->first == NONE) {
+		sibling[index] = (struct sibling){ index, index };
+	} else {
+		sibling[index] = (struct sibling){ mapping->first, sibling[mapping->first].previous };
+		sibling[sibling[index].previous].next = index;
+		sibling[mapping->first].previous = index;
+	}
+	mapping->first = index;
+}
+
+static void sibling_leave(struct engine *engine, uint32_t index)
+{
+	struct mapping *mapping = &engine->mapping[engine->flow[index].mapping];
+	struct sibling *sibling = engine->sibling;
+
+	if (sibling[index].next == index) {
+		mapping->first = NONE;
+		return;
+	}
+	sibling[sibling[index].next].previous = sibling[index].previous;
+	sibling[sibling[index].previous].next = sibling[index].next;
+	if (mapping->first == index)
+		mapping->first = sibling[index].next;
+}
+
+bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping)
+{
+	/* Each turn closes an expired flow or ends the loop. */
+	while (engine->mapping[mapping].live) {
+		uint32_t index = engine->mapping[mapping].first;
+		if (!is_expired(engine->flow[index].deadline, engine->now_ms))
+			return true;
+		flow_close(engine, index);
+	}
+	return false;
+}
+
+/* --- opening and closing --- */
+
+bool flow_has_room(struct engine *engine)
+{
+	const struct arena_header *header = engine->header;
+
+	if (header->flow_free == NONE && header->flow_used == header->limits.flows)
+		timer_sweep(engine);
+	return header->flow_free != NONE || header->flow_used < header->limits.flows;
+}
+
+static uint32_t take_record(struct engine *engine)
+{
+	struct arena_header *header = engine->header;
+	uint32_t index = header->flow_free;
+
+	if (index != NONE)
+		header->flow_free = engine->flow[index].mapping;
+	else if (header->flow_used < header->limits.flows)
+		index = header->flow_used++;
+	return index;
+}
+
+/* Puts a whole record into every table and ring. */
+static void enter_tables(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
+
+	table_insert(&engine->flow_out, flow_hash(engine, &inside), index);
+	table_insert(&engine->flow_in, flow_hash(engine, &outside), index);
+	if (flow->mapping != NONE) {
+		sibling_join(engine, index);
+		peer_join(engine, index);
+	}
+	engine->counters->flows++;
+}
+
+uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
+{
+	uint32_t host = host_take(engine, identity->inside_address, identity->outside_address, why);
+	if (host == NONE)
+		return NONE;
+	uint32_t index = take_record(engine);
+	if (index == NONE) {
+		*why = DROP_FLOWS_EXHAUSTED;
+		host_release(engine, host);
+		return NONE;
+	}
+	struct flow *flow = &engine->flow[index];
+	*flow = *identity;
+	flow->flags &= (uint8_t)~FLOW_LIVE;
+	if (flow->protocol == PROTOCOL_TCP)
+		engine->tcp[index] = (struct tcp_track){ 0 };
+	enter_tables(engine, index);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	flow->flags |= FLOW_LIVE;
+	count(engine, STAT_FLOWS_CREATED);
+	return index;
+}
+
+void flow_close(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
+
+	flow->flags &= (uint8_t)~FLOW_LIVE;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	table_remove(&engine->flow_out, flow_hash(engine, &inside), index);
+	table_remove(&engine->flow_in, flow_hash(engine, &outside), index);
+	if (flow->mapping != NONE) {
+		peer_leave(engine, index);
+		sibling_leave(engine, index);
+		mapping_release(engine, flow->mapping, flow->tcp_state == TCP_STATE_CLOSED);
+	}
+	host_release(engine, host_find(engine, flow->inside_address));
+	flow->mapping = engine->header->flow_free;
+	engine->header->flow_free = index;
+	engine->counters->flows--;
+	count(engine, STAT_FLOWS_CLOSED);
+}
+
+/* --- recovery --- */
+
+static bool flow_is_whole(const struct engine *engine, const struct flow *flow)
+{
+	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL)
+		return false;
+	if (flow->timeout >= TIMEOUTS)
+		return false;
+	if (flow->mapping == NONE)
+		return port_space(flow->protocol) < 0;
+	if (flow->mapping >= engine->header->mapping_used)
+		return false;
+	const struct mapping *mapping = &engine->mapping[flow->mapping];
+	return mapping->live && mapping->protocol == flow->protocol && mapping->inside_address == flow->inside_address &&
+	       mapping->inside_port == flow->inside_port && mapping->outside_address == flow->outside_address &&
+	       mapping->outside_port == flow->outside_port;
+}
+
+static bool flow_is_known(struct engine *engine, const struct flow *flow)
+{
+	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
+	struct flow_match by_inside = { engine->flow, &inside }, by_outside = { engine->flow, &outside };
+
+	return table_find(&engine->flow_out, flow_hash(engine, &inside), match_outbound, &by_inside) != NONE ||
+	       table_find(&engine->flow_in, flow_hash(engine, &outside), match_inbound, &by_outside) != NONE;
+}
+
+uint32_t flow_recover(struct engine *engine)
+{
+	struct arena_header *header = engine->header;
+	enum drop why;
+
+	table_clear(&engine->flow_out);
+	table_clear(&engine->flow_in);
+	table_clear(&engine->peer);
+	host_reset(engine);
+	mapping_recover(engine);
+	header->flow_free = NONE;
+	engine->counters->flows = 0;
+	for (uint32_t index = header->flow_used; index-- > 0;) {
+		struct flow *flow = &engine->flow[index];
+		uint32_t host = NONE;
+		if (flow_is_whole(engine, flow) && !flow_is_known(engine, flow))
+			host = host_take(engine, flow->inside_address, flow->outside_address, &why);
+		if (host == NONE) {
+			flow->flags = 0;
+			flow->mapping = header->flow_free;
+			header->flow_free = index;
+			continue;
+		}
+		enter_tables(engine, index);
+	}
+	for (uint32_t index = 0; index < header->mapping_used; index++)
+		if (engine->mapping[index].live)
+			mapping_release(engine, index, false);
+	return engine->counters->flows;
+}

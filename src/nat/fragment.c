@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a set: waiting (held fragments, no first one yet), then translated, consumed or refused, then free. */
+#include "nat/fragment.h"
+
+#include <string.h>
+
+#include "nat/fragment_store.h"
+#include "nat/output.h"
+
+static void refuse(struct engine *engine, struct fragment_set *set, enum drop held, enum drop later)
+{
+	fragment_store_drop_held(engine, set, held);
+	set->state = SET_REFUSED;
+	set->drop = (uint8_t)later;
+}
+
+static void end_set(struct engine *engine, struct fragment_set *set, enum drop reason)
+{
+	fragment_store_drop_held(engine, set, reason);
+	fragment_store_free_set(engine, set);
+}
+
+/* Adds the fragment's range; false if it overlaps one that came before. Neighbouring ranges become one. */
+static bool add_range(struct fragment_set *set, uint32_t from, uint32_t to, bool *too_many)
+{
+	for (unsigned i = 0; i < set->ranges; i++)
+		if (from < set->range[i].to && set->range[i].from < to)
+			return false;
+	for (unsigned i = 0; i < set->ranges; i++) {
+		if (set->range[i].to != from && set->range[i].from != to)
+			continue;
+		from = set->range[i].from < from ? set->range[i].from : from;
+		to = set->range[i].to > to ? set->range[i].to : to;
+		set->range[i] = set->range[--set->ranges];
+		i = (unsigned)-1; /* the wider range may touch another one; there are ever fewer */
+	}
+	*too_many = set->ranges == SET_RANGES;
+	if (*too_many)
+		return true;
+	set->range[set->ranges].from = from;
+	set->range[set->ranges].to = to;
+	set->ranges++;
+	return true;
+}
+
+static bool is_complete(const struct fragment_set *set)
+{
+	return set->complete_known && set->ranges == 1 && set->range[0].from == 0 && set->range[0].to >= set->end;
+}
+
+/* Sends a fragment the way of its first one; its verdict. */
+static enum drop send_later(struct engine *engine, const struct fragment_set *set, struct packet *packet,
+			    const struct ip_header *ip, bool made)
+{
+	struct rewrite rewrite = {
+		.source = set->new_source,
+		.destination = set->new_destination,
+		.identification = set->new_identification,
+	};
+
+	if (set->to == SIDE_LAN && ip->ttl <= 1)
+		return DROP_IP_TTL;
+	if (output_is_too_big(engine, packet, ip, (enum side)set->to))
+		return DROP_TOO_BIG;
+	rewrite_header(packet, ip, &rewrite);
+	output_send(engine, packet, ip, (enum side)set->to, made);
+	return DROP_NONE;
+}
+
+static void release_held(struct engine *engine, struct fragment_set *set)
+{
+	struct engine_counters *counters = engine->counters;
+
+	while (set->held != NONE) {
+		struct packet packet;
+		struct ip_header ip;
+		fragment_store_first(engine, set, &packet);
+		enum drop drop = ip_parse(&packet, &ip);
+		if (drop == DROP_NONE)
+			drop = send_later(engine, set, &packet, &ip, true);
+		fragment_store_pop(engine, set);
+		counters->held[set->side]--;
+		if (drop == DROP_NONE) {
+			counters->forwarded[set->side]++;
+			count(engine, STAT_FRAGMENTS_RELEASED);
+		} else {
+			counters->dropped[set->side][drop]++;
+		}
+	}
+}
+
+static struct engine_result later_fragment(struct engine *engine, struct passage *passage, struct fragment_set *set)
+{
+	enum drop drop;
+
+	switch (set->state) {
+	case SET_CONSUMED:
+		return (struct engine_result){ VERDICT_CONSUMED, DROP_NONE };
+	case SET_TRANSLATED:
+		drop = send_later(engine, set, passage->packet, &passage->ip, false);
+		return (struct engine_result){ drop == DROP_NONE ? VERDICT_FORWARDED : VERDICT_DROPPED, (uint8_t)drop };
+	default:
+		if (set->held_count >= SET_HELD_MAX ||
+		    !fragment_store_push(engine, set, passage->packet, passage->ip.offset))
+			return (struct engine_result){ VERDICT_DROPPED, DROP_FRAGMENT_LIMIT };
+		engine->counters->held[set->side]++;
+		return (struct engine_result){ VERDICT_HELD, DROP_NONE };
+	}
+}
+
+bool fragment_arrive(struct engine *engine, struct passage *passage, struct engine_result *result)
+{
+	const struct ip_header *ip = &passage->ip;
+	struct fragment_set *set = fragment_store_find(engine, passage);
+	uint32_t from = ip->offset, to = ip->offset + passage->packet->length - ip->header_length;
+	bool too_many = false;
+
+	*result = (struct engine_result){ VERDICT_DROPPED, DROP_FRAGMENT_LIMIT };
+	if (set == NULL) {
+		set = fragment_store_new_set(engine, passage);
+		if (set == NULL)
+			return true;
+	}
+	if (set->state == SET_REFUSED) {
+		result->drop = set->drop;
+		return true;
+	}
+	if (!add_range(set, from, to, &too_many) || (set->complete_known && to > set->end)) {
+		refuse(engine, set, DROP_FRAGMENT_OVERLAP, DROP_FRAGMENT_OVERLAP);
+		result->drop = DROP_FRAGMENT_OVERLAP;
+		return true;
+	}
+	if (too_many)
+		return true;
+	if (!ip->mf) {
+		set->complete_known = true;
+		set->end = to;
+	}
+	if (ip->offset == 0) {
+		passage->set = set;
+		return false;
+	}
+	*result = later_fragment(engine, passage, set);
+	if (is_complete(set) && set->state != SET_WAITING)
+		fragment_store_free_set(engine, set);
+	return true;
+}
+
+void fragment_remember(struct passage *passage, const struct rewrite *rewrite, enum side to)
+{
+	struct fragment_set *set = passage->set;
+
+	if (set == NULL)
+		return;
+	set->new_source = rewrite->source;
+	set->new_destination = rewrite->destination;
+	set->new_identification = rewrite->identification;
+	set->to = (uint8_t)to;
+}
+
+void fragment_settle(struct engine *engine, struct passage *passage, struct engine_result result)
+{
+	struct fragment_set *set = passage->set;
+
+	if (set == NULL)
+		return;
+	passage->set = NULL;
+	switch (result.verdict) {
+	case VERDICT_FORWARDED:
+		set->state = SET_TRANSLATED;
+		release_held(engine, set);
+		break;
+	case VERDICT_CONSUMED:
+		set->state = SET_CONSUMED;
+		while (set->held != NONE) {
+			fragment_store_pop(engine, set);
+			engine->counters->held[set->side]--;
+			engine->counters->consumed[set->side]++;
+		}
+		break;
+	default:
+		refuse(engine, set, DROP_FRAGMENT_REFUSED, DROP_FRAGMENT_REFUSED);
+		break;
+	}
+	if (is_complete(set))
+		fragment_store_free_set(engine, set);
+}
+
+void fragment_expire(struct engine *engine)
+{
+	uint32_t left = engine->header->sets_used;
+
+	for (uint32_t i = 0; left > 0 && i < fragment_store_sets(engine); i++) {
+		struct fragment_set *set = &engine->set[i];
+		if (set->state == SET_FREE)
+			continue;
+		left--;
+		if (is_expired(set->deadline, engine->now_ms))
+			end_set(engine, set, DROP_FRAGMENT_TIMEOUT);
+	}
+}
+
+void fragment_reset(struct engine *engine)
+{
+	for (uint32_t i = 0; i < fragment_store_sets(engine); i++)
+		if (engine->set[i].state != SET_FREE)
+			end_set(engine, &engine->set[i], DROP_FRAGMENT_TIMEOUT);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside hosts. */
+#include "nat/host.h"
+
+struct host_match {
+	const struct host *host;
+	uint32_t address;
+};
+
+static bool match_host(const void *context, uint32_t index)
+{
+	const struct host_match *match = context;
+
+	return match->host[index].address == match->address;
+}
+
+static uint64_t host_hash(const struct engine *engine, uint32_t address)
+{
+	return siphash(&engine->header->hash_key, address, 2);
+}
+
+uint32_t host_find(const struct engine *engine, uint32_t inside_address)
+{
+	struct host_match match = { engine->host, inside_address };
+
+	return table_find(&engine->host_table, host_hash(engine, inside_address), match_host, &match);
+}
+
+struct outside *host_outside(struct engine *engine, uint32_t inside_address)
+{
+	uint32_t index = host_find(engine, inside_address);
+	struct outside *best = NULL;
+
+	if (index != NONE) {
+		best = outside_find(engine, engine->host[index].outside_address);
+		if (best != NULL)
+			return best;
+	}
+	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
+		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
+		if (best == NULL || outside->hosts < best->hosts)
+			best = outside;
+	}
+	return best;
+}
+
+static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_t outside_address)
+{
+	struct arena_header *header = engine->header;
+	uint32_t index = header->host_free;
+
+	if (index != NONE)
+		header->host_free = engine->host[index].flows;
+	else if (header->host_used < header->limits.hosts)
+		index = header->host_used++;
+	else
+		return NONE;
+	engine->host[index] = (struct host){ .address = inside_address, .outside_address = outside_address, .live = 1 };
+	table_insert(&engine->host_table, host_hash(engine, inside_address), index);
+	struct outside *outside = outside_find(engine, outside_address);
+	if (outside != NULL)
+		outside->hosts++;
+	engine->counters->hosts++;
+	return index;
+}
+
+uint32_t host_take(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+{
+	uint32_t index = host_find(engine, inside_address);
+
+	if (index == NONE)
+		index = host_add(engine, inside_address, outside_address);
+	if (index == NONE) {
+		*why = DROP_HOSTS_EXHAUSTED;
+		return NONE;
+	}
+	if (engine->host[index].flows >= engine->config.host_flows) {
+		*why = DROP_HOST_LIMIT;
+		return NONE;
+	}
+	engine->host[index].flows++;
+	return index;
+}
+
+void host_release(struct engine *engine, uint32_t index)
+{
+	if (index == NONE)
+		return;
+	struct host *host = &engine->host[index];
+	if (--host->flows > 0)
+		return;
+	table_remove(&engine->host_table, host_hash(engine, host->address), index);
+	struct outside *outside = outside_find(engine, host->outside_address);
+	if (outside != NULL)
+		outside->hosts--;
+	host->live = 0;
+	host->flows = engine->header->host_free;
+	engine->header->host_free = index;
+	engine->counters->hosts--;
+}
+
+void host_reset(struct engine *engine)
+{
+	table_clear(&engine->host_table);
+	engine->header->host_free = NONE;
+	engine->header->host_used = 0;
+	engine->counters->hosts = 0;
+	for (uint32_t i = 0; i < engine->header->outside_count; i++)
+		engine->outside[engine->header->outside_order[i]].hosts = 0;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ICMP errors passing through; docs/nat-behaviour.md section 7. */
+#include "nat/icmp_quote.h"
+
+#include "nat/flow.h"
+#include "nat/fragment.h"
+#include "nat/host.h"
+#include "nat/output.h"
+#include "nat/rewrite.h"
+#include "nat/tcp.h"
+#include "nat/verdict.h"
+#include "wire/checksum.h"
+
+/* The packet quoted in an error. */
+struct quote {
+	uint32_t at;        /* of its IPv4 header */
+	uint32_t transport; /* of its transport header */
+	uint32_t end;       /* where what was quoted ends: the rest is padding or extensions (RFC 4884) */
+	struct ip_header ip;
+	struct transport ports;
+};
+
+static enum drop quote_parse(struct passage *passage, struct quote *quote)
+{
+	struct packet *packet = passage->packet;
+	uint32_t icmp = passage->ip.header_length;
+
+	if (!transport_complete_checksum(packet))
+		return DROP_ICMP_MALFORMED;
+	quote->at = icmp + ICMP_HEADER;
+	if (!ip_parse_quoted(packet, quote->at, &quote->ip) || quote->ip.offset != 0)
+		return DROP_ICMP_QUOTE_MALFORMED;
+	quote->transport = quote->at + quote->ip.header_length;
+	quote->end = quote->at + quote->ip.total_length;
+	uint32_t words = packet_get8(packet, icmp + 5);
+	if (words != 0 && quote->at + words * 4 < quote->end)
+		quote->end = quote->at + words * 4;
+	if (packet->length < quote->end)
+		quote->end = packet->length;
+	if (quote->ip.source != passage->ip.destination ||
+	    !transport_parse_quoted(packet, quote->transport, quote->ip.protocol, &quote->ports))
+		return DROP_ICMP_QUOTE_MALFORMED;
+	return DROP_NONE;
+}
+
+/* Writes a word and gives the delta for the checksum around it. */
+static uint32_t put16(struct packet *packet, uint32_t at, uint16_t value)
+{
+	uint32_t delta = checksum_delta16(packet_get16(packet, at), value);
+
+	packet_put16(packet, at, value);
+	return delta;
+}
+
+/* The quoted transport checksum, where it was quoted at all. UDP without one stays without. */
+static uint32_t patch_quoted_checksum(struct packet *packet, const struct quote *quote, uint32_t addresses, uint32_t ports)
+{
+	uint32_t field;
+
+	switch (quote->ip.protocol) {
+	case PROTOCOL_TCP:
+		field = TCP_OFFSET_CHECKSUM;
+		break;
+	case PROTOCOL_UDP:
+		field = UDP_OFFSET_CHECKSUM;
+		break;
+	case PROTOCOL_ICMP:
+		field = ICMP_OFFSET_CHECKSUM;
+		addresses = 0;
+		break;
+	default:
+		return 0;
+	}
+	uint32_t at = quote->transport + field;
+	if (at + 2 > quote->end)
+		return 0;
+	uint16_t before = packet_get16(packet, at);
+	if (quote->ip.protocol == PROTOCOL_UDP && before == 0)
+		return 0;
+	uint16_t after = checksum_patch(before, addresses + ports);
+	return put16(packet, at, quote->ip.protocol == PROTOCOL_UDP && after == 0 ? 0xffff : after);
+}
+
+/* Gives one endpoint of the quoted packet another address and port, and patches the error's own checksum. */
+static void rewrite_quote(struct passage *passage, const struct quote *quote, bool source, uint32_t address, uint16_t port)
+{
+	struct packet *packet = passage->packet;
+	uint32_t at = quote->at + (source ? IP_OFFSET_SOURCE : IP_OFFSET_DESTINATION);
+	uint32_t addresses = checksum_delta32(packet_get32(packet, at), address);
+	uint32_t ports = 0;
+
+	packet_put32(packet, at, address);
+	uint32_t delta = addresses;
+	uint16_t header = packet_get16(packet, quote->at + IP_OFFSET_CHECKSUM);
+	delta += put16(packet, quote->at + IP_OFFSET_CHECKSUM, checksum_patch(header, addresses));
+	if (protocol_has_ports(quote->ip.protocol))
+		ports = put16(packet, quote->transport + (source ? 0 : 2), port);
+	else if (quote->ip.protocol == PROTOCOL_ICMP)
+		ports = put16(packet, quote->transport + ICMP_OFFSET_IDENTIFIER, port);
+	delta += ports;
+	delta += patch_quoted_checksum(packet, quote, addresses, ports);
+	uint32_t field = passage->ip.header_length + ICMP_OFFSET_CHECKSUM;
+	packet_put16(packet, field, checksum_patch(packet_get16(packet, field), delta));
+}
+
+static uint32_t flow_of_quote_inbound(struct engine *engine, const struct quote *quote)
+{
+	struct flow_key key = {
+		.local = quote->ip.source,
+		.local_port = quote->ports.source_port,
+		.remote = quote->ip.destination,
+		.remote_port = protocol_has_ports(quote->ip.protocol) ? quote->ports.destination_port : 0,
+		.protocol = quote->ip.protocol,
+	};
+
+	return flow_find_inbound(engine, &key, flow_hash(engine, &key));
+}
+
+static uint32_t flow_of_quote_outbound(struct engine *engine, const struct quote *quote)
+{
+	struct flow_key key = {
+		.local = quote->ip.destination,
+		.local_port = quote->ports.destination_port,
+		.remote = quote->ip.source,
+		.remote_port = protocol_has_ports(quote->ip.protocol) ? quote->ports.source_port : 0,
+		.protocol = quote->ip.protocol,
+	};
+
+	return flow_find_outbound(engine, &key, flow_hash(engine, &key));
+}
+
+/* The router's own packets come back as errors, too. */
+static bool quote_is_of_host(const struct engine *engine, const struct quote *quote)
+{
+	switch (quote->ip.protocol) {
+	case PROTOCOL_TCP:
+		return port_set_has(&engine->config.host_tcp, quote->ports.source_port);
+	case PROTOCOL_UDP:
+		return port_set_has(&engine->config.host_udp, quote->ports.source_port);
+	case PROTOCOL_ICMP:
+		return icmp_is_request(quote->ports.icmp_type);
+	default:
+		return false;
+	}
+}
+
+/* An off-path attacker may lower the path MTU or break a connection with errors: not without knowing what was sent. */
+static enum drop error_is_credible(const struct engine *engine, const struct passage *passage, const struct quote *quote,
+				   uint32_t flow)
+{
+	const struct transport *transport = &passage->transport;
+
+	if (transport->icmp_type == ICMP_UNREACHABLE && transport->icmp_code == ICMP_CODE_FRAGMENTATION_NEEDED) {
+		uint16_t mtu = packet_get16(passage->packet, passage->ip.header_length + ICMP_OFFSET_MTU);
+		if (mtu != 0 && mtu < MTU_FLOOR)
+			return DROP_ICMP_MTU;
+	}
+	if (quote->ip.protocol == PROTOCOL_TCP &&
+	    !tcp_is_in_flight(&engine->tcp[flow], SIDE_LAN, quote->ports.tcp.sequence))
+		return DROP_ICMP_QUOTE_WINDOW;
+	return DROP_NONE;
+}
+
+static struct engine_result send_error(struct engine *engine, struct passage *passage, const struct rewrite *rewrite,
+				       enum side to)
+{
+	if (output_is_too_big(engine, passage->packet, &passage->ip, to))
+		return verdict_drop(DROP_TOO_BIG);
+	rewrite_header(passage->packet, &passage->ip, rewrite);
+	fragment_remember(passage, rewrite, to);
+	count(engine, STAT_ICMP_TRANSLATED);
+	output_send(engine, passage->packet, &passage->ip, to, false);
+	return verdict_forwarded();
+}
+
+struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *passage)
+{
+	struct quote quote;
+	enum drop drop = quote_parse(passage, &quote);
+
+	if (drop != DROP_NONE)
+		return verdict_drop(drop);
+	uint32_t index = flow_of_quote_inbound(engine, &quote);
+	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
+		return quote_is_of_host(engine, &quote) ? verdict_consumed() : verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
+	drop = error_is_credible(engine, passage, &quote, index);
+	if (drop != DROP_NONE)
+		return verdict_drop(drop);
+	if (passage->ip.ttl <= 1)
+		return verdict_drop(DROP_IP_TTL);
+	const struct flow *flow = &engine->flow[index];
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.destination = flow->inside_address;
+	rewrite_quote(passage, &quote, true, flow->inside_address, flow->inside_port);
+	return send_error(engine, passage, &rewrite, SIDE_LAN);
+}
+
+/* The quote as it was seen by another inside host, between two outside endpoints. */
+static struct engine_result turn_error(struct engine *engine, struct passage *passage, const struct quote *quote,
+				       uint32_t called_address, uint16_t called_port, uint32_t sender_index)
+{
+	const struct flow *sender = &engine->flow[sender_index];
+	struct rewrite rewrite = rewrite_none(passage);
+
+	rewrite_quote(passage, quote, false, called_address, called_port);
+	rewrite_quote(passage, quote, true, sender->inside_address, sender->inside_port);
+	rewrite.source = called_address;
+	rewrite.destination = sender->inside_address;
+	count(engine, STAT_HAIRPINNED);
+	return send_error(engine, passage, &rewrite, SIDE_LAN);
+}
+
+/* A hairpinned query gave the called host no flow: only the caller's own flow knows of it. */
+static struct engine_result hairpinned_query_error(struct engine *engine, struct passage *passage, const struct quote *quote)
+{
+	if (quote->ip.protocol != PROTOCOL_ICMP || outside_find(engine, quote->ip.source) == NULL)
+		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
+	struct quote turned = *quote;
+	turned.ip.destination = host_outside(engine, quote->ip.destination)->address;
+	uint32_t caller = flow_of_quote_inbound(engine, &turned);
+	if (caller == NONE)
+		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
+	return turn_error(engine, passage, quote, turned.ip.destination, quote->ports.source_port, caller);
+}
+
+struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *passage)
+{
+	struct quote quote;
+	enum drop drop = quote_parse(passage, &quote);
+
+	if (drop != DROP_NONE)
+		return verdict_drop(drop);
+	uint32_t index = flow_of_quote_outbound(engine, &quote);
+	if (index == NONE)
+		return hairpinned_query_error(engine, passage, &quote);
+	const struct flow *flow = &engine->flow[index];
+	if (!(flow->flags & FLOW_HAIRPIN)) {
+		struct rewrite rewrite = rewrite_none(passage);
+		rewrite.source = flow->outside_address;
+		rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
+		rewrite_quote(passage, &quote, false, flow->outside_address, flow->outside_port);
+		return send_error(engine, passage, &rewrite, SIDE_WAN);
+	}
+	struct quote turned = quote;
+	turned.ip.destination = flow->outside_address;
+	turned.ports.destination_port = flow->outside_port;
+	uint32_t caller = flow_of_quote_inbound(engine, &turned);
+	if (caller == NONE)
+		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
+	return turn_error(engine, passage, &quote, flow->outside_address, flow->outside_port, caller);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the WAN: docs/nat-behaviour.md section 4. */
+#include "nat/fragment.h"
+#include "nat/icmp_error.h"
+#include "nat/icmp_quote.h"
+#include "nat/mapping.h"
+#include "nat/output.h"
+#include "nat/passages.h"
+#include "nat/rewrite.h"
+#include "nat/session.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+#include "nat/verdict.h"
+
+static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+
+	if (passage->ip.ttl <= 1) {
+		icmp_error_send(engine, passage, flow->outside_address, ICMP_TIME_EXCEEDED, 0, 0);
+		return verdict_drop(DROP_IP_TTL);
+	}
+	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN)) {
+		icmp_error_send(engine, passage, flow->outside_address, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
+				(uint16_t)output_mtu(engine, SIDE_LAN));
+		return verdict_drop(DROP_TOO_BIG);
+	}
+	flow->bytes[SIDE_WAN] += passage->packet->length;
+	flow->packets[SIDE_WAN]++;
+	if (flow->protocol == PROTOCOL_TCP)
+		tcp_track(engine, index, SIDE_WAN, &passage->transport.tcp);
+	else if (engine->config.refresh_inbound)
+		timer_touch(engine, flow);
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.destination = flow->inside_address;
+	if (passage->ip.protocol == PROTOCOL_ICMP)
+		rewrite.source_port = flow->inside_port;
+	else
+		rewrite.destination_port = flow->inside_port;
+	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
+	rewrite_mss(engine, passage);
+	fragment_remember(passage, &rewrite, SIDE_LAN);
+	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, false);
+	return verdict_forwarded();
+}
+
+/* An inside host's query is answered to it; a query from outside is for the router, unless a forward took it. */
+static bool icmp_fits_flow(const struct passage *passage, const struct flow *flow)
+{
+	if (passage->ip.protocol != PROTOCOL_ICMP)
+		return true;
+	return icmp_is_request(passage->transport.icmp_type) == ((flow->flags & FLOW_FORWARD) != 0);
+}
+
+static bool is_for_the_router(const struct engine *engine, const struct passage *passage)
+{
+	uint16_t port = passage->transport.destination_port;
+
+	switch (passage->ip.protocol) {
+	case PROTOCOL_TCP:
+		return port_set_has(&engine->config.host_tcp, port);
+	case PROTOCOL_UDP:
+		return port_set_has(&engine->config.host_udp, port);
+	case PROTOCOL_ICMP:
+		return icmp_is_answer(passage->transport.icmp_type) || forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
+	default:
+		return false;
+	}
+}
+
+static struct engine_result knock_at(struct engine *engine, struct passage *passage, struct outside *outside)
+{
+	struct flow_key key = passage_key(passage);
+	struct knock knock = {
+		.outside = outside,
+		.port = key.local_port,
+		.remote = key.remote,
+		.remote_port = key.remote_port,
+		.protocol = key.protocol,
+		.tcp_flags = passage->transport.tcp.flags,
+	};
+	struct target target;
+
+	if (!flow_has_room(engine))
+		return verdict_drop(DROP_FLOWS_EXHAUSTED);
+	enum drop why = session_find_target(engine, &knock, &target);
+	if (why != DROP_NONE)
+		return verdict_drop(why);
+	uint32_t index = session_open_inbound(engine, &knock, &target, &why);
+	return index == NONE ? verdict_drop(why) : deliver(engine, passage, index);
+}
+
+static struct engine_result translate(struct engine *engine, struct passage *passage, struct outside *outside)
+{
+	if (passage->fault != DROP_NONE)
+		return verdict_drop(passage->fault);
+	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_error(passage->transport.icmp_type))
+		return icmp_quote_inbound(engine, passage);
+	struct flow_key key = passage_key(passage);
+	uint32_t index = flow_find_inbound(engine, &key, passage->hash);
+	if (index != NONE && icmp_fits_flow(passage, &engine->flow[index]))
+		return deliver(engine, passage, index);
+	if (is_for_the_router(engine, passage))
+		return verdict_consumed();
+	return knock_at(engine, passage, outside);
+}
+
+struct engine_result inbound_process(struct engine *engine, struct passage *passage)
+{
+	const struct ip_header *ip = &passage->ip;
+	struct engine_result result;
+
+	if (outside_find(engine, ip->source) != NULL)
+		return verdict_drop(DROP_SOURCE_IS_OURS);
+	for (uint32_t i = 0; i < engine->config.insides; i++)
+		if (prefix_has(&engine->config.inside[i], ip->source))
+			return verdict_drop(DROP_SOURCE_IS_INSIDE);
+	struct outside *outside = outside_find(engine, ip->destination);
+	if (outside == NULL) {
+		bool inside = false;
+		for (uint32_t i = 0; i < engine->config.insides && !inside; i++)
+			inside = prefix_has(&engine->config.inside[i], ip->destination);
+		if (!inside || !passage_in_bypass(engine, ip->source))
+			return verdict_drop(DROP_NOT_FOR_US);
+		count(engine, STAT_BYPASSED);
+		return passage_forward_unchanged(engine, passage, SIDE_LAN);
+	}
+	enum drop refusal = passage_refusal(engine, passage);
+	if (refusal != DROP_NONE && !protocol_has_ports(passage->ip.protocol))
+		return verdict_drop(refusal);
+	if (ip_is_fragment(ip) && fragment_arrive(engine, passage, &result))
+		return result;
+	result = refusal != DROP_NONE ? verdict_drop(refusal) : translate(engine, passage, outside);
+	fragment_settle(engine, passage, result);
+	return result;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The texts of the lists, and the default configuration. */
+#include <string.h>
+
+#include "nat/state.h"
+
+struct drop_text {
+	const char *name, *meaning, *advice;
+};
+
+static const struct drop_text drop_text[DROPS] = {
+	[DROP_NONE] = { "none", "not dropped", "" },
+#define DROP(name, text, meaning, advice) [DROP_##name] = { text, meaning, advice },
+#include <culvert/drops.def>
+#undef DROP
+};
+
+static const char *const stat_text[STATS][2] = {
+#define STAT(name, text, meaning) [STAT_##name] = { text, meaning },
+#include <culvert/stats.def>
+#undef STAT
+};
+
+const char *drop_name(enum drop reason)
+{
+	return reason < DROPS ? drop_text[reason].name : "unknown";
+}
+
+const char *drop_meaning(enum drop reason)
+{
+	return reason < DROPS ? drop_text[reason].meaning : "";
+}
+
+const char *drop_advice(enum drop reason)
+{
+	return reason < DROPS ? drop_text[reason].advice : "";
+}
+
+const char *stat_name(enum statistic statistic)
+{
+	return statistic < STATS ? stat_text[statistic][0] : "unknown";
+}
+
+const char *stat_meaning(enum statistic statistic)
+{
+	return statistic < STATS ? stat_text[statistic][1] : "";
+}
+
+void engine_config_default(struct engine_config *config)
+{
+	static const uint32_t seconds[TIMEOUTS] = {
+#define TIMEOUT(name, key, floor, initial, meaning) [TIMEOUT_##name] = initial,
+#include <culvert/timeouts.def>
+#undef TIMEOUT
+	};
+
+	memset(config, 0, sizeof *config);
+	config->mapping = ENDPOINT_INDEPENDENT;
+	config->filtering = ADDRESS_DEPENDENT;
+	config->hairpinning = true;
+	config->clamp_mss = true;
+	for (int i = 0; i < TIMEOUTS; i++)
+		config->timeout[i] = seconds[i] * 1000;
+	config->host_flows = 16384;
+	config->icmp_rate = 100;
+	config->lan_mtu = config->wan_mtu = 1500;
+}

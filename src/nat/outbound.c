@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside source
+ * and come straight back in.
+ */
+#include "nat/fragment.h"
+#include "nat/host.h"
+#include "nat/icmp_error.h"
+#include "nat/icmp_quote.h"
+#include "nat/mapping.h"
+#include "nat/output.h"
+#include "nat/passages.h"
+#include "nat/rewrite.h"
+#include "nat/session.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+#include "nat/verdict.h"
+
+/* Refused by rule or for want of room: the sender is told at once (RFC 5508 REQ-8). */
+static struct engine_result refuse(struct engine *engine, const struct passage *passage, enum drop reason)
+{
+	icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, ICMP_CODE_PROHIBITED, 0);
+	return verdict_drop(reason);
+}
+
+static bool is_refusal(enum drop reason)
+{
+	return reason == DROP_PORTS_EXHAUSTED || reason == DROP_FLOWS_EXHAUSTED || reason == DROP_HOST_LIMIT ||
+	       reason == DROP_HOSTS_EXHAUSTED || reason == DROP_OWNER_TAKEN;
+}
+
+static uint32_t find_or_open(struct engine *engine, const struct passage *passage, enum drop *why)
+{
+	struct flow_key key = passage_key(passage);
+	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+
+	if (index != NONE && passage->ip.protocol == PROTOCOL_ICMP && icmp_is_answer(passage->transport.icmp_type) &&
+	    !(engine->flow[index].flags & FLOW_FORWARD)) {
+		*why = DROP_ICMP_NO_FLOW;
+		return NONE;
+	}
+	return index != NONE ? index : session_open_outbound(engine, passage, why);
+}
+
+static void account(struct engine *engine, const struct passage *passage, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+
+	flow->bytes[SIDE_LAN] += passage->packet->length;
+	flow->packets[SIDE_LAN]++;
+	if (flow->protocol == PROTOCOL_TCP)
+		tcp_track(engine, index, SIDE_LAN, &passage->transport.tcp);
+	else
+		timer_touch(engine, flow);
+}
+
+static struct engine_result too_big(struct engine *engine, const struct passage *passage, enum side to)
+{
+	icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
+			(uint16_t)output_mtu(engine, to));
+	return verdict_drop(DROP_TOO_BIG);
+}
+
+static struct engine_result send_out(struct engine *engine, struct passage *passage, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_WAN))
+		return too_big(engine, passage, SIDE_WAN);
+	account(engine, passage, index);
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.source = flow->outside_address;
+	rewrite.source_port = flow->outside_port;
+	rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
+	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
+	rewrite_mss(engine, passage);
+	fragment_remember(passage, &rewrite, SIDE_WAN);
+	output_send(engine, passage->packet, &passage->ip, SIDE_WAN, false);
+	return verdict_forwarded();
+}
+
+/* --- hairpins --- */
+
+/* The kernel takes these as its own when they come back from the TUN. */
+static bool is_for_the_router(const struct engine *engine, const struct passage *passage, const struct outside *outside)
+{
+	uint16_t port = passage->transport.destination_port;
+
+	switch (passage->ip.protocol) {
+	case PROTOCOL_TCP:
+		return port_set_has(&engine->config.host_tcp, port);
+	case PROTOCOL_UDP:
+		return port_set_has(&engine->config.host_udp, port);
+	case PROTOCOL_ICMP:
+		return icmp_is_request(passage->transport.icmp_type) && mapping_at(outside, PROTOCOL_ICMP, port) == NONE &&
+		       forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
+	default:
+		return false;
+	}
+}
+
+/* Time to live and size of the whole way are judged before anything is changed. */
+static struct engine_result hairpin_fits(struct engine *engine, const struct passage *passage)
+{
+	if (passage->ip.ttl <= 1) {
+		icmp_error_send(engine, passage, engine->config.lan_address, ICMP_TIME_EXCEEDED, 0, 0);
+		return verdict_drop(DROP_IP_TTL);
+	}
+	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN))
+		return too_big(engine, passage, SIDE_LAN);
+	return verdict_forwarded();
+}
+
+static struct engine_result turn_round(struct engine *engine, struct passage *passage, struct rewrite *rewrite)
+{
+	rewrite_packet(passage->packet, &passage->ip, &passage->transport, rewrite);
+	rewrite_mss(engine, passage);
+	fragment_remember(passage, rewrite, SIDE_LAN);
+	count(engine, STAT_HAIRPINNED);
+	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, false);
+	return verdict_forwarded();
+}
+
+/* A query has one identifier: the called host sees the caller's outside one, and answers to it (RFC 7857 section 12). */
+static struct engine_result hairpin_query(struct engine *engine, struct passage *passage, const struct target *target)
+{
+	enum drop why;
+	struct engine_result fits = hairpin_fits(engine, passage);
+
+	if (fits.verdict != VERDICT_FORWARDED)
+		return fits;
+	uint32_t index = find_or_open(engine, passage, &why);
+	if (index == NONE)
+		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
+	account(engine, passage, index);
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.source = engine->flow[index].outside_address;
+	rewrite.source_port = engine->flow[index].outside_port;
+	rewrite.destination = target->inside_address;
+	return turn_round(engine, passage, &rewrite);
+}
+
+static struct engine_result hairpin_answer(struct engine *engine, struct passage *passage, struct outside *outside)
+{
+	struct flow_key key = {
+		.local = outside->address,
+		.local_port = passage->transport.source_port,
+		.remote = host_outside(engine, passage->ip.source)->address,
+		.protocol = PROTOCOL_ICMP,
+	};
+	uint32_t index = flow_find_inbound(engine, &key, flow_hash(engine, &key));
+
+	if (index == NONE)
+		return verdict_drop(DROP_ICMP_NO_FLOW);
+	struct engine_result fits = hairpin_fits(engine, passage);
+	if (fits.verdict != VERDICT_FORWARDED)
+		return fits;
+	struct flow *flow = &engine->flow[index];
+	flow->bytes[SIDE_WAN] += passage->packet->length;
+	flow->packets[SIDE_WAN]++;
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.source = flow->remote_address;
+	rewrite.source_port = flow->inside_port;
+	rewrite.destination = flow->inside_address;
+	return turn_round(engine, passage, &rewrite);
+}
+
+/* The flow of the called host towards the caller's outside endpoint. */
+static uint32_t find_or_open_called(struct engine *engine, const struct flow *caller, struct knock *knock, enum drop *why)
+{
+	struct flow_key key = {
+		.local = knock->outside->address,
+		.local_port = knock->port,
+		.remote = caller->outside_address,
+		.remote_port = caller->outside_port,
+		.protocol = caller->protocol,
+	};
+	struct target target;
+	uint32_t index = flow_find_inbound(engine, &key, flow_hash(engine, &key));
+
+	if (index != NONE)
+		return index;
+	if (!flow_has_room(engine)) {
+		*why = DROP_FLOWS_EXHAUSTED;
+		return NONE;
+	}
+	knock->remote = key.remote;
+	knock->remote_port = key.remote_port;
+	*why = session_find_target(engine, knock, &target);
+	return *why == DROP_NONE ? session_open_inbound(engine, knock, &target, why) : NONE;
+}
+
+static bool is_called_already(struct engine *engine, const struct passage *passage)
+{
+	struct flow_key key = passage_key(passage);
+	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+
+	return index != NONE;
+}
+
+static struct engine_result hairpin_session(struct engine *engine, struct passage *passage, struct knock *knock)
+{
+	enum drop why = DROP_NONE;
+	struct engine_result fits = hairpin_fits(engine, passage);
+
+	if (fits.verdict != VERDICT_FORWARDED)
+		return fits;
+	uint32_t index = find_or_open(engine, passage, &why);
+	if (index == NONE)
+		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
+	struct flow caller = engine->flow[index];
+	uint32_t called = find_or_open_called(engine, &caller, knock, &why);
+	if (called == NONE)
+		return is_refusal(why) ? refuse(engine, passage, why) :
+					 verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
+	account(engine, passage, index);
+	struct flow *flow = &engine->flow[called];
+	flow->bytes[SIDE_WAN] += passage->packet->length;
+	flow->packets[SIDE_WAN]++;
+	if (flow->protocol == PROTOCOL_TCP)
+		tcp_track(engine, called, SIDE_WAN, &passage->transport.tcp);
+	else if (engine->config.refresh_inbound)
+		timer_touch(engine, flow);
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.source = caller.outside_address;
+	rewrite.source_port = caller.outside_port;
+	rewrite.destination = flow->inside_address;
+	rewrite.destination_port = flow->inside_port;
+	return turn_round(engine, passage, &rewrite);
+}
+
+static struct engine_result hairpin(struct engine *engine, struct passage *passage, struct outside *outside)
+{
+	struct target target;
+	struct knock knock = {
+		.outside = outside,
+		.port = passage->transport.destination_port,
+		.protocol = passage->ip.protocol,
+		.tcp_flags = passage->transport.tcp.flags,
+		.hairpin = true,
+	};
+
+	if (is_for_the_router(engine, passage, outside))
+		return passage_forward_unchanged(engine, passage, SIDE_LAN);
+	if (!engine->config.hairpinning)
+		return verdict_drop(DROP_HAIRPIN_OFF);
+	if (port_space(passage->ip.protocol) < 0)
+		return verdict_drop(DROP_HAIRPIN_NO_TARGET);
+	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_answer(passage->transport.icmp_type))
+		return hairpin_answer(engine, passage, outside);
+	/* A conversation under way needs no target; a new one is opened only if somebody is there to be called. */
+	if (passage->ip.protocol == PROTOCOL_ICMP || !is_called_already(engine, passage)) {
+		if (!flow_has_room(engine))
+			return refuse(engine, passage, DROP_FLOWS_EXHAUSTED);
+		if (session_find_target(engine, &knock, &target) != DROP_NONE)
+			return verdict_drop(DROP_HAIRPIN_NO_TARGET);
+	}
+	if (passage->ip.protocol == PROTOCOL_ICMP)
+		return hairpin_query(engine, passage, &target);
+	return hairpin_session(engine, passage, &knock);
+}
+
+static struct engine_result translate(struct engine *engine, struct passage *passage, struct outside *to_us)
+{
+	enum drop why = DROP_NONE;
+
+	if (passage->fault != DROP_NONE)
+		return verdict_drop(passage->fault);
+	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_error(passage->transport.icmp_type))
+		return icmp_quote_outbound(engine, passage);
+	if (to_us != NULL)
+		return hairpin(engine, passage, to_us);
+	uint32_t index = find_or_open(engine, passage, &why);
+	if (index == NONE)
+		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
+	return send_out(engine, passage, index);
+}
+
+struct engine_result outbound_process(struct engine *engine, struct passage *passage)
+{
+	struct engine_result result;
+	struct outside *to_us = outside_find(engine, passage->ip.destination);
+
+	if (outside_find(engine, passage->ip.source) != NULL)
+		return verdict_drop(DROP_SOURCE_IS_OURS);
+	if (to_us == NULL && passage_in_bypass(engine, passage->ip.destination)) {
+		count(engine, STAT_BYPASSED);
+		return passage_forward_unchanged(engine, passage, SIDE_WAN);
+	}
+	if (engine->header->outside_count == 0)
+		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
+	enum drop refusal = passage_refusal(engine, passage);
+	if (refusal != DROP_NONE && !protocol_has_ports(passage->ip.protocol))
+		return refuse(engine, passage, refusal);
+	if (ip_is_fragment(&passage->ip) && fragment_arrive(engine, passage, &result))
+		return result;
+	result = refusal != DROP_NONE ? refuse(engine, passage, refusal) : translate(engine, passage, to_us);
+	fragment_settle(engine, passage, result);
+	return result;
+}

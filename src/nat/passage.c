@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What both ways through the engine share. */
+#include <culvert/module.h>
+
+#include "nat/fragment.h"
+#include "nat/icmp_error.h"
+#include "nat/output.h"
+#include "nat/passages.h"
+#include "nat/verdict.h"
+
+struct flow_key passage_key(const struct passage *passage)
+{
+	const struct ip_header *ip = &passage->ip;
+	const struct transport *transport = &passage->transport;
+	struct flow_key key = { .protocol = ip->protocol };
+	bool has_ports = protocol_has_ports(ip->protocol);
+
+	if (passage->from == SIDE_LAN) {
+		key.local = ip->source;
+		key.remote = ip->destination;
+		key.local_port = transport->source_port;
+		key.remote_port = has_ports ? transport->destination_port : 0;
+	} else {
+		key.local = ip->destination;
+		key.remote = ip->source;
+		key.local_port = transport->destination_port;
+		key.remote_port = has_ports ? transport->source_port : 0;
+	}
+	return key;
+}
+
+bool passage_in_bypass(const struct engine *engine, uint32_t address)
+{
+	for (uint32_t i = 0; i < engine->config.bypasses; i++)
+		if (prefix_has(&engine->config.bypass[i], address))
+			return true;
+	return false;
+}
+
+static bool is_blocked(const struct engine *engine, enum service service)
+{
+	return service != SERVICE_NONE && engine->config.service[service] == MODE_BLOCK;
+}
+
+enum drop passage_refusal(const struct engine *engine, const struct passage *passage)
+{
+	uint8_t protocol = passage->ip.protocol;
+	enum service service = SERVICE_NONE;
+
+	if (protocol == PROTOCOL_AH)
+		return DROP_AH_UNTRANSLATABLE;
+	if (!engine->any_blocked)
+		return DROP_NONE;
+	if (!protocol_has_ports(protocol)) {
+		service = service_claiming(protocol, 0);
+	} else if (passage->fault == DROP_NONE && passage->ip.offset == 0) {
+		service = service_claiming(protocol, passage->transport.destination_port);
+		if (passage->from == SIDE_WAN && !is_blocked(engine, service))
+			service = service_claiming(protocol, passage->transport.source_port);
+	}
+	return is_blocked(engine, service) ? service_drop(service) : DROP_NONE;
+}
+
+struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to)
+{
+	if (output_is_too_big(engine, passage->packet, &passage->ip, to)) {
+		uint32_t router = passage->from == SIDE_LAN ? engine->config.lan_address : 0;
+		if (passage->from == SIDE_WAN && engine->header->outside_count > 0)
+			router = engine->outside[engine->header->outside_order[0]].address;
+		icmp_error_send(engine, passage, router, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
+				(uint16_t)output_mtu(engine, to));
+		return verdict_drop(DROP_TOO_BIG);
+	}
+	struct rewrite rewrite = rewrite_none(passage);
+	fragment_remember(passage, &rewrite, to);
+	output_send(engine, passage->packet, &passage->ip, to, false);
+	return verdict_forwarded();
+}

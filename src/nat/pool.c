@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a random place, so that the choice can
+ * not be predicted, and walks on to the next free port of the wanted class and parity.
+ */
+#include "nat/pool.h"
+
+enum {
+	REST_SECONDS_BITS = 23,
+	REST_SECONDS_MASK = (1 << REST_SECONDS_BITS) - 1,
+	EXHAUSTED_MS = 1000,
+};
+
+enum { CLASS_LOW, CLASS_HIGH };
+
+struct port_range {
+	uint32_t first, last;
+};
+
+static struct port_range range_of(enum port_space space, int class)
+{
+	if (space == SPACE_ICMP)
+		return (struct port_range){ 0, 65535 };
+	return class == CLASS_LOW ? (struct port_range){ 1, 1023 } : (struct port_range){ 1024, 65535 };
+}
+
+uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_t inside_port)
+{
+	uint64_t hash = siphash(&engine->header->hash_key, inside_address, (uint64_t)inside_port << 16 | 3);
+	uint8_t owner = (uint8_t)hash;
+
+	return owner != 0 ? owner : 1;
+}
+
+static bool rest_is_over(const struct engine *engine, uint32_t entry)
+{
+	uint32_t until = entry & REST_SECONDS_MASK;
+	uint32_t now = (uint32_t)(engine->now_ms / 1000) & REST_SECONDS_MASK;
+
+	/* until - now as a signed number of 23 bits */
+	return (int32_t)((until - now) << (32 - REST_SECONDS_BITS)) <= 0;
+}
+
+static bool entry_is_free(const struct engine *engine, uint32_t entry, uint8_t owner)
+{
+	if (entry == 0)
+		return true;
+	if (!(entry & PORT_RESTING))
+		return false;
+	uint8_t had_it = (uint8_t)((entry & ~PORT_RESTING) >> REST_SECONDS_BITS);
+	return had_it == owner || rest_is_over(engine, entry);
+}
+
+static bool port_is_reserved(const struct engine *engine, enum port_space space, uint16_t port)
+{
+	if (space == SPACE_ICMP)
+		return false;
+	const struct port_set *host = space == SPACE_TCP ? &engine->config.host_tcp : &engine->config.host_udp;
+	return port_set_has(host, port) || port_set_has(&engine->forwarded[space], port);
+}
+
+bool pool_is_free(const struct engine *engine, const struct outside *outside, enum port_space space, uint16_t port,
+		  uint8_t owner)
+{
+	return !port_is_reserved(engine, space, port) && entry_is_free(engine, outside->port[space][port], owner);
+}
+
+static int search(struct engine *engine, const struct outside *outside, enum port_space space, struct port_range range,
+		  uint32_t step, uint32_t parity, uint8_t owner)
+{
+	uint32_t first = range.first + ((range.first ^ parity) & (step - 1));
+	uint32_t places = (range.last - first) / step + 1;
+	uint32_t start = random_below(engine, places);
+
+	for (uint32_t i = 0; i < places; i++) {
+		uint32_t place = start + i < places ? start + i : start + i - places;
+		uint16_t port = (uint16_t)(first + place * step);
+		if (pool_is_free(engine, outside, space, port, owner))
+			return port;
+	}
+	return -1;
+}
+
+/* Parity first (RFC 4787 REQ-4), then any port of the class. */
+static int search_class(struct engine *engine, struct outside *outside, enum port_space space, int class,
+			uint16_t inside_port, uint8_t owner)
+{
+	uint64_t *exhausted = &outside->exhausted[space][class];
+
+	if (engine->now_ms < *exhausted)
+		return -1;
+	struct port_range range = range_of(space, class);
+	int port = search(engine, outside, space, range, 2, inside_port & 1, owner);
+	if (port < 0)
+		port = search(engine, outside, space, range, 1, 0, owner);
+	/* A full class costs a walk over all of it: not for every packet of a host that insists. */
+	if (port < 0)
+		*exhausted = engine->now_ms + EXHAUSTED_MS;
+	return port;
+}
+
+int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port, uint8_t owner)
+{
+	if (pool_is_free(engine, outside, space, inside_port, owner)) {
+		count(engine, STAT_PORT_PRESERVED);
+		return inside_port;
+	}
+	if (space == SPACE_ICMP || inside_port >= 1024)
+		return search_class(engine, outside, space, CLASS_HIGH, inside_port, owner);
+	int port = search_class(engine, outside, space, CLASS_LOW, inside_port, owner);
+	return port >= 0 ? port : search_class(engine, outside, space, CLASS_HIGH, inside_port, owner);
+}
+
+static void set_entry(struct engine *engine, uint32_t *entry, uint32_t value)
+{
+	engine->header->resting -= (*entry & PORT_RESTING) != 0;
+	engine->header->resting += (value & PORT_RESTING) != 0;
+	*entry = value;
+}
+
+void pool_take(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint32_t mapping)
+{
+	set_entry(engine, &outside->port[space][port], mapping + 1);
+}
+
+void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint8_t owner,
+		    bool rests)
+{
+	uint32_t value = 0;
+
+	if (rests && engine->config.timeout[TIMEOUT_HOLD_DOWN] > 0) {
+		uint64_t until = (engine->now_ms + engine->config.timeout[TIMEOUT_HOLD_DOWN] + 999) / 1000;
+		value = PORT_RESTING | (uint32_t)owner << REST_SECONDS_BITS | ((uint32_t)until & REST_SECONDS_MASK);
+	}
+	set_entry(engine, &outside->port[space][port], value);
+	outside->exhausted[space][CLASS_LOW] = outside->exhausted[space][CLASS_HIGH] = 0;
+}
+
+void pool_sweep(struct engine *engine, struct outside *outside, enum port_space space, uint32_t from, uint32_t to)
+{
+	for (uint32_t port = from; port < to; port++) {
+		uint32_t *entry = &outside->port[space][port];
+		if ((*entry & PORT_RESTING) && rest_is_over(engine, *entry))
+			set_entry(engine, entry, 0);
+	}
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Changing packets in place. */
+#include "nat/rewrite.h"
+
+#include "wire/checksum.h"
+
+struct rewrite rewrite_none(const struct passage *passage)
+{
+	return (struct rewrite){
+		.source = passage->ip.source,
+		.destination = passage->ip.destination,
+		.source_port = passage->transport.source_port,
+		.destination_port = passage->transport.destination_port,
+		.identification = passage->ip.identification,
+	};
+}
+
+void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to)
+{
+	uint32_t delta = checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination) +
+			 checksum_delta16(ip->identification, to->identification);
+
+	packet_put32(packet, IP_OFFSET_SOURCE, to->source);
+	packet_put32(packet, IP_OFFSET_DESTINATION, to->destination);
+	packet_put16(packet, IP_OFFSET_IDENTIFICATION, to->identification);
+	uint16_t checksum = packet_get16(packet, IP_OFFSET_CHECKSUM);
+	packet_put16(packet, IP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
+}
+
+/* The partial checksum is the one we would patch; offload of an inner header leaves ours complete. */
+static bool is_partial_at(const struct packet *packet, uint32_t start, uint32_t field)
+{
+	return packet->offload.partial && packet->offload.csum_start == start &&
+	       packet->offload.csum_offset == field;
+}
+
+static void patch_checksum(struct packet *packet, uint32_t transport, uint32_t field, uint32_t addresses, uint32_t ports,
+			   bool zero_is_none)
+{
+	uint16_t checksum = packet_get16(packet, transport + field);
+
+	if (is_partial_at(packet, transport, field)) {
+		packet_put16(packet, transport + field, checksum_patch_partial(checksum, addresses));
+		return;
+	}
+	if (zero_is_none && checksum == 0)
+		return;
+	checksum = checksum_patch(checksum, addresses + ports);
+	packet_put16(packet, transport + field, zero_is_none && checksum == 0 ? 0xffff : checksum);
+}
+
+void rewrite_packet(struct packet *packet, const struct ip_header *ip, const struct transport *transport,
+		    const struct rewrite *to)
+{
+	uint32_t at = ip->header_length;
+	uint32_t addresses = checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination);
+	uint32_t ports = checksum_delta16(transport->source_port, to->source_port);
+
+	rewrite_header(packet, ip, to);
+	if (ip->protocol == PROTOCOL_ICMP) {
+		packet_put16(packet, at + ICMP_OFFSET_IDENTIFIER, to->source_port);
+		patch_checksum(packet, at, ICMP_OFFSET_CHECKSUM, 0, ports, false);
+		return;
+	}
+	if (!protocol_has_ports(ip->protocol))
+		return;
+	ports += checksum_delta16(transport->destination_port, to->destination_port);
+	packet_put16(packet, at, to->source_port);
+	packet_put16(packet, at + 2, to->destination_port);
+	if (ip->protocol == PROTOCOL_TCP)
+		patch_checksum(packet, at, TCP_OFFSET_CHECKSUM, addresses, ports, false);
+	else
+		patch_checksum(packet, at, UDP_OFFSET_CHECKSUM, addresses, ports, true);
+}
+
+void rewrite_mss(struct engine *engine, struct passage *passage)
+{
+	const struct engine_config *config = &engine->config;
+
+	if (!config->clamp_mss || passage->ip.protocol != PROTOCOL_TCP || !(passage->transport.tcp.flags & TCP_SYN))
+		return;
+	uint32_t mtu = config->lan_mtu < config->wan_mtu ? config->lan_mtu : config->wan_mtu;
+	uint16_t most = (uint16_t)(mtu - IP_HEADER_MIN - TCP_HEADER_MIN);
+	if (tcp_clamp_mss(passage->packet, passage->ip.header_length, passage->transport.tcp.header_length, most))
+		count(engine, STAT_MSS_CLAMPED);
+}
+
+uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination)
+{
+	const struct packet *packet = passage->packet;
+
+	if (passage->ip.df)
+		return passage->ip.identification;
+	/* A packet that the device cuts into segments uses one identification for each. */
+	uint32_t segments = 1;
+	if (packet->offload.gso_type != GSO_NONE && packet->offload.gso_size > 0)
+		segments = packet->length / packet->offload.gso_size + 1;
+	uint16_t *next = &engine->header->ident[(destination * UINT32_C(0x9e3779b1)) >> 21];
+	uint16_t identification = *next;
+	*next = (uint16_t)(*next + segments);
+	return identification;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Changing addresses, ports and identification of a packet, with every checksum that covers them (RFC 3022 section 4). */
+#ifndef CULVERT_NAT_REWRITE_H
+#define CULVERT_NAT_REWRITE_H
+
+#include "nat/state.h"
+
+/* What the packet shall carry; start from rewrite_none() and change what changes. */
+struct rewrite {
+	uint32_t source, destination;
+	uint16_t source_port, destination_port; /* ICMP queries: source_port is the identifier */
+	uint16_t identification;
+};
+
+struct rewrite rewrite_none(const struct passage *passage);
+/* A whole packet or a first fragment. */
+void rewrite_packet(struct packet *packet, const struct ip_header *ip, const struct transport *transport,
+		    const struct rewrite *to);
+/* A later fragment: the IPv4 header only. */
+void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to);
+/* Lowers the MSS of a SYN to what fits both links, if configured. */
+void rewrite_mss(struct engine *engine, struct passage *passage);
+/* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536 packets last
+ * (RFC 6864 section 5.3.1, RFC 7857 section 10). */
+uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination);
+
+#endif

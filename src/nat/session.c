@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening sessions; docs/nat-behaviour.md section 3 and section 4, steps 7 and 8. */
+#include "nat/session.h"
+
+#include "nat/host.h"
+#include "nat/mapping.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+
+static struct flow new_flow(const struct engine *engine, uint8_t protocol, uint32_t remote, uint16_t remote_port)
+{
+	struct flow flow = {
+		.protocol = protocol,
+		.remote_address = remote,
+		.remote_port = remote_port,
+		.mapping = NONE,
+		.timeout = (uint8_t)timer_class(protocol, remote_port),
+	};
+
+	flow.deadline = (uint32_t)(engine->now_ms + engine->config.timeout[flow.timeout]);
+	if (outside_find(engine, remote) != NULL)
+		flow.flags |= FLOW_HAIRPIN;
+	return flow;
+}
+
+static void take_endpoints(struct flow *flow, const struct engine *engine, uint32_t mapping)
+{
+	const struct mapping *from = &engine->mapping[mapping];
+
+	flow->mapping = mapping;
+	flow->inside_address = from->inside_address;
+	flow->inside_port = from->inside_port;
+	flow->outside_address = from->outside_address;
+	flow->outside_port = from->outside_port;
+}
+
+/* Opens the flow, and gives back a mapping that was made for it if that fails. */
+static uint32_t open_or_release(struct engine *engine, const struct flow *flow, enum drop *why)
+{
+	uint32_t index = flow_open(engine, flow, why);
+
+	if (index == NONE && flow->mapping != NONE)
+		mapping_release(engine, flow->mapping, true);
+	return index;
+}
+
+/* One owner for each protocol, outside and remote address: without ports nothing else tells hosts apart. */
+static uint32_t open_portless(struct engine *engine, struct flow *flow, enum drop *why)
+{
+	struct flow_key key = { .local = flow->outside_address, .remote = flow->remote_address, .protocol = flow->protocol };
+
+	if (flow_find_inbound(engine, &key, flow_hash(engine, &key)) != NONE) {
+		*why = DROP_OWNER_TAKEN;
+		return NONE;
+	}
+	return flow_open(engine, flow, why);
+}
+
+static uint32_t mapping_for_outbound(struct engine *engine, const struct passage *passage, const struct flow *flow,
+				     struct outside *outside, enum drop *why)
+{
+	const struct ip_header *ip = &passage->ip;
+	uint16_t port = passage->transport.source_port;
+	uint32_t mapping = mapping_find(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port);
+
+	if (mapping != NONE && flow_mapping_is_alive(engine, mapping))
+		return mapping;
+	/* Whoever holds the wanted port may have expired without anybody having noticed. */
+	mapping = mapping_at(outside, ip->protocol, port);
+	if (mapping != NONE)
+		flow_mapping_is_alive(engine, mapping);
+	return mapping_open(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port, outside, why);
+}
+
+uint32_t session_open_outbound(struct engine *engine, const struct passage *passage, enum drop *why)
+{
+	const struct ip_header *ip = &passage->ip;
+	uint16_t remote_port = protocol_has_ports(ip->protocol) ? passage->transport.destination_port : 0;
+	struct flow flow = new_flow(engine, ip->protocol, ip->destination, remote_port);
+
+	if (ip->protocol == PROTOCOL_TCP && (passage->transport.tcp.flags & TCP_RST)) {
+		*why = DROP_TCP_NO_FLOW;
+		return NONE;
+	}
+	if (ip->protocol == PROTOCOL_ICMP && !icmp_is_request(passage->transport.icmp_type)) {
+		*why = DROP_ICMP_NO_FLOW;
+		return NONE;
+	}
+	if (!flow_has_room(engine)) {
+		*why = DROP_FLOWS_EXHAUSTED;
+		return NONE;
+	}
+	struct outside *outside = host_outside(engine, ip->source);
+	if (port_space(ip->protocol) < 0) {
+		flow.inside_address = ip->source;
+		flow.outside_address = outside->address;
+		return open_portless(engine, &flow, why);
+	}
+	uint32_t mapping = mapping_for_outbound(engine, passage, &flow, outside, why);
+	if (mapping == NONE)
+		return NONE;
+	take_endpoints(&flow, engine, mapping);
+	return open_or_release(engine, &flow, why);
+}
+
+/* RFC 4787 section 5: does the filtering rule accept this sender? */
+static bool filter_accepts(struct engine *engine, const struct knock *knock, uint32_t index)
+{
+	const struct mapping *mapping = &engine->mapping[index];
+
+	if (knock->hairpin)
+		return true;
+	if ((mapping->remote_address != 0 && mapping->remote_address != knock->remote) ||
+	    (mapping->remote_port != 0 && mapping->remote_port != knock->remote_port))
+		return false;
+	switch (engine->config.filtering) {
+	case ENDPOINT_INDEPENDENT:
+		return true;
+	case ADDRESS_DEPENDENT:
+		return flow_mapping_knows_peer(engine, index, knock->remote);
+	default:
+		return false; /* an exact flow would have been found */
+	}
+}
+
+static enum drop find_mapping(struct engine *engine, const struct knock *knock, uint32_t mapping, struct target *target)
+{
+	if (!filter_accepts(engine, knock, mapping))
+		return DROP_FILTERED;
+	if (knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return DROP_UNSOLICITED;
+	target->mapping = mapping;
+	target->inside_address = engine->mapping[mapping].inside_address;
+	target->inside_port = engine->mapping[mapping].inside_port;
+	return DROP_NONE;
+}
+
+enum drop session_find_target(struct engine *engine, const struct knock *knock, struct target *target)
+{
+	uint32_t mapping = mapping_at(knock->outside, knock->protocol, knock->port);
+	const struct forward *forward =
+		forward_find(engine, knock->protocol, protocol_has_ports(knock->protocol) ? knock->port : 0);
+
+	*target = (struct target){ .mapping = NONE };
+	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
+		/* A forward's own mapping is open to everybody, as the forward is. */
+		const struct mapping *there = &engine->mapping[mapping];
+		if (forward == NULL || there->inside_address != forward->to_address ||
+		    there->inside_port != (uint16_t)(forward->to_port + (knock->port - forward->port_first)))
+			return find_mapping(engine, knock, mapping, target);
+		target->mapping = mapping;
+	}
+	if (forward == NULL)
+		return port_space(knock->protocol) < 0 ? DROP_NO_OWNER : DROP_UNSOLICITED;
+	if (knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & TCP_RST))
+		return DROP_UNSOLICITED;
+	target->forward = forward;
+	target->inside_address = forward->to_address;
+	target->inside_port = (uint16_t)(forward->to_port + (knock->port - forward->port_first));
+	return DROP_NONE;
+}
+
+/* An inside endpoint can not have two flows with one remote endpoint: its answers would not tell them apart. */
+static bool clash_gives_way(struct engine *engine, const struct knock *knock, const struct target *target)
+{
+	struct flow_key key = {
+		.local = target->inside_address,
+		.remote = knock->remote,
+		.local_port = target->inside_port,
+		.remote_port = knock->remote_port,
+		.protocol = knock->protocol,
+	};
+	uint32_t index = flow_find_outbound(engine, &key, flow_hash(engine, &key));
+
+	if (index == NONE)
+		return true;
+	uint8_t state = engine->flow[index].tcp_state;
+	if (state != TCP_STATE_CLOSED && state != TCP_STATE_RESET)
+		return false;
+	flow_close(engine, index);
+	return true;
+}
+
+uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target, enum drop *why)
+{
+	struct flow flow = new_flow(engine, knock->protocol, knock->remote, knock->remote_port);
+	uint32_t mapping = target->mapping;
+
+	*why = DROP_FLOW_CLASH;
+	if (!clash_gives_way(engine, knock, target))
+		return NONE;
+	if (target->forward != NULL)
+		flow.flags |= FLOW_FORWARD;
+	if (port_space(knock->protocol) < 0) {
+		flow.inside_address = target->inside_address;
+		flow.outside_address = knock->outside->address;
+		return open_portless(engine, &flow, why);
+	}
+	if (mapping != NONE && !engine->mapping[mapping].live)
+		mapping = NONE;
+	if (mapping == NONE && target->forward == NULL) {
+		*why = DROP_UNSOLICITED;
+		return NONE;
+	}
+	if (mapping == NONE)
+		mapping = mapping_open_forward(engine, target->forward, knock->outside, knock->port, why);
+	if (mapping == NONE)
+		return NONE;
+	take_endpoints(&flow, engine, mapping);
+	return open_or_release(engine, &flow, why);
+}

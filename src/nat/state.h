@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state of one engine: plain records in one arena, and the handle that finds them.
+ *
+ * The arena holds everything that outlives the process: fixed-size records linked by index, tables of indices, and a header with
+ * version, sizes and keys. The handle holds pointers into the arena, the configuration and scratch memory, and is made
+ * anew for every process. A record is valid only while its LIVE flag is set; the flag is set last and
+ * cleared first, so that a process that dies in between leaves no half-written record that looks whole.
+ */
+#ifndef CULVERT_NAT_STATE_H
+#define CULVERT_NAT_STATE_H
+
+#include <culvert/engine.h>
+
+#include "nat/siphash.h"
+#include "nat/table.h"
+#include "wire/ip.h"
+#include "wire/transport.h"
+
+enum {
+	ADDRESSES_MAX = 64,
+	BATCH_MAX = 64,
+	IDENTS = 2048,           /* counters of IP identifications, by destination */
+	SET_RANGES = 16,         /* disjoint ranges a set of fragments may have */
+	SET_HELD_MAX = 64,
+	BLOCK_SIZE = 2048,
+	ICMP_ERROR_MAX = 548,    /* RFC 1812 section 4.3.2.3 allows 576 in all */
+	MTU_FLOOR = 552,         /* the lowest MTU believed in fragmentation needed */
+	MAX_FLOWS = 1 << 22,
+	MAX_HOSTS = 65536,
+	MAX_FRAGMENTS = 16384,
+};
+#define NONE TABLE_NONE
+
+/* The port spaces: TCP, UDP and ICMP identifiers are independent (RFC 7857 section 5). */
+enum port_space { SPACE_TCP, SPACE_UDP, SPACE_ICMP, SPACES };
+
+enum flow_flag {
+	FLOW_LIVE = 1,
+	FLOW_FORWARD = 2,   /* opened by a static forward */
+	FLOW_HAIRPIN = 4,   /* the remote end is one of our outside addresses */
+};
+
+/* A session: what the fast path needs is all here. */
+struct flow {
+	uint32_t inside_address, outside_address, remote_address;
+	uint16_t inside_port, outside_port, remote_port;
+	uint8_t protocol;
+	uint8_t flags;       /* enum flow_flag */
+	uint32_t mapping;    /* index; NONE for protocols without ports; next free record if not live */
+	uint32_t deadline;   /* low 32 bits of milliseconds */
+	uint32_t peer_next, peer_previous; /* ring of the flows with equal mapping and remote address */
+	uint32_t packets[SIDES];
+	uint8_t timeout;     /* enum timeout */
+	uint8_t tcp_state;   /* enum tcp_state */
+	uint16_t unused;
+	uint64_t bytes[SIDES];
+};
+_Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
+
+/* The ring of all flows of one mapping; apart from the flow because only opening and closing need it. */
+struct sibling {
+	uint32_t next, previous;
+};
+
+/* One end of a TCP connection, as far as its segments told. */
+struct tcp_end {
+	uint32_t next;  /* end of the highest sequence sent */
+	uint32_t acked; /* highest acknowledgement sent: what this end expects next */
+	uint16_t window; /* as last advertised, unscaled */
+	uint8_t scale;
+	uint8_t flags;  /* enum tcp_end_flag of tcp.h */
+};
+
+struct tcp_track {
+	struct tcp_end end[SIDES];
+};
+
+struct mapping {
+	uint32_t inside_address, outside_address, remote_address; /* remote: 0 unless the mapping depends on it */
+	uint16_t inside_port, outside_port, remote_port;
+	uint8_t protocol;
+	uint8_t live;
+	uint32_t first; /* one of its flows; next free record if not live */
+};
+_Static_assert(sizeof(struct mapping) == 24, "a mapping is a fixed record");
+
+struct host {
+	uint32_t address; /* inside */
+	uint32_t outside_address;
+	uint32_t flows; /* next free record if not live */
+	uint32_t live;
+};
+
+/* What an outside port is used for: 0 free, a mapping's index + 1, or resting. */
+enum {
+	PORT_RESTING = 1u << 31, /* then 8 bits that remember who had it, and 23 bits of seconds until it is free */
+};
+
+struct outside {
+	uint32_t address; /* 0: unused */
+	uint32_t hosts;
+	uint64_t exhausted[SPACES][2]; /* until when (ms) a search in this class need not be tried again */
+	uint32_t port[SPACES][65536];
+};
+
+enum set_state { SET_FREE = 0, SET_WAITING, SET_TRANSLATED, SET_CONSUMED, SET_REFUSED };
+
+/* The fragments of one datagram. */
+struct fragment_set {
+	uint32_t source, destination;
+	uint16_t identification;
+	uint8_t protocol, side, state;
+	uint8_t drop;      /* of later fragments, if refused */
+	uint8_t to;        /* enum side, once translated */
+	uint8_t ranges;
+	uint8_t held_count;
+	bool complete_known; /* the last fragment has been seen */
+	uint16_t new_identification;
+	uint32_t new_source, new_destination;
+	uint32_t deadline;
+	uint32_t held;     /* first block of the first held fragment, or NONE; in order of offset */
+	uint32_t next;     /* in its hash chain, or the free list */
+	uint32_t end;      /* bytes of the whole payload, if complete_known */
+	struct {
+		uint32_t from, to; /* bytes; to is exclusive */
+	} range[SET_RANGES];
+};
+
+struct block {
+	uint32_t next;      /* block of the same fragment, or the free list */
+	uint32_t next_held; /* first block of the next held fragment */
+	uint32_t length;    /* of the whole fragment, in its first block */
+	uint32_t offset;    /* of the fragment in its datagram */
+	uint8_t data[BLOCK_SIZE];
+};
+
+enum { SET_CHAINS = 1024 };
+
+struct arena_header {
+	uint64_t magic;
+	uint32_t version, layout;
+	struct engine_limits limits;
+	struct siphash_key hash_key, random_key;
+	uint64_t random_counter;
+	uint32_t flow_free, flow_used; /* used: records ever used, the rest is untouched memory */
+	uint32_t mapping_free, mapping_used;
+	uint32_t host_free, host_used;
+	uint32_t set_free, block_free;
+	uint32_t sets_used, resting;
+	uint32_t outside_count;
+	uint8_t outside_order[ADDRESSES_MAX]; /* records of struct outside in order of preference */
+	uint32_t sweep_flow, sweep_port;
+	uint64_t sweep_at;
+	uint32_t set_chain[SET_CHAINS];
+	uint16_t ident[IDENTS];
+	struct engine_counters counters;
+};
+
+struct icmp_budget {
+	uint64_t refilled_ms;
+	uint32_t thousandths;
+};
+
+struct engine {
+	struct arena_header *header;
+	struct engine_counters *counters; /* in the header */
+	struct table flow_out, flow_in, peer, mapping_table, host_table;
+	struct flow *flow;
+	struct tcp_track *tcp;     /* beside each flow */
+	struct sibling *sibling;   /* beside each flow */
+	struct mapping *mapping;
+	struct host *host;
+	struct outside *outside;
+	struct fragment_set *set;
+	struct block *block;
+	struct engine_config config;
+	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
+	bool any_blocked; /* some service is in mode block */
+	struct icmp_budget budget[SIDES];
+	uint64_t now_ms;
+	const struct engine_sink *sink; /* of the call that is under way */
+	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
+	uint8_t joined[PACKET_LENGTH_MAX + 1];  /* a held fragment of several blocks */
+};
+
+/* One packet on its way through the engine. */
+struct passage {
+	struct packet *packet;
+	struct ip_header ip;
+	struct transport transport;
+	uint64_t hash; /* of the flow it would belong to, in flow_out or flow_in */
+	enum side from;
+	enum drop fault; /* of parsing */
+	struct fragment_set *set; /* of a first fragment, until its fate is known */
+};
+
+static inline bool is_expired(uint32_t deadline, uint64_t now_ms)
+{
+	return (int32_t)(deadline - (uint32_t)now_ms) <= 0;
+}
+
+static inline void count(struct engine *engine, enum statistic stat)
+{
+	engine->counters->stat[stat]++;
+}
+
+static inline int port_space(uint8_t protocol)
+{
+	switch (protocol) {
+	case PROTOCOL_TCP:
+		return SPACE_TCP;
+	case PROTOCOL_UDP:
+		return SPACE_UDP;
+	case PROTOCOL_ICMP:
+		return SPACE_ICMP;
+	default:
+		return -1;
+	}
+}
+
+/* The outside address record, or NULL if the address is not ours. */
+static inline struct outside *outside_find(const struct engine *engine, uint32_t address)
+{
+	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
+		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
+		if (outside->address == address)
+			return outside;
+	}
+	return NULL;
+}
+
+static inline uint64_t random_next(struct engine *engine)
+{
+	return siphash(&engine->header->random_key, engine->header->random_counter++, 0);
+}
+
+static inline uint32_t random_below(struct engine *engine, uint32_t bound)
+{
+	return (uint32_t)(((random_next(engine) >> 32) * bound) >> 32);
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hash table of record indices. The keys live in the records; the table holds only 32-bit slots of {tag, index}.
+ *
+ * A bucket is one cache line: 15 slots and a count of entries that wanted this bucket and had to go on to a later one. A lookup
+ * reads one line in nearly every case and stops at the first bucket whose count is 0; deletion needs no tombstones.
+ * The caller brings the 64-bit hash and a match function; both are inlined.
+ */
+#ifndef CULVERT_NAT_TABLE_H
+#define CULVERT_NAT_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	TABLE_SLOTS = 15,
+	TABLE_FILL = 10, /* entries a bucket is meant to hold on average */
+	TABLE_INDEX_BITS = 23,
+};
+#define TABLE_NONE UINT32_MAX
+
+struct table_bucket {
+	uint32_t slot[TABLE_SLOTS]; /* tag << TABLE_INDEX_BITS | (index + 1); 0 is empty */
+	uint32_t overflow;
+};
+_Static_assert(sizeof(struct table_bucket) == 64, "a bucket is a cache line");
+
+struct table {
+	struct table_bucket *bucket;
+	uint32_t buckets;
+};
+
+typedef bool table_match(const void *context, uint32_t index);
+
+static inline uint32_t table_buckets_for(uint32_t entries)
+{
+	return entries / TABLE_FILL + 2;
+}
+
+static inline uint32_t table_home(const struct table *table, uint64_t hash)
+{
+	return (uint32_t)(((hash >> 32) * table->buckets) >> 32);
+}
+
+static inline uint32_t table_tag(uint64_t hash)
+{
+	return (uint32_t)hash << TABLE_INDEX_BITS;
+}
+
+static inline uint32_t table_next_bucket(const struct table *table, uint32_t bucket)
+{
+	return bucket + 1 < table->buckets ? bucket + 1 : 0;
+}
+
+static inline void table_prefetch(const struct table *table, uint64_t hash)
+{
+	__builtin_prefetch(&table->bucket[table_home(table, hash)]);
+}
+
+/* The first index in the home bucket whose tag fits, or TABLE_NONE: what is worth prefetching. */
+static inline uint32_t table_candidate(const struct table *table, uint64_t hash)
+{
+	const struct table_bucket *bucket = &table->bucket[table_home(table, hash)];
+	uint32_t tag = table_tag(hash);
+
+	for (unsigned i = 0; i < TABLE_SLOTS; i++)
+		if (bucket->slot[i] != 0 && ((bucket->slot[i] ^ tag) >> TABLE_INDEX_BITS) == 0)
+			return (bucket->slot[i] & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
+	return TABLE_NONE;
+}
+
+/* The index whose record matches, or TABLE_NONE. */
+static inline __attribute__((always_inline)) uint32_t table_find(const struct table *table, uint64_t hash,
+								 table_match *match, const void *context)
+{
+	uint32_t at = table_home(table, hash);
+	uint32_t tag = table_tag(hash);
+
+	for (uint32_t walked = 0; walked < table->buckets; walked++) {
+		const struct table_bucket *bucket = &table->bucket[at];
+		for (unsigned i = 0; i < TABLE_SLOTS; i++) {
+			uint32_t slot = bucket->slot[i];
+			if (slot == 0 || ((slot ^ tag) >> TABLE_INDEX_BITS) != 0)
+				continue;
+			uint32_t index = (slot & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
+			if (match(context, index))
+				return index;
+		}
+		if (bucket->overflow == 0)
+			break;
+		at = table_next_bucket(table, at);
+	}
+	return TABLE_NONE;
+}
+
+/* Tables are sized so that there is always room; false would be a defect of the sizing. */
+bool table_insert(struct table *table, uint64_t hash, uint32_t index);
+/* False if it was not there. */
+bool table_remove(struct table *table, uint64_t hash, uint32_t index);
+/* Puts another index where the old one stands; both have the same key. */
+bool table_replace(struct table *table, uint64_t hash, uint32_t index, uint32_t other);
+void table_clear(struct table *table);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* TCP states; the rules are section 8 of docs/nat-behaviour.md. */
+#include "nat/tcp.h"
+
+enum {
+	SCALE_UNKNOWN = 14,     /* the widest a window can be: what a side whose SYN was not seen may have agreed on */
+	BACKWARD_WINDOW = 66000, /* how far back a retransmission is believed */
+};
+
+static bool before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static uint32_t window_of(const struct tcp_end *end)
+{
+	return (uint32_t)end->window << end->scale;
+}
+
+/* Windows are scaled only if both SYNs carry the option (RFC 7323 section 2.2). */
+static void agree_on_scale(struct tcp_end *one, struct tcp_end *other)
+{
+	if (!(one->flags & other->flags & TCP_END_SYN))
+		return;
+	if ((one->flags & TCP_END_UNSCALED) || (other->flags & TCP_END_UNSCALED))
+		one->scale = other->scale = 0;
+}
+
+static bool is_in_window(const struct tcp_end *receiver, const struct tcp_segment *segment)
+{
+	if (!(receiver->flags & TCP_END_ACKED))
+		return true;
+	uint32_t window = window_of(receiver);
+	uint32_t backward = window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW;
+	uint32_t end = segment->sequence + segment->length;
+
+	return !before(receiver->acked + window, segment->sequence) && !before(end, receiver->acked - backward);
+}
+
+bool tcp_is_in_flight(const struct tcp_track *track, enum side sender, uint32_t sequence)
+{
+	const struct tcp_end *from = &track->end[sender], *to = &track->end[!sender];
+
+	if (!(from->flags & TCP_END_HEARD) || before(from->next, sequence))
+		return false;
+	if (!(to->flags & TCP_END_ACKED))
+		return true;
+	uint32_t window = window_of(to);
+	return !before(sequence, to->acked - (window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW));
+}
+
+static void learn(struct tcp_end *sender, const struct tcp_segment *segment)
+{
+	uint32_t end = segment->sequence + segment->length;
+
+	if (!(sender->flags & TCP_END_HEARD) || before(sender->next, end))
+		sender->next = end;
+	if (segment->flags & TCP_SYN) {
+		sender->flags |= TCP_END_SYN;
+		sender->scale = segment->window_scale < 0 ? 0 : (uint8_t)segment->window_scale;
+		if (segment->window_scale < 0)
+			sender->flags |= TCP_END_UNSCALED;
+	} else if (!(sender->flags & TCP_END_SYN)) {
+		sender->scale = SCALE_UNKNOWN;
+	}
+	if (segment->flags & TCP_ACK) {
+		if (!(sender->flags & TCP_END_ACKED) || before(sender->acked, segment->acknowledgement))
+			sender->acked = segment->acknowledgement;
+		sender->window = segment->window;
+		sender->flags |= TCP_END_ACKED;
+	}
+	sender->flags |= TCP_END_HEARD;
+}
+
+/* An exact RST only: anything else may be a stranger's guess, or provokes a challenge ACK (RFC 5961 section 3). */
+static bool reset_counts(const struct flow *flow, const struct tcp_end *sender, const struct tcp_end *receiver,
+			 const struct tcp_segment *segment)
+{
+	if (flow->tcp_state == TCP_STATE_HALF_CLOSED || flow->tcp_state == TCP_STATE_CLOSED)
+		return is_in_window(receiver, segment);
+	if ((sender->flags & TCP_END_HEARD) && segment->sequence == sender->next)
+		return true;
+	if (receiver->flags & TCP_END_ACKED)
+		return segment->sequence == receiver->acked;
+	return (segment->flags & TCP_ACK) && (receiver->flags & TCP_END_HEARD) &&
+	       segment->acknowledgement == receiver->next;
+}
+
+/* What comes from the WAN must answer what the LAN has sent before it makes a flow long-lived. */
+static bool is_plausible(const struct tcp_track *track, enum side from, const struct tcp_segment *segment)
+{
+	const struct tcp_end *inside = &track->end[SIDE_LAN];
+
+	if (from == SIDE_LAN || (segment->flags & TCP_SYN) || !(inside->flags & TCP_END_HEARD))
+		return true;
+	return (segment->flags & TCP_ACK) && !before(inside->next, segment->acknowledgement);
+}
+
+static void enter(struct engine *engine, struct flow *flow, enum tcp_state state)
+{
+	static const uint8_t timeout_of[] = {
+		[TCP_STATE_OPENING] = TIMEOUT_TCP_OPENING,	   [TCP_STATE_ESTABLISHED] = TIMEOUT_TCP_ESTABLISHED,
+		[TCP_STATE_HALF_CLOSED] = TIMEOUT_TCP_ESTABLISHED, [TCP_STATE_CLOSED] = TIMEOUT_TCP_CLOSING,
+		[TCP_STATE_RESET] = TIMEOUT_TCP_CLOSING,
+	};
+
+	flow->tcp_state = (uint8_t)state;
+	flow->timeout = timeout_of[state];
+	flow->deadline = (uint32_t)(engine->now_ms + engine->config.timeout[flow->timeout]);
+}
+
+static enum tcp_state next_state(const struct flow *flow, const struct tcp_track *track)
+{
+	bool lan_fin = track->end[SIDE_LAN].flags & TCP_END_FIN, wan_fin = track->end[SIDE_WAN].flags & TCP_END_FIN;
+
+	if (lan_fin && wan_fin)
+		return TCP_STATE_CLOSED;
+	if (lan_fin || wan_fin)
+		return TCP_STATE_HALF_CLOSED;
+	if ((track->end[SIDE_LAN].flags & TCP_END_HEARD) && (track->end[SIDE_WAN].flags & TCP_END_HEARD))
+		return TCP_STATE_ESTABLISHED;
+	return (enum tcp_state)flow->tcp_state;
+}
+
+void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment)
+{
+	struct flow *flow = &engine->flow[index];
+	struct tcp_track *track = &engine->tcp[index];
+	struct tcp_end *sender = &track->end[from], *receiver = &track->end[!from];
+	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+
+	if (flow->tcp_state == TCP_STATE_NONE)
+		flow->tcp_state = TCP_STATE_OPENING;
+	if (segment->flags & TCP_RST) {
+		if (flow->tcp_state != TCP_STATE_RESET && reset_counts(flow, sender, receiver, segment))
+			enter(engine, flow, TCP_STATE_RESET);
+		return;
+	}
+	if (is_over && (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		*track = (struct tcp_track){ 0 };
+		flow->tcp_state = TCP_STATE_OPENING;
+		is_over = false;
+	}
+	/* A SYN in the middle of a connection is answered by a challenge ACK; it tells nothing. */
+	bool is_known = flow->tcp_state != TCP_STATE_OPENING && (segment->flags & TCP_SYN);
+	if (is_known || !is_in_window(receiver, segment) || !is_plausible(track, from, segment)) {
+		if (!is_over)
+			enter(engine, flow, (enum tcp_state)flow->tcp_state);
+		return;
+	}
+	learn(sender, segment);
+	agree_on_scale(sender, receiver);
+	if (segment->flags & TCP_FIN)
+		sender->flags |= TCP_END_FIN;
+	enum tcp_state state = next_state(flow, track);
+	/* In closed the timer runs from the second FIN on; a reset connection that speaks again was not reset. */
+	if (state == TCP_STATE_CLOSED && flow->tcp_state == TCP_STATE_CLOSED)
+		return;
+	enter(engine, flow, state);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VPN services and what each one claims, from services.def. Claims do not overlap, so their order never matters. */
+#include <culvert/module.h>
+
+struct claim {
+	enum service service;
+	uint8_t protocol;
+	uint16_t port;
+};
+
+static const struct claim claims[] = {
+#define CLAIM(service, protocol, port) { SERVICE_##service, protocol, port },
+#include <culvert/services.def>
+#undef CLAIM
+};
+
+enum service service_claiming(uint8_t protocol, uint16_t port)
+{
+	for (unsigned i = 0; i < sizeof claims / sizeof claims[0]; i++)
+		if (claims[i].protocol == protocol && claims[i].port == port)
+			return claims[i].service;
+	return SERVICE_NONE;
+}
+
+enum drop service_drop(enum service service)
+{
+	switch (service) {
+#define SERVICE(name, section)         \
+	case SERVICE_##name:           \
+		return DROP_##name##_BLOCKED;
+#include <culvert/services.def>
+#undef SERVICE
+	case SERVICE_NONE:
+		break;
+	}
+	return DROP_NONE;
+}
+
+const char *service_name(enum service service)
+{
+	static const char *const names[] = {
+#define SERVICE(name, section) [SERVICE_##name] = section,
+#include <culvert/services.def>
+#undef SERVICE
+	};
+
+	return service < SERVICES ? names[service] : "none";
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* IPv4 (RFC 791): reading a header with every check, and the few fields that are changed. */
+#ifndef CULVERT_WIRE_IP_H
+#define CULVERT_WIRE_IP_H
+
+#include <culvert/engine.h>
+#include <culvert/packet.h>
+
+enum {
+	IP_HEADER_MIN = 20,
+	IP_OFFSET_TOTAL_LENGTH = 2,
+	IP_OFFSET_IDENTIFICATION = 4,
+	IP_OFFSET_FRAGMENT = 6,
+	IP_OFFSET_TTL = 8,
+	IP_OFFSET_PROTOCOL = 9,
+	IP_OFFSET_CHECKSUM = 10,
+	IP_OFFSET_SOURCE = 12,
+	IP_OFFSET_DESTINATION = 16,
+	IP_FLAG_DF = 0x4000,
+	IP_FLAG_MF = 0x2000,
+	IP_FRAGMENT_MASK = 0x1fff,
+};
+
+enum protocol {
+	PROTOCOL_ICMP = 1,
+	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	PROTOCOL_GRE = 47,
+	PROTOCOL_ESP = 50,
+	PROTOCOL_AH = 51,
+};
+
+struct ip_header {
+	uint32_t source, destination;
+	uint16_t header_length; /* with options */
+	uint16_t total_length;
+	uint16_t identification;
+	uint16_t offset; /* of this fragment, in bytes */
+	uint8_t protocol, ttl;
+	bool df, mf;
+};
+
+static inline bool ip_is_fragment(const struct ip_header *header)
+{
+	return header->mf || header->offset != 0;
+}
+
+/*
+ * Reads the header at the start of packet, checks lengths, checksum, options and fragment fields, and cuts the packet to
+ * its total length. DROP_NONE, or the reason. Addresses are not judged.
+ */
+enum drop ip_parse(struct packet *packet, struct ip_header *header);
+
+/* Reads a header quoted at offset inside an ICMP error: lengths and checksum only; the quoted packet may be cut off. */
+bool ip_parse_quoted(const struct packet *packet, uint32_t offset, struct ip_header *header);
+
+/* The correct header checksum over header_length bytes at offset, whatever the field holds now. */
+uint16_t ip_header_checksum(const struct packet *packet, uint32_t offset, uint32_t header_length);
+
+/* 0/8, 127/8, 224/4, 240/4: never a host (RFC 1122 section 3.2.1.3). */
+static inline bool ip_is_martian(uint32_t address)
+{
+	uint32_t top = address >> 24;
+	return top == 0 || top == 127 || top >= 224;
+}
+
+static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
+{
+	return prefix->length == 0 || ((prefix->address ^ address) >> (32 - prefix->length)) == 0;
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading transport headers; docs/nat-behaviour.md section 2, steps 6 and 7. */
+#include "wire/transport.h"
+
+#include "wire/checksum.h"
+
+enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MSS = 2, TCP_OPTION_SCALE = 3 };
+
+/* Finds an option of the given kind and length; its offset from the start of the packet, or 0. */
+static uint32_t tcp_find_option(const struct packet *packet, uint32_t at, uint32_t end, uint8_t kind, uint8_t length)
+{
+	while (at < end) {
+		uint8_t here = packet_get8(packet, at);
+		if (here == TCP_OPTION_END)
+			return 0;
+		if (here == TCP_OPTION_NOP) {
+			at++;
+			continue;
+		}
+		uint8_t size = packet_get8(packet, at + 1);
+		if (end - at < 2 || size < 2 || size > end - at)
+			return 0;
+		if (here == kind)
+			return size == length ? at : 0;
+		at += size;
+	}
+	return 0;
+}
+
+static enum drop tcp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+{
+	uint32_t at = ip->header_length;
+	struct tcp_segment *tcp = &transport->tcp;
+
+	if (!packet_has(packet, at, TCP_HEADER_MIN))
+		return DROP_TCP_MALFORMED;
+	tcp->header_length = (uint8_t)((packet_get8(packet, at + 12) >> 4) * 4);
+	if (tcp->header_length < TCP_HEADER_MIN || !packet_has(packet, at, tcp->header_length))
+		return DROP_TCP_MALFORMED;
+	tcp->flags = packet_get8(packet, at + 13);
+	uint8_t flags = tcp->flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST);
+	if (flags == 0 || ((flags & TCP_SYN) && (flags & (TCP_FIN | TCP_RST))))
+		return DROP_TCP_FLAGS;
+	tcp->sequence = packet_get32(packet, at + TCP_OFFSET_SEQUENCE);
+	tcp->acknowledgement = packet_get32(packet, at + 8);
+	tcp->window = packet_get16(packet, at + 14);
+	tcp->length = packet->length - at - tcp->header_length + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
+	tcp->window_scale = -1;
+	if (flags & TCP_SYN) {
+		uint32_t option = tcp_find_option(packet, at + TCP_HEADER_MIN, at + tcp->header_length, TCP_OPTION_SCALE, 3);
+		if (option != 0) {
+			uint8_t scale = packet_get8(packet, option + 2);
+			tcp->window_scale = (int8_t)(scale > 14 ? 14 : scale);
+		}
+	}
+	transport->source_port = packet_get16(packet, at);
+	transport->destination_port = packet_get16(packet, at + 2);
+	return transport->source_port == 0 || transport->destination_port == 0 ? DROP_PORT_ZERO : DROP_NONE;
+}
+
+static enum drop udp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+{
+	uint32_t at = ip->header_length;
+
+	if (!packet_has(packet, at, UDP_HEADER))
+		return DROP_UDP_MALFORMED;
+	uint16_t length = packet_get16(packet, at + UDP_OFFSET_LENGTH);
+	if (length < UDP_HEADER || (!ip->mf && length > packet->length - at))
+		return DROP_UDP_MALFORMED;
+	transport->source_port = packet_get16(packet, at);
+	transport->destination_port = packet_get16(packet, at + 2);
+	return transport->source_port == 0 || transport->destination_port == 0 ? DROP_PORT_ZERO : DROP_NONE;
+}
+
+static enum drop icmp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+{
+	uint32_t at = ip->header_length;
+
+	if (!packet_has(packet, at, ICMP_HEADER))
+		return DROP_ICMP_MALFORMED;
+	if (!ip->mf && !packet->offload.partial &&
+	    checksum_fold(checksum_add(0, packet->data + at, packet->length - at)) != 0xffff)
+		return DROP_ICMP_CHECKSUM;
+	transport->icmp_type = packet_get8(packet, at);
+	transport->icmp_code = packet_get8(packet, at + 1);
+	if (icmp_is_error(transport->icmp_type))
+		return DROP_NONE;
+	if (!icmp_is_request(transport->icmp_type) && !icmp_is_answer(transport->icmp_type))
+		return DROP_ICMP_TYPE;
+	transport->source_port = transport->destination_port = packet_get16(packet, at + ICMP_OFFSET_IDENTIFIER);
+	return DROP_NONE;
+}
+
+enum drop transport_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+{
+	transport->source_port = transport->destination_port = 0;
+	switch (ip->protocol) {
+	case PROTOCOL_TCP:
+		return tcp_parse(packet, ip, transport);
+	case PROTOCOL_UDP:
+		return udp_parse(packet, ip, transport);
+	case PROTOCOL_ICMP:
+		return icmp_parse(packet, ip, transport);
+	case PROTOCOL_GRE:
+		return packet_has(packet, ip->header_length, 4) ? DROP_NONE : DROP_GRE_MALFORMED;
+	case PROTOCOL_ESP:
+		return packet_has(packet, ip->header_length, 8) && packet_get32(packet, ip->header_length) != 0 ?
+			       DROP_NONE :
+			       DROP_ESP_MALFORMED;
+	default:
+		return DROP_NONE;
+	}
+}
+
+bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol, struct transport *transport)
+{
+	if (!packet_has(packet, offset, 8))
+		return false;
+	transport->source_port = transport->destination_port = 0;
+	transport->icmp_type = 0;
+	if (protocol_has_ports(protocol)) {
+		transport->source_port = packet_get16(packet, offset);
+		transport->destination_port = packet_get16(packet, offset + 2);
+		transport->tcp.sequence = packet_get32(packet, offset + TCP_OFFSET_SEQUENCE);
+	} else if (protocol == PROTOCOL_ICMP) {
+		transport->icmp_type = packet_get8(packet, offset);
+		transport->source_port = transport->destination_port = packet_get16(packet, offset + ICMP_OFFSET_IDENTIFIER);
+		return icmp_is_request(transport->icmp_type) || icmp_is_answer(transport->icmp_type);
+	}
+	return true;
+}
+
+bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most)
+{
+	uint32_t option = tcp_find_option(packet, offset + TCP_HEADER_MIN, offset + header_length, TCP_OPTION_MSS, 4);
+
+	if (option == 0)
+		return false;
+	uint16_t before = packet_get16(packet, option + 2);
+	if (before <= most)
+		return false;
+	packet_put16(packet, option + 2, most);
+	/* A partial checksum covers only the pseudo-header; the device will sum the new option. */
+	if (packet->offload.partial)
+		return true;
+	uint32_t delta = checksum_delta16(before, most);
+	if ((option - offset) % 2 != 0) {
+		uint16_t folded = checksum_fold(delta);
+		delta = (uint32_t)(uint16_t)(folded << 8 | folded >> 8);
+	}
+	uint16_t checksum = packet_get16(packet, offset + TCP_OFFSET_CHECKSUM);
+	packet_put16(packet, offset + TCP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
+	return true;
+}
+
+bool transport_complete_checksum(struct packet *packet)
+{
+	uint32_t start = packet->offload.csum_start;
+	uint32_t field = start + packet->offload.csum_offset;
+
+	if (!packet->offload.partial)
+		return true;
+	if (start > packet->length || !packet_has(packet, field, 2))
+		return false;
+	uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, packet->data + start, packet->length - start));
+	/* 0 in a UDP header would mean that there is no checksum; the other form of zero is right for all protocols. */
+	packet_put16(packet, field, sum == 0 ? 0xffff : sum);
+	packet->offload.partial = false;
+	return true;
+}
+
+uint32_t transport_wire_size(const struct packet *packet, const struct ip_header *ip)
+{
+	if (packet->offload.gso_type == GSO_NONE)
+		return packet->length;
+	uint32_t header = ip->header_length;
+	header += packet->offload.gso_type == GSO_UDP4 ? UDP_HEADER : (uint32_t)(packet_get8(packet, header + 12) >> 4) * 4;
+	uint32_t size = header + packet->offload.gso_size;
+	return size < packet->length ? size : packet->length;
+}
