@@ -66,24 +66,27 @@ struct config_source {
 	const char *lan, *wan; /* from the command line, NULL if not given; they win over the file */
 };
 
-/* Receives one finding, without a newline: "FILE:LINE: message". level is LOG_ERR, LOG_WARNING or LOG_NOTICE of syslog(3). */
+/* Receives one finding, without a newline: "FILE:LINE: message". level is LOG_ERR, LOG_WARNING or LOG_NOTICE of
+ * syslog(3). */
 typedef void config_report(void *context, int level, const char *text);
 
 void config_default(struct config *config);
 
 /*
- * Reads the file and the command line into config, which is filled completely. Reports every problem, not just the first one, and
- * last how many there were. True if there was no error; warnings do not count.
+ * Reads the file and the command line into config, which is filled completely. Reports every problem, not just the
+ * first one, and last how many there were. True if there was no error; warnings do not count.
  */
 bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context);
 
-/* Parses size bytes of text as if they stood in a file called name. For tests; config_load() does the same with a file. */
+/* Parses size bytes of text as if they stood in a file called name. For tests; config_load() does the same with a file.
+ */
 bool config_parse(struct config *config, const char *name, const char *text, size_t size,
 		  const struct config_source *source, config_report *report, void *context);
 
 /*
- * For a reload: reads everything again. If that gives no error, *config becomes what was read, except where a change needs a restart:
- * those members keep their values, with a warning for each. Every change is reported. Otherwise *config stays as it is.
+ * For a reload: reads everything again. If that gives no error, *config becomes what was read, except where a change
+ * needs a restart: those members keep their values, with a warning for each. Every change is reported. Otherwise
+ * *config stays as it is.
  */
 bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context);
 

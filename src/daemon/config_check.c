@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is wrong with a configuration although each key by itself is right: devices that are the same, forwards that are not
- * complete, want the same port, or want one of the router's own.
+ * What is wrong with a configuration although each key by itself is right: devices that are the same, forwards that are
+ * not complete, want the same port, or want one of the router's own.
  */
 #include "daemon/config_keys.h"
 

@@ -73,13 +73,14 @@ enum { PROBLEM_MAX = 256 };
 bool config_key_is_list(const struct config_key *key);
 /* What may stand behind the "=", for people. */
 void config_key_describe(const struct config_key *key, char *out, size_t size);
-/* Sets the member to what text says; a list is added to what is there. On failure *config is not changed (of a list, elements before
- * the bad one stay) and problem says what is wrong, without naming the key. */
+/* Sets the member to what text says; for a list, text is one element and is added. On failure nothing is changed and
+ * problem says what is wrong, without naming the key and the text. */
 bool config_key_parse(const struct config_key *key, struct config *config, const char *text, char problem[PROBLEM_MAX]);
 /* The member back to its empty or default value. */
 void config_key_reset(const struct config_key *key, struct config *config);
 /* The value as config_key_parse() takes it. Long lists go on in indented lines. */
 void config_key_print(const struct config_key *key, const struct config *config, FILE *out);
+bool config_key_is_empty(const struct config_key *key, const struct config *config);
 bool config_key_equal(const struct config_key *key, const struct config *a, const struct config *b);
 void config_key_copy(const struct config_key *key, struct config *to, const struct config *from);
 

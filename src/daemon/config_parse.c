@@ -2,9 +2,9 @@
 /*
  * From the text of a file to struct config, by inih.
  *
- * inih splits lines into keys and values; what it does with long lines, indentation, comments and errors was fixed when the library was built, and it
- * tells its handler neither lines nor sections without keys. So read_line() hands it one line at a time, already free of whatever
- * it could take in two ways, and keeps the place:
+ * inih splits lines into keys and values; what it does with long lines, indentation, comments and errors was fixed when
+ * the library was built, and it tells its handler neither lines nor sections without keys. So read_line() hands it one
+ * line at a time, already free of whatever it could take in two ways, and keeps the place:
  *   - a comment starts with ';' or '#' at the start of a line or behind white space;
  *   - an indented line without '=' goes on with the list above it, any other indentation means nothing;
  *   - what can not be a line of an INI file is reported here and handed on as an empty line.
@@ -32,11 +32,11 @@ struct parser {
 	const char *text;
 	size_t size, position;
 	uint32_t line;
-	char current[LINE_MAX_BYTES + 1]; /* the line handed to inih */
-	bool continued;                   /* the current line is indented and has no key */
-	const void *last_key;             /* of the line before, if that can be continued: a key or a forward key */
-	int section;                      /* index into config_sections, or one of the names above */
-	struct config_forward *forward;   /* in FORWARD_SECTION; NULL if it could not be stored */
+	char current[LINE_MAX_BYTES + 1];       /* the line handed to inih */
+	bool continued;                         /* the current line is indented and has no key */
+	bool in_list;                           /* the last key may go on in an indented line */
+	int section;                            /* index into config_sections, or one of the names above */
+	struct config_forward *forward;         /* in FORWARD_SECTION; NULL if it could not be stored */
 	uint32_t section_line[CONFIG_SECTIONS]; /* where sections and keys were first seen; 0: not yet */
 	uint32_t key_line[CONFIG_KEYS];
 	uint32_t forward_key_line[FORWARD_KEYS];
@@ -190,7 +190,7 @@ static bool read_section(struct parser *parser, const char *line, size_t length)
 	const char *end = memchr(line, ']', length);
 
 	parser->section = UNKNOWN_SECTION;
-	parser->last_key = NULL;
+	parser->in_list = false;
 	if (!end || end != line + length - 1) {
 		findings_error(parser->findings, parser->line, "a section is written [NAME], on a line of its own");
 		return false;
@@ -260,10 +260,36 @@ static void set_forward_key(struct parser *parser, const char *name, const char 
 	suggest_key(parser, name);
 }
 
+/* One value, or one element of a list. */
+static void set_value(struct parser *parser, size_t index, const char *value)
+{
+	const struct config_key *key = &config_keys[index];
+	char problem[PROBLEM_MAX];
+
+	if (config_key_parse(key, parser->config, value, problem))
+		return;
+	parser->findings->bad[index] = true;
+	findings_error(parser->findings, parser->line, "%s = %s: %s", key->name, value, problem);
+}
+
+/* Elements stand between commas or white space. */
+static void set_list(struct parser *parser, size_t index, const char *value)
+{
+	static const char between[] = ", \t";
+	char element[LINE_MAX_BYTES + 1];
+
+	for (value += strspn(value, between); *value; value += strspn(value, between)) {
+		size_t length = strcspn(value, between);
+
+		snprintf(element, sizeof(element), "%.*s", (int)length, value);
+		set_value(parser, index, element);
+		value += length;
+	}
+}
+
 static void set_key(struct parser *parser, const char *name, const char *value)
 {
 	const char *section = config_sections[parser->section].name;
-	char problem[PROBLEM_MAX];
 
 	for (size_t i = 0; i < CONFIG_KEYS; i++) {
 		const struct config_key *key = &config_keys[i];
@@ -272,12 +298,12 @@ static void set_key(struct parser *parser, const char *name, const char *value)
 			continue;
 		if (!note_line(parser, &parser->key_line[i], name))
 			return;
-		if (config_key_is_list(key))
-			parser->last_key = key;
-		if (config_key_parse(key, parser->config, value, problem))
-			return;
-		parser->findings->bad[i] = true;
-		findings_error(parser->findings, parser->line, "%s = %s: %s", name, value, problem);
+		if (config_key_is_list(key)) {
+			parser->in_list = true;
+			set_list(parser, i, value);
+		} else {
+			set_value(parser, i, value);
+		}
 		return;
 	}
 	suggest_key(parser, name);
@@ -290,7 +316,7 @@ static int handle(void *context, const char *section, const char *name, const ch
 
 	(void)section; /* parser->section is the same, and knows more */
 	if (!parser->continued)
-		parser->last_key = NULL;
+		parser->in_list = false;
 	if (!name[0])
 		findings_error(parser->findings, parser->line, "there is no key in front of '='");
 	else if (parser->section == NO_SECTION)
@@ -307,7 +333,7 @@ static void read_without_equals(struct parser *parser, bool indented)
 {
 	char *current = parser->current;
 
-	if (indented && parser->last_key) {
+	if (indented && parser->in_list) {
 		parser->continued = true;
 		memmove(current + 1, current, strlen(current) + 1); /* shorter than the line, which was indented */
 		current[0] = '\t';
@@ -382,7 +408,8 @@ void config_parse_text(struct config *config, const char *text, size_t size, str
 
 	if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		parser.position = 3;
-	/* Its result is the line of the first error it saw, and all that it could see has been reported by read_line(). */
+	/* Its result is the line of the first error it saw, and all that it could see has been reported by read_line().
+	 */
 	if (ini_parse_stream(feed, &parser, handle, &parser) != 0 && !findings->errors)
 		findings_error(findings, parser.line, "the file can not be parsed");
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/text.h"
+
 static void print_forward(const struct config_forward *forward, FILE *out)
 {
 	bool service = forward->service != SERVICE_NONE;
@@ -33,7 +35,7 @@ void config_print(const struct config *config, FILE *out)
 		if (strcmp(section, key->section))
 			fprintf(out, "%s[%s]\n", section[0] ? "\n" : "", key->section);
 		section = key->section;
-		fprintf(out, "%s = ", key->name);
+		fprintf(out, "%s =%s", key->name, config_key_is_empty(key, config) ? "" : " ");
 		config_key_print(key, config, out);
 		fputc('\n', out);
 	}
@@ -44,10 +46,11 @@ void config_print(const struct config *config, FILE *out)
 static void print_key_default(const struct config_key *key, FILE *out)
 {
 	bool needed = !strcmp(key->section, "lan") && !strcmp(key->name, "interface");
-	char values[160];
+	char values[160], sentence[256];
 
 	config_key_describe(key, values, sizeof(values));
-	fprintf(out, "\n# %s\n# %s%s\n", key->sentence, values, key->restart ? "; a reload does not change it" : "");
+	text_sentence(sentence, sizeof(sentence), key->sentence);
+	fprintf(out, "\n# %s\n# %s%s\n", sentence, values, key->restart ? "; a reload does not change it" : "");
 	if (needed)
 		fprintf(out, "%s = eth1\n", key->name);
 	else

@@ -137,14 +137,17 @@ static bool parse_path(const char *text, char path[CONFIG_PATH_MAX], char proble
 static bool parse_number(const struct config_key *key, const char *text, uint32_t *value, char problem[PROBLEM_MAX])
 {
 	uint32_t number;
+	int length;
 
 	if (text_number(text, key->high, &number) && number >= key->low) {
 		*value = number;
 		return true;
 	}
-	snprintf(problem, PROBLEM_MAX, "must be a number from %" PRIu32 " to %" PRIu32 "%s%s%s%s", key->low, key->high,
-		 key->type == KEY_SECONDS ? " (seconds)" : "", key->why[0] ? "; the lower end is " : "", key->why,
-		 key->why[0] ? "'s" : "");
+	length = snprintf(problem, PROBLEM_MAX, "must be a number from %" PRIu32 " to %" PRIu32 "%s", key->low,
+			  key->high, key->type == KEY_SECONDS ? ", in seconds" : "");
+	if (key->why[0])
+		snprintf(problem + length, PROBLEM_MAX - (size_t)length, "; %s asks for at least %" PRIu32, key->why,
+			 key->low);
 	return false;
 }
 
@@ -178,7 +181,7 @@ static bool parse_host_port(struct config *config, const char *text, char proble
 
 	if (!parse_port_range(text + (tcp && udp ? 0 : 4), &first, &last)) {
 		snprintf(problem, PROBLEM_MAX,
-			 "'%.100s' is not a port; write 22, 8000-8010, tcp:80 or udp:123, from 1 to 65535", text);
+			 "must be a port from 1 to 65535; write 22, 8000-8010, tcp:80 or udp:123");
 		return false;
 	}
 	for (uint32_t port = first; port <= last; port++) {
@@ -201,11 +204,11 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 	if (size < sizeof(address))
 		memcpy(address, text, size);
 	if (!text_address(address, &prefix.address)) {
-		snprintf(problem, PROBLEM_MAX, "'%.100s' is not an IPv4 prefix; write 10.0.0.0/8", text);
+		snprintf(problem, PROBLEM_MAX, "must be an IPv4 prefix; write 10.0.0.0/8");
 		return false;
 	}
 	if (slash && !text_number(slash + 1, 32, &length)) {
-		snprintf(problem, PROBLEM_MAX, "'%.100s': a prefix length is a number from 0 to 32", text);
+		snprintf(problem, PROBLEM_MAX, "a prefix length is a number from 0 to 32");
 		return false;
 	}
 	mask = length ? UINT32_MAX << (32 - length) : 0;
@@ -213,39 +216,16 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 		struct in_addr base = {.s_addr = htonl(prefix.address & mask)};
 
 		inet_ntop(AF_INET, &base, address, sizeof(address));
-		snprintf(problem, PROBLEM_MAX, "'%.100s' has bits set behind its prefix; did you mean %s/%" PRIu32 "?",
-			 text, address, length);
+		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)", address,
+			 length);
 		return false;
 	}
 	if (config->bypasses == PREFIXES_MAX) {
-		snprintf(problem, PROBLEM_MAX, "has more than %d prefixes", PREFIXES_MAX);
+		snprintf(problem, PROBLEM_MAX, "is one prefix too many; there may be %d", PREFIXES_MAX);
 		return false;
 	}
 	prefix.length = (uint8_t)length;
 	config->bypass[config->bypasses++] = prefix;
-	return true;
-}
-
-/* Elements stand between commas or white space. */
-static bool parse_list(struct config *config, const char *text, char problem[PROBLEM_MAX],
-		       bool (*parse)(struct config *, const char *, char[PROBLEM_MAX]))
-{
-	static const char between[] = ", \t";
-	char element[256];
-
-	for (text += strspn(text, between); *text; text += strspn(text, between)) {
-		size_t length = strcspn(text, between);
-
-		if (length >= sizeof(element)) {
-			snprintf(problem, PROBLEM_MAX, "has an element of %zu bytes", length);
-			return false;
-		}
-		memcpy(element, text, length);
-		element[length] = '\0';
-		if (!parse(config, element, problem))
-			return false;
-		text += length;
-	}
 	return true;
 }
 
@@ -258,9 +238,9 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 	case KEY_INTERFACE:
 		return parse_interface(text, member, problem);
 	case KEY_PORTS:
-		return parse_list(config, text, problem, parse_host_port);
+		return parse_host_port(config, text, problem);
 	case KEY_PREFIXES:
-		return parse_list(config, text, problem, parse_prefix);
+		return parse_prefix(config, text, problem);
 	case KEY_NUMBER:
 	case KEY_SECONDS:
 		return parse_number(key, text, member, problem);
@@ -378,6 +358,23 @@ static const char *word_of(const struct word *words, int value)
 	while (words->text && words->value != value)
 		words++;
 	return words->text ? words->text : "";
+}
+
+bool config_key_is_empty(const struct config_key *key, const struct config *config)
+{
+	static const struct port_set none;
+
+	switch (key->type) {
+	case KEY_INTERFACE:
+		return !*((const char *)config + key->offset);
+	case KEY_PORTS:
+		return !memcmp(&config->host_tcp, &none, sizeof(none)) &&
+		       !memcmp(&config->host_udp, &none, sizeof(none));
+	case KEY_PREFIXES:
+		return !config->bypasses;
+	default:
+		return false;
+	}
 }
 
 void config_key_print(const struct config_key *key, const struct config *config, FILE *out)

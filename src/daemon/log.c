@@ -95,7 +95,8 @@ static int open_file(struct log *log, const char *path)
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
 
 	if (fd < 0)
-		log_write(log, LOG_ERR, "the log file %s can not be opened: %s", path, strerror(errno));
+		log_write(log, LOG_ERR, "the log file %s can not be opened: %s", path,
+			  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
 	return fd;
 }
 

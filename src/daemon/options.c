@@ -111,7 +111,7 @@ static int refuse_option(FILE *errors, const char *argument, int letter)
 	char text[8] = {'-', (char)letter, '\0'};
 	char name[64];
 
-	if (letter > 0 && letter < 256)
+	if (letter > 0 && letter < 256 && strncmp(argument, "--", 2) != 0)
 		return refuse(errors, "unknown option ", text, NULL);
 	for (size_t i = 0; i < OPTIONS_COUNT; i++) {
 		names[i] = table[i].name;

@@ -5,6 +5,7 @@
 #include "daemon/text.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 void text_escape(char *out, size_t size, const char *text)
@@ -85,6 +86,15 @@ const char *text_suggest(const char *word, const char *const *words, size_t coun
 		}
 	}
 	return nearest;
+}
+
+void text_sentence(char *out, size_t size, const char *phrase)
+{
+	size_t length = strlen(phrase);
+
+	snprintf(out, size, "%s%s", phrase, length && phrase[length - 1] == '.' ? "" : ".");
+	if (out[0] >= 'a' && out[0] <= 'z')
+		out[0] = (char)(out[0] - 'a' + 'A');
 }
 
 bool text_number(const char *text, uint32_t high, uint32_t *value)

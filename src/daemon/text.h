@@ -9,15 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size is at least 8. */
+/* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size
+ * is at least 8. */
 void text_escape(char *out, size_t size, const char *text);
 
-/* How many letters must be inserted, deleted, replaced or swapped with their neighbour to make b of a. Gives 3 for anything
- * above 2 and for words of more than 63 bytes; case does not count. */
+/* How many letters must be inserted, deleted, replaced or swapped with their neighbour to make b of a. Gives 3 for
+ * anything above 2 and for words of more than 63 bytes; case does not count. */
 unsigned int text_distance(const char *a, const char *b);
 
 /* The nearest of count words at a distance of at most 2 (and less than half of the word's length), or NULL. */
 const char *text_suggest(const char *word, const char *const *words, size_t count);
+
+/* A phrase of one of the lists as a sentence: with a capital letter in front and a full stop behind. */
+void text_sentence(char *out, size_t size, const char *phrase);
 
 /* A decimal number of digits only, at most high. */
 bool text_number(const char *text, uint32_t high, uint32_t *value);
