@@ -6,13 +6,14 @@
            B ──── lan0 .1  [ R: culvertd ]  wan0 .2 ──── .1  X ─────┤
   L2 .12 ──┘      (bridge)                          (router)     .1 └── .10 .11  W2
                                                                         192.0.2.0/24
-  Raw peers, addresses that no kernel owns: L1 .101 .103, L2 .102 .104, on the WAN link .101 .102, W1 .101 .102, W2 .101 .102
+  Raw peers, addresses on the same links that no kernel owns:
+  L1 .101 .103, L2 .102 .104, W1 .101 .102, W2 .101 .102, and X on the WAN link itself .101 .102
 
-One lab of seven namespaces is shared by the tests of a file, and one culvertd by all tests in a row that want the same configuration
-(@pytest.mark.config). After every test that uses `router`: the daemon lives, nothing that belongs inside was seen on the
-WAN, no answer came from the router's kernel, and every packet that was received is accounted for.
+One lab of seven namespaces is shared by the tests of a file, and one culvertd by all tests in a row that want the
+same configuration (@pytest.mark.config). After every test that uses `router`: the daemon lives, nothing that belongs
+inside was seen on the WAN, no answer came from the router's kernel, and every packet received is accounted for.
 
-CULVERTD names the program. ROUTER=kernel runs what it can against the kernel's own NAT instead, to check the tests themselves.
+CULVERTD names the program. ROUTER=kernel runs what it can against the kernel's own NAT, to check the tests themselves.
 """
 import os
 import subprocess
@@ -95,7 +96,9 @@ def judge(lab):
     assert not leaks, "\n".join(leaks[:10])
     if KIND == "kernel":
         return
-    assert router.alive() or router.process is None, f"culvertd ended with {router.process.poll()}\n{router.log()[-3000:]}"
+    assert (
+        router.alive() or router.process is None
+    ), f"culvertd ended with {router.process.poll()}\n{router.log()[-3000:]}"
     if router.alive():
         problems = router.statistics().problems()
         assert not problems, "\n".join(problems)

@@ -2,7 +2,9 @@
 """The statistics that culvertd writes to its log on SIGUSR1, as numbers, and what must be true of them."""
 import re
 
-SIDE = re.compile(r"from (LAN|WAN): received (\d+) \((\d+) bytes\) = forwarded (\d+) \+ consumed (\d+) \+ held (\d+) \+ dropped (\d+)")
+SIDE = re.compile(
+    r"from (LAN|WAN): received (\d+) \((\d+) bytes\) = forwarded (\d+) \+ consumed (\d+) \+ held (\d+) \+ dropped (\d+)"
+)
 DROP = re.compile(r"dropped (\w+): (\d+) from LAN, (\d+) from WAN")
 FLOWS = re.compile(r"flows: (\d+), mappings: (\d+), inside hosts: (\d+)")
 COUNTER = re.compile(r"(?:^|\s)(\w+): (\d+) \(")

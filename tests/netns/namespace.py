@@ -30,7 +30,7 @@ def sweep_leftovers():
     if not os.path.isdir(RUN):
         return
     for name in os.listdir(RUN):
-        pid = name[len(PREFIX):].split("-")[0] if name.startswith(PREFIX) else ""
+        pid = name[len(PREFIX) :].split("-")[0] if name.startswith(PREFIX) else ""
         if pid.isdigit() and not os.path.isdir(f"/proc/{pid}"):
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
@@ -72,7 +72,9 @@ class Namespace:
         """Runs a command to its end; its output comes back as text, and in the message of a failure."""
         done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=timeout, **options)
         if check and done.returncode != 0:
-            raise AssertionError(f"{self.name}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"{self.name}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def start(self, *words, **options):
@@ -83,11 +85,14 @@ class Namespace:
 
     def ip(self, *lines):
         """`ip` commands, one a line, in one process."""
-        subprocess.run(["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True,
-                       timeout=20)
+        subprocess.run(
+            ["ip", "-n", self.name, "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True, timeout=20
+        )
 
     def ip_json(self, *words):
-        done = subprocess.run(["ip", "-n", self.name, "-j", *words], capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(
+            ["ip", "-n", self.name, "-j", *words], capture_output=True, text=True, check=True, timeout=20
+        )
         return json.loads(done.stdout or "[]")
 
     def read_sysctl(self, key):
@@ -117,8 +122,14 @@ def stop_child(child, timeout=5):
 def read_state(namespace):
     """What an orderly stop must leave as it was: links, addresses, routes of all tables, rules, nft, sysctls."""
     state = {}
-    for words in (["link"], ["addr"], ["route", "show", "table", "all"], ["rule"],
-                  ["-6", "route", "show", "table", "all"], ["-6", "rule"]):
+    for words in (
+        ["link"],
+        ["addr"],
+        ["route", "show", "table", "all"],
+        ["rule"],
+        ["-6", "route", "show", "table", "all"],
+        ["-6", "rule"],
+    ):
         state["ip " + " ".join(words)] = namespace.ip_json(*words)
     for link in state["ip link"]:
         link.pop("group", None)
@@ -139,5 +150,8 @@ def read_state(namespace):
 
 def compare_states(before, after):
     """The differences of two read_state(), in words; empty if there are none."""
-    return [f"{key}:\n  before {before.get(key)}\n  after  {after.get(key)}"
-            for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    return [
+        f"{key}:\n  before {before.get(key)}\n  after  {after.get(key)}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]

@@ -42,7 +42,9 @@ class Kernel:
 }
                 chain postrouting { type nat hook postrouting priority 100; oif wan0 masquerade; }
             }
-        """ % "\n".join(rules)
+        """ % "\n".join(
+            rules
+        )
         self.space.set_sysctl("net/ipv4/ip_forward", 1)
         self.space.run("nft", "-f", "-", input=ruleset)
 

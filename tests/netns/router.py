@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The router under test: culvertd as a black box, or the kernel's own masquerading as the reference the tests were checked with."""
+"""The router under test: culvertd as a black box, or the kernel's own masquerading as the reference the tests were
+checked with."""
 import contextlib
 import os
 import pathlib
@@ -20,8 +21,14 @@ SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|runtime error:)")
 def find_culvertd():
     """$CULVERTD, else the build directory the tests were started from."""
     named = os.environ.get("CULVERTD")
-    candidates = [named] if named else [os.path.join(folder, "culvertd") for folder in
-                                        (os.environ.get("top_builddir", "."), ".", "build", HERE.parent.parent / "build")]
+    candidates = (
+        [named]
+        if named
+        else [
+            os.path.join(folder, "culvertd")
+            for folder in (os.environ.get("top_builddir", "."), ".", "build", HERE.parent.parent / "build")
+        ]
+    )
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
             return str(pathlib.Path(candidate).resolve())
@@ -29,7 +36,8 @@ def find_culvertd():
 
 
 def write_config(sections):
-    """{section: {key: value}} as the text of an INI file; {"forward": [..]} is not needed: sections carry their full name."""
+    """{section: {key: value}} as the text of an INI file; {"forward": [..]} is not needed: sections carry their full
+    name."""
     lines = []
     for section, keys in sections.items():
         lines.append(f"[{section}]")
@@ -75,8 +83,18 @@ class Culvert:
 
     def command(self, *options):
         """ip netns exec, not nsenter, so that /sys shows the namespace's own devices."""
-        return ["ip", "netns", "exec", self.space.name, self.program, "-c", str(self.config_file),
-                "--state-dir", str(self.state_dir), *options]
+        return [
+            "ip",
+            "netns",
+            "exec",
+            self.space.name,
+            self.program,
+            "-c",
+            str(self.config_file),
+            "--state-dir",
+            str(self.state_dir),
+            *options,
+        ]
 
     def configure(self, sections=None, text=None):
         self.config = sections
@@ -85,7 +103,9 @@ class Culvert:
     def launch(self, *options):
         """Starts the daemon in the foreground without waiting for it."""
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(self.command("-f", *options), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command("-f", *options), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def start(self, sections=None, *options):
         """Starts the daemon and waits until it says that it forwards."""
@@ -98,7 +118,9 @@ class Culvert:
         """Runs culvertd to its end, as --check or a start that must fail do."""
         if sections is not None or text is not None:
             self.configure(sections, text)
-        return subprocess.run(command or self.command(*options), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            command or self.command(*options), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
 
     def stop(self):
         """The orderly stop; the exit code must be 0."""
@@ -131,7 +153,9 @@ class Culvert:
                 return found
             if not self.alive():
                 time.sleep(0.05)
-                raise AssertionError(f"culvertd ended with {self.process.poll()} before it said {pattern!r}\n{self.log(mark)}")
+                raise AssertionError(
+                    f"culvertd ended with {self.process.poll()} before it said {pattern!r}\n{self.log(mark)}"
+                )
             time.sleep(0.01)
         raise AssertionError(f"culvertd did not say {pattern!r} within {timeout} s\n{self.log(mark)}")
 
@@ -143,7 +167,7 @@ class Culvert:
         self.process.send_signal(signal.SIGUSR1)
         self.wait_for(r"(?s)from LAN: received.*from LAN: received", mark)
         text = self.log(mark)
-        return Statistics(text[:text.rindex("from LAN: received")])
+        return Statistics(text[: text.rindex("from LAN: received")])
 
     @contextlib.contextmanager
     def dropping(self, lan=None, wan=None):
@@ -153,9 +177,12 @@ class Culvert:
         end = time.monotonic() + 1
         while True:
             after = self.statistics()
-            wrong = [f"{side} {reason}: {rise} instead of {want}" for side, reasons in (("LAN", lan), ("WAN", wan))
-                     for reason, want in (reasons or {}).items()
-                     if (rise := after.drop[side].get(reason, 0) - before.drop[side].get(reason, 0)) != want]
+            wrong = [
+                f"{side} {reason}: {rise} instead of {want}"
+                for side, reasons in (("LAN", lan), ("WAN", wan))
+                for reason, want in (reasons or {}).items()
+                if (rise := after.drop[side].get(reason, 0) - before.drop[side].get(reason, 0)) != want
+            ]
             if not wrong or time.monotonic() > end:
                 break
             time.sleep(0.02)

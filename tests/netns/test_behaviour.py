@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Mapping, filtering, ports and hairpinning as seen from outside (RFC 4787, 5382, 7857), with sockets that tell one another
-what they saw, as STUN servers do."""
+"""Mapping, filtering, ports and hairpinning as seen from outside (RFC 4787, 5382, 7857), with sockets that tell one
+another what they saw, as STUN servers do."""
 import itertools
 import os
 import time
@@ -22,32 +22,46 @@ def mapped(lab, client, host, address=None, port=0):
 
 # --- mapping -------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.culvert_only("masquerading is address-and-port-dependent when ports collide")
 def test_rfc4787_req1_udp_mapping_is_endpoint_independent(lab, router):
     with lab.udp("L1", port=40001) as client:
-        seen = {mapped(lab, client, *where) for where in (("W1", None, 3478), ("W1", None, 3479), ("W1", "203.0.113.11", 3478), ("W2", None, 3478))}
+        seen = {
+            mapped(lab, client, *where)
+            for where in (("W1", None, 3478), ("W1", None, 3479), ("W1", "203.0.113.11", 3478), ("W2", None, 3478))
+        }
     assert len(seen) == 1
 
 
 @pytest.mark.culvert_only("masquerading is address-and-port-dependent when ports collide")
 def test_rfc5382_req1_tcp_mapping_is_endpoint_independent(lab, router):
-    with lab.tcp_listen("W1", port=3480) as first, lab.tcp_listen("W2", port=3481) as second, \
-            lab.tcp_connect("L2", first.getsockname(), port=40002):
+    with lab.tcp_listen("W1", port=3480) as first, lab.tcp_listen("W2", port=3481) as second, lab.tcp_connect(
+        "L2", first.getsockname(), port=40002
+    ):
         first.accept()[0].close()  # L2 has port 40002 now, L1 must get another one, and keep it
-        with lab.tcp_connect("L1", first.getsockname(), port=40002), lab.tcp_connect("L1", second.getsockname(), port=40002):
+        with lab.tcp_connect("L1", first.getsockname(), port=40002), lab.tcp_connect(
+            "L1", second.getsockname(), port=40002
+        ):
             seen = {first.accept()[1], second.accept()[1]}
     assert len(seen) == 1 and seen.pop()[1] != 40002
 
 
-@pytest.mark.parametrize("number", range(9), ids=[f"map-{m[:12]}-filter-{f[:12]}" for m, f in itertools.product(("ei", "ad", "apd"), ("ei", "ad", "apd"))])
+@pytest.mark.parametrize(
+    "number",
+    range(9),
+    ids=[f"map-{m[:12]}-filter-{f[:12]}" for m, f in itertools.product(("ei", "ad", "apd"), ("ei", "ad", "apd"))],
+)
 @pytest.mark.culvert_only("the kernel knows one kind of mapping and filtering")
 def test_rfc4787_req1_req8_matrix(lab, number, request):
     """Every kind of mapping with every kind of filtering: which remotes see one port, and which may answer to it."""
     mapping, filtering = number // 3, number % 3
-    request.node.add_marker(pytest.mark.config({"nat": {"mapping": DEPENDENCES[mapping], "filtering": DEPENDENCES[filtering]}}))
+    request.node.add_marker(
+        pytest.mark.config({"nat": {"mapping": DEPENDENCES[mapping], "filtering": DEPENDENCES[filtering]}})
+    )
     request.getfixturevalue("router")
-    with lab.udp("L2", port=41000) as rival, lab.udp("W1", port=3478) as a1, lab.udp("W1", port=3479) as a2, \
-            lab.udp("W1", "203.0.113.11", 3478) as b1, lab.udp("L1", port=41000) as client:
+    with lab.udp("L2", port=41000) as rival, lab.udp("W1", port=3478) as a1, lab.udp("W1", port=3479) as a2, lab.udp(
+        "W1", "203.0.113.11", 3478
+    ) as b1, lab.udp("L1", port=41000) as client:
         for server in (a1, a2, b1):  # so that L1's port can not simply be kept
             lab.echo_once(rival, server)
         first = lab.echo_once(client, a1)
@@ -74,8 +88,9 @@ def hears(client, server, endpoint):
 
 
 def test_rfc7857_5_udp_and_tcp_have_mappings_of_their_own(lab, router):
-    with lab.udp("L2", port=40005) as rival, lab.udp("L1", port=40005) as client, lab.udp("W1", port=3482) as server, \
-            lab.tcp_listen("W1", port=3482) as listener:
+    with lab.udp("L2", port=40005) as rival, lab.udp("L1", port=40005) as client, lab.udp(
+        "W1", port=3482
+    ) as server, lab.tcp_listen("W1", port=3482) as listener:
         lab.echo_once(rival, server)
         assert lab.echo_once(client, server)[1] != 40005
         with lab.tcp_connect("L1", listener.getsockname(), port=40005):
@@ -85,6 +100,7 @@ def test_rfc7857_5_udp_and_tcp_have_mappings_of_their_own(lab, router):
 
 
 # --- ports ---------------------------------------------------------------------------------------------------------
+
 
 def test_free_ports_are_kept(lab, router):
     for port in (40010, 40011, 50000, 65535, 1024):
@@ -142,6 +158,7 @@ def test_rfc6056_ports_of_collisions_are_hard_to_guess(lab, router):
 
 # --- hairpinning ---------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.config(EIF)
 @pytest.mark.culvert_only("masquerading does not hairpin to dynamic mappings")
 def test_rfc4787_req9_hairpin_udp_with_endpoint_independent_filtering(lab, router):
@@ -172,8 +189,9 @@ def test_rfc4787_req9_hairpin_udp_with_address_dependent_filtering(lab, router):
 @pytest.mark.config(EIF)
 @pytest.mark.culvert_only("masquerading does not hairpin to dynamic mappings")
 def test_rfc5382_req8_hairpin_tcp(lab, router):
-    with lab.tcp_listen("W1", port=3487) as outside, lab.tcp_connect("L2", outside.getsockname(), port=44003) as opener, \
-            lab.tcp_listen("L2", port=44003) as listener:
+    with lab.tcp_listen("W1", port=3487) as outside, lab.tcp_connect(
+        "L2", outside.getsockname(), port=44003
+    ) as opener, lab.tcp_listen("L2", port=44003) as listener:
         server, endpoint = outside.accept()
         with lab.tcp_connect("L1", endpoint, port=44004) as client:
             connection, peer = listener.accept()
@@ -227,6 +245,7 @@ def test_the_outside_address_answers_ping_from_the_wan(lab, router):
 def test_rfc7857_12_hairpinned_ping_of_a_query_mapping(lab, router):
     """L1 has an identifier outside; L2 pings that identifier at the outside address and L1 gets the question."""
     from scapy.layers.inet import ICMP
+
     one, two, peer = lab.raw("L1"), lab.raw("L2"), lab.raw("W1")
     one.send(IP(src=one.address, dst=peer.address) / ICMP(type=8, id=0x7777) / b"out")
     identifier = peer.expect()[ICMP].id
@@ -240,6 +259,7 @@ def test_rfc7857_12_hairpinned_ping_of_a_query_mapping(lab, router):
 
 # --- headers -------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("tos", [0x00, 0x01, 0x03, 0xB8, 0xFF])
 def test_rfc2474_rfc3168_dscp_and_ecn_are_copied(lab, router, tos):
     inner, outer = lab.raw("L1"), lab.raw("W1")
@@ -252,7 +272,8 @@ def test_rfc2474_rfc3168_dscp_and_ecn_are_copied(lab, router, tos):
 
 @pytest.mark.culvert_only("conntrack-free rule of the engine")
 def test_rfc6864_identifications_of_two_hosts_differ(lab, router):
-    """RFC 7857 section 10: fragmentable datagrams of two hosts with equal identifications get different ones; atomic ones keep theirs."""
+    """RFC 7857 section 10: fragmentable datagrams of two hosts with equal identifications get different ones; atomic
+    ones keep theirs."""
     one, two, outer = lab.raw("L1"), lab.raw("L2"), lab.raw("W1")
     seen = []
     for peer in (one, two) * 3:
@@ -275,6 +296,7 @@ def test_rfc3022_udp_checksum_zero_stays_zero(lab, router):
 
 # --- TCP by hand ---------------------------------------------------------------------------------------------------
 
+
 def test_rfc5382_req2a_simultaneous_open(lab, router):
     """Both sides send a SYN, the SYNs cross, both answer with SYN and ACK."""
     inner, outer = lab.raw("L1"), lab.raw("W1")
@@ -294,11 +316,13 @@ def test_rfc7857_2_2_a_reset_does_not_end_the_session_at_once(lab, router):
     """A reset passes, and data after it revives the session."""
     inner, outer = lab.raw("L1"), lab.raw("W1")
     out = lambda flags, seq, ack, data=b"": inner.send(  # noqa: E731
-        IP(src=inner.address, dst=outer.address) / TCP(sport=45101, dport=80, flags=flags, seq=seq, ack=ack) / data)
+        IP(src=inner.address, dst=outer.address) / TCP(sport=45101, dport=80, flags=flags, seq=seq, ack=ack) / data
+    )
     out("S", 100, 0)
     port = outer.expect()[TCP].sport
     into = lambda flags, seq, ack, data=b"": outer.send(  # noqa: E731
-        IP(src=outer.address, dst=ROUTER_WAN) / TCP(sport=80, dport=port, flags=flags, seq=seq, ack=ack) / data)
+        IP(src=outer.address, dst=ROUTER_WAN) / TCP(sport=80, dport=port, flags=flags, seq=seq, ack=ack) / data
+    )
     into("SA", 500, 101)
     inner.expect()
     out("A", 101, 501)
@@ -312,15 +336,30 @@ def test_rfc7857_2_2_a_reset_does_not_end_the_session_at_once(lab, router):
 
 
 def test_mss_is_lowered_to_what_fits(lab, router):
-    """A SYN that claims more than the links carry leaves with 1460, whatever the position of the option; smaller ones stay."""
+    """A SYN that claims more than the links carry leaves with 1460, whatever the position of the option; smaller
+    ones stay."""
     inner, outer = lab.raw("L1"), lab.raw("W1")
     if router.kind == "kernel":
         pytest.skip("ROUTER=kernel: masquerading does not clamp")
-    for number, options in enumerate(([("MSS", 8960)], [("NOP", None), ("MSS", 8960)], [("SAckOK", b""), ("NOP", None), ("MSS", 9000), ("WScale", 7)])):
-        inner.send(IP(src=inner.address, dst=outer.address) / TCP(sport=45110 + number, dport=80, flags="S", seq=1, options=options))
+    for number, options in enumerate(
+        (
+            [("MSS", 8960)],
+            [("NOP", None), ("MSS", 8960)],
+            [("SAckOK", b""), ("NOP", None), ("MSS", 9000), ("WScale", 7)],
+        )
+    ):
+        inner.send(
+            IP(src=inner.address, dst=outer.address)
+            / TCP(sport=45110 + number, dport=80, flags="S", seq=1, options=options)
+        )
         got = outer.expect()
         assert dict(got[TCP].options)["MSS"] == 1460
-        outer.send(IP(src=outer.address, dst=got.src) / TCP(sport=80, dport=got[TCP].sport, flags="SA", seq=1, ack=2, options=options))
+        outer.send(
+            IP(src=outer.address, dst=got.src)
+            / TCP(sport=80, dport=got[TCP].sport, flags="SA", seq=1, ack=2, options=options)
+        )
         assert dict(inner.expect()[TCP].options)["MSS"] == 1460
-    inner.send(IP(src=inner.address, dst=outer.address) / TCP(sport=45120, dport=80, flags="S", seq=1, options=[("MSS", 536)]))
+    inner.send(
+        IP(src=inner.address, dst=outer.address) / TCP(sport=45120, dport=80, flags="S", seq=1, options=[("MSS", 536)])
+    )
     assert dict(outer.expect()[TCP].options)["MSS"] == 536

@@ -97,7 +97,9 @@ def test_a_forwards_target_speaks_with_the_forwards_port(lab, router):
 def test_rfc6056_a_forward_takes_data_without_a_syn(lab, router):
     """After a restart connections to a forward go on: any segment but a reset opens the flow again."""
     inside, outside = lab.raw("L1"), lab.raw("W1")
-    outside.send(IP(src=outside.address, dst=ROUTER_WAN) / TCP(sport=5555, dport=9000, flags="PA", seq=77, ack=99) / b"going on")
+    outside.send(
+        IP(src=outside.address, dst=ROUTER_WAN) / TCP(sport=5555, dport=9000, flags="PA", seq=77, ack=99) / b"going on"
+    )
     got = inside.expect()
     assert got[TCP].dport == 9000 and bytes(got[TCP].payload) == b"going on"
     inside.send(IP(src=inside.address, dst=got.src) / TCP(sport=9000, dport=5555, flags="A", seq=99, ack=85))
@@ -109,22 +111,40 @@ def test_rfc6056_a_forward_takes_data_without_a_syn(lab, router):
 
 @pytest.mark.config(VPN)
 @pytest.mark.culvert_only("services are culvert's own")
-@pytest.mark.parametrize("index,host,protocol,port", [
-    (0, "L1", 6, 1723), (0, "L1", 47, 0), (0, "L2", 17, 1701), (0, "L2", 115, 0), (1, "L1", 17, 500), (1, "L1", 17, 4500), (1, "L1", 50, 0)],
-    ids=["pptp-tcp1723", "pptp-gre", "l2tp-udp1701", "l2tp-115", "ipsec-udp500", "ipsec-udp4500", "ipsec-esp"])
+@pytest.mark.parametrize(
+    "index,host,protocol,port",
+    [
+        (0, "L1", 6, 1723),
+        (0, "L1", 47, 0),
+        (0, "L2", 17, 1701),
+        (0, "L2", 115, 0),
+        (1, "L1", 17, 500),
+        (1, "L1", 17, 4500),
+        (1, "L1", 50, 0),
+    ],
+    ids=["pptp-tcp1723", "pptp-gre", "l2tp-udp1701", "l2tp-115", "ipsec-udp500", "ipsec-udp4500", "ipsec-esp"],
+)
 def test_forward_of_a_service(lab, router, index, host, protocol, port):
     """Everything a VPN server needs arrives at the one host, and its answers leave from the outside address."""
     inside = lab.raw(host, index)
     for remote in (lab.raw("W1"), lab.raw("W2")):
-        payload = {6: TCP(sport=5000, dport=port, flags="S", seq=1), 17: UDP(sport=5000, dport=port) / b"hello!!!",
-                   47: Raw(bytes.fromhex("0000080045000014")), 50: Raw(bytes.fromhex("11223344000000010102030405060708")),
-                   115: Raw(b"\x00\x00\x00\x07session and more")}[protocol]
+        payload = {
+            6: TCP(sport=5000, dport=port, flags="S", seq=1),
+            17: UDP(sport=5000, dport=port) / b"hello!!!",
+            47: Raw(bytes.fromhex("0000080045000014")),
+            50: Raw(bytes.fromhex("11223344000000010102030405060708")),
+            115: Raw(b"\x00\x00\x00\x07session and more"),
+        }[protocol]
         remote.send(IP(src=remote.address, dst=ROUTER_WAN, proto=protocol) / payload)
         got = inside.expect()
         assert (got.src, got.dst, got.proto) == (remote.address, inside.address, protocol)
         if port:
             assert got.payload.dport == port
-            answer = TCP(sport=port, dport=5000, flags="SA", seq=1, ack=2) if protocol == 6 else UDP(sport=port, dport=5000) / b"answer"
+            answer = (
+                TCP(sport=port, dport=5000, flags="SA", seq=1, ack=2)
+                if protocol == 6
+                else UDP(sport=port, dport=5000) / b"answer"
+            )
         else:
             answer = payload
         inside.send(IP(src=inside.address, dst=remote.address, proto=protocol) / answer)
@@ -140,7 +160,8 @@ HOST_PORTS = {"wan": {"host_ports": "22,2222"}}
 @pytest.mark.config(HOST_PORTS)
 @pytest.mark.parametrize("port", [22, 2222])
 def test_the_routers_own_listener(lab, router, port):
-    """A listener on a host port is reached from the WAN, from the LAN by the outside address, and by the LAN address."""
+    """A listener on a host port is reached from the WAN, from the LAN by the outside address, and by the LAN
+    address."""
     lab.guard.host_ports.add(port)
     with lab.tcp_listen("R", "0.0.0.0", port) as listener:
         for host, address in (("W1", ROUTER_WAN), ("L1", ROUTER_WAN), ("L1", ROUTER_LAN)):
@@ -156,10 +177,12 @@ def test_the_routers_own_listener(lab, router, port):
 @pytest.mark.config(HOST_PORTS)
 @pytest.mark.culvert_only("CVE-2021-3773")
 def test_port_shadow_a_host_port_is_never_given_away(lab, router):
-    """An inside host that uses the router's port as its source port does not get it outside, and takes nothing from the router."""
+    """An inside host that uses the router's port as its source port does not get it outside, and takes nothing from
+    the router."""
     lab.guard.host_ports.add(22)
-    with lab.tcp_listen("R", "0.0.0.0", 22) as listener, lab.udp("L1", port=22) as shadow, lab.udp("W1", port=50000) as remote, \
-            lab.tcp_listen("W1", port=50001) as remote_tcp:
+    with lab.tcp_listen("R", "0.0.0.0", 22) as listener, lab.udp("L1", port=22) as shadow, lab.udp(
+        "W1", port=50000
+    ) as remote, lab.tcp_listen("W1", port=50001) as remote_tcp:
         assert lab.echo_once(shadow, remote)[1] != 22
         with lab.tcp_connect("L1", remote_tcp.getsockname(), port=22):
             connection, peer = remote_tcp.accept()
@@ -177,7 +200,9 @@ def test_the_routers_own_connection_beside_a_host_with_the_same_port(lab, router
     low, high = map(int, lab.R.read_sysctl("net/ipv4/ip_local_port_range").split())
     port = (low + high) // 2
     if transport == "udp":
-        with lab.udp("W1", port=3491) as server, lab.udp("R", "0.0.0.0", port) as own, lab.udp("L1", port=port) as inside:
+        with lab.udp("W1", port=3491) as server, lab.udp("R", "0.0.0.0", port) as own, lab.udp(
+            "L1", port=port
+        ) as inside:
             first = lab.echo_once(own, server)
             second = lab.echo_once(inside, server)
             assert first == (ROUTER_WAN, port) and second != first
@@ -186,7 +211,9 @@ def test_the_routers_own_connection_beside_a_host_with_the_same_port(lab, router
                 server.sendto(b"inside", second)
                 assert own.recv(10) == b"own" and inside.recv(10) == b"inside"
         return
-    with lab.tcp_listen("W1", port=3492) as listener, lab.tcp_connect("R", listener.getsockname(), "0.0.0.0", port) as own:
+    with lab.tcp_listen("W1", port=3492) as listener, lab.tcp_connect(
+        "R", listener.getsockname(), "0.0.0.0", port
+    ) as own:
         first, first_peer = listener.accept()
         with lab.tcp_connect("L1", listener.getsockname(), port=port) as inside:
             second, second_peer = listener.accept()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""ICMP (RFC 5508; RFC 4787 REQ-12, RFC 5382 REQ-9 and 10): errors in both directions with everything they quote, and queries."""
+"""ICMP (RFC 5508; RFC 4787 REQ-12, RFC 5382 REQ-9 and 10): errors in both directions with everything they quote, and
+queries."""
 import socket
 import struct
 
@@ -42,6 +43,7 @@ def offender(sock):
 
 
 # --- real stacks -----------------------------------------------------------------------------------------------------
+
 
 def test_rfc4787_req12_port_unreachable_from_the_remote(lab, router):
     with lab.udp("L1") as client:
@@ -105,19 +107,28 @@ def test_two_hosts_with_one_query_identifier(lab, router):
 
 # --- errors from outside, by hand ------------------------------------------------------------------------------------
 
+
 def payload_of(kind, number):
     """The transport part of an outbound packet, different in each test."""
-    return {"udp": UDP(sport=46000 + number, dport=9) / b"some data here",
-            "tcp": TCP(sport=46000 + number, dport=80, flags="S", seq=12345, window=1000),
-            "icmp": ICMP(type=8, id=6000 + number, seq=1) / b"question",
-            "gre": Raw(bytes.fromhex("0000080011223344")), "esp": Raw(bytes.fromhex("aabbccdd000000010011223344556677"))}[kind]
+    return {
+        "udp": UDP(sport=46000 + number, dport=9) / b"some data here",
+        "tcp": TCP(sport=46000 + number, dport=80, flags="S", seq=12345, window=1000),
+        "icmp": ICMP(type=8, id=6000 + number, seq=1) / b"question",
+        "gre": Raw(bytes.fromhex("0000080011223344")),
+        "esp": Raw(bytes.fromhex("aabbccdd000000010011223344556677")),
+    }[kind]
 
 
 def send_out(lab, kind, number=0, options=()):
     """An outbound packet of L1's raw peer: the packet as sent, as it arrived at W1, and both peers."""
     inner, outer = lab.raw("L1"), lab.raw("W1")
     number_of = {"udp": 17, "tcp": 6, "icmp": 1, "gre": 47, "esp": 50}[kind]
-    packet = IP(bytes(IP(src=inner.address, dst=outer.address, id=700, flags="DF", proto=number_of, options=list(options)) / payload_of(kind, number)))
+    packet = IP(
+        bytes(
+            IP(src=inner.address, dst=outer.address, id=700, flags="DF", proto=number_of, options=list(options))
+            / payload_of(kind, number)
+        )
+    )
     inner.send(packet)
     return packet, outer.expect(), inner, outer
 
@@ -170,11 +181,15 @@ def test_rfc5508_req4_every_code_of_unreachable_and_no_harm(lab, router):
 
 @culvert_only
 def test_rfc5382_req10_hard_errors_do_not_end_a_connection(lab, router):
-    with lab.tcp_listen("W1", port=3500) as listener, lab.capture_wan() as capture, lab.tcp_connect("L1", listener.getsockname()) as client:
+    with lab.tcp_listen("W1", port=3500) as listener, lab.capture_wan() as capture, lab.tcp_connect(
+        "L1", listener.getsockname()
+    ) as client:
         server, peer = listener.accept()
         client.sendall(b"before")
         assert server.recv(10) == b"before"
-        last = [ip for ip in capture.packets() if ip.haslayer(TCP) and ip.src == ROUTER_WAN and ip[TCP].sport == peer[1]][-1]
+        last = [
+            ip for ip in capture.packets() if ip.haslayer(TCP) and ip.src == ROUTER_WAN and ip[TCP].sport == peer[1]
+        ][-1]
         sender = lab.raw("X")
         for code in (2, 3):
             sender.send(checked(error(sender.address, ROUTER_WAN, bytes(last)[:28], 3, code)))
@@ -187,7 +202,8 @@ def test_rfc5382_req10_hard_errors_do_not_end_a_connection(lab, router):
 
 @culvert_only
 def test_rfc5508_req3_checksums_of_errors(lab, router):
-    """Wrong outer ICMP checksum, wrong quoted IPv4 header: dropped. Garbage in the quoted transport checksum: delivered."""
+    """Wrong outer ICMP checksum, wrong quoted IPv4 header: dropped. Garbage in the quoted transport checksum:
+    delivered."""
     _, seen, inner, outer = send_out(lab, "udp", 3)
     good = bytes(checked(error(outer.address, ROUTER_WAN, bytes(seen)[:28])))
     with router.dropping(wan={"icmp_checksum": 1, "icmp_quote_malformed": 1}):
@@ -204,9 +220,11 @@ def test_rfc5508_req3_checksums_of_errors(lab, router):
 
 @culvert_only
 def test_rfc5508_req3b_quoted_options_are_skipped(lab, router):
-    packet, seen, inner, outer = send_out(lab, "udp", 4, options=[IPOption_RR(length=11, pointer=4, routers=["0.0.0.0", "0.0.0.0"])])
+    packet, seen, inner, outer = send_out(
+        lab, "udp", 4, options=[IPOption_RR(length=11, pointer=4, routers=["0.0.0.0", "0.0.0.0"])]
+    )
     assert seen.ihl > 5
-    outer.send(checked(error(outer.address, ROUTER_WAN, bytes(seen)[:seen.ihl * 4 + 8])))
+    outer.send(checked(error(outer.address, ROUTER_WAN, bytes(seen)[: seen.ihl * 4 + 8])))
     quote = IP(bytes(inner.expect())[28:])
     assert (quote.src, quote.ihl, quote.payload.sport) == (inner.address, packet.ihl, 46004)
 
@@ -275,6 +293,7 @@ def test_icmp_quote_window_of_tcp(lab, router):
 
 # --- errors from inside ----------------------------------------------------------------------------------------------
 
+
 @pytest.mark.config({"forward:closed": {"protocol": "udp", "port": "6500", "to": "10.77.0.11:6501"}})
 def test_rfc5508_req5_error_from_inside(lab, router):
     """L1's port unreachable leaves from the outside address and quotes what W1 sent."""
@@ -321,6 +340,7 @@ def test_errors_from_inside_about_nothing(lab, router):
 
 # --- types -----------------------------------------------------------------------------------------------------------
 
+
 @culvert_only
 @pytest.mark.parametrize("kind", [4, 5, 6, 9, 10, 15, 16, 17, 18, 30, 42, 255])
 def test_rfc5508_req10_types_that_are_not_translated(lab, router, kind):
@@ -341,9 +361,15 @@ def test_rfc1812_errors_made_here_are_limited(lab, router):
     with lab.mtu(("R", "wan0", 1400), ("X", "to_r", 1400)):
         router.settle()
         for number in range(300):
-            inner.send(IP(src=inner.address, dst=outer.address, flags="DF", id=number) / UDP(sport=46100, dport=9) / (b"x" * 1450))
+            inner.send(
+                IP(src=inner.address, dst=outer.address, flags="DF", id=number)
+                / UDP(sport=46100, dport=9)
+                / (b"x" * 1450)
+            )
         got = []
         while (packet := inner.receive(0.2)) is not None:
             got.append(packet)
-        assert 50 <= len(got) <= 250 and all(packet[ICMP].type == 3 and packet[ICMP].code == 4 for packet in got), len(got)
+        assert 50 <= len(got) <= 250 and all(packet[ICMP].type == 3 and packet[ICMP].code == 4 for packet in got), len(
+            got
+        )
     router.settle()

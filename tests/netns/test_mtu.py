@@ -15,9 +15,16 @@ SMALL_HOP = (("X", "to_w1", 1280), ("W1", "eth0", 1280))
 SMALL_WAN = (("R", "wan0", 1400), ("X", "to_r", 1400))
 SMALL_LAN = (("R", "lan0", 1300), ("B", "to_r", 1300), ("B", "to_l1", 1300), ("B", "br0", 1300), ("L1", "eth0", 1300))
 
-pytestmark = [pytest.mark.parametrize("_daemon", [
-    pytest.param(value, marks=pytest.mark.config({"wan": {"offload": value}}), id=f"daemon-{value}") for value in ("yes", "no")],
-    scope="module")]
+pytestmark = [
+    pytest.mark.parametrize(
+        "_daemon",
+        [
+            pytest.param(value, marks=pytest.mark.config({"wan": {"offload": value}}), id=f"daemon-{value}")
+            for value in ("yes", "no")
+        ],
+        scope="module",
+    )
+]
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +46,8 @@ def both_ways(lab, port):
 
 
 def probe_with_df(lab, host, address, to, size):
-    """Sends a UDP datagram of size bytes with DF; returns (sender of the error, type, code, learned MTU), or None if nothing came back."""
+    """Sends a UDP datagram of size bytes with DF; returns (sender of the error, type, code, learned MTU), or None if
+    nothing came back."""
     with lab.udp(host, address) as client:
         client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
         client.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
@@ -111,7 +119,12 @@ def test_rfc4787_req13a_udp_without_df_and_a_small_wan(lab, router):
         assert all(piece.len <= 1400 for piece in pieces)
         assert [piece.frag for piece in pieces] == [0, (pieces[0].len - 20) // 8]
         assert pieces[0].id == pieces[1].id and pieces[0].flags.MF and not pieces[1].flags.MF
-        whole = IP(bytes(IP(src=pieces[0].src, dst=outer.address, proto=17) / (bytes(pieces[0].payload) + bytes(pieces[1].payload))))
+        whole = IP(
+            bytes(
+                IP(src=pieces[0].src, dst=outer.address, proto=17)
+                / (bytes(pieces[0].payload) + bytes(pieces[1].payload))
+            )
+        )
         assert bytes(whole[UDP].payload) == payload
         with lab.udp("W1", port=7100) as server, lab.udp("L1") as client:
             for sock in (server, client):
@@ -154,10 +167,16 @@ def test_mss_follows_the_smaller_link(lab, router):
     inner, outer = lab.raw("L1"), lab.raw("W1")
     with lab.mtu(*SMALL_WAN):
         router.settle()
-        inner.send(IP(src=inner.address, dst=outer.address) / TCP(sport=46202, dport=80, flags="S", seq=1, options=[("MSS", 1460)]))
+        inner.send(
+            IP(src=inner.address, dst=outer.address)
+            / TCP(sport=46202, dport=80, flags="S", seq=1, options=[("MSS", 1460)])
+        )
         got = outer.expect()
         assert dict(got[TCP].options)["MSS"] == 1360
-        outer.send(IP(src=outer.address, dst=ROUTER_WAN) / TCP(sport=80, dport=got[TCP].sport, flags="SA", seq=1, ack=2, options=[("MSS", 1460)]))
+        outer.send(
+            IP(src=outer.address, dst=ROUTER_WAN)
+            / TCP(sport=80, dport=got[TCP].sport, flags="SA", seq=1, ack=2, options=[("MSS", 1460)])
+        )
         assert dict(inner.expect()[TCP].options)["MSS"] == 1360
     router.settle()
 
@@ -172,8 +191,17 @@ def test_tcp_without_the_clamp_discovers_the_path(lab, router):
 
 def test_jumbo_links(lab, router):
     """Both links carry 9000: datagrams and segments of that size pass whole."""
-    jumbo = [("R", "wan0", 9000), ("X", "to_r", 9000), ("X", "to_w1", 9000), ("W1", "eth0", 9000), ("R", "lan0", 9000),
-             ("B", "to_r", 9000), ("B", "to_l1", 9000), ("B", "br0", 9000), ("L1", "eth0", 9000)]
+    jumbo = [
+        ("R", "wan0", 9000),
+        ("X", "to_r", 9000),
+        ("X", "to_w1", 9000),
+        ("W1", "eth0", 9000),
+        ("R", "lan0", 9000),
+        ("B", "to_r", 9000),
+        ("B", "to_l1", 9000),
+        ("B", "br0", 9000),
+        ("L1", "eth0", 9000),
+    ]
     with lab.mtu(*jumbo):
         router.settle()
         with lab.udp("W1", port=7102) as server, lab.udp("L1") as client, lab.capture_wan() as capture:

@@ -20,9 +20,16 @@ def lab_offload(request):
     return request.param == "links-on"
 
 
-pytestmark = [pytest.mark.parametrize("_daemon", [
-    pytest.param(value, marks=pytest.mark.config({"wan": {"offload": value}}), id=f"daemon-{value}") for value in ("yes", "no")],
-    scope="module")]
+pytestmark = [
+    pytest.mark.parametrize(
+        "_daemon",
+        [
+            pytest.param(value, marks=pytest.mark.config({"wan": {"offload": value}}), id=f"daemon-{value}")
+            for value in ("yes", "no")
+        ],
+        scope="module",
+    )
+]
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +104,9 @@ def test_upload_100_mb_arrives_whole(lab, router, bulk):
 def test_iperf3_tcp(lab, router, direction):
     server = lab.W1.start("iperf3", "-s", "-1", "-p", 5201, stdout=subprocess.DEVNULL)
     wait_for_listener(lab.W1, 5201)
-    done = lab.L1.run("iperf3", "-c", "203.0.113.10", "-p", 5201, "-t", 1, "-J", "--connect-timeout", 2000, *direction, check=False)
+    done = lab.L1.run(
+        "iperf3", "-c", "203.0.113.10", "-p", 5201, "-t", 1, "-J", "--connect-timeout", 2000, *direction, check=False
+    )
     server.terminate()
     result = json.loads(done.stdout)
     assert done.returncode == 0, result.get("error")
@@ -109,7 +118,9 @@ def test_iperf3_udp(lab, router):
     """10 Mbit/s of full datagrams are far below what the router carries: nothing may be lost but a packet or two."""
     server = lab.W1.start("iperf3", "-s", "-1", "-p", 5202, stdout=subprocess.DEVNULL)
     wait_for_listener(lab.W1, 5202)
-    done = lab.L1.run("iperf3", "-c", "203.0.113.10", "-p", 5202, "-u", "-b", "10M", "-l", 1400, "-t", 1, "-J", check=False)
+    done = lab.L1.run(
+        "iperf3", "-c", "203.0.113.10", "-p", 5202, "-u", "-b", "10M", "-l", 1400, "-t", 1, "-J", check=False
+    )
     server.terminate()
     result = json.loads(done.stdout)
     assert done.returncode == 0, result.get("error")
@@ -133,7 +144,8 @@ def test_udp_echo_of_every_size(lab, router):
 
 @pytest.mark.parametrize("size", [1473, 4000, 60000, 65507])
 def test_udp_larger_than_the_links_goes_both_ways(lab, router, size):
-    """RFC 4787 REQ-13, 14: the datagram leaves L1 in fragments and comes back in fragments; the router's kernel says nothing."""
+    """RFC 4787 REQ-13, 14: the datagram leaves L1 in fragments and comes back in fragments; the router's kernel says
+    nothing."""
     with lab.udp("W1", port=7008) as server, lab.udp("L1") as client:
         for space in (server, client):
             space.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -142,15 +154,27 @@ def test_udp_larger_than_the_links_goes_both_ways(lab, router, size):
 
 def test_dns(lab, router):
     """A real DNS server and client over UDP and TCP."""
-    server = lab.W1.start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=",
-                          "--bind-interfaces", "--listen-address=203.0.113.10", "--user=root",
-                          "--host-record=inside.test,192.0.2.77", stderr=subprocess.DEVNULL)
+    server = lab.W1.start(
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--pid-file=",
+        "--bind-interfaces",
+        "--listen-address=203.0.113.10",
+        "--user=root",
+        "--host-record=inside.test,192.0.2.77",
+        stderr=subprocess.DEVNULL,
+    )
     end = time.monotonic() + 3
     while not lab.W1.run("ss", "-Hlun", "sport = :53").stdout.strip() and time.monotonic() < end:
         time.sleep(0.02)
     try:
         for transport in ("+notcp", "+tcp"):
-            answer = lab.L1.run("dig", "+short", "+time=2", "+tries=1", transport, "@203.0.113.10", "inside.test").stdout
+            answer = lab.L1.run(
+                "dig", "+short", "+time=2", "+tries=1", transport, "@203.0.113.10", "inside.test"
+            ).stdout
             assert answer.strip() == "192.0.2.77"
     finally:
         server.terminate()
@@ -172,8 +196,12 @@ def test_traceroute_out_shows_the_router_once(lab, router, method):
     assert hops(out) == ["10.77.0.1", "198.51.100.1", "203.0.113.10"], out
 
 
-@pytest.mark.config({"forward:trace": {"protocol": "tcp+udp", "port": "33434-33534", "to": "10.77.0.11"},
-                     "forward:web": {"protocol": "tcp", "port": "80", "to": "10.77.0.11"}})
+@pytest.mark.config(
+    {
+        "forward:trace": {"protocol": "tcp+udp", "port": "33434-33534", "to": "10.77.0.11"},
+        "forward:web": {"protocol": "tcp", "port": "80", "to": "10.77.0.11"},
+    }
+)
 @pytest.mark.culvert_only("masquerading shows the inside host's answer only as the outside address")
 @pytest.mark.parametrize("method", [["-U"], ["-T", "-p", "80"]], ids=["udp", "tcp"])
 def test_traceroute_in_shows_the_router_once(lab, router, method):

@@ -3,6 +3,7 @@
 
 All of them are AF_PACKET sockets with a small classic BPF program, drained when somebody looks; no threads.
 """
+import ctypes
 import socket
 import struct
 import time
@@ -34,8 +35,10 @@ def inside(address, network):
 
 # --- classic BPF ---------------------------------------------------------------------------------------------------
 
+
 def assemble(lines, snap):
-    """Lines of (label or None, operation, operand, if true, if false); labels and "accept"/"reject" are jump targets."""
+    """Lines of (label or None, operation, operand, if true, if false); labels and "accept"/"reject" are jump
+    targets."""
     codes = {"ldh": 0x28, "ld": 0x20, "ldb": 0x30, "and": 0x54, "jeq": 0x15, "jset": 0x45, "ldxb": 0xB1, "ldb x": 0x50}
     labels = {line[0]: index for index, line in enumerate(lines) if line[0]}
     labels["accept"], labels["reject"] = len(lines), len(lines) + 1
@@ -49,37 +52,71 @@ def assemble(lines, snap):
 
 def attach(sock, program):
     block = b"".join(program)
-    buffer = __import__("ctypes").create_string_buffer(block)
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
-                    struct.pack("HL", len(program), __import__("ctypes").addressof(buffer)))
+    buffer = ctypes.create_string_buffer(block)
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
 
 def filter_to(address):
     """IPv4 to one address."""
-    return assemble([(None, "ldh", 12), (None, "jeq", ETH_P_IP, None, "reject"),
-                     (None, "ld", 30), (None, "jeq", number(address), "accept", "reject")], 0x40000)
+    return assemble(
+        [
+            (None, "ldh", 12),
+            (None, "jeq", ETH_P_IP, None, "reject"),
+            (None, "ld", 30),
+            (None, "jeq", number(address), "accept", "reject"),
+        ],
+        0x40000,
+    )
 
 
 def filter_guard(lan, wan, errors_only=False):
-    """Everything that could be a leak or an answer of the router's kernel: ARP, ICMP, TCP resets, LAN addresses, and packets that
-    have no address of the WAN's network. errors_only: ICMP and resets, for the LAN side."""
+    """Everything that could be a leak or an answer of the router's kernel: ARP, ICMP, TCP resets, LAN addresses, and
+    packets that have no address of the WAN's network. errors_only: ICMP and resets, for the LAN side."""
     lan_number, lan_length = number(lan.split("/")[0]), int(lan.split("/")[1])
     wan_number, wan_length = number(wan.split("/")[0]), int(wan.split("/")[1])
     lan_mask = (0xFFFFFFFF << (32 - lan_length)) & 0xFFFFFFFF
     wan_mask = (0xFFFFFFFF << (32 - wan_length)) & 0xFFFFFFFF
-    addresses = [] if errors_only else [
-        (None, "ld", 26), (None, "and", lan_mask), (None, "jeq", lan_number, "accept"),
-        (None, "ld", 30), (None, "and", lan_mask), (None, "jeq", lan_number, "accept"),
-        (None, "ld", 26), (None, "and", wan_mask), (None, "jeq", wan_number, "protocol"),
-        (None, "ld", 30), (None, "and", wan_mask), (None, "jeq", wan_number, "protocol", "accept")]
-    return assemble([(None, "ldh", 12), (None, "jeq", ETH_P_ARP, "reject" if errors_only else "accept"),
-                     (None, "jeq", ETH_P_IP, None, "reject")] + addresses +
-                    [("protocol", "ldb", 23), (None, "jeq", 1, "accept"), (None, "jeq", 6, None, "reject"),
-                     (None, "ldh", 20), (None, "jset", 0x1FFF, "reject"),
-                     (None, "ldxb", 14), (None, "ldb x", 14 + 13), (None, "jset", TCP_RST, "accept", "reject")], 0x40000)
+    addresses = (
+        []
+        if errors_only
+        else [
+            (None, "ld", 26),
+            (None, "and", lan_mask),
+            (None, "jeq", lan_number, "accept"),
+            (None, "ld", 30),
+            (None, "and", lan_mask),
+            (None, "jeq", lan_number, "accept"),
+            (None, "ld", 26),
+            (None, "and", wan_mask),
+            (None, "jeq", wan_number, "protocol"),
+            (None, "ld", 30),
+            (None, "and", wan_mask),
+            (None, "jeq", wan_number, "protocol", "accept"),
+        ]
+    )
+    return assemble(
+        [
+            (None, "ldh", 12),
+            (None, "jeq", ETH_P_ARP, "reject" if errors_only else "accept"),
+            (None, "jeq", ETH_P_IP, None, "reject"),
+        ]
+        + addresses
+        + [
+            ("protocol", "ldb", 23),
+            (None, "jeq", 1, "accept"),
+            (None, "jeq", 6, None, "reject"),
+            (None, "ldh", 20),
+            (None, "jset", 0x1FFF, "reject"),
+            (None, "ldxb", 14),
+            (None, "ldb x", 14 + 13),
+            (None, "jset", TCP_RST, "accept", "reject"),
+        ],
+        0x40000,
+    )
 
 
 # --- captures ------------------------------------------------------------------------------------------------------
+
 
 class Frame:
     """One captured frame: its bytes, Ethernet fields, and whether the transport checksum is still to be completed."""
@@ -125,8 +162,10 @@ class Capture:
             data, ancillary, _, address = self.socket.recvmsg(0x40000, 256)
         except (TimeoutError, BlockingIOError):
             return None
-        partial = any(level == SOL_PACKET and kind == PACKET_AUXDATA and
-                      struct.unpack("I", value[:4])[0] & TP_STATUS_CSUMNOTREADY for level, kind, value in ancillary)
+        partial = any(
+            level == SOL_PACKET and kind == PACKET_AUXDATA and struct.unpack("I", value[:4])[0] & TP_STATUS_CSUMNOTREADY
+            for level, kind, value in ancillary
+        )
         return Frame(data, address[2] == PACKET_OUTGOING, partial, time.monotonic())
 
     def frames(self, settle=0.0):
@@ -147,24 +186,31 @@ def checksums_right(ip):
     again = IP(bytes(ip))
     layers = [again]
     if again.frag == 0 and not again.flags.MF:
-        layers += [layer for layer in (again.getlayer(TCP), again.getlayer("UDP"), again.getlayer(ICMP)) if layer is not None][:1]
+        layers += [
+            layer for layer in (again.getlayer(TCP), again.getlayer("UDP"), again.getlayer(ICMP)) if layer is not None
+        ][:1]
     kept = [layer.chksum for layer in layers]
     for layer in layers:
         if not (layer.name == "UDP" and layer.chksum == 0):
             del layer.chksum
     rebuilt = IP(bytes(again))
-    fresh = [rebuilt] + [layer for layer in (rebuilt.getlayer(TCP), rebuilt.getlayer("UDP"), rebuilt.getlayer(ICMP)) if layer is not None][:1]
+    fresh = [rebuilt] + [
+        layer for layer in (rebuilt.getlayer(TCP), rebuilt.getlayer("UDP"), rebuilt.getlayer(ICMP)) if layer is not None
+    ][:1]
     return all(old == new.chksum for old, new in zip(kept, fresh))
 
 
 # --- raw peers -----------------------------------------------------------------------------------------------------
+
 
 class RawPeer:
     """A host made of nothing but a socket: an address on a link that no kernel owns, so nobody answers what it gets."""
 
     def __init__(self, namespace, device, address, gateway_mac):
         self.address = address
-        self.header = bytes.fromhex(gateway_mac.replace(":", "")) + bytes.fromhex(namespace.mac(device).replace(":", ""))
+        self.header = bytes.fromhex(gateway_mac.replace(":", "")) + bytes.fromhex(
+            namespace.mac(device).replace(":", "")
+        )
         self.device = device
         self.namespace = namespace
         self.capture = Capture(namespace, device, filter_to(address), 4 << 20)
@@ -208,11 +254,15 @@ class RawPeer:
 
 # --- the guard -----------------------------------------------------------------------------------------------------
 
-class Guard:
-    """Watches the WAN link in every test, from the far end of the wire, and judges what the router sent when the test is over.
 
-    Nothing from the router may carry a LAN address, outside or inside a quote, or in ARP; every source must be an address of the
-    WAN's network; resets and unreachables must have been said by a LAN host first, else the router's kernel said them."""
+class Guard:
+    """Watches the WAN link in every test, from the far end of the wire, and judges what the router sent when the
+    test is over.
+
+    Nothing from the router may carry a LAN address, outside or inside a quote, or in ARP; every source must be an
+    address of the WAN's network; resets and unreachables must have been said by a LAN host first, else the router's
+    kernel said them.
+    """
 
     def __init__(self, wan_end, lan_end, router_mac, lan, wan):
         self.router_mac, self.lan, self.wan = router_mac, lan, wan

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The order of things: look at the links, take the lock, take over what a crash left, make the changes; then follow the links and see to
+ * it that the changes stay; at the end take them back. What is changed stands in kernel_rules.c, how in kernel_made.c.
+ */
+#include "io/kernel.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/host_ports.h"
+#include "io/kernel_links.h"
+#include "io/kernel_lock.h"
+#include "io/kernel_made.h"
+#include "io/kernel_rules.h"
+#include "io/netlink.h"
+#include "io/next_hop.h"
+
+enum {
+	EXIT_PERMISSION = 3,
+	EXIT_NETWORK = 4,
+	EXIT_FILE = 5,
+	DHCP_CLIENT_PORT = 68,
+	/* Somebody who undoes our changes as soon as they are made is not answered more often than this. */
+	REPAIR_MS = 1000,
+	ADDRESSES_TEXT_MAX = 256,
+};
+
+struct kernel {
+	struct kernel_request request;
+	char *state_dir;
+	kernel_report *report;
+	void *context;
+	struct netlink *netlink;
+	struct next_hops *hops;
+	struct kernel_links links;
+	struct kernel_trouble trouble;
+	struct port_set found_tcp, found_udp; /* in use at start */
+	struct kernel_made made;
+	int lock;
+	bool set_up;
+	uint64_t repaired_ms;
+};
+
+static const char *kernel_address_text(uint32_t address, char text[INET_ADDRSTRLEN])
+{
+	struct in_addr in = {htonl(address)};
+
+	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
+}
+
+static int kernel_complain_of_device(struct kernel *kernel, const char *side, const char *name, int code)
+{
+	char devices[KERNEL_DEVICES_TEXT_MAX];
+
+	kernel_links_list(kernel->netlink, devices);
+	kernel->report(kernel->context, LOG_ERR, "the %s device %s does not exist; there are: %s", side, name, devices);
+	return code;
+}
+
+static void kernel_report_trouble(struct kernel *kernel, int level)
+{
+	const struct kernel_trouble *trouble = &kernel->trouble;
+	char lan[INET_ADDRSTRLEN], wan[INET_ADDRSTRLEN];
+
+	if (trouble->overlap)
+		kernel->report(kernel->context, level,
+			       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the two sides "
+			       "apart; give the LAN other addresses",
+			       kernel->request.lan, kernel_address_text(trouble->overlap_lan.address, lan),
+			       trouble->overlap_lan.length, kernel->request.wan,
+			       kernel_address_text(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
+	if (trouble->addresses_left_out)
+		kernel->report(kernel->context, LOG_WARNING, "%s has more than %u addresses; the last %u are not used",
+			       kernel->request.wan, KERNEL_ADDRESSES_MAX, trouble->addresses_left_out);
+	if (trouble->prefixes_left_out)
+		kernel->report(kernel->context, LOG_WARNING,
+			       "more than %u networks lie behind %s; %u of them are not reached from the WAN side",
+			       PREFIXES_MAX, kernel->request.lan, trouble->prefixes_left_out);
+}
+
+/* The WAN's name: as asked for, or the device of the default route. */
+static int kernel_choose_wan(struct kernel *kernel)
+{
+	int error = 0;
+
+	if (!kernel->request.wan[0])
+		error = kernel_links_find_default(kernel->netlink, kernel->request.wan);
+	if (error) {
+		kernel->report(kernel->context, LOG_ERR, "can not read the routes: %s", strerror(-error));
+		return kernel_made_exit_code(error);
+	}
+	if (!kernel->request.wan[0]) {
+		kernel->report(kernel->context, LOG_ERR,
+			       "there is no default route to tell which device is the WAN; name it: [wan] interface, or --wan");
+		return EXIT_NETWORK;
+	}
+	if (!strcmp(kernel->request.wan, kernel->request.lan)) {
+		kernel->report(kernel->context, LOG_ERR, "%s is the LAN and can not be the WAN, too; name another device",
+			       kernel->request.wan);
+		return EXIT_NETWORK;
+	}
+	return 0;
+}
+
+static int kernel_check_links(struct kernel *kernel)
+{
+	const struct kernel_links *links = &kernel->links;
+
+	if (!links->lan.ifindex)
+		return kernel_complain_of_device(kernel, "LAN", kernel->request.lan, EXIT_NETWORK);
+	if (!links->wan.ifindex)
+		return kernel_complain_of_device(kernel, "WAN", kernel->request.wan, EXIT_NETWORK);
+	if (!links->lan.address) {
+		kernel->report(kernel->context, LOG_ERR,
+			       "the LAN device %s has no IPv4 address; give it the router's own, as in: ip address add "
+			       "192.168.77.1/24 dev %s",
+			       kernel->request.lan, kernel->request.lan);
+		return EXIT_NETWORK;
+	}
+	kernel_report_trouble(kernel, LOG_ERR);
+	return kernel->trouble.overlap ? EXIT_NETWORK : 0;
+}
+
+static void kernel_merge_ports(struct port_set *to, const struct port_set *from)
+{
+	for (size_t i = 0; i < sizeof(to->bits) / sizeof(to->bits[0]); i++)
+		to->bits[i] |= from->bits[i];
+}
+
+/* The router's own ports: those of the configuration, those in use at start, and those its connections get. */
+static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *links)
+{
+	links->host_tcp = kernel->request.host_tcp;
+	links->host_udp = kernel->request.host_udp;
+	kernel_merge_ports(&links->host_tcp, &kernel->found_tcp);
+	kernel_merge_ports(&links->host_udp, &kernel->found_udp);
+	port_set_add(&links->host_udp, DHCP_CLIENT_PORT);
+	if (!kernel_rules_own_ports(&kernel->made.list, &links->host_tcp, &links->host_udp))
+		kernel->report(kernel->context, LOG_WARNING,
+			       "can not read net.ipv4.ip_local_port_range: the router's own connections may fail");
+}
+
+static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
+{
+	int error = kernel_links_read(kernel->netlink, kernel->request.lan, kernel->request.wan, links, &kernel->trouble);
+
+	if (error)
+		kernel->report(kernel->context, LOG_ERR, "can not read the state of the links: %s", strerror(-error));
+	kernel_collect_ports(kernel, links);
+	return error;
+}
+
+static int kernel_reload_hops(struct kernel *kernel)
+{
+	const struct kernel_links *links = &kernel->links;
+	struct netlink_link wan = {0};
+	int error;
+
+	kernel_links_find(kernel->netlink, kernel->request.wan, &wan);
+	error = next_hop_reload(kernel->hops, links->wan.ifindex, wan.arp);
+
+	if (error)
+		kernel->report(kernel->context, LOG_ERR, "can not read the routes of %s: %s", kernel->request.wan,
+			       strerror(-error));
+	return error;
+}
+
+static int kernel_look(struct kernel *kernel)
+{
+	int code = kernel_choose_wan(kernel), error;
+
+	if (code)
+		return code;
+	error = kernel_read_links(kernel, &kernel->links);
+	if (error)
+		return kernel_made_exit_code(error);
+	code = kernel_check_links(kernel);
+	if (code)
+		return code;
+	error = host_ports_find(kernel->links.wan.addresses, kernel->links.wan.address_count, &kernel->found_tcp,
+				&kernel->found_udp);
+	if (error)
+		kernel->report(kernel->context, LOG_WARNING,
+			       "can not read which ports the router's own sockets use (%s): list them in [wan] host_ports",
+			       strerror(-error));
+	kernel_collect_ports(kernel, &kernel->links);
+	error = kernel_reload_hops(kernel);
+	return error ? kernel_made_exit_code(error) : 0;
+}
+
+static bool kernel_prepare(struct kernel *kernel, const struct kernel_request *request)
+{
+	int error;
+
+	kernel->state_dir = strdup(request->state_dir);
+	kernel->netlink = netlink_new(&error);
+	if (!kernel->netlink) {
+		kernel->report(kernel->context, LOG_ERR, "can not open a netlink socket: %s", strerror(-error));
+		return false;
+	}
+	kernel->made.netlink = kernel->netlink;
+	kernel->hops = next_hop_new(kernel->netlink);
+	if (kernel->state_dir && kernel->hops)
+		return true;
+	kernel->report(kernel->context, LOG_ERR, "out of memory");
+	return false;
+}
+
+struct kernel *kernel_open(const struct kernel_request *request, kernel_report *report, void *context, int *exit_code)
+{
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+
+	*exit_code = EXIT_NETWORK;
+	if (!kernel) {
+		report(context, LOG_ERR, "out of memory");
+		return NULL;
+	}
+	kernel->request = *request;
+	kernel->report = report;
+	kernel->context = context;
+	kernel->lock = -1;
+	kernel->made.report = report;
+	kernel->made.context = context;
+	kernel->made.journal.directory = -1;
+	kernel->links.hop_address = KERNEL_HOP_ADDRESS;
+	if (kernel_prepare(kernel, request)) {
+		*exit_code = kernel_look(kernel);
+		if (!*exit_code)
+			return kernel;
+	}
+	kernel_close(kernel);
+	return NULL;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (!kernel)
+		return;
+	kernel_made_close(&kernel->made);
+	next_hop_free(kernel->hops);
+	netlink_free(kernel->netlink);
+	if (kernel->lock >= 0)
+		close(kernel->lock);
+	free(kernel->state_dir);
+	free(kernel);
+}
+
+/* 0, or EXIT_PERMISSION after having said so. */
+static int kernel_check_rights(kernel_report *report, void *context)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (!syscall(SYS_capget, &header, data) && (data[0].effective & (1U << CAP_NET_ADMIN)))
+		return 0;
+	report(context, LOG_ERR,
+	       "changing links, rules and /proc/sys needs the capability CAP_NET_ADMIN; run as root, or in a container with "
+	       "that capability");
+	return EXIT_PERMISSION;
+}
+
+/* The descriptor of the lock, or a negative exit code after having said why. */
+static int kernel_take_lock(kernel_report *report, void *context)
+{
+	pid_t holder;
+	int lock = kernel_lock_take(&holder);
+
+	if (lock >= 0)
+		return lock;
+	if (lock == -EADDRINUSE)
+		report(context, LOG_ERR, "culvertd already runs in this network namespace, as process %d; stop it first",
+		       (int)holder);
+	else
+		report(context, LOG_ERR, "can not take the lock: %s", strerror(-lock));
+	return -EXIT_NETWORK;
+}
+
+static void kernel_report_ports(struct kernel *kernel)
+{
+	char tcp[SYSCTL_VALUE_MAX], udp[SYSCTL_VALUE_MAX];
+
+	if (!sysctl_print_ports(&kernel->found_tcp, tcp))
+		strcpy(tcp, "many");
+	if (!sysctl_print_ports(&kernel->found_udp, udp))
+		strcpy(udp, "many");
+	if (tcp[0] || udp[0])
+		kernel->report(kernel->context, LOG_INFO, "in use by the router itself, so not for NAT: TCP ports %s, UDP ports %s",
+			       tcp[0] ? tcp : "none", udp[0] ? udp : "none");
+	if (port_set_has(&kernel->request.host_tcp, UINT16_MAX) || port_set_has(&kernel->request.host_udp, UINT16_MAX))
+		kernel->report(kernel->context, LOG_WARNING,
+			       "port 65535 can not be reached from the WAN: the kernel's rules do not know that port");
+	if (!sysctl_is_writable("net/ipv4/ip_local_port_range"))
+		kernel->report(kernel->context, LOG_NOTICE,
+			       "net.ipv4.ip_local_port_range can not be set here, so the ports it names stay the router's own, and NAT "
+			       "has only the others");
+}
+
+static int kernel_reconcile(struct kernel *kernel, bool starting)
+{
+	struct change_list wanted = {0};
+	struct netlink_link tun = {0};
+	struct kernel_facts facts = {
+		.lan = kernel->request.lan,
+		.wan = kernel->request.wan,
+		.tun = kernel->request.tun,
+		.links = &kernel->links,
+		.made = &kernel->made.list,
+	};
+
+	if (kernel_links_find(kernel->netlink, kernel->request.tun, &tun)) {
+		facts.tun_mtu_before = tun.mtu;
+		facts.tun_up_before = tun.admin_up;
+	} else if (starting) {
+		return kernel_complain_of_device(kernel, "TUN", kernel->request.tun, EXIT_NETWORK);
+	}
+	if (!kernel_rules_build(&wanted, &facts)) {
+		change_list_free(&wanted);
+		kernel->report(kernel->context, LOG_ERR, "out of memory");
+		return EXIT_NETWORK;
+	}
+	kernel->repaired_ms = clock_now_ms();
+	return kernel_made_reconcile(&kernel->made, &wanted, starting);
+}
+
+int kernel_setup(struct kernel *kernel)
+{
+	int code = kernel_check_rights(kernel->report, kernel->context);
+
+	if (code)
+		return code;
+	kernel->lock = kernel_take_lock(kernel->report, kernel->context);
+	if (kernel->lock < 0)
+		return -kernel->lock;
+	code = kernel_made_open(&kernel->made, kernel->state_dir, true);
+	if (code)
+		return code;
+	if (kernel->made.list.count)
+		kernel->report(kernel->context, LOG_NOTICE, "an earlier culvertd ended without undoing its %u changes; they are taken over",
+			       kernel->made.list.count);
+	kernel_report_ports(kernel);
+	code = kernel_reconcile(kernel, true);
+	kernel->set_up = !code;
+	/* From now on the range of ports is what the kernel says it is. */
+	if (!code)
+		kernel_collect_ports(kernel, &kernel->links);
+	return code;
+}
+
+int kernel_print_plan(struct kernel *kernel, FILE *out)
+{
+	struct change_list wanted = {0};
+	struct kernel_facts facts = {
+		.lan = kernel->request.lan,
+		.wan = kernel->request.wan,
+		.tun = kernel->request.tun,
+		.links = &kernel->links,
+		.made = &kernel->made.list,
+	};
+	char text[CHANGE_TEXT_MAX];
+	bool good = kernel_rules_build(&wanted, &facts);
+
+	fprintf(out, "ip tuntap add dev %s mode tun vnet_hdr\n", kernel->request.tun);
+	for (uint32_t i = 0; i < wanted.count; i++) {
+		change_print(&wanted.items[i], text);
+		fprintf(out, "%s\n", text);
+	}
+	change_list_free(&wanted);
+	if (good && !ferror(out))
+		return 0;
+	kernel->report(kernel->context, LOG_ERR, "can not print the plan");
+	return EXIT_FILE;
+}
+
+int kernel_undo(struct kernel *kernel)
+{
+	if (!kernel->set_up)
+		return 0;
+	kernel->set_up = false;
+	return kernel_made_undo(&kernel->made);
+}
+
+static int kernel_clean(struct kernel_made *made, const char *state_dir)
+{
+	int code = kernel_made_open(made, state_dir, false);
+	uint32_t count = made->list.count;
+
+	if (code)
+		return code;
+	if (!count) {
+		made->report(made->context, LOG_NOTICE, "there is nothing to clean up");
+		return 0;
+	}
+	code = kernel_made_undo(made);
+	if (!code)
+		made->report(made->context, LOG_NOTICE, "undone: the %u changes of an earlier culvertd", count);
+	return code;
+}
+
+int kernel_cleanup(const char *state_dir, kernel_report *report, void *context)
+{
+	struct kernel_made made = {.report = report, .context = context, .journal = {.directory = -1}};
+	int code = kernel_check_rights(report, context), lock, error;
+
+	if (code)
+		return code;
+	lock = kernel_take_lock(report, context);
+	if (lock < 0)
+		return -lock;
+	made.netlink = netlink_new(&error);
+	if (made.netlink) {
+		code = kernel_clean(&made, state_dir);
+	} else {
+		report(context, LOG_ERR, "can not open a netlink socket: %s", strerror(-error));
+		code = EXIT_NETWORK;
+	}
+	kernel_made_close(&made);
+	netlink_free(made.netlink);
+	close(lock);
+	return code;
+}
+
+const struct kernel_links *kernel_links(const struct kernel *kernel)
+{
+	return &kernel->links;
+}
+
+int kernel_event_fd(const struct kernel *kernel)
+{
+	return netlink_event_fd(kernel->netlink);
+}
+
+static void kernel_report_addresses(struct kernel *kernel)
+{
+	const struct kernel_links *links = &kernel->links;
+	char text[ADDRESSES_TEXT_MAX] = "", address[INET_ADDRSTRLEN];
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < links->wan.address_count && used + 2 * INET_ADDRSTRLEN < sizeof(text); i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
+					 kernel_address_text(links->wan.addresses[i], address));
+	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, addresses %s", kernel->request.wan,
+		       !links->wan.ifindex ? "gone" : links->wan.up ? "up" : "down", links->wan.mtu, used ? text : "none");
+}
+
+/* Looks again at everything. repair: see to our changes even if nothing has changed around them. */
+static void kernel_look_again(struct kernel *kernel, bool repair)
+{
+	struct kernel_links links;
+	struct kernel_trouble before;
+	bool changed, wan_changed;
+
+	memcpy(&links, &kernel->links, sizeof(links));
+	memcpy(&before, &kernel->trouble, sizeof(before));
+	if (kernel_read_links(kernel, &links))
+		return;
+	changed = memcmp(&links, &kernel->links, sizeof(links)) != 0;
+	wan_changed = memcmp(&links.wan, &kernel->links.wan, sizeof(links.wan)) != 0;
+	memcpy(&kernel->links, &links, sizeof(links));
+	kernel->links.generation += changed;
+	if (memcmp(&before, &kernel->trouble, sizeof(before)) != 0)
+		kernel_report_trouble(kernel, LOG_ERR);
+	if (wan_changed)
+		kernel_report_addresses(kernel);
+	kernel_reload_hops(kernel);
+	if (kernel->set_up && (changed || repair))
+		kernel_reconcile(kernel, false);
+}
+
+static void kernel_update_neighbour(void *context, const struct netlink_neighbour *neighbour)
+{
+	struct kernel *kernel = context;
+
+	next_hop_update(kernel->hops, neighbour);
+}
+
+void kernel_read_events(struct kernel *kernel)
+{
+	struct netlink_events events = {.neighbour = kernel_update_neighbour, .context = kernel};
+
+	netlink_read_events(kernel->netlink, &events);
+	if (events.lost)
+		next_hop_resync(kernel->hops);
+	if (events.changed || events.lost)
+		kernel_look_again(kernel, events.rules && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS);
+}
+
+void kernel_refresh(struct kernel *kernel)
+{
+	if (kernel->lock >= 0)
+		kernel_lock_serve(kernel->lock);
+	next_hop_refresh(kernel->hops);
+	kernel_look_again(kernel, true);
+}
+
+enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6])
+{
+	return next_hop_find(kernel->hops, destination, mac);
+}

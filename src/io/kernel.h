@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Living with the host kernel, through libnl only: the TUN's address and MTU, the LAN's policy table, the guard rules
+ * that keep the kernel silent about translated traffic, sysctls, and following WAN and LAN as they change.
+ *
+ * Every change is written to a journal in the state directory before it is made, undone in reverse order by
+ * kernel_undo(), adopted by the next kernel_setup() after a crash, and removed by kernel_cleanup().
+ */
+#ifndef CULVERT_IO_KERNEL_H
+#define CULVERT_IO_KERNEL_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <culvert/engine.h>
+
+enum { KERNEL_ADDRESSES_MAX = 64 };
+
+/* What the operator asked for. wan may be empty: the device of the default route. */
+struct kernel_request {
+	char lan[IFNAMSIZ], wan[IFNAMSIZ], tun[IFNAMSIZ];
+	struct port_set host_tcp, host_udp; /* configured host ports; kernel_setup() adds what it finds */
+	const char *state_dir;              /* where the journal and the WAN lock live */
+};
+
+/* What is true of the links now; kept up to date by kernel_read_events(). */
+struct kernel_links {
+	struct {
+		int ifindex;
+		bool up;       /* administratively and carrier */
+		bool ethernet; /* false: packets go out without a link header (tun, ppp, wireguard, ...) */
+		uint8_t mac[6];
+		uint32_t mtu;
+		uint32_t addresses[KERNEL_ADDRESSES_MAX]; /* host order; primary first */
+		uint32_t address_count;
+		char name[IFNAMSIZ];
+	} wan;
+	struct {
+		int ifindex;
+		bool up;
+		uint32_t mtu;
+		uint32_t address; /* first address of the LAN interface, host order */
+		struct prefix prefixes[PREFIXES_MAX];
+		uint32_t prefix_count;
+	} lan;
+	uint32_t hop_address;              /* the TUN's own address, host order (192.0.0.8, RFC 7600) */
+	struct port_set host_tcp, host_udp; /* ports of the router itself: configured, ephemeral, and in use at start */
+	uint32_t generation;               /* grows with every change of anything above */
+};
+
+struct kernel;
+
+/* Each returns NULL or a negative exit code after having written why to the log through report(); messages name the device, address
+ * or capability that is missing. */
+typedef void kernel_report(void *context, int syslog_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Resolves names and reads links; changes nothing. NULL on failure, with *exit_code set (operations.md table: 3 permission, 4 network). */
+struct kernel *kernel_open(const struct kernel_request *request, kernel_report *report, void *context, int *exit_code);
+void kernel_close(struct kernel *kernel); /* frees; changes nothing in the kernel */
+
+/* Takes the lock on the WAN device (a second daemon is refused and told who holds it), adopts or removes what a crash left.
+ * The TUN device exists already (src/io/tun.c opened it) and is named by the request. 0 or an exit code; on failure all is undone. */
+int kernel_setup(struct kernel *kernel);
+/* The commands kernel_setup() would stand for, one a line. */
+int kernel_print_plan(struct kernel *kernel, FILE *out);
+int kernel_undo(struct kernel *kernel);
+/* Removes what a crash left, from the journal alone. 0, or an exit code. Says what it did. */
+int kernel_cleanup(const char *state_dir, kernel_report *report, void *context);
+
+const struct kernel_links *kernel_links(const struct kernel *kernel);
+
+/* A descriptor that is readable when something changed, and the function to call then. Adapts rules to new addresses by itself. */
+int kernel_event_fd(const struct kernel *kernel);
+void kernel_read_events(struct kernel *kernel);
+/* Looks again at everything; to be called every few seconds for what notifications can miss (overruns, neighbours to refresh). */
+void kernel_refresh(struct kernel *kernel);
+
+enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_NONE };
+/* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its neighbour table).
+ * PENDING: resolution has been asked for (NTF_USE); NONE: no route, or it failed. Cheap: called per packet, answers from a cache. */
+enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What culvert wants of the kernel, as a list of changes: computed from facts, without touching anything.
+ */
+#ifndef CULVERT_IO_KERNEL_RULES_H
+#define CULVERT_IO_KERNEL_RULES_H
+
+#include <stdbool.h>
+
+#include "io/kernel.h"
+#include "io/kernel_change.h"
+
+struct kernel_facts {
+	const char *lan, *wan, *tun;
+	const struct kernel_links *links;
+	uint32_t tun_mtu_before; /* 0: there is no TUN yet */
+	bool tun_up_before;
+	const struct change_list *made; /* changes of ours: where they say what was before them, that counts */
+};
+
+/* Appends the changes to list, in the order in which they are to be made. False if memory ran out. */
+bool kernel_rules_build(struct change_list *list, const struct kernel_facts *facts);
+
+/* The ports that the kernel gives to the router's own connections: ours, if it can be set, else as it is. Adds them to both sets.
+ * made as above. False if the kernel's range could not be read, and nothing was added. */
+bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp, struct port_set *udp);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Next hops on the WAN: the kernel's routes of that device say which neighbour, its neighbour table which MAC address.
+ *
+ * Asked for every packet, so what was found is kept: a slot for each destination points to its neighbour. The kernel does not see
+ * our packets, so it is told from time to time which neighbours are in use; else it would forget them.
+ */
+#ifndef CULVERT_IO_NEXT_HOP_H
+#define CULVERT_IO_NEXT_HOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/kernel.h"
+#include "io/netlink.h"
+
+struct next_hops;
+
+struct next_hops *next_hop_new(struct netlink *netlink); /* NULL if memory ran out */
+void next_hop_free(struct next_hops *hops);
+
+/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. 0 or a negative errno. */
+int next_hop_reload(struct next_hops *hops, int ifindex, bool arp);
+/* Reads the neighbours in use again, after notifications were lost. */
+void next_hop_resync(struct next_hops *hops);
+/* A notification. */
+void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *neighbour);
+/* Tells the kernel which neighbours were used since the last call. */
+void next_hop_refresh(struct next_hops *hops);
+
+enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6]);
+
+#endif
