@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lines of /proc/net/{tcp,udp}{,6}: "  0: 0100007F:0035 00000000:0000 0A ...". An address is the four bytes (or four times four) as
- * the machine reads them as an integer; the port is in host order; the state is that of TCP, for UDP too.
+ * Lines of /proc/net/{tcp,udp}{,6}: "  0: 0100007F:0035 00000000:0000 0A ...". An address is the four bytes (or four
+ * times four) as the machine reads them as an integer; the port is in host order; the state is that of TCP, for UDP
+ * too.
  */
 #include "io/host_ports.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A new journal is written beside the old one and renamed over it, so there is always a whole one. It need not survive a crash
- * of the machine: the changes do not, either.
+ * A new journal is written beside the old one and renamed over it, so there is always a whole one. It need not survive
+ * a crash of the machine: the changes do not, either.
  */
 #include "io/journal.h"
 
@@ -57,7 +57,8 @@ int journal_open(struct journal *journal, const char *state_dir, bool create, ke
 	journal_identify_boot(boot);
 	journal->path = state_dir;
 	snprintf(journal->name, sizeof(journal->name), "kernel-%" PRIu64 ".journal", cookie);
-	snprintf(journal->header, sizeof(journal->header), "# culvert journal 1 boot %s namespace %" PRIu64 "\n", boot, cookie);
+	snprintf(journal->header, sizeof(journal->header), "# culvert journal 1 boot %s namespace %" PRIu64 "\n", boot,
+		 cookie);
 	if (create && mkdir(state_dir, 0755) && errno != EEXIST) {
 		report(context, LOG_ERR, "can not make the state directory %s: %s", state_dir, strerror(errno));
 		return EXIT_FILE;
@@ -80,7 +81,8 @@ void journal_close(struct journal *journal)
 static int journal_refuse(const struct journal *journal, kernel_report *report, void *context, const char *why)
 {
 	report(context, LOG_ERR,
-	       "%s/%s is not a journal that culvert wrote (%s), so it is not followed; look at it, undo by hand what it "
+	       "%s/%s is not a journal that culvert wrote (%s), so it is not followed; look at it, undo by hand what "
+	       "it "
 	       "says if it makes sense, and remove it",
 	       journal->path, journal->name, why);
 	return EXIT_FILE;
@@ -156,8 +158,8 @@ int journal_read(struct journal *journal, struct change_list *list, kernel_repor
 		snprintf(wrong, sizeof(wrong), "line %u is no change of culvert's", line);
 		why = line ? wrong : NULL;
 	} else if (!strncmp(text, begin, strlen(begin))) {
-		report(context, LOG_INFO, "%s/%s is from before the machine started; what it describes is gone", journal->path,
-		       journal->name);
+		report(context, LOG_INFO, "%s/%s is from before the machine started; what it describes is gone",
+		       journal->path, journal->name);
 		unlinkat(journal->directory, journal->name, 0);
 	} else {
 		why = "its first line";

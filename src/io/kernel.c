@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The order of things: look at the links, take the lock, take over what a crash left, make the changes; then follow the links and see to
- * it that the changes stay; at the end take them back. What is changed stands in kernel_rules.c, how in kernel_made.c.
+ * The order of things: look at the links, take the lock, take over what a crash left, make the changes; then follow the
+ * links and see to it that the changes stay; at the end take them back. What is changed stands in kernel_rules.c, how
+ * in kernel_made.c.
  */
 #include "io/kernel.h"
 
@@ -72,7 +73,8 @@ static void kernel_report_trouble(struct kernel *kernel, int level)
 
 	if (trouble->overlap)
 		kernel->report(kernel->context, level,
-			       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the two sides "
+			       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the "
+			       "two sides "
 			       "apart; give the LAN other addresses",
 			       kernel->request.lan, kernel_address_text(trouble->overlap_lan.address, lan),
 			       trouble->overlap_lan.length, kernel->request.wan,
@@ -99,12 +101,13 @@ static int kernel_choose_wan(struct kernel *kernel)
 	}
 	if (!kernel->request.wan[0]) {
 		kernel->report(kernel->context, LOG_ERR,
-			       "there is no default route to tell which device is the WAN; name it: [wan] interface, or --wan");
+			       "there is no default route to tell which device is the WAN; name it: [wan] interface, "
+			       "or --wan");
 		return EXIT_NETWORK;
 	}
 	if (!strcmp(kernel->request.wan, kernel->request.lan)) {
-		kernel->report(kernel->context, LOG_ERR, "%s is the LAN and can not be the WAN, too; name another device",
-			       kernel->request.wan);
+		kernel->report(kernel->context, LOG_ERR,
+			       "%s is the LAN and can not be the WAN, too; name another device", kernel->request.wan);
 		return EXIT_NETWORK;
 	}
 	return 0;
@@ -150,7 +153,8 @@ static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *lin
 
 static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
 {
-	int error = kernel_links_read(kernel->netlink, kernel->request.lan, kernel->request.wan, links, &kernel->trouble);
+	int error =
+		kernel_links_read(kernel->netlink, kernel->request.lan, kernel->request.wan, links, &kernel->trouble);
 
 	if (error)
 		kernel->report(kernel->context, LOG_ERR, "can not read the state of the links: %s", strerror(-error));
@@ -188,9 +192,10 @@ static int kernel_look(struct kernel *kernel)
 	error = host_ports_find(kernel->links.wan.addresses, kernel->links.wan.address_count, &kernel->found_tcp,
 				&kernel->found_udp);
 	if (error)
-		kernel->report(kernel->context, LOG_WARNING,
-			       "can not read which ports the router's own sockets use (%s): list them in [wan] host_ports",
-			       strerror(-error));
+		kernel->report(
+			kernel->context, LOG_WARNING,
+			"can not read which ports the router's own sockets use (%s): list them in [wan] host_ports",
+			strerror(-error));
 	kernel_collect_ports(kernel, &kernel->links);
 	error = kernel_reload_hops(kernel);
 	return error ? kernel_made_exit_code(error) : 0;
@@ -262,7 +267,8 @@ static int kernel_check_rights(kernel_report *report, void *context)
 	if (!syscall(SYS_capget, &header, data) && (data[0].effective & (1U << CAP_NET_ADMIN)))
 		return 0;
 	report(context, LOG_ERR,
-	       "changing links, rules and /proc/sys needs the capability CAP_NET_ADMIN; run as root, or in a container with "
+	       "changing links, rules and /proc/sys needs the capability CAP_NET_ADMIN; run as root, or in a container "
+	       "with "
 	       "that capability");
 	return EXIT_PERMISSION;
 }
@@ -276,8 +282,8 @@ static int kernel_take_lock(kernel_report *report, void *context)
 	if (lock >= 0)
 		return lock;
 	if (lock == -EADDRINUSE)
-		report(context, LOG_ERR, "culvertd already runs in this network namespace, as process %d; stop it first",
-		       (int)holder);
+		report(context, LOG_ERR,
+		       "culvertd already runs in this network namespace, as process %d; stop it first", (int)holder);
 	else
 		report(context, LOG_ERR, "can not take the lock: %s", strerror(-lock));
 	return -EXIT_NETWORK;
@@ -292,14 +298,16 @@ static void kernel_report_ports(struct kernel *kernel)
 	if (!sysctl_print_ports(&kernel->found_udp, udp))
 		strcpy(udp, "many");
 	if (tcp[0] || udp[0])
-		kernel->report(kernel->context, LOG_INFO, "in use by the router itself, so not for NAT: TCP ports %s, UDP ports %s",
+		kernel->report(kernel->context, LOG_INFO,
+			       "in use by the router itself, so not for NAT: TCP ports %s, UDP ports %s",
 			       tcp[0] ? tcp : "none", udp[0] ? udp : "none");
 	if (port_set_has(&kernel->request.host_tcp, UINT16_MAX) || port_set_has(&kernel->request.host_udp, UINT16_MAX))
 		kernel->report(kernel->context, LOG_WARNING,
 			       "port 65535 can not be reached from the WAN: the kernel's rules do not know that port");
 	if (!sysctl_is_writable("net/ipv4/ip_local_port_range"))
 		kernel->report(kernel->context, LOG_NOTICE,
-			       "net.ipv4.ip_local_port_range can not be set here, so the ports it names stay the router's own, and NAT "
+			       "net.ipv4.ip_local_port_range can not be set here, so the ports it names stay the "
+			       "router's own, and NAT "
 			       "has only the others");
 }
 
@@ -343,7 +351,8 @@ int kernel_setup(struct kernel *kernel)
 	if (code)
 		return code;
 	if (kernel->made.list.count)
-		kernel->report(kernel->context, LOG_NOTICE, "an earlier culvertd ended without undoing its %u changes; they are taken over",
+		kernel->report(kernel->context, LOG_NOTICE,
+			       "an earlier culvertd ended without undoing its %u changes; they are taken over",
 			       kernel->made.list.count);
 	kernel_report_ports(kernel);
 	code = kernel_reconcile(kernel, true);
@@ -447,7 +456,10 @@ static void kernel_report_addresses(struct kernel *kernel)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
 					 kernel_address_text(links->wan.addresses[i], address));
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, addresses %s", kernel->request.wan,
-		       !links->wan.ifindex ? "gone" : links->wan.up ? "up" : "down", links->wan.mtu, used ? text : "none");
+		       !links->wan.ifindex ? "gone"
+		       : links->wan.up     ? "up"
+					   : "down",
+		       links->wan.mtu, used ? text : "none");
 }
 
 /* Looks again at everything. repair: see to our changes even if nothing has changed around them. */

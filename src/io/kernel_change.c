@@ -36,9 +36,10 @@ static bool change_same_prefix(struct prefix a, struct prefix b)
 
 static bool change_same_rule(const struct netlink_rule *a, const struct netlink_rule *b)
 {
-	return a->preference == b->preference && change_same_prefix(a->from, b->from) && change_same_prefix(a->to, b->to) &&
-	       !strcmp(a->iif, b->iif) && a->protocol == b->protocol && a->port_first == b->port_first &&
-	       a->port_last == b->port_last && a->invert == b->invert && a->action == b->action && a->table == b->table;
+	return a->preference == b->preference && change_same_prefix(a->from, b->from) &&
+	       change_same_prefix(a->to, b->to) && !strcmp(a->iif, b->iif) && a->protocol == b->protocol &&
+	       a->port_first == b->port_first && a->port_last == b->port_last && a->invert == b->invert &&
+	       a->action == b->action && a->table == b->table;
 }
 
 static bool change_is_same(const struct change *a, const struct change *b)
@@ -165,9 +166,9 @@ int change_undo(const struct change *change, struct netlink *netlink)
 	case CHANGE_SYSCTL:
 		return change_undo_sysctl(change);
 	case CHANGE_LINK:
-		return change->link.mtu_before ?
-			       change_set_link(netlink, ifindex, change->link.mtu_before, change->link.up_before) :
-			       CHANGE_NOTHING;
+		return change->link.mtu_before
+			       ? change_set_link(netlink, ifindex, change->link.mtu_before, change->link.up_before)
+			       : CHANGE_NOTHING;
 	case CHANGE_ADDRESS:
 		return change_judge(netlink_delete_address(netlink, ifindex, change->address), -EADDRNOTAVAIL);
 	case CHANGE_ROUTE:

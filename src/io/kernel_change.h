@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One change to the kernel's configuration, as data. The same data is applied, undone, compared, printed as the command a
- * person would type (--dry-run), and written to and read from the journal, which is made of those commands.
+ * One change to the kernel's configuration, as data. The same data is applied, undone, compared, printed as the command
+ * a person would type (--dry-run), and written to and read from the journal, which is made of those commands.
  */
 #ifndef CULVERT_IO_KERNEL_CHANGE_H
 #define CULVERT_IO_KERNEL_CHANGE_H

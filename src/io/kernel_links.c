@@ -27,7 +27,8 @@ static bool kernel_links_overlap(struct prefix a, struct prefix b)
 	return (a.address & mask) == (b.address & mask);
 }
 
-/* Member by member: the result is compared byte by byte with an earlier one, and what lies between members must stay zero. */
+/* Member by member: the result is compared byte by byte with an earlier one, and what lies between members must stay
+ * zero. */
 static void kernel_links_copy(struct prefix *to, struct prefix prefix)
 {
 	to->address = prefix.address;
@@ -60,7 +61,8 @@ static void kernel_links_add_prefix(struct reading *reading, struct prefix prefi
 
 	prefix.address &= kernel_links_mask(prefix.length);
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
-		if (links->lan.prefixes[i].length <= prefix.length && kernel_links_overlap(links->lan.prefixes[i], prefix))
+		if (links->lan.prefixes[i].length <= prefix.length &&
+		    kernel_links_overlap(links->lan.prefixes[i], prefix))
 			return;
 	if (links->lan.prefix_count == PREFIXES_MAX)
 		reading->trouble->prefixes_left_out++;
@@ -91,7 +93,8 @@ static void kernel_links_keep_address(void *context, const struct netlink_addres
 	}
 }
 
-/* RFC 4787 REQ-7: a NAT whose two sides have the same addresses can not work, so such outside addresses are not used. */
+/* RFC 4787 REQ-7: a NAT whose two sides have the same addresses can not work, so such outside addresses are not used.
+ */
 static void kernel_links_drop_overlaps(struct reading *reading)
 {
 	struct kernel_links *links = reading->links;

@@ -21,8 +21,9 @@ struct kernel_trouble {
 };
 
 /*
- * Fills in links->wan and links->lan and leaves the rest alone. A device that is not there has index 0. The LAN's prefixes are
- * those of its addresses and of the routes through it, but for routes that hold a prefix of the WAN. 0 or a negative errno.
+ * Fills in links->wan and links->lan and leaves the rest alone. A device that is not there has index 0. The LAN's
+ * prefixes are those of its addresses and of the routes through it, but for routes that hold a prefix of the WAN. 0 or
+ * a negative errno.
  */
 int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan, struct kernel_links *links,
 		      struct kernel_trouble *trouble);

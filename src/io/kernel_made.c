@@ -21,7 +21,8 @@ static const char *kernel_made_advise(const struct change *change, int error)
 {
 	switch (error) {
 	case -EROFS:
-		return "; /proc/sys is read-only here: give the container this setting when it is made, or mount /proc/sys writable";
+		return "; /proc/sys is read-only here: give the container this setting when it is made, or mount "
+		       "/proc/sys writable";
 	case -EPERM:
 	case -EACCES:
 		return "; this needs CAP_NET_ADMIN in the user namespace that owns this network namespace";
@@ -34,13 +35,14 @@ static const char *kernel_made_advise(const struct change *change, int error)
 	}
 }
 
-static void kernel_made_complain(const struct kernel_made *made, int level, const char *what, const struct change *change,
-				 int error)
+static void kernel_made_complain(const struct kernel_made *made, int level, const char *what,
+				 const struct change *change, int error)
 {
 	char text[CHANGE_TEXT_MAX];
 
 	change_print(change, text);
-	made->report(made->context, level, "%s: %s: %s%s", what, text, strerror(-error), kernel_made_advise(change, error));
+	made->report(made->context, level, "%s: %s: %s%s", what, text, strerror(-error),
+		     kernel_made_advise(change, error));
 }
 
 static bool kernel_made_append(struct change_list *list, const struct change *change)
@@ -62,7 +64,8 @@ static void kernel_made_adopt_rule(void *context, const struct netlink_rule *rul
 	struct adoption *adoption = context;
 	struct change change = {.kind = CHANGE_RULE, .rule = *rule};
 
-	if (rule->owner != NETLINK_OWNER || rule->preference < KERNEL_PREFERENCE || rule->preference > KERNEL_PREFERENCE_LAST)
+	if (rule->owner != NETLINK_OWNER || rule->preference < KERNEL_PREFERENCE ||
+	    rule->preference > KERNEL_PREFERENCE_LAST)
 		return;
 	if (rule->action == NETLINK_LOOKUP && rule->table == NETLINK_TABLE_LOCAL && !rule->iif[0])
 		adoption->local = true;
@@ -94,10 +97,11 @@ static int kernel_made_adopt_marked(struct kernel_made *made)
 	if (adoption.local)
 		kernel_made_append(&made->list, &gone);
 	if (made->list.count)
-		made->report(made->context, LOG_WARNING,
-			     "an earlier culvertd left rules but no journal in %s: they are taken over; what /proc/sys held "
-			     "before that run is not known and stays as it is",
-			     made->journal.path);
+		made->report(
+			made->context, LOG_WARNING,
+			"an earlier culvertd left rules but no journal in %s: they are taken over; what /proc/sys held "
+			"before that run is not known and stays as it is",
+			made->journal.path);
 	return 0;
 }
 
@@ -118,7 +122,8 @@ void kernel_made_close(struct kernel_made *made)
 	change_list_free(&made->list);
 }
 
-static int kernel_made_record(struct kernel_made *made, const struct change_list *first, const struct change_list *second)
+static int kernel_made_record(struct kernel_made *made, const struct change_list *first,
+			      const struct change_list *second)
 {
 	int error = journal_write(&made->journal, first, second);
 
@@ -149,7 +154,8 @@ static bool kernel_made_take_back_one(struct kernel_made *made, const struct cha
 		kernel_made_complain(made, LOG_ERR, "can not undo", change, result);
 	if (result == CHANGE_FOREIGN) {
 		change_print(change, text);
-		made->report(made->context, LOG_NOTICE, "left as it is now, because somebody else has changed it since: %s", text);
+		made->report(made->context, LOG_NOTICE,
+			     "left as it is now, because somebody else has changed it since: %s", text);
 	}
 	return result >= 0;
 }
@@ -206,7 +212,8 @@ static int kernel_made_apply(struct kernel_made *made, const struct change *chan
 	return result;
 }
 
-/* Makes wanted from its beginning, and drops from it what is not ours. 0, or when starting the exit code of the first failure. */
+/* Makes wanted from its beginning, and drops from it what is not ours. 0, or when starting the exit code of the first
+ * failure. */
 static int kernel_made_make(struct kernel_made *made, struct change_list *wanted, bool starting)
 {
 	uint32_t kept = 0;
@@ -232,7 +239,8 @@ static int kernel_made_make(struct kernel_made *made, struct change_list *wanted
 }
 
 /* Compares what is wanted with what was made: gone gets what is no longer wanted. False if memory ran out. */
-static bool kernel_made_compare(struct kernel_made *made, struct change_list *wanted, struct change_list *gone, bool *news)
+static bool kernel_made_compare(struct kernel_made *made, struct change_list *wanted, struct change_list *gone,
+				bool *news)
 {
 	for (uint32_t i = 0; i < made->list.count; i++)
 		if (!change_list_find(wanted, &made->list.items[i]) && !kernel_made_append(gone, &made->list.items[i]))

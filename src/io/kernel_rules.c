@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list of changes, in order. OUT is each outside address, HOP the TUN's own, PREFIX what is reached through the LAN, T our table.
+ * The list of changes, in order. OUT is each outside address, HOP the TUN's own, PREFIX what is reached through the
+ * LAN, T our table.
  *
- *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (hairpins to its own ports, ping)
- *   101  iif LAN to OUT lookup T            hairpins
- *   102  not iif WAN goto 105               the guard below is for packets from the WAN only
- *   103  iif WAN to OUT ... lookup local    ICMP and the router's own ports
- *   104  iif WAN ... blackhole              all else, each protocol by its number
- *   105  lookup local                       stands in for preference 0, which is removed last
- *   106  iif WAN blackhole                  nothing is forwarded from the WAN, whatever its sysctl says
- *   107  iif LAN to PREFIX lookup main      inside to inside
- *   108  iif LAN lookup T                   all that goes out
- *   109  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN
- *   110  iif TUN to PREFIX lookup main      what comes in
- *   111  iif TUN unreachable                never out of the WAN untranslated
+ *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (hairpins to its own ports,
+ * ping) 101  iif LAN to OUT lookup T            hairpins 102  not iif WAN goto 105               the guard below is for
+ * packets from the WAN only 103  iif WAN to OUT ... lookup local    ICMP and the router's own ports 104  iif WAN ...
+ * blackhole              all else, each protocol by its number 105  lookup local                       stands in for
+ * preference 0, which is removed last 106  iif WAN blackhole                  nothing is forwarded from the WAN,
+ * whatever its sysctl says 107  iif LAN to PREFIX lookup main      inside to inside 108  iif LAN lookup T all that goes
+ * out 109  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN 110  iif TUN to
+ * PREFIX lookup main      what comes in 111  iif TUN unreachable                never out of the WAN untranslated
  *
- * The guard names protocols one by one because the kernel asks the rules about ARP requests, too, as packets of protocol 0: a
- * rule for any protocol would stop the router from answering ARP. Only what the LAN owns is hidden from the WAN altogether.
- * A rule with ports does not match fragments, so fragments to the router's own ports are lost; the router's own traffic must fit the MTU.
+ * The guard names protocols one by one because the kernel asks the rules about ARP requests, too, as packets of
+ * protocol 0: a rule for any protocol would stop the router from answering ARP. Only what the LAN owns is hidden from
+ * the WAN altogether. A rule with ports does not match fragments, so fragments to the router's own ports are lost; the
+ * router's own traffic must fit the MTU.
  *
  * Table T has a default route to the TUN and behind it an unreachable one, which stays when the TUN goes away with the
  * daemon. The policy is made before forwarding is switched on, and taken away after forwarding is switched off.
@@ -122,7 +120,8 @@ static void kernel_rules_build_tun(struct builder *to)
 	struct change *change;
 
 	kernel_rules_device_sysctl(to, "ipv6", facts->tun, "disable_ipv6", "1", OPTIONAL);
-	/* Sources on the TUN are remote hosts, reached by the WAN: loose. Those of hairpins are our own addresses: accept_local. */
+	/* Sources on the TUN are remote hosts, reached by the WAN: loose. Those of hairpins are our own addresses:
+	 * accept_local. */
 	kernel_rules_device_sysctl(to, "ipv4", facts->tun, "rp_filter", "2", 0);
 	kernel_rules_device_sysctl(to, "ipv4", facts->tun, "accept_local", "1", 0);
 	change = kernel_rules_add(to, CHANGE_LINK);
@@ -150,7 +149,8 @@ static void kernel_rules_route(struct builder *to, const char *device, uint32_t 
 		snprintf(change->device, sizeof(change->device), "%s", device);
 }
 
-static void kernel_rules_build_ports(struct builder *to, uint32_t outside, uint8_t protocol, const struct port_set *ports)
+static void kernel_rules_build_ports(struct builder *to, uint32_t outside, uint8_t protocol,
+				     const struct port_set *ports)
 {
 	struct netlink_rule rule = {
 		.preference = HOST,
@@ -179,23 +179,25 @@ static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
 	struct prefix address = {outside, 32};
 
 	kernel_rules_rule(
-		to, (struct netlink_rule){.preference = TUN_TO_OUTSIDE, .to = address, .table = NETLINK_TABLE_LOCAL}, facts->tun);
+		to, (struct netlink_rule){.preference = TUN_TO_OUTSIDE, .to = address, .table = NETLINK_TABLE_LOCAL},
+		facts->tun);
 	kernel_rules_rule(to, (struct netlink_rule){.preference = LAN_TO_OUTSIDE, .to = address, .table = KERNEL_TABLE},
 			  facts->lan);
-	kernel_rules_rule(to,
-			  (struct netlink_rule){
-				  .preference = HOST, .to = address, .protocol = IPPROTO_ICMP, .table = NETLINK_TABLE_LOCAL},
-			  facts->wan);
+	kernel_rules_rule(
+		to,
+		(struct netlink_rule){
+			.preference = HOST, .to = address, .protocol = IPPROTO_ICMP, .table = NETLINK_TABLE_LOCAL},
+		facts->wan);
 	kernel_rules_build_ports(to, outside, IPPROTO_TCP, &facts->links->host_tcp);
 	kernel_rules_build_ports(to, outside, IPPROTO_UDP, &facts->links->host_udp);
 }
 
 static void kernel_rules_blackhole(struct builder *to, struct prefix hidden, uint8_t protocol)
 {
-	kernel_rules_rule(
-		to,
-		(struct netlink_rule){.preference = GUARD, .to = hidden, .protocol = protocol, .action = NETLINK_BLACKHOLE},
-		to->facts->wan);
+	kernel_rules_rule(to,
+			  (struct netlink_rule){
+				  .preference = GUARD, .to = hidden, .protocol = protocol, .action = NETLINK_BLACKHOLE},
+			  to->facts->wan);
 }
 
 /* The protocols that carry traffic come first: the kernel walks the rules for every packet from the WAN. */
@@ -244,13 +246,14 @@ static void kernel_rules_build_rules(struct builder *to)
 	/* Inside first, so that a packet finds either the old way or the whole new one. */
 	kernel_rules_rule(to, (struct netlink_rule){.preference = LOCAL, .table = NETLINK_TABLE_LOCAL}, NULL);
 	kernel_rules_build_lan(to);
-	kernel_rules_rule(to, (struct netlink_rule){.preference = NOT_FORWARDED, .action = NETLINK_BLACKHOLE}, facts->wan);
+	kernel_rules_rule(to, (struct netlink_rule){.preference = NOT_FORWARDED, .action = NETLINK_BLACKHOLE},
+			  facts->wan);
 	for (uint32_t i = 0; i < facts->links->wan.address_count; i++)
 		kernel_rules_build_outside(to, facts->links->wan.addresses[i]);
-	kernel_rules_rule(
-		to,
-		(struct netlink_rule){.preference = NOT_FROM_WAN, .invert = true, .action = NETLINK_GOTO, .table = LOCAL},
-		facts->wan);
+	kernel_rules_rule(to,
+			  (struct netlink_rule){
+				  .preference = NOT_FROM_WAN, .invert = true, .action = NETLINK_GOTO, .table = LOCAL},
+			  facts->wan);
 	kernel_rules_build_guard(to);
 	change = kernel_rules_add(to, CHANGE_RULE_GONE);
 	if (change)
@@ -289,7 +292,8 @@ static void kernel_rules_build_own_ports(struct builder *to)
 		return;
 	for (uint32_t port = SYSTEM_PORTS; port < OWN_FIRST; port++)
 		port_set_add(&reserved, (uint16_t)port);
-	if (sysctl_print_ports(&reserved, value) && (kernel_rules_was_made(to->facts, reserved_ports) || strcmp(now, value) != 0) &&
+	if (sysctl_print_ports(&reserved, value) &&
+	    (kernel_rules_was_made(to->facts, reserved_ports) || strcmp(now, value) != 0) &&
 	    sysctl_is_writable(reserved_ports))
 		kernel_rules_sysctl(to, reserved_ports, value, OPTIONAL | ONCE);
 }
@@ -319,7 +323,8 @@ bool kernel_rules_build(struct change_list *list, const struct kernel_facts *fac
 	kernel_rules_build_own_ports(&to);
 	kernel_rules_build_rules(&to);
 	kernel_rules_route(&to, facts->tun, METRIC_TUN);
-	/* The kernel's errors about packets from the TUN then come from HOP, and those about packets from the LAN from the LAN's address. */
+	/* The kernel's errors about packets from the TUN then come from HOP, and those about packets from the LAN from
+	 * the LAN's address. */
 	kernel_rules_sysctl(&to, "net/ipv4/icmp_errors_use_inbound_ifaddr", "1", 0);
 	kernel_rules_build_reverse_path(&to);
 	if (facts->links->wan.ifindex)

@@ -113,7 +113,8 @@ void change_print(const struct change *change, char text[CHANGE_TEXT_MAX])
 	case CHANGE_LINK:
 		fprintf(out, "ip link set dev %s mtu %u up", change->device, change->link.mtu);
 		if (change->link.mtu_before)
-			fprintf(out, " # was mtu %u %s", change->link.mtu_before, change->link.up_before ? "up" : "down");
+			fprintf(out, " # was mtu %u %s", change->link.mtu_before,
+				change->link.up_before ? "up" : "down");
 		break;
 	case CHANGE_ADDRESS:
 		fprintf(out, "ip address add %s dev %s", change_prefix_text(change->address, prefix), change->device);
@@ -193,9 +194,9 @@ static void change_parse_rule(struct netlink_rule *rule, struct words *words)
 		rule->action = NETLINK_GOTO;
 		rule->table = change_take_number(words);
 	} else if (change_skip(words, "lookup"))
-		rule->table = change_skip(words, "local") ? (uint32_t)NETLINK_TABLE_LOCAL :
-			      change_skip(words, "main")  ? (uint32_t)NETLINK_TABLE_MAIN :
-							    change_take_number(words);
+		rule->table = change_skip(words, "local")  ? (uint32_t)NETLINK_TABLE_LOCAL
+			      : change_skip(words, "main") ? (uint32_t)NETLINK_TABLE_MAIN
+							   : change_take_number(words);
 	if (change_skip(words, "protocol"))
 		rule->owner = (uint8_t)change_take_number(words);
 }

@@ -19,7 +19,8 @@
 
 enum {
 	RECEIVE_BUFFER = 1 << 20,
-	/* A dump is repeated when the kernel changed under it; a table that changes all the time is taken as it comes. */
+	/* A dump is repeated when the kernel changed under it; a table that changes all the time is taken as it comes.
+	 */
 	DUMP_TRIES = 4,
 	/* Notifications handled in one go, so that a flood of them can not stop the packets. */
 	EVENTS_AT_ONCE = 256,
@@ -191,8 +192,8 @@ static int netlink_subscribe(struct nl_sock *sock)
 {
 	int result;
 
-	result = nl_socket_add_memberships(sock, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
-					   RTNLGRP_NEIGH, 0);
+	result = nl_socket_add_memberships(sock, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
+					   RTNLGRP_IPV4_RULE, RTNLGRP_NEIGH, 0);
 	if (!result)
 		result = nl_socket_set_nonblocking(sock);
 	return result ? -EIO : 0;

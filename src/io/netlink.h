@@ -27,8 +27,8 @@ struct netlink_link {
 	int ifindex;
 	char name[IFNAMSIZ];
 	bool admin_up, carrier;
-	bool ethernet;    /* has a link header with MAC addresses */
-	bool arp;         /* resolves its neighbours */
+	bool ethernet; /* has a link header with MAC addresses */
+	bool arp;      /* resolves its neighbours */
 	uint8_t mac[6];
 	uint32_t mtu;
 };
@@ -79,12 +79,14 @@ struct netlink_neighbour {
 struct netlink *netlink_new(int *error); /* NULL, with *error set to a negative errno */
 void netlink_free(struct netlink *netlink);
 
-int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link), void *context);
+int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link),
+		       void *context);
 int netlink_dump_addresses(struct netlink *netlink, void (*visit)(void *context, const struct netlink_address *address),
 			   void *context);
 int netlink_dump_routes(struct netlink *netlink, uint32_t table,
 			void (*visit)(void *context, const struct netlink_route *route), void *context);
-int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule), void *context);
+int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule),
+		       void *context);
 
 /* The index of the device called name, or 0. */
 int netlink_find_link(struct netlink *netlink, const char *name);

@@ -46,12 +46,14 @@ static void netlink_parse_link(void *context, struct nlmsghdr *header)
 	to->visit(to->context, &link);
 }
 
-int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link), void *context)
+int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link),
+		       void *context)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
 	struct link_visit to = {visit, context};
 
-	return netlink_dump(netlink, netlink_new_message(RTM_GETLINK, NLM_F_DUMP, &info, sizeof(info)), netlink_parse_link, &to);
+	return netlink_dump(netlink, netlink_new_message(RTM_GETLINK, NLM_F_DUMP, &info, sizeof(info)),
+			    netlink_parse_link, &to);
 }
 
 static void netlink_keep_index(void *context, const struct netlink_link *link)
@@ -113,13 +115,14 @@ int netlink_dump_addresses(struct netlink *netlink, void (*visit)(void *context,
 	struct ifaddrmsg info = {.ifa_family = AF_INET};
 	struct address_visit to = {visit, context};
 
-	return netlink_dump(netlink, netlink_new_message(RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info)), netlink_parse_address,
-			    &to);
+	return netlink_dump(netlink, netlink_new_message(RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info)),
+			    netlink_parse_address, &to);
 }
 
 static int netlink_change_address(struct netlink *netlink, int type, int flags, int ifindex, struct prefix address)
 {
-	struct ifaddrmsg info = {.ifa_family = AF_INET, .ifa_prefixlen = address.length, .ifa_index = (uint32_t)ifindex};
+	struct ifaddrmsg info = {
+		.ifa_family = AF_INET, .ifa_prefixlen = address.length, .ifa_index = (uint32_t)ifindex};
 	struct nl_msg *message = netlink_new_message(type, flags, &info, sizeof(info));
 
 	if (message && (netlink_put_address(message, IFA_LOCAL, address.address) < 0 ||
@@ -169,7 +172,8 @@ bool netlink_parse_neighbour(struct nlmsghdr *header, struct netlink_neighbour *
 	return true;
 }
 
-static struct nl_msg *netlink_name_neighbour(int type, int flags, uint8_t neighbour_flags, int ifindex, uint32_t address)
+static struct nl_msg *netlink_name_neighbour(int type, int flags, uint8_t neighbour_flags, int ifindex,
+					     uint32_t address)
 {
 	struct ndmsg info = {.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_flags = neighbour_flags};
 	struct nl_msg *message = netlink_new_message(type, flags, &info, sizeof(info));
@@ -183,7 +187,8 @@ static struct nl_msg *netlink_name_neighbour(int type, int flags, uint8_t neighb
 
 int netlink_use_neighbour(struct netlink *netlink, int ifindex, uint32_t address)
 {
-	return netlink_request(netlink, netlink_name_neighbour(RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, ifindex, address), NULL, NULL);
+	return netlink_request(netlink, netlink_name_neighbour(RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, ifindex, address),
+			       NULL, NULL);
 }
 
 static void netlink_keep_neighbour(void *context, struct nlmsghdr *header)
@@ -194,6 +199,6 @@ static void netlink_keep_neighbour(void *context, struct nlmsghdr *header)
 int netlink_get_neighbour(struct netlink *netlink, int ifindex, uint32_t address, struct netlink_neighbour *neighbour)
 {
 	*neighbour = (struct netlink_neighbour){0};
-	return netlink_request(netlink, netlink_name_neighbour(RTM_GETNEIGH, 0, 0, ifindex, address), netlink_keep_neighbour,
-			       neighbour);
+	return netlink_request(netlink, netlink_name_neighbour(RTM_GETNEIGH, 0, 0, ifindex, address),
+			       netlink_keep_neighbour, neighbour);
 }

@@ -159,10 +159,10 @@ static void netlink_parse_rule(void *context, struct nlmsghdr *header)
 		rule.protocol = nla_get_u8(attributes[FRA_IP_PROTO]);
 	netlink_parse_rule_ports(&rule, attributes[FRA_DPORT_RANGE]);
 	rule.invert = info->flags & FIB_RULE_INVERT;
-	rule.action = info->action == FR_ACT_GOTO	 ? NETLINK_GOTO :
-		      info->action == FR_ACT_BLACKHOLE	 ? NETLINK_BLACKHOLE :
-		      info->action == FR_ACT_UNREACHABLE ? NETLINK_UNREACHABLE :
-							   NETLINK_LOOKUP;
+	rule.action = info->action == FR_ACT_GOTO          ? NETLINK_GOTO
+		      : info->action == FR_ACT_BLACKHOLE   ? NETLINK_BLACKHOLE
+		      : info->action == FR_ACT_UNREACHABLE ? NETLINK_UNREACHABLE
+							   : NETLINK_LOOKUP;
 	if (info->action == FR_ACT_TO_TBL)
 		rule.table = attributes[FRA_TABLE] ? nla_get_u32(attributes[FRA_TABLE]) : info->table;
 	if (info->action == FR_ACT_GOTO && attributes[FRA_GOTO])
@@ -172,12 +172,14 @@ static void netlink_parse_rule(void *context, struct nlmsghdr *header)
 	to->visit(to->context, &rule);
 }
 
-int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule), void *context)
+int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule),
+		       void *context)
 {
 	struct fib_rule_hdr info = {.family = AF_INET};
 	struct rule_visit to = {visit, context};
 
-	return netlink_dump(netlink, netlink_new_message(RTM_GETRULE, NLM_F_DUMP, &info, sizeof(info)), netlink_parse_rule, &to);
+	return netlink_dump(netlink, netlink_new_message(RTM_GETRULE, NLM_F_DUMP, &info, sizeof(info)),
+			    netlink_parse_rule, &to);
 }
 
 static int netlink_put_rule(struct nl_msg *message, const struct netlink_rule *rule)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Three tables: the routes, longest prefix first and then by metric, a few of them as a rule; neighbours in sets of
- * four, where the least useful one makes room; and the slots, one to a destination's hash, that save looking in the other two.
+ * four, where the least useful one makes room; and the slots, one to a destination's hash, that save looking in the
+ * other two.
  */
 #include "io/next_hop.h"
 
@@ -43,7 +44,7 @@ struct next_hops {
 	bool arp;
 	struct hop_route *routes;
 	uint32_t route_count, route_capacity;
-	bool failed; /* memory ran out while routes were read */
+	bool failed;    /* memory ran out while routes were read */
 	uint32_t round; /* slots of an earlier round are void */
 	struct slot slots[SLOTS];
 	struct neighbour neighbours[SETS][WAYS];

@@ -2,8 +2,8 @@
 /*
  * Next hops on the WAN: the kernel's routes of that device say which neighbour, its neighbour table which MAC address.
  *
- * Asked for every packet, so what was found is kept: a slot for each destination points to its neighbour. The kernel does not see
- * our packets, so it is told from time to time which neighbours are in use; else it would forget them.
+ * Asked for every packet, so what was found is kept: a slot for each destination points to its neighbour. The kernel
+ * does not see our packets, so it is told from time to time which neighbours are in use; else it would forget them.
  */
 #ifndef CULVERT_IO_NEXT_HOP_H
 #define CULVERT_IO_NEXT_HOP_H

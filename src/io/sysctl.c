@@ -94,8 +94,8 @@ bool sysctl_is_known(const char *path, const char *value)
 		return sysctl_is_device_key(path, family4, keys4);
 	if (!strncmp(path, family6, strlen(family6)))
 		return sysctl_is_device_key(path, family6, keys6);
-	return !strcmp(path, "net/ipv4/icmp_errors_use_inbound_ifaddr") || !strcmp(path, "net/ipv4/ip_local_port_range") ||
-	       !strcmp(path, "net/ipv4/ip_local_reserved_ports");
+	return !strcmp(path, "net/ipv4/icmp_errors_use_inbound_ifaddr") ||
+	       !strcmp(path, "net/ipv4/ip_local_port_range") || !strcmp(path, "net/ipv4/ip_local_reserved_ports");
 }
 
 static bool sysctl_parse_port(const char **text, uint32_t *port)
@@ -149,8 +149,8 @@ bool sysctl_print_ports(const struct port_set *ports, char value[SYSCTL_VALUE_MA
 			continue;
 		while (last < UINT16_MAX && port_set_has(ports, (uint16_t)(last + 1)))
 			last++;
-		size = snprintf(value + used, SYSCTL_VALUE_MAX - used, first == last ? "%s%u" : "%s%u-%u", used ? "," : "", first,
-				last);
+		size = snprintf(value + used, SYSCTL_VALUE_MAX - used, first == last ? "%s%u" : "%s%u-%u",
+				used ? "," : "", first, last);
 		if (size < 0 || (size_t)size >= SYSCTL_VALUE_MAX - used)
 			return false;
 		used += (size_t)size;

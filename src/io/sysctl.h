@@ -19,7 +19,8 @@ int sysctl_write(const char *path, const char *value);
 /* Whether a write can work at all: false in containers whose /proc/sys is read-only. */
 bool sysctl_is_writable(const char *path);
 
-/* Whether path is one that culvert sets and value looks like one of its values: what a journal may ask to be written. */
+/* Whether path is one that culvert sets and value looks like one of its values: what a journal may ask to be written.
+ */
 bool sysctl_is_known(const char *path, const char *value);
 
 /* "1024-2000,3000" to a set of ports and back; false if text is no such list, or the list does not fit. */
