@@ -111,7 +111,7 @@ static enum drop check_tcp(const struct judgement *j)
 
 	if (payload < 20 || header < 20 || header > payload)
 		return DROP_TCP_MALFORMED;
-	if (!(flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) || ((flags & TCP_SYN) && (flags & (TCP_FIN | TCP_RST))))
+	if (!(flags & (FLAG_SYN | FLAG_ACK | FLAG_FIN | FLAG_RST)) || ((flags & FLAG_SYN) && (flags & (FLAG_FIN | FLAG_RST))))
 		return DROP_TCP_FLAGS;
 	return DROP_NONE;
 }
@@ -161,7 +161,8 @@ static enum drop service_drop(enum service service)
 	return reason[service];
 }
 
-/* Steps 2.4 and 4.3: what a blocked service claims. Returns one bit for each reason that fits. */
+/* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked at only
+ * once the transport header was found sound. */
 static uint64_t check_claims(const struct judgement *j)
 {
 	bool ports = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP;
@@ -171,12 +172,19 @@ static uint64_t check_claims(const struct judgement *j)
 
 	if (j->protocol == PROTO_AH)
 		return UINT64_C(1) << DROP_AH_UNTRANSLATABLE;
-	if (ports && j->offset)
+	if (ports && (j->offset || check_transport(j)))
 		return 0;
 	for (int i = 0; i < (j->from == SIDE_WAN ? 2 : 1); i++)
 		if (model_claimed(j->protocol, candidate[i], &service) && j->m->config.service[service] == MODE_BLOCK)
 			reasons |= UINT64_C(1) << service_drop(service);
 	return reasons;
+}
+
+static bool expect_blocked(struct judgement *j, uint64_t reasons)
+{
+	if (!expect_drops(j, reasons))
+		return false;
+	return j->from == SIDE_WAN || expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 13, 0);
 }
 
 /* --- leaving --- */
@@ -190,6 +198,15 @@ bool model_leave(struct judgement *j, struct translation *t, enum side to, bool 
 	if (!expect_leaves(j, t, to, &forwarded, &id))
 		return false;
 	j->fate = forwarded ? SET_FORWARDED : SET_REFUSED;
+	for (uint32_t i = 0; i < j->seens; i++) {
+		struct model_flow *flow = j->seen[i].flow;
+		if (forwarded)
+			model_touch(j->m, flow, j->seen[i].side);
+		if (forwarded && j->protocol == PROTO_TCP)
+			model_see_tcp(j, flow, j->seen[i].side);
+		else
+			flow->tcp[j->seen[i].side].odd = true;
+	}
 	if (!j->set)
 		return true;
 	j->set->to = to;
@@ -223,7 +240,7 @@ static void clamp_mss(struct judgement *j, struct packet *p)
 	uint32_t mtu = j->m->config.lan_mtu < j->m->config.wan_mtu ? j->m->config.lan_mtu : j->m->config.wan_mtu;
 	uint32_t end = j->ihl + (uint32_t)(packet_get8(p, j->ihl + 12) >> 4) * 4;
 
-	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss || !(packet_get8(p, j->ihl + 13) & TCP_SYN))
+	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss || !(packet_get8(p, j->ihl + 13) & FLAG_SYN))
 		return;
 	for (uint32_t at = j->ihl + 20; at < end;) {
 		uint8_t kind = packet_get8(p, at), length = packet_get8(p, at + 1);
@@ -270,8 +287,21 @@ void model_translate_destination(struct judgement *j, struct translation *t, con
 
 /* --- flows --- */
 
+static void will_see(struct judgement *j, struct model_flow *flow, enum side side)
+{
+	j->seen[j->seens].flow = flow;
+	j->seen[j->seens++].side = side;
+}
+
+/* A packet dropped for its size or time to live may have opened its flow, or not. */
+static bool may_be_unopened(const struct judgement *j)
+{
+	return j->result->verdict == VERDICT_DROPPED && (j->result->drop == DROP_TOO_BIG || j->result->drop == DROP_IP_TTL);
+}
+
 static const uint64_t CAPACITY = UINT64_C(1) << DROP_FLOWS_EXHAUSTED | UINT64_C(1) << DROP_HOST_LIMIT |
-				 UINT64_C(1) << DROP_HOSTS_EXHAUSTED | UINT64_C(1) << DROP_PORTS_EXHAUSTED;
+				 UINT64_C(1) << DROP_HOSTS_EXHAUSTED | UINT64_C(1) << DROP_PORTS_EXHAUSTED |
+				 UINT64_C(1) << DROP_OWNER_TAKEN;
 
 /* A flow could not be opened: the inside sender is told (RFC 5508 REQ-8). */
 static bool expect_refused(struct judgement *j, uint64_t reasons)
@@ -302,17 +332,17 @@ static bool is_icmp_answer(const struct judgement *j)
 }
 
 /* The sender's own flow: found or opened. NULL: judged, *good says how. */
-static struct model_flow *own_flow(struct judgement *j, bool *good)
+static struct model_flow *own_flow(struct judgement *j, struct model_flow *unopened, bool *good)
 {
 	uint16_t remote_port = j->protocol == PROTO_ICMP ? 0 : called_port(j);
 	struct model_flow *flow = model_flow_inside(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
 
+	if (is_icmp_answer(j) && (!flow || !flow->inward)) {
+		*good = expect_drop(j, DROP_ICMP_NO_FLOW);
+		return NULL;
+	}
 	if (!flow) {
-		if (is_icmp_answer(j)) {
-			*good = expect_drop(j, DROP_ICMP_TYPE);
-			return NULL;
-		}
-		if (j->protocol == PROTO_TCP && (packet_get8(j->p, j->ihl + 13) & TCP_RST)) {
+		if (j->protocol == PROTO_TCP && (packet_get8(j->p, j->ihl + 13) & FLAG_RST)) {
 			*good = expect_drop(j, DROP_TCP_NO_FLOW);
 			return NULL;
 		}
@@ -322,31 +352,32 @@ static struct model_flow *own_flow(struct judgement *j, bool *good)
 			*good = expect_refused(j, reasons);
 			return NULL;
 		}
+		if (may_be_unopened(j) &&
+		    !model_engine_has(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port))
+			return unopened;
 		flow = model_open_outbound(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
 		*good = flow != NULL;
 		if (!flow)
 			return NULL;
 	}
-	model_touch(j->m, flow, SIDE_LAN);
-	if (j->protocol == PROTO_TCP)
-		model_see_tcp(j, flow, SIDE_LAN);
+	will_see(j, flow, SIDE_LAN);
 	return flow;
 }
 
 /* Section 4 steps 7 to 9: opens a flow for a packet from outside, or judges its drop. */
 static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port,
-					    bool *good)
+					    struct model_flow *unopened, bool *good)
 {
 	struct model *m = j->m;
 	struct model_mapping *mapping = model_has_ports(j->protocol)
 						? model_mapping_outside(m, j->protocol, j->destination, port) : NULL;
 	const struct forward *forward = model_forward(m, j->protocol, port);
 	uint16_t to_port = forward ? model_forward_port(forward, j->protocol, port) : 0;
-	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : TCP_SYN;
+	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : FLAG_SYN;
 	bool by_forward = false, by_mapping = false;
 
 	if (mapping) {
-		by_mapping = m->config.filtering == ENDPOINT_INDEPENDENT ||
+		by_mapping = j->hairpin || m->config.filtering == ENDPOINT_INDEPENDENT ||
 			     (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
 		if ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
 		    (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port))
@@ -359,8 +390,8 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		*good = expect_drop(j, DROP_FILTERED);
 		return NULL;
 	}
-	by_forward = by_forward && !(flags & TCP_RST);
-	by_mapping = by_mapping && (flags & TCP_SYN) && (j->protocol != PROTO_TCP || !(flags & TCP_ACK));
+	by_forward = by_forward && !(flags & FLAG_RST);
+	by_mapping = by_mapping && (flags & FLAG_SYN) && (j->protocol != PROTO_TCP || !(flags & FLAG_ACK));
 	if (!by_mapping && !by_forward) {
 		*good = expect_drop(j, j->hairpin && !mapping && !forward ? DROP_HAIRPIN_NO_TARGET
 					: model_has_ports(j->protocol) ? DROP_UNSOLICITED : DROP_NO_OWNER);
@@ -368,10 +399,14 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	}
 	uint32_t inside = mapping ? mapping->inside : forward->to_address;
 	uint16_t at = mapping ? mapping->inside_port : to_port;
-	if (model_has_ports(j->protocol) && model_flow_inside(m, j->protocol, inside, at, remote, remote_port)) {
-		/* the same two ends through another of our endpoints: one flow only */
-		*good = expect_drop(j, DROP_UNSOLICITED);
-		return NULL;
+	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
+	if (clash && model_has_ports(j->protocol)) {
+		/* TCP in state closed or reset gives way, which only the engine knows */
+		if (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH) {
+			*good = expect_drop(j, DROP_FLOW_CLASH);
+			return NULL;
+		}
+		model_close(m, clash, m->now);
 	}
 	uint64_t reasons = model_refusals(m, j->protocol, inside, at, remote, remote_port, j->destination,
 					  (enum drop)j->result->drop);
@@ -379,17 +414,25 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		*good = expect_refused(j, reasons);
 		return NULL;
 	}
+	if (may_be_unopened(j) && !model_engine_has(m, j->protocol, inside, at, remote, remote_port)) {
+		*unopened = (struct model_flow){ .inside = inside, .inside_port = at };
+		return unopened;
+	}
 	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port);
 	flow->by_forward = by_forward;
+	flow->inward = by_forward || j->hairpin;
 	return flow;
 }
 
 /* Section 4 steps 5 to 10. NULL: judged. */
-static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port, bool *good)
+static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port, struct model_flow *unopened,
+				      bool *good)
 {
 	uint16_t port = called_port(j);
 	struct model_flow *flow = model_flow_outside(j->m, j->protocol, j->destination, port, remote, remote_port);
 
+	if (flow && j->protocol == PROTO_ICMP && flow->inward == is_icmp_answer(j))
+		flow = NULL;
 	if (!flow && !j->hairpin) {
 		bool consumed = model_host_port(j->m, j->protocol, port);
 		if (j->protocol == PROTO_ICMP)
@@ -401,12 +444,11 @@ static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint
 		}
 	}
 	if (!flow)
-		flow = open_from_outside(j, port, remote, remote_port, good);
+		flow = open_from_outside(j, port, remote, remote_port, unopened, good);
 	if (!flow)
 		return NULL;
-	model_touch(j->m, flow, SIDE_WAN);
-	if (j->protocol == PROTO_TCP)
-		model_see_tcp(j, flow, SIDE_WAN);
+	if (flow != unopened)
+		will_see(j, flow, SIDE_WAN);
 	return model_ttl_out(j, good) ? NULL : flow;
 }
 
@@ -414,38 +456,71 @@ static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint
 
 static bool hairpin_has_target(struct judgement *j)
 {
-	if (model_has_ports(j->protocol))
-		return model_mapping_outside(j->m, j->protocol, j->destination, called_port(j)) ||
-		       (j->protocol != PROTO_ICMP && model_forward(j->m, j->protocol, called_port(j)));
-	if (model_forward(j->m, j->protocol, 0))
-		return true;
-	for (int i = 0; i < MODEL_FLOWS; i++) {
-		const struct model_flow *f = &j->m->flow[i];
-		if (f->live && f->protocol == j->protocol && f->outside == j->destination && model_is_outside(j->m, f->remote))
-			return true;
-	}
-	return false;
+	if (j->protocol == PROTO_ICMP)
+		return model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j));
+	return model_has_ports(j->protocol) && (model_mapping_outside(j->m, j->protocol, j->destination, called_port(j)) ||
+						model_forward(j->m, j->protocol, called_port(j)));
+}
+
+/* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by that. */
+static bool judge_hairpin_query(struct judgement *j, struct model_flow *own)
+{
+	struct model_mapping *called = model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j));
+	struct translation t;
+
+	translation_begin(j, &t);
+	model_translate_source(j, &t, own);
+	packet_put32(&t.packet->packet, 16, called->inside);
+	bool good = model_leave(j, &t, SIDE_LAN, true);
+	translation_end(&t);
+	return good;
+}
+
+static bool judge_hairpin_answer(struct judgement *j)
+{
+	uint32_t outside = model_host_outside(j->m, j->source);
+	struct model_flow *caller = model_flow_outside(j->m, PROTO_ICMP, j->destination, called_port(j), outside, 0);
+	struct translation t;
+	bool good;
+
+	if (!outside || !caller)
+		return expect_drop(j, DROP_ICMP_NO_FLOW);
+	if (model_ttl_out(j, &good))
+		return good;
+	will_see(j, caller, SIDE_WAN);
+	translation_begin(j, &t);
+	packet_put32(&t.packet->packet, 12, outside);
+	t.id_free = !j->df;
+	model_translate_destination(j, &t, caller);
+	good = model_leave(j, &t, SIDE_LAN, true);
+	translation_end(&t);
+	return good;
 }
 
 static bool judge_hairpin(struct judgement *j)
 {
+	struct model_flow unopened_own, unopened_called;
 	struct translation t;
 	bool good;
 
 	j->hairpin = true;
-	if (j->protocol == PROTO_ICMP && !is_icmp_answer(j) &&
-	    !model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j)))
-		return leave_unchanged(j, SIDE_LAN);
-	if (model_host_port(j->m, j->protocol, called_port(j)))
+	if ((j->protocol == PROTO_ICMP && !is_icmp_answer(j) && !hairpin_has_target(j)) ||
+	    model_host_port(j->m, j->protocol, called_port(j)))
 		return leave_unchanged(j, SIDE_LAN);
 	if (!j->m->config.hairpinning)
 		return expect_drop(j, DROP_HAIRPIN_OFF);
+	if (is_icmp_answer(j))
+		return judge_hairpin_answer(j);
 	if (!hairpin_has_target(j))
 		return expect_drop(j, DROP_HAIRPIN_NO_TARGET);
-	struct model_flow *own = own_flow(j, &good);
+	if (model_ttl_out(j, &good) || expect_too_big(j, SIDE_LAN, &good))
+		return good;
+	struct model_flow *own = own_flow(j, &unopened_own, &good);
 	if (!own)
 		return good;
-	struct model_flow *called = called_flow(j, own->outside, own->outside_port, &good);
+	if (j->protocol == PROTO_ICMP)
+		return judge_hairpin_query(j, own);
+	struct model_flow *called = called_flow(j, own->outside, own->outside_port, &unopened_called, &good);
 	if (!called)
 		return good;
 	translation_begin(j, &t);
@@ -461,16 +536,20 @@ static bool judge_hairpin(struct judgement *j)
 static bool judge_outbound(struct judgement *j)
 {
 	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	struct model_flow unopened = { 0 };
 	struct translation t;
 	bool good;
 
 	if (reason)
 		return expect_drop(j, reason);
+	uint64_t claims = check_claims(j);
+	if (claims)
+		return expect_blocked(j, claims);
 	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
 		return model_judge_error(j);
 	if (model_is_outside(j->m, j->destination))
 		return judge_hairpin(j);
-	struct model_flow *flow = own_flow(j, &good);
+	struct model_flow *flow = own_flow(j, &unopened, &good);
 	if (!flow)
 		return good;
 	translation_begin(j, &t);
@@ -483,15 +562,19 @@ static bool judge_outbound(struct judgement *j)
 static bool judge_inbound(struct judgement *j)
 {
 	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	struct model_flow unopened = { 0 };
 	struct translation t;
 	bool good;
 
 	if (reason)
 		return expect_drop(j, reason);
+	uint64_t claims = check_claims(j);
+	if (claims)
+		return expect_blocked(j, claims);
 	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
 		return model_judge_error(j);
 	uint16_t remote_port = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? packets_source_port(j->p) : 0;
-	struct model_flow *flow = called_flow(j, j->source, remote_port, &good);
+	struct model_flow *flow = called_flow(j, j->source, remote_port, &unopened, &good);
 	if (!flow)
 		return good;
 	translation_begin(j, &t);
@@ -526,11 +609,9 @@ static bool judge(struct judgement *j)
 			return expect_drop(j, DROP_NOT_FOR_US);
 		}
 	}
-	uint64_t claims = check_claims(j);
-	if (claims) {
-		model_refuse_first(j);
-		return expect_drops(j, claims);
-	}
+	uint64_t claims = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? 0 : check_claims(j);
+	if (claims)
+		return expect_blocked(j, claims);
 	if ((j->mf || j->offset) && !model_judge_fragment(j, &good))
 		return good;
 	j->fate = SET_REFUSED;

@@ -44,6 +44,7 @@ struct model_flow {
 	uint32_t inside, outside, remote;
 	uint16_t inside_port, outside_port, remote_port;
 	bool by_forward;
+	bool inward; /* opened from outside: by a forward, or as the called end of a hairpin */
 	uint64_t deadline;
 	uint64_t touched; /* when a packet last passed; bounds the timers of TCP */
 	struct model_tcp tcp[SIDES];
@@ -128,6 +129,11 @@ struct judgement {
 	struct model_set *set;          /* of a fragment */
 	enum set_state fate;            /* what became of it */
 	bool hairpin;
+	struct {
+		struct model_flow *flow;
+		enum side side;
+	} seen[2]; /* flows that the packet refreshes if it leaves */
+	uint32_t seens;
 };
 
 enum { TRANSLATION_SLOTS = 3 };
@@ -174,8 +180,6 @@ bool model_icmp_is_error(uint8_t type);
 bool model_judge_fragment(struct judgement *j, bool *good);
 /* After the first fragment: held ones leave or are refused with it. */
 bool model_release(struct judgement *j);
-/* A first fragment that was dropped before section 6. */
-void model_refuse_first(struct judgement *j);
 void model_set_drop_held(struct model *m, struct model_set *set);
 
 /* --- model_tables.c: flows, mappings, ports, hosts ------------------------------------------------------------------------ */
@@ -195,6 +199,10 @@ bool model_mapping_hears(struct model *m, const struct model_mapping *mapping, u
  * whether ports ran out is looked up only when the engine says so, for it takes a while. outside is 0 for outbound flows. */
 uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
 			uint16_t remote_port, uint32_t outside, enum drop claimed);
+/* Does the engine have this flow? */
+bool model_engine_has(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+		      uint16_t remote_port);
+uint32_t model_host_outside(struct model *m, uint32_t inside); /* 0: no such host */
 /* Opens a flow with the outside endpoint the engine chose, or NULL with m->error if the choice is not legal. */
 struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 				       uint32_t remote, uint16_t remote_port);
@@ -226,6 +234,7 @@ void translation_add_slot(struct translation *t, uint8_t protocol, uint32_t ip, 
 void translation_end(struct translation *t);
 /* The size rules of section 5, then the bytes. Judges verdict and emissions; *forwarded tells whether it left, *id (if not
  * NULL) with which identification. The packet is translation->packet. */
+bool expect_too_big(struct judgement *j, enum side to, bool *good); /* true: it is; *good says how that was judged */
 bool expect_leaves(struct judgement *j, struct translation *t, enum side to, bool *forwarded, uint16_t *id);
 
 #endif

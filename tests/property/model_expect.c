@@ -286,33 +286,34 @@ static uint32_t wire_size(const struct judgement *j)
 	return j->p->offload.gso_type ? j->ihl + header + j->p->offload.gso_size : j->total;
 }
 
-static bool judge_too_big(struct judgement *j, enum side to, uint32_t mtu)
+bool expect_too_big(struct judgement *j, enum side to, bool *good)
 {
+	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
 	uint32_t source = j->m->config.lan_address;
 
-	if (!expect_drop(j, DROP_TOO_BIG))
+	if (wire_size(j) <= mtu || !(j->df || (j->p->offload.gso_type && to == SIDE_WAN)))
 		return false;
-	if (j->from == SIDE_WAN) {
-		if (!j->m->outsides)
-			return true;
+	*good = expect_drop(j, DROP_TOO_BIG);
+	if (!*good || (j->from == SIDE_WAN && !j->m->outsides))
+		return true;
+	if (j->from == SIDE_WAN)
 		source = model_is_outside(j->m, j->destination) ? j->destination : j->m->outside[0];
-	}
-	(void)to;
-	return expect_made_error(j, j->from, source, 3, 4, mtu);
+	*good = expect_made_error(j, j->from, source, 3, 4, mtu);
+	return true;
 }
 
 bool expect_leaves(struct judgement *j, struct translation *t, enum side to, bool *forwarded, uint16_t *id)
 {
 	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
-	bool big = wire_size(j) > mtu;
+	bool good;
 
 	*forwarded = false;
-	if (big && (j->df || (j->p->offload.gso_type && to == SIDE_WAN)))
-		return judge_too_big(j, to, mtu);
+	if (expect_too_big(j, to, &good))
+		return good;
 	*forwarded = true;
 	if (j->result && (j->result->verdict != VERDICT_FORWARDED || j->result->drop != DROP_NONE))
 		return wrong_verdict(j, to == SIDE_LAN ? "forwarded to the LAN" : "forwarded to the WAN");
-	if (big && to == SIDE_WAN)
+	if (wire_size(j) > mtu && to == SIDE_WAN)
 		return judge_fragments(j, t, to, id);
 	struct emission *item = take(j);
 	if (!item)

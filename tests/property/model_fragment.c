@@ -125,18 +125,6 @@ bool model_judge_fragment(struct judgement *j, bool *good)
 	return false;
 }
 
-void model_refuse_first(struct judgement *j)
-{
-	if (j->offset || !j->mf)
-		return;
-	struct model_set *s = set_get(j);
-	if (s->state != SET_WAITING)
-		return;
-	add_piece(j, s, false);
-	s->state = SET_REFUSED;
-	model_set_drop_held(j->m, s);
-}
-
 static int by_offset(const void *a, const void *b)
 {
 	const struct model_piece *x = a, *y = b;

@@ -36,6 +36,8 @@ static bool read_quote(const struct judgement *j, struct quote *q)
 	q->destination = packet_get32(p, q->at + 16);
 	q->source_port = q->destination_port = q->id = 0;
 	q->type = packet_get8(p, q->transport);
+	if (q->source != j->destination)
+		return false;
 	if (q->protocol == PROTO_ICMP) {
 		q->id = packet_get16(p, q->transport + 4);
 		return !(model_icmp_is_error(q->type) || q->type == 4 || q->type == 5);

@@ -187,12 +187,33 @@ static bool any_free(struct model *m, uint8_t protocol, uint32_t outside, uint32
 	return false;
 }
 
+/* The target of forwards gets the port of one of them, if one is free. True if so; *good tells whether this is one. */
+static bool forward_port_due(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
+			     uint16_t inside_port, bool *good)
+{
+	bool due = false;
+
+	*good = false;
+	for (uint32_t i = 0; protocol != PROTO_ICMP && i < m->config.forwards; i++) {
+		const struct forward *f = &m->config.forward[i];
+		uint32_t own = (uint32_t)f->port_first + inside_port - f->to_port;
+		if (f->protocol != protocol || f->to_address != inside || own < f->port_first || own > f->port_last)
+			continue;
+		due |= port_state(m, protocol, outside, (uint16_t)own, inside, inside_port) == PORT_FREE;
+		*good |= own == port;
+	}
+	return due || *good;
+}
+
 /* Judges an outside port that the engine chose for a new mapping. */
 static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
 		       uint16_t inside_port)
 {
 	if (port_state(m, protocol, outside, port, inside, inside_port) == PORT_TAKEN)
 		return model_fail(m, "outside port %u for inside port %u was not free", port, inside_port);
+	bool good;
+	if (forward_port_due(m, protocol, outside, port, inside, inside_port, &good))
+		return good ? true : model_fail(m, "outside port %u, though a forward's port leads to %u", port, inside_port);
 	if (port == inside_port)
 		return true;
 	if (port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_FREE)
@@ -249,6 +270,21 @@ static bool engine_find_flow(struct model *m, uint8_t protocol, uint32_t inside,
 		    view->remote_address == remote && view->remote_port == remote_port)
 			return true;
 	return false;
+}
+
+bool model_engine_has(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+		      uint16_t remote_port)
+{
+	struct flow_view view;
+
+	return engine_find_flow(m, protocol, inside, inside_port, remote, remote_port, &view);
+}
+
+uint32_t model_host_outside(struct model *m, uint32_t inside)
+{
+	struct model_host *host = host_find(m, inside);
+
+	return host ? host->outside : 0;
 }
 
 static uint64_t flow_timeout(const struct model *m, const struct model_flow *f)
@@ -413,7 +449,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	uint32_t header = (uint32_t)(packet_get8(j->p, j->ihl + 12) >> 4) * 4;
 	uint8_t flags = packet_get8(j->p, j->ihl + 13);
 	uint32_t sequence = packet_get32(j->p, j->ihl + 4);
-	uint32_t end = sequence + (j->total - j->ihl - header) + !!(flags & TCP_SYN) + !!(flags & TCP_FIN);
+	uint32_t end = sequence + (j->total - j->ihl - header) + !!(flags & FLAG_SYN) + !!(flags & FLAG_FIN);
 
 	if (!tcp->heard)
 		*tcp = (struct model_tcp){ .heard = true, .first = sequence, .next = end };
@@ -424,7 +460,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 		tcp->next = end;
 	struct model_tcp *other = &flow->tcp[!from];
 	uint32_t acknowledge = packet_get32(j->p, j->ihl + 8);
-	if (!(flags & TCP_ACK) || !other->heard || (int32_t)(acknowledge - other->next) > 0)
+	if (!(flags & FLAG_ACK) || !other->heard || (int32_t)(acknowledge - other->next) > 0)
 		return;
 	if (!other->acked_known || (int32_t)(acknowledge - other->acked) > 0)
 		other->acked = acknowledge;

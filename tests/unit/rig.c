@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The test rig: see rig.h.
+ */
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void start(struct rig *rig)
+{
+	rig->size = engine_arena_size(&rig->limits);
+	assert_int_not_equal(rig->size, 0);
+	rig->arena = aligned_alloc(64, (rig->size + 63) / 64 * 64);
+	assert_non_null(rig->arena);
+	memset(rig->arena, 0, rig->size);
+	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, false, rig->now);
+	assert_non_null(rig->engine);
+	engine_set_outside(rig->engine, &O1, 1, rig->now);
+}
+
+int rig_setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	if (!rig)
+		return -1;
+	*state = rig;
+	rig->now = 1000000;
+	rig->limits = (struct engine_limits){ .flows = 4096, .hosts = 64, .addresses = 4, .fragments = 1024 };
+	engine_config_default(&rig->config);
+	rig->config.inside[0] = (struct prefix){ 0x0a000000, 16 };
+	rig->config.insides = 1;
+	rig->config.lan_address = ROUTER;
+	rig->config.hop_address = HOP;
+	for (int i = 0; i < 32; i++)
+		rig->seed[i] = (uint8_t)(i * 11 + 3);
+	emissions_init(&rig->out);
+	start(rig);
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	engine_free(rig->engine);
+	free(rig->arena);
+	emissions_free(&rig->out);
+	free(rig);
+	return 0;
+}
+
+void rig_restart(struct rig *rig)
+{
+	engine_free(rig->engine);
+	free(rig->arena);
+	start(rig);
+}
+
+void rig_configure(struct rig *rig)
+{
+	engine_configure(rig->engine, &rig->config, rig->now);
+}
+
+void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t second)
+{
+	uint32_t address[2] = { first, second };
+
+	engine_set_outside(rig->engine, address, count, rig->now);
+}
+
+static void check(struct rig *rig)
+{
+	const char *wrong = packets_check_conservation(engine_counters(rig->engine));
+
+	if (!wrong)
+		wrong = engine_check(rig->engine);
+	for (uint32_t i = 0; !wrong && i < rig->out.count; i++)
+		wrong = rig->wrong_sums ? packets_verify_ip(&rig->out.item[i].packet)
+						: packets_verify(&rig->out.item[i].packet);
+	if (wrong)
+		fail_msg("%s", wrong);
+}
+
+struct packet *rig_send_packet(struct rig *rig, enum side from, const struct packet *packet)
+{
+	struct engine_sink sink = { .emit = emissions_emit, .context = &rig->out };
+
+	if (packet != &rig->packet.packet)
+		packets_copy(&rig->packet, packet);
+	packets_copy(&rig->work, packet);
+	emissions_clear(&rig->out);
+	memset(&rig->result, 0xff, sizeof(rig->result));
+	engine_process(rig->engine, from, &rig->work.packet, 1, rig->now, &sink, &rig->result);
+	check(rig);
+	return rig->out.count == 1 ? &rig->out.item[0].packet : NULL;
+}
+
+struct packet *rig_send(struct rig *rig, enum side from, const struct packet_spec *spec)
+{
+	packets_build(&rig->packet, spec);
+	return rig_send_packet(rig, from, &rig->packet.packet);
+}
+
+struct packet *rig_udp(struct rig *rig, enum side from, uint32_t source, uint16_t source_port, uint32_t destination,
+		       uint16_t destination_port)
+{
+	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_UDP, .source = source, .source_port = source_port,
+							  .destination = destination, .destination_port = destination_port,
+							  .payload_length = 20 });
+}
+
+struct packet *rig_tcp(struct rig *rig, enum side from, uint32_t source, uint16_t source_port, uint32_t destination,
+		       uint16_t destination_port, uint8_t flags, uint32_t sequence, uint32_t acknowledge)
+{
+	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_TCP, .source = source, .source_port = source_port,
+							  .destination = destination, .destination_port = destination_port,
+							  .flags = flags, .sequence = sequence, .acknowledge = acknowledge,
+							  .df = true });
+}
+
+struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type, uint16_t id)
+{
+	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_ICMP, .source = source, .destination = destination,
+							  .icmp_type = type, .source_port = id, .sequence = 7,
+							  .payload_length = 56 });
+}
+
+struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, uint32_t source, uint32_t destination)
+{
+	return rig_send(rig, from, &(struct packet_spec){ .protocol = protocol, .source = source, .destination = destination,
+							  .spi = 0x1001, .sequence = 1, .payload_length = 40 });
+}
+
+void rig_wait(struct rig *rig, uint64_t ms)
+{
+	rig->now += ms;
+	for (int i = 0; engine_deadline(rig->engine) <= rig->now; i++) {
+		assert_true(i < 1000000);
+		engine_expire(rig->engine, rig->now);
+	}
+	emissions_clear(&rig->out);
+	check(rig);
+}
+
+static const char *verdict_text(const struct rig *rig)
+{
+	static char text[100]; /* only for a message before the test ends */
+
+	snprintf(text, sizeof(text), "verdict %u (%s), %u emissions", rig->result.verdict,
+		 rig->result.drop < DROPS ? drop_name(rig->result.drop) : "?", rig->out.count);
+	return text;
+}
+
+void rig_forwarded_(struct rig *rig, enum side to, const char *file, int line)
+{
+	if (rig->result.verdict == VERDICT_FORWARDED && rig->result.drop == DROP_NONE && rig->out.count >= 1 &&
+	    rig->out.item[0].to == to)
+		return;
+	print_error("expected: forwarded to side %d; got: %s\n", to, verdict_text(rig));
+	_fail(file, line);
+}
+
+void rig_dropped_(struct rig *rig, enum drop reason, const char *file, int line)
+{
+	if (rig->result.verdict == VERDICT_DROPPED && rig->result.drop == reason)
+		return;
+	print_error("expected: dropped for %s; got: %s\n", drop_name(reason), verdict_text(rig));
+	_fail(file, line);
+}
+
+void rig_consumed(struct rig *rig)
+{
+	assert_int_equal(rig->result.verdict, VERDICT_CONSUMED);
+	assert_int_equal(rig->out.count, 0);
+}
+
+void rig_held(struct rig *rig)
+{
+	assert_int_equal(rig->result.verdict, VERDICT_HELD);
+	assert_int_equal(rig->out.count, 0);
+}
+
+uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, uint32_t destination, uint16_t destination_port)
+{
+	struct packet *p = rig_udp(rig, SIDE_LAN, source, source_port, destination, destination_port);
+
+	rig_forwarded(rig, SIDE_WAN);
+	assert_non_null(p);
+	return packets_source_port(p);
+}
+
+bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote, uint16_t remote_port,
+	      struct flow_view *view)
+{
+	uint32_t cursor = 0;
+
+	while (engine_next_flow(rig->engine, &cursor, rig->now, view))
+		if (view->protocol == protocol && view->inside_address == inside && view->inside_port == inside_port &&
+		    view->remote_address == remote && view->remote_port == remote_port)
+			return true;
+	return false;
+}
+
+uint32_t rig_flows(struct rig *rig)
+{
+	struct flow_view view;
+	uint32_t cursor = 0, count = 0;
+
+	while (engine_next_flow(rig->engine, &cursor, rig->now, &view))
+		count++;
+	return count;
+}
+
+void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uint32_t source, uint8_t type, uint8_t code,
+		    uint32_t rest)
+{
+	const struct packet *p = &e->packet, *about = &rig->packet.packet;
+	uint32_t total = packet_get16(about, 2), quote = total < 548 ? total : 548;
+
+	assert_int_equal(e->to, to);
+	assert_true(e->made);
+	assert_null(packets_verify(p));
+	assert_int_equal(p->length, 28 + quote);
+	assert_int_equal(packet_get8(p, 1), 0xc0);
+	assert_int_equal(packet_get8(p, 9), PROTO_ICMP);
+	assert_int_equal(packets_source(p), source);
+	assert_int_equal(packets_destination(p), packets_source(about));
+	assert_int_equal(packet_get8(p, 20), type);
+	assert_int_equal(packet_get8(p, 21), code);
+	assert_int_equal(packet_get32(p, 24), rest);
+	assert_memory_equal(p->data + 28, about->data, quote);
+}

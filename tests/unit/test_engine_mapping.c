@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mapping, filtering, outside ports and limits (RFC 4787, RFC 5382 section 4, RFC 6888, RFC 7857) through engine.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rig.h"
+
+/* RFC 4787 REQ-1 and section 4.1: the outside port by remote, for each kind of mapping. */
+static void mapping_depends_on_what_is_configured(void **state)
+{
+	static const struct {
+		enum dependence mapping;
+		bool same_address, same_endpoint; /* as the first: another port of W1; W2 */
+	} row[] = {
+		{ ENDPOINT_INDEPENDENT, true, true },
+		{ ADDRESS_DEPENDENT, true, false },
+		{ ADDRESS_AND_PORT_DEPENDENT, false, false },
+	};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		rig->config.mapping = row[i].mapping;
+		rig_restart(rig);
+		uint16_t first = rig_open_udp(rig, L1, 40000, W1, 7);
+		assert_int_equal(first, 40000);
+		assert_int_equal(rig_open_udp(rig, L1, 40000, W1, 7), first);
+		assert_int_equal(rig_open_udp(rig, L1, 40000, W1, 8) == first, row[i].same_address);
+		assert_int_equal(rig_open_udp(rig, L1, 40000, W2, 7) == first, row[i].same_endpoint);
+	}
+}
+
+/* RFC 4787 section 5: who may send to a mapping whose host has talked to W1:7 only. */
+static void filtering_accepts_what_is_configured(void **state)
+{
+	static const struct {
+		enum dependence filtering;
+		bool other_port, other_host;
+	} row[] = {
+		{ ENDPOINT_INDEPENDENT, true, true },
+		{ ADDRESS_DEPENDENT, true, false },
+		{ ADDRESS_AND_PORT_DEPENDENT, false, false },
+	};
+	static const uint8_t protocol[] = { PROTO_UDP, PROTO_TCP };
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < 6; i++) {
+		rig->config.filtering = row[i % 3].filtering;
+		rig_restart(rig);
+		struct packet_spec out = { .protocol = protocol[i / 3], .source = L1, .source_port = 40000, .destination = W1,
+					   .destination_port = 7, .flags = FLAG_SYN };
+		struct packet_spec in = { .protocol = protocol[i / 3], .source = W1, .source_port = 7, .destination = O1,
+					  .destination_port = 40000, .flags = FLAG_SYN };
+		rig_send(rig, SIDE_LAN, &out);
+		rig_forwarded(rig, SIDE_WAN);
+		rig_send(rig, SIDE_WAN, &in);
+		rig_forwarded(rig, SIDE_LAN);
+		in.source_port = 8;
+		rig_send(rig, SIDE_WAN, &in);
+		if (row[i % 3].other_port)
+			rig_forwarded(rig, SIDE_LAN);
+		else
+			rig_dropped(rig, DROP_FILTERED);
+		in.source = W2;
+		rig_send(rig, SIDE_WAN, &in);
+		if (row[i % 3].other_host)
+			rig_forwarded(rig, SIDE_LAN);
+		else
+			rig_dropped(rig, DROP_FILTERED);
+	}
+}
+
+/* A TCP segment other than SYN never opens a flow through a mapping. */
+static void inbound_tcp_needs_a_syn(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.filtering = ENDPOINT_INDEPENDENT;
+	rig_restart(rig);
+	rig_tcp(rig, SIDE_LAN, L1, 40000, W1, 80, FLAG_SYN, 1, 0);
+	rig_tcp(rig, SIDE_WAN, W2, 80, O1, 40000, FLAG_ACK, 1, 1);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	rig_tcp(rig, SIDE_WAN, W2, 80, O1, 40000, FLAG_RST, 1, 1);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	rig_tcp(rig, SIDE_WAN, W2, 80, O1, 40000, FLAG_SYN | FLAG_ACK, 1, 1);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	rig_tcp(rig, SIDE_WAN, W2, 80, O1, 40000, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+}
+
+static void unsolicited_is_dropped_and_makes_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint16_t port = 1; port < 3000; port++) {
+		rig_udp(rig, SIDE_WAN, W1, 7, O1, port);
+		rig_dropped(rig, DROP_UNSOLICITED);
+		assert_int_equal(rig->out.count, 0);
+	}
+	assert_int_equal(rig_flows(rig), 0);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_FLOWS_CREATED], 0);
+	rig_portless(rig, SIDE_WAN, PROTO_GRE, W1, O1);
+	rig_dropped(rig, DROP_NO_OWNER);
+}
+
+/* RFC 4787 REQ-3: never the same outside port for two inside endpoints; REQ-4: parity; REQ-3a: class. */
+static void ports_are_not_overloaded(void **state)
+{
+	struct rig *rig = *state;
+	static uint8_t used[65536];
+
+	memset(used, 0, sizeof(used));
+	rig->config.host_flows = 100000;
+	rig_restart(rig);
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint16_t inside = (uint16_t)(i % 2 ? 40001 : 40000);
+		uint16_t port = rig_open_udp(rig, L1 + i / 2 % 60, inside, W1, (uint16_t)(7 + i / 120));
+		struct flow_view view;
+		assert_true(rig_flow(rig, PROTO_UDP, L1 + i / 2 % 60, inside, W1, (uint16_t)(7 + i / 120), &view));
+		assert_int_equal(view.outside_port, port);
+		if (i < 120) {
+			assert_int_equal(used[port]++, 0);
+			assert_int_equal(port & 1, inside & 1);
+			assert_true(port >= 1024);
+		}
+	}
+}
+
+static void low_ports_stay_low(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(rig_open_udp(rig, L1, 500, W1, 500), 500);
+	for (uint32_t i = 1; i < 60; i++) {
+		uint16_t port = rig_open_udp(rig, L1 + i, 500, W1, 500);
+		assert_in_range(port, 1, 1023);
+		assert_int_equal(port & 1, 0);
+		assert_int_not_equal(port, 500);
+	}
+}
+
+/* RFC 6056: a changed port can not be guessed from the ones before. */
+static void changed_ports_are_spread(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t bucket[16] = { 0 }, steps = 0;
+	uint16_t last = 0;
+
+	rig->limits.flows = 20000;
+	rig->limits.hosts = 4096;
+	rig_restart(rig);
+	for (uint32_t i = 0; i < 3200; i++) {
+		uint16_t port = rig_open_udp(rig, 0x0a000100 + i, 40000, W1, 7);
+		if (!i)
+			continue;
+		bucket[port / 4096]++;
+		steps += (uint16_t)(port - last) < 64;
+		last = port;
+	}
+	for (int i = 1; i < 16; i++)
+		assert_in_range(bucket[i], 130, 290); /* 207 each if even: far beyond 4 sigma */
+	assert_true(steps < 20);                      /* 3 by chance */
+}
+
+/* RFC 4787 REQ-2: one outside address per host; a new host gets the one with the fewest. */
+static void pooling_is_paired(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t host[] = { L1, L2, L3 }, want[] = { O1, O2, O1 };
+
+	rig_outside(rig, 2, O1, O2);
+	for (int i = 0; i < 3; i++)
+		for (uint16_t port = 5000; port < 5050; port++) {
+			struct packet *p = rig_udp(rig, SIDE_LAN, host[i], port, W1 + port % 2, 7);
+			assert_non_null(p);
+			assert_int_equal(packets_source(p), want[i]);
+		}
+	struct packet *p = rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W1);
+	assert_non_null(p);
+	assert_int_equal(packets_source(p), O2);
+}
+
+static void host_ports_are_left_alone(void **state)
+{
+	struct rig *rig = *state;
+
+	port_set_add(&rig->config.host_udp, 5000);
+	port_set_add(&rig->config.host_tcp, 22);
+	rig_configure(rig);
+	assert_int_not_equal(rig_open_udp(rig, L1, 5000, W1, 7), 5000);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5000);
+	rig_consumed(rig);
+	rig_tcp(rig, SIDE_WAN, W1, 999, O1, 22, FLAG_SYN, 1, 0);
+	rig_consumed(rig);
+	rig_echo(rig, SIDE_WAN, W1, O1, 8, 1);
+	rig_consumed(rig);
+	rig_echo(rig, SIDE_WAN, W1, O1, 0, 1);
+	rig_consumed(rig);
+	/* and from inside: turned round unchanged */
+	struct packet *p = rig_tcp(rig, SIDE_LAN, L1, 999, O1, 22, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_memory_equal(p->data, rig->packet.bytes, p->length);
+}
+
+static void leave_only_ports(struct rig *rig, uint16_t first, uint16_t last)
+{
+	memset(&rig->config.host_udp, 0xff, sizeof(rig->config.host_udp));
+	for (uint32_t port = first; port <= last; port++)
+		rig->config.host_udp.bits[port / 64] &= ~(UINT64_C(1) << port % 64);
+	rig_configure(rig);
+}
+
+/* Every port of the pool is reachable (RFC 6888 REQ-13), then refusal with ICMP 3/13 (RFC 5508 REQ-8), never overloading. */
+static void ports_run_out_to_the_last(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t seen = 0;
+
+	leave_only_ports(rig, 6000, 6099);
+	for (uint32_t i = 0; i < 100; i++) {
+		uint16_t port = rig_open_udp(rig, L1, (uint16_t)(20000 + i * 2), W1, 7);
+		assert_in_range(port, 6000, 6099);
+		/* even inside ports take the even outside ports first */
+		assert_int_equal(port & 1, i >= 50);
+		seen++;
+	}
+	assert_int_equal(seen, 100);
+	rig_udp(rig, SIDE_LAN, L1, 30000, W1, 7);
+	rig_dropped(rig, DROP_PORTS_EXHAUSTED);
+	assert_int_equal(rig->out.count, 1);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 13, 0);
+	/* those who have a mapping go on */
+	rig_open_udp(rig, L1, 20000, W2, 7);
+}
+
+static void high_inside_ports_never_get_low_ones(void **state)
+{
+	struct rig *rig = *state;
+
+	leave_only_ports(rig, 600, 609);
+	rig_udp(rig, SIDE_LAN, L1, 20000, W1, 7);
+	rig_dropped(rig, DROP_PORTS_EXHAUSTED);
+	leave_only_ports(rig, 6000, 6009);
+	assert_in_range(rig_open_udp(rig, L1, 500, W1, 7), 6000, 6009);
+}
+
+/* RFC 6888 REQ-8: a freed port rests before another host gets it; its last user may have it at once. */
+static void freed_ports_rest(void **state)
+{
+	struct rig *rig = *state;
+
+	leave_only_ports(rig, 6000, 6000);
+	assert_int_equal(rig_open_udp(rig, L1, 6000, W1, 7), 6000);
+	rig_wait(rig, 300 * SECOND);
+	assert_int_equal(rig_flows(rig), 0);
+	rig_udp(rig, SIDE_LAN, L2, 6000, W1, 7);
+	rig_dropped(rig, DROP_PORTS_EXHAUSTED);
+	rig_wait(rig, 120 * SECOND - 1);
+	rig_udp(rig, SIDE_LAN, L2, 6000, W1, 7);
+	rig_dropped(rig, DROP_PORTS_EXHAUSTED);
+	rig_wait(rig, 1);
+	assert_int_equal(rig_open_udp(rig, L2, 6000, W1, 7), 6000);
+	rig_wait(rig, 300 * SECOND + 1);
+	assert_int_equal(rig_open_udp(rig, L2, 6000, W1, 7), 6000);
+}
+
+static void cleanly_closed_tcp_needs_no_rest(void **state)
+{
+	struct rig *rig = *state;
+
+	memset(&rig->config.host_tcp, 0xff, sizeof(rig->config.host_tcp));
+	rig->config.host_tcp.bits[6000 / 64] &= ~(UINT64_C(1) << 6000 % 64);
+	rig_configure(rig);
+	rig_tcp(rig, SIDE_LAN, L1, 6000, W1, 80, FLAG_SYN, 100, 0);
+	rig_tcp(rig, SIDE_WAN, W1, 80, O1, 6000, FLAG_SYN | FLAG_ACK, 500, 101);
+	rig_tcp(rig, SIDE_LAN, L1, 6000, W1, 80, FLAG_FIN | FLAG_ACK, 101, 501);
+	rig_tcp(rig, SIDE_WAN, W1, 80, O1, 6000, FLAG_FIN | FLAG_ACK, 501, 102);
+	rig_tcp(rig, SIDE_LAN, L1, 6000, W1, 80, FLAG_ACK, 102, 502);
+	rig_wait(rig, 240 * SECOND);
+	assert_int_equal(rig_flows(rig), 0);
+	rig_tcp(rig, SIDE_LAN, L2, 6000, W1, 80, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_WAN);
+}
+
+static void add_forward(struct rig *rig, uint8_t protocol, uint16_t first, uint16_t last, uint32_t to, uint16_t to_port)
+{
+	rig->config.forward[rig->config.forwards++] = (struct forward){ protocol, first, last, to, to_port };
+	rig_configure(rig);
+}
+
+static void forwards_let_strangers_in(void **state)
+{
+	struct rig *rig = *state;
+
+	add_forward(rig, PROTO_TCP, 8080, 8083, L1, 80);
+	for (uint16_t i = 0; i < 4; i++) {
+		struct packet *p = rig_tcp(rig, SIDE_WAN, W1, 1000, O1, (uint16_t)(8080 + i), FLAG_SYN, 1, 0);
+		rig_forwarded(rig, SIDE_LAN);
+		assert_int_equal(packets_destination(p), L1);
+		assert_int_equal(packets_destination_port(p), 80 + i);
+		p = rig_tcp(rig, SIDE_LAN, L1, (uint16_t)(80 + i), W1, 1000, FLAG_SYN | FLAG_ACK, 9, 2);
+		rig_forwarded(rig, SIDE_WAN);
+		assert_int_equal(packets_source(p), O1);
+		assert_int_equal(packets_source_port(p), 8080 + i);
+	}
+	/* a second stranger, though the mapping stands and the filter would refuse it */
+	rig_tcp(rig, SIDE_WAN, W2, 1000, O1, 8080, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_tcp(rig, SIDE_WAN, W2, 1001, O1, 8080, FLAG_RST, 1, 0);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	/* the port is nobody else's */
+	rig_tcp(rig, SIDE_LAN, L2, 8080, W1, 80, FLAG_SYN, 1, 0);
+	assert_int_not_equal(packets_source_port(&rig->out.item[0].packet), 8080);
+	/* UDP of the same number is not forwarded */
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 8080);
+	rig_dropped(rig, DROP_UNSOLICITED);
+}
+
+static void forwards_that_go_take_their_flows(void **state)
+{
+	struct rig *rig = *state;
+
+	add_forward(rig, PROTO_UDP, 9000, 9000, L1, 9000);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 9000);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_open_udp(rig, L2, 5000, W1, 7);
+	rig->config.forwards = 0;
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 9000);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	assert_int_equal(rig_flows(rig), 1);
+}
+
+static void portless_forward_has_one_owner(void **state)
+{
+	struct rig *rig = *state;
+
+	add_forward(rig, PROTO_GRE, 0, 0, L1, 0);
+	struct packet *p = rig_portless(rig, SIDE_WAN, PROTO_GRE, W1, O1);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_destination(p), L1);
+	rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W1);
+	rig_dropped(rig, DROP_OWNER_TAKEN);
+	rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W2);
+	rig_forwarded(rig, SIDE_WAN);
+	p = rig_portless(rig, SIDE_WAN, PROTO_GRE, W2, O1);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_destination(p), L2);
+}
+
+/* Invariant I6: a full table refuses the new and keeps the old. */
+static void full_tables_refuse_newcomers_only(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->limits.flows = 50;
+	rig->limits.hosts = 4;
+	rig->config.host_flows = 30;
+	rig_restart(rig);
+	for (uint16_t i = 0; i < 30; i++)
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
+	rig_udp(rig, SIDE_LAN, L1, 6000, W1, 7);
+	rig_dropped(rig, DROP_HOST_LIMIT);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 13, 0);
+	for (uint32_t i = 1; i < 4; i++)
+		rig_open_udp(rig, L1 + i, 5000, W1, 7);
+	rig_udp(rig, SIDE_LAN, L1 + 4, 5000, W1, 7);
+	rig_dropped(rig, DROP_HOSTS_EXHAUSTED);
+	for (uint16_t i = 0; i < 17; i++)
+		rig_open_udp(rig, L2, (uint16_t)(6000 + i), W1, 7);
+	assert_int_equal(rig_flows(rig), 50);
+	rig_udp(rig, SIDE_LAN, L3, 7000, W1, 7);
+	rig_dropped(rig, DROP_FLOWS_EXHAUSTED);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 13, 0);
+	for (uint16_t i = 0; i < 30; i++)
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
+	/* the flows that expired make room at once, before any cleaning */
+	rig->now += 300 * SECOND;
+	rig_open_udp(rig, L3 + 9, 7000, W1, 7);
+	assert_int_equal(rig_flows(rig), 1);
+}
+
+static void hairpin_shows_the_outside_address(void **state)
+{
+	struct rig *rig = *state;
+
+	/* RFC 4787 REQ-9: filtering counts, so both have called the other first */
+	uint16_t s = rig_open_udp(rig, L1, 5000, W1, 7), t = rig_open_udp(rig, L2, 6000, W1, 7);
+	rig_udp(rig, SIDE_LAN, L1, 5000, O1, t);
+	rig_dropped(rig, DROP_FILTERED);
+	struct packet *p = rig_udp(rig, SIDE_LAN, L2, 6000, O1, s);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_source(p), O1);
+	assert_int_equal(packets_source_port(p), t);
+	assert_int_equal(packets_destination(p), L1);
+	assert_int_equal(packets_destination_port(p), 5000);
+	p = rig_udp(rig, SIDE_LAN, L1, 5000, O1, t);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_source_port(p), s);
+	assert_int_equal(packets_destination(p), L2);
+	struct flow_view view;
+	assert_true(rig_flow(rig, PROTO_UDP, L1, 5000, O1, t, &view));
+	assert_true(view.hairpin);
+	rig_udp(rig, SIDE_LAN, L1, 5000, O1, 9999);
+	rig_dropped(rig, DROP_HAIRPIN_NO_TARGET);
+	rig->config.hairpinning = false;
+	rig_configure(rig);
+	rig_udp(rig, SIDE_LAN, L1, 5000, O1, t);
+	rig_dropped(rig, DROP_HAIRPIN_OFF);
+}
+
+static void hairpin_reaches_forwards(void **state)
+{
+	struct rig *rig = *state;
+
+	add_forward(rig, PROTO_TCP, 80, 80, L2, 8080);
+	struct packet *p = rig_tcp(rig, SIDE_LAN, L1, 5000, O1, 80, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_source(p), O1);
+	assert_int_equal(packets_destination(p), L2);
+	assert_int_equal(packets_destination_port(p), 8080);
+	p = rig_tcp(rig, SIDE_LAN, L2, 8080, O1, packets_source_port(p), FLAG_SYN | FLAG_ACK, 9, 2);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_destination(p), L1);
+	assert_int_equal(packets_source(p), O1);
+	assert_int_equal(packets_source_port(p), 80);
+}
+
+static void outside_addresses_that_go_take_their_flows(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_outside(rig, 2, O1, O2);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	rig_open_udp(rig, L2, 5000, W1, 7);
+	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 1);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5000);
+	rig_dropped(rig, DROP_NOT_FOR_US);
+	rig_udp(rig, SIDE_WAN, W1, 7, O2, 5000);
+	rig_forwarded(rig, SIDE_LAN);
+	struct packet *p = rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
+	assert_non_null(p);
+	assert_int_equal(packets_source(p), O2);
+	assert_int_equal(engine_set_outside(rig->engine, NULL, 0, rig->now), 2);
+	rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
+	rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
+}
+
+static void blocked_services_are_refused(void **state)
+{
+	static const struct {
+		enum service service;
+		uint8_t protocol;
+		uint16_t port;
+		enum drop drop;
+	} row[] = {
+		{ SERVICE_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED },   { SERVICE_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED },
+		{ SERVICE_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED },   { SERVICE_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED },
+		{ SERVICE_IPSEC, PROTO_UDP, 500, DROP_IPSEC_BLOCKED },  { SERVICE_IPSEC, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED },
+		{ SERVICE_IPSEC, PROTO_ESP, 0, DROP_IPSEC_BLOCKED },
+	};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct packet_spec spec = { .protocol = row[i].protocol, .source = L1, .source_port = 7777, .destination = W1,
+					    .destination_port = row[i].port, .flags = FLAG_SYN, .spi = 9, .payload_length = 30 };
+		rig->config.service[row[i].service] = MODE_PLAIN;
+		rig_configure(rig);
+		rig_send(rig, SIDE_LAN, &spec);
+		rig_forwarded(rig, SIDE_WAN);
+		rig->config.service[row[i].service] = MODE_BLOCK;
+		assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
+		rig_send(rig, SIDE_LAN, &spec);
+		rig_dropped(rig, row[i].drop);
+		struct packet_spec in = spec;
+		in.source = W1, in.source_port = row[i].port, in.destination = O1, in.destination_port = 7777;
+		rig_send(rig, SIDE_WAN, &in);
+		rig_dropped(rig, row[i].drop);
+		rig->config.service[row[i].service] = MODE_PLAIN;
+		rig_configure(rig);
+	}
+	rig_portless(rig, SIDE_LAN, PROTO_AH, L1, W1);
+	rig_dropped(rig, DROP_AH_UNTRANSLATABLE);
+	rig_portless(rig, SIDE_WAN, PROTO_AH, W1, O1);
+	rig_dropped(rig, DROP_AH_UNTRANSLATABLE);
+}
+
+/* RFC 7857 section 5: protocols have port spaces of their own. */
+static void protocols_have_their_own_ports(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(rig_open_udp(rig, L1, 5000, W1, 7), 5000);
+	struct packet *p = rig_tcp(rig, SIDE_LAN, L2, 5000, W1, 7, FLAG_SYN, 1, 0);
+	assert_int_equal(packets_source_port(p), 5000);
+	p = rig_echo(rig, SIDE_LAN, L3, W1, 8, 5000);
+	assert_int_equal(packets_icmp_id(p), 5000);
+	p = rig_echo(rig, SIDE_LAN, L1, W1, 8, 5000);
+	assert_int_not_equal(packets_icmp_id(p), 5000);
+	p = rig_echo(rig, SIDE_WAN, W1, O1, 0, packets_icmp_id(p));
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(packets_icmp_id(p), 5000);
+	assert_int_equal(packets_destination(p), L1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		rig_test(mapping_depends_on_what_is_configured),
+		rig_test(filtering_accepts_what_is_configured),
+		rig_test(inbound_tcp_needs_a_syn),
+		rig_test(unsolicited_is_dropped_and_makes_nothing),
+		rig_test(ports_are_not_overloaded),
+		rig_test(low_ports_stay_low),
+		rig_test(changed_ports_are_spread),
+		rig_test(pooling_is_paired),
+		rig_test(host_ports_are_left_alone),
+		rig_test(ports_run_out_to_the_last),
+		rig_test(high_inside_ports_never_get_low_ones),
+		rig_test(freed_ports_rest),
+		rig_test(cleanly_closed_tcp_needs_no_rest),
+		rig_test(forwards_let_strangers_in),
+		rig_test(forwards_that_go_take_their_flows),
+		rig_test(portless_forward_has_one_owner),
+		rig_test(full_tables_refuse_newcomers_only),
+		rig_test(hairpin_shows_the_outside_address),
+		rig_test(hairpin_reaches_forwards),
+		rig_test(outside_addresses_that_go_take_their_flows),
+		rig_test(blocked_services_are_refused),
+		rig_test(protocols_have_their_own_ports),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
