@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Parent and child are joined by a pipe: one byte through it means "I forward", its end without a byte means that the child has ended, and
- * then its exit code is the parent's. Until then the child keeps standard error, so that what goes wrong is seen where
- * it was started.
+ * Parent and child are joined by a pipe: one byte through it means "I forward", its end without a byte means that the
+ * child has ended, and then its exit code is the parent's. Until then the child keeps standard error, so that what goes
+ * wrong is seen where it was started.
  */
 #include "daemon/background.h"
 

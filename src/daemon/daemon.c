@@ -278,6 +278,7 @@ static void daemon_reload(struct daemon *daemon)
 		return;
 	}
 	log_set_level(daemon->log, options_log_level(daemon->options, &daemon->config));
+	log_open(daemon->log, daemon->config.log_target, daemon->options->foreground);
 	daemon_tell_engine(daemon, now_ms);
 	daemon_set_timer(daemon, now_ms);
 	log_write(daemon->log, LOG_NOTICE, "the configuration was read again");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pid file. The lock is the truth, the number in it is for people: a file that nobody locks is a leftover and is taken over.
+ * The pid file. The lock is the truth, the number in it is for people: a file that nobody locks is a leftover and is
+ * taken over.
  */
 #include "daemon/pidfile.h"
 

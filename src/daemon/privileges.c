@@ -54,9 +54,16 @@ static bool need_tun(struct log *log)
 		close(fd);
 		return true;
 	}
-	log_write(log, LOG_ERR,
-		  "%s can not be opened (%s): load the module tun, or start the container with --device=%s", path,
-		  strerror(errno), path);
+	if (errno == EACCES)
+		log_write(
+			log, LOG_ERR,
+			"%s can not be opened: its mode keeps this user out; start culvertd as root, or chmod 0666 %s",
+			path, path);
+	else
+		log_write(log, LOG_ERR,
+			  "%s can not be opened (%s): load the module tun, or start the container with --device=%s "
+			  "(docker, podman)",
+			  path, strerror(errno), path);
 	return false;
 }
 
@@ -105,7 +112,10 @@ int privileges_prepare_directory(const char *path, const char *user, struct log 
 	else if (status.st_mode & S_IWOTH)
 		code = refuse_directory(path, "may be written by everybody", log);
 	else if (status.st_uid != geteuid() && status.st_uid != 0 && !(owner && status.st_uid == owner->pw_uid))
-		code = refuse_directory(path, "belongs to somebody else", log);
+		code = refuse_directory(
+			path,
+			"belongs to another user, perhaps of an earlier --user: name that one again, or remove it",
+			log);
 	else if (owner && status.st_uid != owner->pw_uid && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
 		code = refuse_directory(path, strerror(errno), log);
 	close(fd);

@@ -9,16 +9,17 @@
 
 struct log;
 
-/* Looks for CAP_NET_ADMIN, CAP_NET_RAW and /dev/net/tun (and, with a user to change to, CAP_SETUID and CAP_SETGID), and says what is
- * missing and how to get it. EXIT_OK, EXIT_PERMISSION, or EXIT_USAGE for a user that does not exist. */
+/* Looks for CAP_NET_ADMIN, CAP_NET_RAW and /dev/net/tun (and, with a user to change to, CAP_SETUID and CAP_SETGID), and
+ * says what is missing and how to get it. EXIT_OK, EXIT_PERMISSION, or EXIT_USAGE for a user that does not exist. */
 int privileges_check(const char *user, struct log *log);
 
 /* Creates the state directory (mode 0755) if it is not there and gives it to user. EXIT_OK or EXIT_FILE. */
 int privileges_prepare_directory(const char *path, const char *user, struct log *log);
 
 /*
- * To be called once everything is open: becomes user (if not NULL), keeps CAP_NET_ADMIN and CAP_NET_RAW only, and sees to it that no program
- * started from here can gain more. EXIT_OK or EXIT_PERMISSION; the process must not go on after a failure.
+ * To be called once everything is open: becomes user (if not NULL), keeps CAP_NET_ADMIN and CAP_NET_RAW only, and sees
+ * to it that no program started from here can gain more. EXIT_OK or EXIT_PERMISSION; the process must not go on after a
+ * failure.
  */
 int privileges_drop(const char *user, struct log *log);
 
