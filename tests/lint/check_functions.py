@@ -13,8 +13,8 @@ CORE = r"src/(wire|nat|passthrough)/|include/"
 # functions, where the rule holds, where they may stand all the same, what to do instead
 FORBIDDEN = (
     (r"strcpy|strcat|strncpy|strncat|stpcpy|sprintf|vsprintf", ANYWHERE, None, "snprintf() knows the size"),
-    (r"gets|scanf|fscanf|sscanf", ANYWHERE, None, "parse with a bound and a check of what is left over"),
-    (r"atoi|atol|atoll|atof", ANYWHERE, None, "strtoul() and the like report errors"),
+    (r"gets|scanf|fscanf|sscanf", PRODUCT, None, "parse with a bound and a check of what is left over"),
+    (r"atoi|atol|atoll|atof", PRODUCT, None, "strtoul() and the like report errors"),
     (r"strtok", ANYWHERE, None, "strsep() or strtok_r() keep no state"),
     (r"inet_addr|inet_ntoa|inet_aton", ANYWHERE, None, "inet_pton() and inet_ntop()"),
     (r"localtime|gmtime|ctime|asctime", ANYWHERE, None, "localtime_r() and strftime()"),

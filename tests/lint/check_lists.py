@@ -16,7 +16,7 @@ LISTS = {
     "drops.def": ("DROP", "DROP_"),
     "stats.def": ("STAT", "STAT_"),
     "timeouts.def": ("TIMEOUT", "TIMEOUT_"),
-    "services.def": ("SERVICE", "SERVICE_"),
+    "services.def": ("SERVICE", None),
 }
 # What reads a key of the configuration, beside the parser that knows only the list.
 READERS = ("src/daemon/*.c", "src/io/*.c")
@@ -49,18 +49,26 @@ def judge_keys(tree):
 def check(tree):
     findings = []
     words = set()
+    services = [constant for _, constant, _ in entries(tree, "services.def", "SERVICE")]
     for path in tree.files("src/**/*.[ch]", "include/**/*.h"):
-        words.update(re.findall(r"\b[A-Z][A-Z0-9_]+\b", tree.code(path)))
+        code = tree.code(path)
+        words.update(re.findall(r"\b[A-Z][A-Z0-9_]+\b", code))
+        # Services have their names pasted together; no other list counts as used by being expanded.
+        for before, after in re.findall(r"\b([A-Z]+_)##\w+##(_[A-Z]+)\b", code):
+            words.update(before + service + after for service in services)
+    claims = re.findall(r"(?m)^CLAIM\((\w+),", tree.text("include/culvert/services.def"))
+    findings += [f"include/culvert/services.def: {service} claims no traffic" for service in services
+                 if service not in claims]
     findings += judge_keys(tree)
     for name, (macro, prefix) in LISTS.items():
         seen = set()
         for line, constant, text in entries(tree, name, macro):
-            where, full = f"include/culvert/{name}:{line}", prefix + constant
+            where, full = f"include/culvert/{name}:{line}", prefix and prefix + constant
             if constant in seen:
                 findings.append(f"{where}: {constant} stands there twice")
             if text != constant.lower():
                 findings.append(f"{where}: {constant} is called \"{text}\" and not \"{constant.lower()}\"")
-            if full not in words and full not in DEFERRED:
+            if full and full not in words and full not in DEFERRED:
                 findings.append(f"{where}: nothing uses {full}")
             if full in words and full in DEFERRED:
                 findings.append(f"{where}: {full} is used, so it is not deferred")
@@ -77,7 +85,7 @@ def plant(_tree):
     yield "a reason nobody drops for", line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')
     yield "a counter nobody counts", line("stats.def", 'STAT(PLANTED, "planted", "never")')
     yield "a timer nobody sets", line("timeouts.def", 'TIMEOUT(PLANTED, "planted", 1, 2, "never")')
-    yield "a service nobody knows", line("services.def", 'SERVICE(PLANTED, "planted")')
+    yield "a service without traffic", line("services.def", 'SERVICE(PLANTED, "planted")')
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
 
