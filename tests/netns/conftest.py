@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab import Lab  # noqa: E402
 from namespace import sweep_leftovers  # noqa: E402
 from reference import Kernel  # noqa: E402
-from router import Culvert  # noqa: E402
+from router import Culvert, find_culvertd  # noqa: E402
 
 KIND = os.environ.get("ROUTER", "culvert")
 
@@ -51,6 +51,11 @@ def needs_root():
         pytest.exit("the namespace tests make network namespaces and need root", 3)
     if subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode != 0:
         pytest.exit("the namespace tests need ip(8) with network namespaces", 3)
+    if KIND == "culvert":
+        try:
+            find_culvertd()
+        except FileNotFoundError as missing:
+            pytest.exit(str(missing), 3)
 
 
 @pytest.fixture(scope="module")
@@ -111,4 +116,4 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
     if report.failed and lab is not None and getattr(lab, "router", None) is not None:
-        report.sections.append(("culvertd log (end)", lab.router.log()[-3000:]))
+        report.sections.append(("culvertd log (end)", "\n".join(lab.router.events()[-30:])))

@@ -15,7 +15,7 @@ from counters import Statistics
 from namespace import stop_child
 
 HERE = pathlib.Path(__file__).resolve().parent
-SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|runtime error:)")
+STATISTICS = re.compile(r"from (LAN|WAN): received|flows( of|:)|^\S+ \w+: \d+ \(|dropped \w+: \d|data path")
 
 
 def find_culvertd():
@@ -144,6 +144,10 @@ class Culvert:
 
     def log(self, mark=0):
         return self.log_file.read_bytes()[mark:].decode(errors="replace")
+
+    def events(self):
+        """The lines of the log that are not statistics."""
+        return [line for line in self.log().splitlines() if not STATISTICS.search(line)]
 
     def wait_for(self, pattern, mark=0, timeout=5.0):
         """Waits until the log, from mark, has a line that matches."""
