@@ -143,7 +143,7 @@ static int run_accept(char **arguments)
 		uint8_t byte;
 
 		if (fd < 0)
-			continue;
+			return 1;
 		if (recv(fd, &byte, 1, 0) == 1)
 			(void)send(fd, &byte, 1, MSG_NOSIGNAL);
 		close(fd);
@@ -182,8 +182,9 @@ static int run_echo(char **arguments)
 		socklen_t size = sizeof(from);
 		ssize_t got = recvfrom(fd, payload, sizeof(payload), 0, (struct sockaddr *)&from, &size);
 
-		if (got >= 0)
-			(void)sendto(fd, payload, (size_t)got, 0, (struct sockaddr *)&from, size);
+		if (got < 0)
+			return 1;
+		(void)sendto(fd, payload, (size_t)got, 0, (struct sockaddr *)&from, size);
 	}
 }
 

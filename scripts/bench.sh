@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Measures culvertd beside the kernel's own NAT, in one run on one topology of network namespaces. Run as root on Debian 12.
+#
+#   scripts/bench.sh [--seconds N] [--repeats N] [--only NAME,...] [--offload no] [--json FILE]
+#
+# Nothing outside these namespaces changes, apart from packages that are missing. CULVERTD=PATH uses a program that
+# is built already, TRAFFIC=PATH the generator beside it (tests/bench/traffic of the build directory).
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/packages.sh"
+
+if [ "$(id -u)" != 0 ]; then
+	echo "scripts/bench.sh makes network namespaces: run it as root" >&2
+	exit 3
+fi
+
+place=$(mktemp -d "${TMPDIR:-/tmp}/culvert-bench.XXXXXX") || exit 5
+trap 'rm -rf "$place"' EXIT
+trap 'exit 130' INT TERM HUP
+
+need_packages $BUILD_PACKAGES iproute2 nftables iperf3 python3 || exit 4
+if [ -z "${CULVERTD:-}" ] || [ -z "${TRAFFIC:-}" ]; then
+	copy_source "$root" "$place/source" &&
+		(cd "$place/source" && autoreconf -fi && mkdir "$place/build" && cd "$place/build" &&
+			../source/configure && make -j2 culvertd tests/bench/traffic) >"$place/build.log" 2>&1 || {
+		tail -n 40 "$place/build.log" >&2
+		exit 5
+	}
+	CULVERTD=$place/build/culvertd
+	TRAFFIC=$place/build/tests/bench/traffic
+fi
+
+/usr/bin/python3 "$root/tests/bench/bench.py" --culvertd "$CULVERTD" --traffic "$TRAFFIC" --work "$place" "$@"
