@@ -9,7 +9,8 @@
  *
  * Time to live: the kernel's forwarding between the LAN and the TUN counts the one hop that culvert is, in both
  * directions, so the engine itself never lowers it. It answers packets from the WAN whose time to live
- * would run out on that hop (time exceeded, from the outside address), because the kernel's answer would quote inside addresses.
+ * would run out on that hop (time exceeded, from the outside address), because the kernel's answer would quote inside
+ * addresses.
  */
 #ifndef CULVERT_ENGINE_H
 #define CULVERT_ENGINE_H
@@ -114,13 +115,13 @@ static inline void port_set_add(struct port_set *set, uint16_t port)
 struct engine_config {
 	enum dependence mapping, filtering;
 	bool hairpinning;
-	bool refresh_inbound;                /* inbound packets refresh too (RFC 4787 REQ-6) */
-	bool clamp_mss;                      /* to what fits both links */
+	bool refresh_inbound; /* inbound packets refresh too (RFC 4787 REQ-6) */
+	bool clamp_mss;       /* to what fits both links */
 	enum service_mode service[SERVICES];
-	uint32_t timeout[TIMEOUTS];          /* milliseconds */
-	uint32_t host_flows;                 /* flows one inside host may have */
-	struct port_set host_tcp, host_udp;  /* the router's own ports on the outside addresses */
-	uint32_t icmp_rate;                  /* ICMP errors made a second, each side; 0 makes none */
+	uint32_t timeout[TIMEOUTS];         /* milliseconds */
+	uint32_t host_flows;                /* flows one inside host may have */
+	struct port_set host_tcp, host_udp; /* the router's own ports on the outside addresses */
+	uint32_t icmp_rate;                 /* ICMP errors made a second, each side; 0 makes none */
 	struct forward forward[FORWARDS_MAX];
 	uint32_t forwards;
 	struct prefix bypass[PREFIXES_MAX]; /* destinations that are not translated (RFC 6888 REQ-6) */
@@ -128,14 +129,15 @@ struct engine_config {
 	/* facts of the links, not of the file */
 	struct prefix inside[PREFIXES_MAX]; /* the LAN's own prefixes; sources of these never come from the WAN */
 	uint32_t insides;
-	uint32_t lan_address;  /* the router on the LAN; source of ICMP errors made for inside hosts */
-	uint32_t hop_address;  /* the TUN's address; the kernel's own ICMP errors come from it */
-	uint32_t lan_mtu;      /* 68 to 65535 */
+	uint32_t lan_address; /* the router on the LAN; source of ICMP errors made for inside hosts */
+	uint32_t hop_address; /* the TUN's address; the kernel's own ICMP errors come from it */
+	uint32_t lan_mtu;     /* 68 to 65535 */
 	uint32_t wan_mtu;
 };
 
-/* Where packets leave. The packet and its memory are valid only during the call, except that a packet of the caller's own array
- * (changed in place) stays valid as long as the caller keeps it. made is true for packets the engine made or had held: copy them. */
+/* Where packets leave. The packet and its memory are valid only during the call, except that a packet of the caller's
+ * own array (changed in place) stays valid as long as the caller keeps it. made is true for packets the engine made or
+ * had held: copy them. */
 struct engine_sink {
 	void (*emit)(void *context, enum side to, struct packet *packet, bool made);
 	void *context;
@@ -152,14 +154,15 @@ struct engine_counters {
 	uint64_t arena_bytes;
 };
 
-/* One flow as people see it. Portless protocols have ports 0; ICMP has its identifier in inside_port and outside_port. */
+/* One flow as people see it. Portless protocols have ports 0; ICMP has its identifier in inside_port and outside_port.
+ */
 struct flow_view {
 	uint8_t protocol;
 	uint8_t tcp_state; /* enum tcp_state of nat/tcp.h; 0 for others */
 	bool hairpin;      /* the remote end is another inside host behind our outside address */
 	uint32_t inside_address, outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
-	uint64_t bytes[SIDES];   /* received from that side */
+	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];
 	uint32_t expires_ms; /* from now */
 };
@@ -173,10 +176,10 @@ void engine_config_default(struct engine_config *config);
 size_t engine_arena_size(const struct engine_limits *limits);
 
 /*
- * A new engine whose state lives in arena (size bytes, aligned to 64, kept by the caller until after engine_free(); large pages
- * help). seed is 32 bytes from the system's random source: equal seeds and inputs give equal outputs.
- * With recover true the arena of an engine that died is taken over: records are checked, indices rebuilt, and flows that
- * do not hold together are thrown away. NULL if memory ran out, the arena is too small or (recover) it is not ours:
+ * A new engine whose state lives in arena (size bytes, aligned to 64, kept by the caller until after engine_free();
+ * large pages help). seed is 32 bytes from the system's random source: equal seeds and inputs give equal outputs. With
+ * recover true the arena of an engine that died is taken over: records are checked, indices rebuilt, and flows that do
+ * not hold together are thrown away. NULL if memory ran out, the arena is too small or (recover) it is not ours:
  * another version, other limits, never used.
  */
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
@@ -187,13 +190,13 @@ void engine_free(struct engine *engine); /* the arena stays as it is */
  * or their outside port now belongs to the host. Returns the number of flows that ended. */
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
 
-/* The outside addresses, in order of preference; flows of addresses that are gone end. count 0 is legal: nothing is forwarded
- * to the WAN then. Returns the number of flows that ended. */
+/* The outside addresses, in order of preference; flows of addresses that are gone end. count 0 is legal: nothing is
+ * forwarded to the WAN then. Returns the number of flows that ended. */
 uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms);
 
 /*
- * Take count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are changed in
- * place and leave through the sink before the call returns; never reordered within a flow.
+ * Take count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are changed
+ * in place and leave through the sink before the call returns; never reordered within a flow.
  */
 void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t count, uint64_t now_ms,
 		    const struct engine_sink *sink, struct engine_result *results);
@@ -204,8 +207,8 @@ uint64_t engine_deadline(const struct engine *engine);
 void engine_expire(struct engine *engine, uint64_t now_ms);
 
 const struct engine_counters *engine_counters(const struct engine *engine);
-/* A packet that the data path received or was about to send and had to drop. from is the side it came from; a packet that the
- * engine had already forwarded stops being counted as forwarded. */
+/* A packet that the data path received or was about to send and had to drop. from is the side it came from; a packet
+ * that the engine had already forwarded stops being counted as forwarded. */
 void engine_count_drop(struct engine *engine, enum side from, enum drop reason, bool was_forwarded);
 
 /* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */

@@ -13,12 +13,24 @@ enum { ARENA_VERSION = 1, LINE = 64 };
 static uint32_t layout_of(const struct engine_limits *limits)
 {
 	const uint64_t sizes[] = {
-		sizeof(struct arena_header), sizeof(struct flow),	   sizeof(struct tcp_track), sizeof(struct sibling),
-		sizeof(struct mapping),	     sizeof(struct host),	   sizeof(struct outside),   sizeof(struct fragment_set),
-		sizeof(struct block),	     sizeof(struct table_bucket), limits->flows,	     limits->hosts,
-		limits->addresses,	     limits->fragments,		   TIMEOUTS,		     DROPS,
+		sizeof(struct arena_header),
+		sizeof(struct flow),
+		sizeof(struct tcp_track),
+		sizeof(struct sibling),
+		sizeof(struct mapping),
+		sizeof(struct host),
+		sizeof(struct outside),
+		sizeof(struct fragment_set),
+		sizeof(struct block),
+		sizeof(struct table_bucket),
+		limits->flows,
+		limits->hosts,
+		limits->addresses,
+		limits->fragments,
+		TIMEOUTS,
+		DROPS,
 	};
-	struct siphash_key key = { { ARENA_VERSION, STATS } };
+	struct siphash_key key = {{ARENA_VERSION, STATS}};
 	uint64_t hash = 0;
 
 	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
@@ -108,7 +120,8 @@ bool arena_is_ours(const struct engine *engine, const struct engine_limits *limi
 
 	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION || header->layout != layout_of(limits))
 		return false;
-	if (header->flow_used > limits->flows || header->mapping_used > limits->flows || header->outside_count > limits->addresses)
+	if (header->flow_used > limits->flows || header->mapping_used > limits->flows ||
+	    header->outside_count > limits->addresses)
 		return false;
 	for (uint32_t i = 0; i < header->outside_count; i++)
 		if (header->outside_order[i] >= limits->addresses)

@@ -27,10 +27,10 @@ static bool match_index(const void *context, uint32_t index)
 static const char *check_flow(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = { flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
-				   flow->protocol };
-	struct flow_key outside = { flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
-				    flow->protocol };
+	struct flow_key inside = {flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
+				  flow->protocol};
+	struct flow_key outside = {flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
+				   flow->protocol};
 
 	if (table_find(&engine->flow_out, flow_hash(engine, &inside), match_index, &index) == NONE)
 		return "a flow is not found by its inside key";
@@ -59,7 +59,8 @@ static const char *check_flows(const struct engine *engine)
 		if (wrong != NULL)
 			return wrong;
 	}
-	for (uint32_t i = engine->header->flow_free; i != NONE && idle <= engine->header->flow_used; i = engine->flow[i].mapping)
+	for (uint32_t i = engine->header->flow_free; i != NONE && idle <= engine->header->flow_used;
+	     i = engine->flow[i].mapping)
 		idle++;
 	if (live != engine->counters->flows)
 		return "the number of flows is wrong";
@@ -128,7 +129,7 @@ static const char *check_hosts(const struct engine *engine)
 
 static const char *check_fragments(const struct engine *engine)
 {
-	uint64_t held[SIDES] = { 0 };
+	uint64_t held[SIDES] = {0};
 	uint32_t used = 0;
 
 	for (uint32_t i = 0; i < fragment_store_sets(engine); i++) {

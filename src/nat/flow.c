@@ -55,28 +55,28 @@ static uint32_t close_if_expired(struct engine *engine, uint32_t index)
 
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash)
 {
-	struct flow_match match = { engine->flow, inside_key };
+	struct flow_match match = {engine->flow, inside_key};
 
 	return close_if_expired(engine, table_find(&engine->flow_out, hash, match_outbound, &match));
 }
 
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash)
 {
-	struct flow_match match = { engine->flow, outside_key };
+	struct flow_match match = {engine->flow, outside_key};
 
 	return close_if_expired(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
 static struct flow_key inside_key_of(const struct flow *flow)
 {
-	return (struct flow_key){ flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
-				  flow->protocol };
+	return (struct flow_key){flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
+				 flow->protocol};
 }
 
 static struct flow_key outside_key_of(const struct flow *flow)
 {
-	return (struct flow_key){ flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
-				  flow->protocol };
+	return (struct flow_key){flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
+				 flow->protocol};
 }
 
 /* --- the ring of flows with equal mapping and remote address --- */
@@ -96,7 +96,7 @@ static bool match_peer(const void *context, uint32_t index)
 
 static uint32_t peer_find(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
 {
-	struct peer_match match = { engine->flow, mapping, remote_address };
+	struct peer_match match = {engine->flow, mapping, remote_address};
 
 	return table_find(&engine->peer, peer_hash(engine, mapping, remote_address), match_peer, &match);
 }
@@ -157,9 +157,9 @@ static void sibling_join(struct engine *engine, uint32_t index)
 	struct sibling *sibling = engine->sibling;
 
 	if (mapping->first == NONE) {
-		sibling[index] = (struct sibling){ index, index };
+		sibling[index] = (struct sibling){index, index};
 	} else {
-		sibling[index] = (struct sibling){ mapping->first, sibling[mapping->first].previous };
+		sibling[index] = (struct sibling){mapping->first, sibling[mapping->first].previous};
 		sibling[sibling[index].previous].next = index;
 		sibling[mapping->first].previous = index;
 	}
@@ -246,7 +246,7 @@ uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop
 	*flow = *identity;
 	flow->flags &= (uint8_t)~FLOW_LIVE;
 	if (flow->protocol == PROTOCOL_TCP)
-		engine->tcp[index] = (struct tcp_track){ 0 };
+		engine->tcp[index] = (struct tcp_track){0};
 	enter_tables(engine, index);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	flow->flags |= FLOW_LIVE;
@@ -288,15 +288,15 @@ static bool flow_is_whole(const struct engine *engine, const struct flow *flow)
 	if (flow->mapping >= engine->header->mapping_used)
 		return false;
 	const struct mapping *mapping = &engine->mapping[flow->mapping];
-	return mapping->live && mapping->protocol == flow->protocol && mapping->inside_address == flow->inside_address &&
-	       mapping->inside_port == flow->inside_port && mapping->outside_address == flow->outside_address &&
-	       mapping->outside_port == flow->outside_port;
+	return mapping->live && mapping->protocol == flow->protocol &&
+	       mapping->inside_address == flow->inside_address && mapping->inside_port == flow->inside_port &&
+	       mapping->outside_address == flow->outside_address && mapping->outside_port == flow->outside_port;
 }
 
 static bool flow_is_known(struct engine *engine, const struct flow *flow)
 {
 	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
-	struct flow_match by_inside = { engine->flow, &inside }, by_outside = { engine->flow, &outside };
+	struct flow_match by_inside = {engine->flow, &inside}, by_outside = {engine->flow, &outside};
 
 	return table_find(&engine->flow_out, flow_hash(engine, &inside), match_outbound, &by_inside) != NONE ||
 	       table_find(&engine->flow_in, flow_hash(engine, &outside), match_inbound, &by_outside) != NONE;

@@ -2,8 +2,9 @@
 /*
  * Flows (sessions): finding, opening and closing them.
  *
- * A flow stands in two tables, by its inside and by its outside key. Flows of one mapping to one remote address form a ring, whose
- * one entry in the peer table answers "has this mapping been in touch with that address" (address-dependent filtering).
+ * A flow stands in two tables, by its inside and by its outside key. Flows of one mapping to one remote address form a
+ * ring, whose one entry in the peer table answers "has this mapping been in touch with that address" (address-dependent
+ * filtering).
  */
 #ifndef CULVERT_NAT_FLOW_H
 #define CULVERT_NAT_FLOW_H
@@ -23,14 +24,16 @@ uint64_t flow_hash(const struct engine *engine, const struct flow_key *key);
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash);
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash);
 
-/* There is a record for one more flow; cleans up a bounded piece of what has expired before saying no. To be asked before a mapping is
- * looked up for a new flow, because the clean-up may end mappings. */
+/* There is a record for one more flow; cleans up a bounded piece of what has expired before saying no. To be asked
+ * before a mapping is looked up for a new flow, because the clean-up may end mappings. */
 bool flow_has_room(struct engine *engine);
-/* Opens a flow of a mapping that is alive (NONE for protocols without ports), after flow_has_room(). NONE and *why if a limit forbids it. */
+/* Opens a flow of a mapping that is alive (NONE for protocols without ports), after flow_has_room(). NONE and *why if a
+ * limit forbids it. */
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why);
 void flow_close(struct engine *engine, uint32_t index);
 
-/* The mapping has a flow that lives; those that have expired are closed on the way, and the mapping with its last one. */
+/* The mapping has a flow that lives; those that have expired are closed on the way, and the mapping with its last one.
+ */
 bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping);
 /* A live flow of this mapping with that remote address exists (RFC 4787 section 5, address-dependent). */
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address);

@@ -95,16 +95,16 @@ static struct engine_result later_fragment(struct engine *engine, struct passage
 
 	switch (set->state) {
 	case SET_CONSUMED:
-		return (struct engine_result){ VERDICT_CONSUMED, DROP_NONE };
+		return (struct engine_result){VERDICT_CONSUMED, DROP_NONE};
 	case SET_TRANSLATED:
 		drop = send_later(engine, set, passage->packet, &passage->ip, false);
-		return (struct engine_result){ drop == DROP_NONE ? VERDICT_FORWARDED : VERDICT_DROPPED, (uint8_t)drop };
+		return (struct engine_result){drop == DROP_NONE ? VERDICT_FORWARDED : VERDICT_DROPPED, (uint8_t)drop};
 	default:
 		if (set->held_count >= SET_HELD_MAX ||
 		    !fragment_store_push(engine, set, passage->packet, passage->ip.offset))
-			return (struct engine_result){ VERDICT_DROPPED, DROP_FRAGMENT_LIMIT };
+			return (struct engine_result){VERDICT_DROPPED, DROP_FRAGMENT_LIMIT};
 		engine->counters->held[set->side]++;
-		return (struct engine_result){ VERDICT_HELD, DROP_NONE };
+		return (struct engine_result){VERDICT_HELD, DROP_NONE};
 	}
 }
 
@@ -115,7 +115,7 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 	uint32_t from = ip->offset, to = ip->offset + passage->packet->length - ip->header_length;
 	bool too_many = false;
 
-	*result = (struct engine_result){ VERDICT_DROPPED, DROP_FRAGMENT_LIMIT };
+	*result = (struct engine_result){VERDICT_DROPPED, DROP_FRAGMENT_LIMIT};
 	if (set == NULL) {
 		set = fragment_store_new_set(engine, passage);
 		if (set == NULL)

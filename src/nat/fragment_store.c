@@ -53,12 +53,14 @@ void fragment_store_drop_held(struct engine *engine, struct fragment_set *set, e
 struct fragment_set *fragment_store_find(struct engine *engine, const struct passage *passage)
 {
 	const struct ip_header *ip = &passage->ip;
-	uint32_t index = *chain_of(engine, ip->source, ip->destination, ip->identification, ip->protocol, (uint8_t)passage->from);
+	uint32_t index = *chain_of(engine, ip->source, ip->destination, ip->identification, ip->protocol,
+				   (uint8_t)passage->from);
 
 	while (index != NONE) {
 		struct fragment_set *set = &engine->set[index];
 		if (set->source == ip->source && set->destination == ip->destination &&
-		    set->identification == ip->identification && set->protocol == ip->protocol && set->side == passage->from) {
+		    set->identification == ip->identification && set->protocol == ip->protocol &&
+		    set->side == passage->from) {
 			if (!is_expired(set->deadline, engine->now_ms))
 				return set;
 			fragment_store_drop_held(engine, set, DROP_FRAGMENT_TIMEOUT);
@@ -196,7 +198,7 @@ void fragment_store_first(struct engine *engine, const struct fragment_set *set,
 	struct block *block = &engine->block[set->held];
 	uint32_t length = block->length;
 
-	*packet = (struct packet){ .data = block->data, .length = length };
+	*packet = (struct packet){.data = block->data, .length = length};
 	if (length <= BLOCK_SIZE)
 		return;
 	packet->data = engine->joined;

@@ -13,8 +13,8 @@ uint32_t fragment_store_sets(const struct engine *engine);
 void fragment_store_init(struct engine *engine);
 /* The set of this packet's datagram, or NULL; one whose time is over is ended. */
 struct fragment_set *fragment_store_find(struct engine *engine, const struct passage *passage);
-/* A new set, in the place of a random waiting one if all are in use: a flood of later fragments must not lock others out. NULL if there
- * is none to give. */
+/* A new set, in the place of a random waiting one if all are in use: a flood of later fragments must not lock others
+ * out. NULL if there is none to give. */
 struct fragment_set *fragment_store_new_set(struct engine *engine, const struct passage *passage);
 /* The set must hold nothing. */
 void fragment_store_free_set(struct engine *engine, struct fragment_set *set);

@@ -21,7 +21,7 @@ static uint64_t host_hash(const struct engine *engine, uint32_t address)
 
 uint32_t host_find(const struct engine *engine, uint32_t inside_address)
 {
-	struct host_match match = { engine->host, inside_address };
+	struct host_match match = {engine->host, inside_address};
 
 	return table_find(&engine->host_table, host_hash(engine, inside_address), match_host, &match);
 }
@@ -55,7 +55,7 @@ static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_
 		index = header->host_used++;
 	else
 		return NONE;
-	engine->host[index] = (struct host){ .address = inside_address, .outside_address = outside_address, .live = 1 };
+	engine->host[index] = (struct host){.address = inside_address, .outside_address = outside_address, .live = 1};
 	table_insert(&engine->host_table, host_hash(engine, inside_address), index);
 	struct outside *outside = outside_find(engine, outside_address);
 	if (outside != NULL)

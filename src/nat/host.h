@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside hosts: which outside address each one has (paired pooling, RFC 4787 REQ-2) and how many flows (RFC 6888 REQ-4).
- * A host is known for as long as it has a flow.
+ * Inside hosts: which outside address each one has (paired pooling, RFC 4787 REQ-2) and how many flows (RFC 6888
+ * REQ-4). A host is known for as long as it has a flow.
  */
 #ifndef CULVERT_NAT_HOST_H
 #define CULVERT_NAT_HOST_H
@@ -11,7 +11,8 @@
 uint32_t host_find(const struct engine *engine, uint32_t inside_address);
 /* The outside address this host has, else the least used one. NULL if there is none. */
 struct outside *host_outside(struct engine *engine, uint32_t inside_address);
-/* Counts one more flow of the host; makes it known if it is new. NONE and *why if it has too many, or there are too many hosts. */
+/* Counts one more flow of the host; makes it known if it is new. NONE and *why if it has too many, or there are too
+ * many hosts. */
 uint32_t host_take(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why);
 void host_release(struct engine *engine, uint32_t index);
 void host_reset(struct engine *engine);

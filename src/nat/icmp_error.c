@@ -51,7 +51,7 @@ void icmp_error_send(struct engine *engine, const struct passage *passage, uint3
 	if (most > ICMP_ERROR_MAX)
 		most = ICMP_ERROR_MAX;
 	uint32_t quoted = passage->packet->length < most ? passage->packet->length : most;
-	struct packet error = { .data = engine->scratch, .length = IP_HEADER_MIN + ICMP_HEADER + quoted };
+	struct packet error = {.data = engine->scratch, .length = IP_HEADER_MIN + ICMP_HEADER + quoted};
 
 	memset(error.data, 0, IP_HEADER_MIN + ICMP_HEADER);
 	packet_put8(&error, 0, 0x45);

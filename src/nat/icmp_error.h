@@ -5,8 +5,9 @@
 
 #include "nat/state.h"
 
-/* Sends an error about a packet, as it came, back to its source on the side it came from; does nothing where RFC 1812 forbids one or
- * the rate limit is reached. from_address is the router's on that side. mtu only for fragmentation needed. */
+/* Sends an error about a packet, as it came, back to its source on the side it came from; does nothing where RFC 1812
+ * forbids one or the rate limit is reached. from_address is the router's on that side. mtu only for fragmentation
+ * needed. */
 void icmp_error_send(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
 		     uint8_t code, uint16_t mtu);
 

@@ -53,7 +53,8 @@ static uint32_t put16(struct packet *packet, uint32_t at, uint16_t value)
 }
 
 /* The quoted transport checksum, where it was quoted at all. UDP without one stays without. */
-static uint32_t patch_quoted_checksum(struct packet *packet, const struct quote *quote, uint32_t addresses, uint32_t ports)
+static uint32_t patch_quoted_checksum(struct packet *packet, const struct quote *quote, uint32_t addresses,
+				      uint32_t ports)
 {
 	uint32_t field;
 
@@ -82,7 +83,8 @@ static uint32_t patch_quoted_checksum(struct packet *packet, const struct quote 
 }
 
 /* Gives one endpoint of the quoted packet another address and port, and patches the error's own checksum. */
-static void rewrite_quote(struct passage *passage, const struct quote *quote, bool source, uint32_t address, uint16_t port)
+static void rewrite_quote(struct passage *passage, const struct quote *quote, bool source, uint32_t address,
+			  uint16_t port)
 {
 	struct packet *packet = passage->packet;
 	uint32_t at = quote->at + (source ? IP_OFFSET_SOURCE : IP_OFFSET_DESTINATION);
@@ -145,8 +147,8 @@ static bool quote_is_of_host(const struct engine *engine, const struct quote *qu
 }
 
 /* An off-path attacker may lower the path MTU or break a connection with errors: not without knowing what was sent. */
-static enum drop error_is_credible(const struct engine *engine, const struct passage *passage, const struct quote *quote,
-				   uint32_t flow)
+static enum drop error_is_credible(const struct engine *engine, const struct passage *passage,
+				   const struct quote *quote, uint32_t flow)
 {
 	const struct transport *transport = &passage->transport;
 
@@ -211,7 +213,8 @@ static struct engine_result turn_error(struct engine *engine, struct passage *pa
 }
 
 /* A hairpinned query gave the called host no flow: only the caller's own flow knows of it. */
-static struct engine_result hairpinned_query_error(struct engine *engine, struct passage *passage, const struct quote *quote)
+static struct engine_result hairpinned_query_error(struct engine *engine, struct passage *passage,
+						   const struct quote *quote)
 {
 	if (quote->ip.protocol != PROTOCOL_ICMP || outside_find(engine, quote->ip.source) == NULL)
 		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);

@@ -21,8 +21,8 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 		return verdict_drop(DROP_IP_TTL);
 	}
 	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN)) {
-		icmp_error_send(engine, passage, flow->outside_address, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
-				(uint16_t)output_mtu(engine, SIDE_LAN));
+		icmp_error_send(engine, passage, flow->outside_address, ICMP_UNREACHABLE,
+				ICMP_CODE_FRAGMENTATION_NEEDED, (uint16_t)output_mtu(engine, SIDE_LAN));
 		return verdict_drop(DROP_TOO_BIG);
 	}
 	flow->bytes[SIDE_WAN] += passage->packet->length;

@@ -47,7 +47,7 @@ static struct mapping mapping_for(const struct engine *engine, uint8_t protocol,
 
 static uint32_t find_exactly(const struct engine *engine, const struct mapping *wanted)
 {
-	struct mapping_match match = { engine->mapping, *wanted };
+	struct mapping_match match = {engine->mapping, *wanted};
 
 	return table_find(&engine->mapping_table, mapping_hash(engine, wanted), match_mapping, &match);
 }
@@ -95,7 +95,8 @@ static uint32_t mapping_add(struct engine *engine, const struct mapping *identit
 	return index;
 }
 
-/* The port of the forward whose target this inside endpoint is, or -1: a server keeps its public port when it calls out. */
+/* The port of the forward whose target this inside endpoint is, or -1: a server keeps its public port when it calls
+ * out. */
 static int forward_port_of(const struct engine *engine, uint8_t protocol, uint32_t inside_address, uint16_t inside_port)
 {
 	for (uint32_t i = 0; i < engine->config.forwards; i++) {
@@ -112,7 +113,8 @@ uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t inside_a
 		      uint32_t remote_address, uint16_t remote_port, struct outside *outside, enum drop *why)
 {
 	enum port_space space = (enum port_space)port_space(protocol);
-	struct mapping mapping = mapping_for(engine, protocol, inside_address, inside_port, remote_address, remote_port);
+	struct mapping mapping =
+		mapping_for(engine, protocol, inside_address, inside_port, remote_address, remote_port);
 	uint8_t owner = pool_owner(engine, inside_address, inside_port);
 	int port = space == SPACE_ICMP ? -1 : forward_port_of(engine, protocol, inside_address, inside_port);
 
@@ -199,7 +201,8 @@ void mapping_recover(struct engine *engine)
 		}
 		mapping->first = NONE;
 		table_insert(&engine->mapping_table, mapping_hash(engine, mapping), index);
-		pool_take(engine, outside, (enum port_space)port_space(mapping->protocol), mapping->outside_port, index);
+		pool_take(engine, outside, (enum port_space)port_space(mapping->protocol), mapping->outside_port,
+			  index);
 		engine->counters->mappings++;
 	}
 }
@@ -208,7 +211,8 @@ const struct forward *forward_find(const struct engine *engine, uint8_t protocol
 {
 	for (uint32_t i = 0; i < engine->config.forwards; i++) {
 		const struct forward *forward = &engine->config.forward[i];
-		if (forward->protocol == protocol && outside_port >= forward->port_first && outside_port <= forward->port_last)
+		if (forward->protocol == protocol && outside_port >= forward->port_first &&
+		    outside_port <= forward->port_last)
 			return forward;
 	}
 	return NULL;

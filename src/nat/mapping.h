@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mappings: the tie between an inside endpoint and an outside port (RFC 4787 section 4). One outside port never has two mappings.
- * A mapping lives exactly as long as it has flows.
+ * Mappings: the tie between an inside endpoint and an outside port (RFC 4787 section 4). One outside port never has two
+ * mappings. A mapping lives exactly as long as it has flows.
  */
 #ifndef CULVERT_NAT_MAPPING_H
 #define CULVERT_NAT_MAPPING_H

@@ -9,14 +9,14 @@ struct drop_text {
 };
 
 static const struct drop_text drop_text[DROPS] = {
-	[DROP_NONE] = { "none", "not dropped", "" },
-#define DROP(name, text, meaning, advice) [DROP_##name] = { text, meaning, advice },
+	[DROP_NONE] = {"none", "not dropped", ""},
+#define DROP(name, text, meaning, advice) [DROP_##name] = {text, meaning, advice},
 #include <culvert/drops.def>
 #undef DROP
 };
 
 static const char *const stat_text[STATS][2] = {
-#define STAT(name, text, meaning) [STAT_##name] = { text, meaning },
+#define STAT(name, text, meaning) [STAT_##name] = {text, meaning},
 #include <culvert/stats.def>
 #undef STAT
 };

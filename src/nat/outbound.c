@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside source
- * and come straight back in.
+ * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside
+ * source and come straight back in.
  */
 #include "nat/fragment.h"
 #include "nat/host.h"
@@ -92,7 +92,8 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
 	case PROTOCOL_UDP:
 		return port_set_has(&engine->config.host_udp, port);
 	case PROTOCOL_ICMP:
-		return icmp_is_request(passage->transport.icmp_type) && mapping_at(outside, PROTOCOL_ICMP, port) == NONE &&
+		return icmp_is_request(passage->transport.icmp_type) &&
+		       mapping_at(outside, PROTOCOL_ICMP, port) == NONE &&
 		       forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
 	default:
 		return false;
@@ -121,7 +122,8 @@ static struct engine_result turn_round(struct engine *engine, struct passage *pa
 	return verdict_forwarded();
 }
 
-/* A query has one identifier: the called host sees the caller's outside one, and answers to it (RFC 7857 section 12). */
+/* A query has one identifier: the called host sees the caller's outside one, and answers to it (RFC 7857 section 12).
+ */
 static struct engine_result hairpin_query(struct engine *engine, struct passage *passage, const struct target *target)
 {
 	enum drop why;
@@ -166,7 +168,8 @@ static struct engine_result hairpin_answer(struct engine *engine, struct passage
 }
 
 /* The flow of the called host towards the caller's outside endpoint. */
-static uint32_t find_or_open_called(struct engine *engine, const struct flow *caller, struct knock *knock, enum drop *why)
+static uint32_t find_or_open_called(struct engine *engine, const struct flow *caller, struct knock *knock,
+				    enum drop *why)
 {
 	struct flow_key key = {
 		.local = knock->outside->address,
@@ -211,8 +214,8 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 	struct flow caller = engine->flow[index];
 	uint32_t called = find_or_open_called(engine, &caller, knock, &why);
 	if (called == NONE)
-		return is_refusal(why) ? refuse(engine, passage, why) :
-					 verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
+		return is_refusal(why) ? refuse(engine, passage, why)
+				       : verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
 	account(engine, passage, index);
 	struct flow *flow = &engine->flow[called];
 	flow->bytes[SIDE_WAN] += passage->packet->length;

@@ -11,15 +11,18 @@ uint32_t output_mtu(const struct engine *engine, enum side to)
 	return to == SIDE_LAN ? engine->config.lan_mtu : engine->config.wan_mtu;
 }
 
-bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip, enum side to)
+bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip,
+		       enum side to)
 {
 	if (transport_wire_size(packet, ip) <= output_mtu(engine, to))
 		return false;
-	/* To the LAN the kernel cuts what may be cut, on its way from the TUN; to the WAN nobody cuts segments again. */
+	/* To the LAN the kernel cuts what may be cut, on its way from the TUN; to the WAN nobody cuts segments again.
+	 */
 	return ip->df || (to == SIDE_WAN && packet->offload.gso_type != GSO_NONE);
 }
 
-/* Copies the header for a later fragment: only options that say so are copied (RFC 791 section 3.1). Returns its length. */
+/* Copies the header for a later fragment: only options that say so are copied (RFC 791 section 3.1). Returns its
+ * length. */
 static uint32_t copy_later_header(uint8_t *to, const uint8_t *from, uint32_t header_length)
 {
 	uint32_t length = IP_HEADER_MIN;
@@ -45,7 +48,7 @@ static uint32_t copy_later_header(uint8_t *to, const uint8_t *from, uint32_t hea
 static void send_piece(struct engine *engine, uint32_t header_length, uint32_t payload, uint32_t offset, bool more,
 		       enum side to)
 {
-	struct packet piece = { .data = engine->scratch, .length = header_length + payload };
+	struct packet piece = {.data = engine->scratch, .length = header_length + payload};
 
 	packet_put16(&piece, IP_OFFSET_TOTAL_LENGTH, (uint16_t)piece.length);
 	packet_put16(&piece, IP_OFFSET_FRAGMENT, (uint16_t)(offset / 8 | (more ? IP_FLAG_MF : 0)));

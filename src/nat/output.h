@@ -7,7 +7,8 @@
 
 /* The packet is larger than the next link's MTU and may not be cut. Asked before anything is changed, so that the error
  * can quote the packet as it came. */
-bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip, enum side to);
+bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip,
+		       enum side to);
 uint32_t output_mtu(const struct engine *engine, enum side to);
 /* Hands a packet that is not too big to the sink, cut into fragments if it must be. made: see struct engine_sink. */
 void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side to, bool made);

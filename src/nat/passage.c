@@ -12,7 +12,7 @@ struct flow_key passage_key(const struct passage *passage)
 {
 	const struct ip_header *ip = &passage->ip;
 	const struct transport *transport = &passage->transport;
-	struct flow_key key = { .protocol = ip->protocol };
+	struct flow_key key = {.protocol = ip->protocol};
 	bool has_ports = protocol_has_ports(ip->protocol);
 
 	if (passage->from == SIDE_LAN) {

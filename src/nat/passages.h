@@ -9,12 +9,12 @@
 struct engine_result outbound_process(struct engine *engine, struct passage *passage);
 struct engine_result inbound_process(struct engine *engine, struct passage *passage);
 
-
 /* The key of the flow a packet would belong to, seen from the side it came from. */
 struct flow_key passage_key(const struct passage *passage);
 /* Forwards a packet as it is (bypass prefixes, and what the kernel shall take as its own). */
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to);
-/* The reason for which a blocked service or AH is refused, or DROP_NONE. Ports count only if the transport header is sound. */
+/* The reason for which a blocked service or AH is refused, or DROP_NONE. Ports count only if the transport header is
+ * sound. */
 enum drop passage_refusal(const struct engine *engine, const struct passage *passage);
 bool passage_in_bypass(const struct engine *engine, uint32_t address);
 

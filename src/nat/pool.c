@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a random place, so that the choice can
- * not be predicted, and walks on to the next free port of the wanted class and parity.
+ * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a random place, so that
+ * the choice can not be predicted, and walks on to the next free port of the wanted class and parity.
  */
 #include "nat/pool.h"
 
@@ -20,8 +20,8 @@ struct port_range {
 static struct port_range range_of(enum port_space space, int class)
 {
 	if (space == SPACE_ICMP)
-		return (struct port_range){ 0, 65535 };
-	return class == CLASS_LOW ? (struct port_range){ 1, 1023 } : (struct port_range){ 1024, 65535 };
+		return (struct port_range){0, 65535};
+	return class == CLASS_LOW ? (struct port_range){1, 1023} : (struct port_range){1024, 65535};
 }
 
 uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_t inside_port)
@@ -99,7 +99,8 @@ static int search_class(struct engine *engine, struct outside *outside, enum por
 	return port;
 }
 
-int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port, uint8_t owner)
+int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
+	      uint8_t owner)
 {
 	if (pool_is_free(engine, outside, space, inside_port, owner)) {
 		count(engine, STAT_PORT_PRESERVED);

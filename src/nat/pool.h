@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Outside ports and ICMP identifiers: which one a new mapping gets (RFC 4787 REQ-3 and 4, RFC 6056 section 4, RFC 6888 REQ-8).
+ * Outside ports and ICMP identifiers: which one a new mapping gets (RFC 4787 REQ-3 and 4, RFC 6056 section 4, RFC 6888
+ * REQ-8).
  */
 #ifndef CULVERT_NAT_POOL_H
 #define CULVERT_NAT_POOL_H
@@ -13,7 +14,8 @@ uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_
 bool pool_is_free(const struct engine *engine, const struct outside *outside, enum port_space space, uint16_t port,
 		  uint8_t owner);
 /* Picks a port for an inside port; 0 to 65535, or -1 if there is none. Does not take it. */
-int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port, uint8_t owner);
+int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
+	      uint8_t owner);
 void pool_take(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint32_t mapping);
 void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint8_t owner,
 		    bool rests);

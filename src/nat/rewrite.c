@@ -30,12 +30,11 @@ void rewrite_header(struct packet *packet, const struct ip_header *ip, const str
 /* The partial checksum is the one we would patch; offload of an inner header leaves ours complete. */
 static bool is_partial_at(const struct packet *packet, uint32_t start, uint32_t field)
 {
-	return packet->offload.partial && packet->offload.csum_start == start &&
-	       packet->offload.csum_offset == field;
+	return packet->offload.partial && packet->offload.csum_start == start && packet->offload.csum_offset == field;
 }
 
-static void patch_checksum(struct packet *packet, uint32_t transport, uint32_t field, uint32_t addresses, uint32_t ports,
-			   bool zero_is_none)
+static void patch_checksum(struct packet *packet, uint32_t transport, uint32_t field, uint32_t addresses,
+			   uint32_t ports, bool zero_is_none)
 {
 	uint16_t checksum = packet_get16(packet, transport + field);
 
@@ -53,7 +52,8 @@ void rewrite_packet(struct packet *packet, const struct ip_header *ip, const str
 		    const struct rewrite *to)
 {
 	uint32_t at = ip->header_length;
-	uint32_t addresses = checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination);
+	uint32_t addresses =
+		checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination);
 	uint32_t ports = checksum_delta16(transport->source_port, to->source_port);
 
 	rewrite_header(packet, ip, to);

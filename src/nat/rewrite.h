@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Changing addresses, ports and identification of a packet, with every checksum that covers them (RFC 3022 section 4). */
+/* Changing addresses, ports and identification of a packet, with every checksum that covers them (RFC 3022 section 4).
+ */
 #ifndef CULVERT_NAT_REWRITE_H
 #define CULVERT_NAT_REWRITE_H
 
@@ -20,8 +21,8 @@ void rewrite_packet(struct packet *packet, const struct ip_header *ip, const str
 void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to);
 /* Lowers the MSS of a SYN to what fits both links, if configured. */
 void rewrite_mss(struct engine *engine, struct passage *passage);
-/* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536 packets last
- * (RFC 6864 section 5.3.1, RFC 7857 section 10). */
+/* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536
+ * packets last (RFC 6864 section 5.3.1, RFC 7857 section 10). */
 uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination);
 
 #endif

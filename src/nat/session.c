@@ -47,7 +47,8 @@ static uint32_t open_or_release(struct engine *engine, const struct flow *flow, 
 /* One owner for each protocol, outside and remote address: without ports nothing else tells hosts apart. */
 static uint32_t open_portless(struct engine *engine, struct flow *flow, enum drop *why)
 {
-	struct flow_key key = { .local = flow->outside_address, .remote = flow->remote_address, .protocol = flow->protocol };
+	struct flow_key key = {
+		.local = flow->outside_address, .remote = flow->remote_address, .protocol = flow->protocol};
 
 	if (flow_find_inbound(engine, &key, flow_hash(engine, &key)) != NONE) {
 		*why = DROP_OWNER_TAKEN;
@@ -141,7 +142,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	const struct forward *forward =
 		forward_find(engine, knock->protocol, protocol_has_ports(knock->protocol) ? knock->port : 0);
 
-	*target = (struct target){ .mapping = NONE };
+	*target = (struct target){.mapping = NONE};
 	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		/* A forward's own mapping is open to everybody, as the forward is. */
 		const struct mapping *there = &engine->mapping[mapping];
@@ -181,7 +182,8 @@ static bool clash_gives_way(struct engine *engine, const struct knock *knock, co
 	return true;
 }
 
-uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target, enum drop *why)
+uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,
+			      enum drop *why)
 {
 	struct flow flow = new_flow(engine, knock->protocol, knock->remote, knock->remote_port);
 	uint32_t mapping = target->mapping;

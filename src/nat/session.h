@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opening sessions: which mapping a new flow gets, and which inside endpoint a packet from outside may reach (RFC 4787 sections 4 and 5).
+ * Opening sessions: which mapping a new flow gets, and which inside endpoint a packet from outside may reach (RFC 4787
+ * sections 4 and 5).
  */
 #ifndef CULVERT_NAT_SESSION_H
 #define CULVERT_NAT_SESSION_H
@@ -32,6 +33,7 @@ struct target {
 /* Finds who may be reached. DROP_NONE, or why nobody is. To be called after flow_has_room(). */
 enum drop session_find_target(struct engine *engine, const struct knock *knock, struct target *target);
 /* Opens the flow to a target found; NONE and *why if it may not be. */
-uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target, enum drop *why);
+uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,
+			      enum drop *why);
 
 #endif

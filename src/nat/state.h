@@ -2,9 +2,9 @@
 /*
  * The state of one engine: plain records in one arena, and the handle that finds them.
  *
- * The arena holds everything that outlives the process: fixed-size records linked by index, tables of indices, and a header with
- * version, sizes and keys. The handle holds pointers into the arena, the configuration and scratch memory, and is made
- * anew for every process. A record is valid only while its LIVE flag is set; the flag is set last and
+ * The arena holds everything that outlives the process: fixed-size records linked by index, tables of indices, and a
+ * header with version, sizes and keys. The handle holds pointers into the arena, the configuration and scratch memory,
+ * and is made anew for every process. A record is valid only while its LIVE flag is set; the flag is set last and
  * cleared first, so that a process that dies in between leaves no half-written record that looks whole.
  */
 #ifndef CULVERT_NAT_STATE_H
@@ -20,12 +20,12 @@
 enum {
 	ADDRESSES_MAX = 64,
 	BATCH_MAX = 64,
-	IDENTS = 2048,           /* counters of IP identifications, by destination */
-	SET_RANGES = 16,         /* disjoint ranges a set of fragments may have */
+	IDENTS = 2048,   /* counters of IP identifications, by destination */
+	SET_RANGES = 16, /* disjoint ranges a set of fragments may have */
 	SET_HELD_MAX = 64,
 	BLOCK_SIZE = 2048,
-	ICMP_ERROR_MAX = 548,    /* RFC 1812 section 4.3.2.3 allows 576 in all */
-	MTU_FLOOR = 552,         /* the lowest MTU believed in fragmentation needed */
+	ICMP_ERROR_MAX = 548, /* RFC 1812 section 4.3.2.3 allows 576 in all */
+	MTU_FLOOR = 552,      /* the lowest MTU believed in fragmentation needed */
 	MAX_FLOWS = 1 << 22,
 	MAX_HOSTS = 65536,
 	MAX_FRAGMENTS = 16384,
@@ -37,8 +37,8 @@ enum port_space { SPACE_TCP, SPACE_UDP, SPACE_ICMP, SPACES };
 
 enum flow_flag {
 	FLOW_LIVE = 1,
-	FLOW_FORWARD = 2,   /* opened by a static forward */
-	FLOW_HAIRPIN = 4,   /* the remote end is one of our outside addresses */
+	FLOW_FORWARD = 2, /* opened by a static forward */
+	FLOW_HAIRPIN = 4, /* the remote end is one of our outside addresses */
 };
 
 /* A session: what the fast path needs is all here. */
@@ -46,13 +46,13 @@ struct flow {
 	uint32_t inside_address, outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
-	uint8_t flags;       /* enum flow_flag */
-	uint32_t mapping;    /* index; NONE for protocols without ports; next free record if not live */
-	uint32_t deadline;   /* low 32 bits of milliseconds */
+	uint8_t flags;                     /* enum flow_flag */
+	uint32_t mapping;                  /* index; NONE for protocols without ports; next free record if not live */
+	uint32_t deadline;                 /* low 32 bits of milliseconds */
 	uint32_t peer_next, peer_previous; /* ring of the flows with equal mapping and remote address */
 	uint32_t packets[SIDES];
-	uint8_t timeout;     /* enum timeout */
-	uint8_t tcp_state;   /* enum tcp_state */
+	uint8_t timeout;   /* enum timeout */
+	uint8_t tcp_state; /* enum tcp_state */
 	uint16_t unused;
 	uint64_t bytes[SIDES];
 };
@@ -65,11 +65,11 @@ struct sibling {
 
 /* One end of a TCP connection, as far as its segments told. */
 struct tcp_end {
-	uint32_t next;  /* end of the highest sequence sent */
-	uint32_t acked; /* highest acknowledgement sent: what this end expects next */
+	uint32_t next;   /* end of the highest sequence sent */
+	uint32_t acked;  /* highest acknowledgement sent: what this end expects next */
 	uint16_t window; /* as last advertised, unscaled */
 	uint8_t scale;
-	uint8_t flags;  /* enum tcp_end_flag of tcp.h */
+	uint8_t flags; /* enum tcp_end_flag of tcp.h */
 };
 
 struct tcp_track {
@@ -111,17 +111,17 @@ struct fragment_set {
 	uint32_t source, destination;
 	uint16_t identification;
 	uint8_t protocol, side, state;
-	uint8_t drop;      /* of later fragments, if refused */
-	uint8_t to;        /* enum side, once translated */
+	uint8_t drop; /* of later fragments, if refused */
+	uint8_t to;   /* enum side, once translated */
 	uint8_t ranges;
 	uint8_t held_count;
 	bool complete_known; /* the last fragment has been seen */
 	uint16_t new_identification;
 	uint32_t new_source, new_destination;
 	uint32_t deadline;
-	uint32_t held;     /* first block of the first held fragment, or NONE; in order of offset */
-	uint32_t next;     /* in its hash chain, or the free list */
-	uint32_t end;      /* bytes of the whole payload, if complete_known */
+	uint32_t held; /* first block of the first held fragment, or NONE; in order of offset */
+	uint32_t next; /* in its hash chain, or the free list */
+	uint32_t end;  /* bytes of the whole payload, if complete_known */
 	struct {
 		uint32_t from, to; /* bytes; to is exclusive */
 	} range[SET_RANGES];
@@ -167,8 +167,8 @@ struct engine {
 	struct engine_counters *counters; /* in the header */
 	struct table flow_out, flow_in, peer, mapping_table, host_table;
 	struct flow *flow;
-	struct tcp_track *tcp;     /* beside each flow */
-	struct sibling *sibling;   /* beside each flow */
+	struct tcp_track *tcp;   /* beside each flow */
+	struct sibling *sibling; /* beside each flow */
 	struct mapping *mapping;
 	struct host *host;
 	struct outside *outside;
@@ -176,10 +176,10 @@ struct engine {
 	struct block *block;
 	struct engine_config config;
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
-	bool any_blocked; /* some service is in mode block */
+	bool any_blocked;             /* some service is in mode block */
 	struct icmp_budget budget[SIDES];
 	uint64_t now_ms;
-	const struct engine_sink *sink; /* of the call that is under way */
+	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
 	uint8_t joined[PACKET_LENGTH_MAX + 1];  /* a held fragment of several blocks */
 };
@@ -191,7 +191,7 @@ struct passage {
 	struct transport transport;
 	uint64_t hash; /* of the flow it would belong to, in flow_out or flow_in */
 	enum side from;
-	enum drop fault; /* of parsing */
+	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
 };
 

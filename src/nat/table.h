@@ -2,9 +2,9 @@
 /*
  * A hash table of record indices. The keys live in the records; the table holds only 32-bit slots of {tag, index}.
  *
- * A bucket is one cache line: 15 slots and a count of entries that wanted this bucket and had to go on to a later one. A lookup
- * reads one line in nearly every case and stops at the first bucket whose count is 0; deletion needs no tombstones.
- * The caller brings the 64-bit hash and a match function; both are inlined.
+ * A bucket is one cache line: 15 slots and a count of entries that wanted this bucket and had to go on to a later one.
+ * A lookup reads one line in nearly every case and stops at the first bucket whose count is 0; deletion needs no
+ * tombstones. The caller brings the 64-bit hash and a match function; both are inlined.
  */
 #ifndef CULVERT_NAT_TABLE_H
 #define CULVERT_NAT_TABLE_H
@@ -15,12 +15,12 @@
 
 enum {
 	TABLE_SLOTS = 15,
-	TABLE_FILL = 10, /* entries a bucket is meant to hold on average */
+	TABLE_FILL = 11, /* entries a bucket is meant to hold on average */
 	TABLE_INDEX_BITS = 23,
 };
 #define TABLE_NONE UINT32_MAX
 
-struct table_bucket {
+struct __attribute__((aligned(64), may_alias)) table_bucket {
 	uint32_t slot[TABLE_SLOTS]; /* tag << TABLE_INDEX_BITS | (index + 1); 0 is empty */
 	uint32_t overflow;
 };
@@ -43,9 +43,32 @@ static inline uint32_t table_home(const struct table *table, uint64_t hash)
 	return (uint32_t)(((hash >> 32) * table->buckets) >> 32);
 }
 
+/* Never 0, so that no tag fits an empty slot. */
 static inline uint32_t table_tag(uint64_t hash)
 {
-	return (uint32_t)hash << TABLE_INDEX_BITS;
+	uint32_t tag = (uint32_t)hash << TABLE_INDEX_BITS;
+
+	return tag != 0 ? tag : 1u << TABLE_INDEX_BITS;
+}
+
+static inline uint32_t table_index(uint32_t slot)
+{
+	return (slot & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
+}
+
+typedef uint32_t table_lanes __attribute__((vector_size(16), may_alias));
+
+/* One bit for each slot whose tag fits; four slots at a time and without branches, because where in the bucket an entry
+ * stands can not be predicted. */
+static inline uint32_t table_fitting(const struct table_bucket *bucket, uint32_t tag)
+{
+	const table_lanes *lanes = (const table_lanes *)(const void *)bucket;
+	const table_lanes bit = {1, 2, 4, 8};
+	table_lanes fitting = {0, 0, 0, 0};
+
+	for (unsigned i = 0; i < (TABLE_SLOTS + 1) / 4; i++)
+		fitting |= (table_lanes)(((lanes[i] ^ tag) >> TABLE_INDEX_BITS) == 0) & (bit << (4 * i));
+	return (fitting[0] | fitting[1] | fitting[2] | fitting[3]) & ((1u << TABLE_SLOTS) - 1);
 }
 
 static inline uint32_t table_next_bucket(const struct table *table, uint32_t bucket)
@@ -62,12 +85,9 @@ static inline void table_prefetch(const struct table *table, uint64_t hash)
 static inline uint32_t table_candidate(const struct table *table, uint64_t hash)
 {
 	const struct table_bucket *bucket = &table->bucket[table_home(table, hash)];
-	uint32_t tag = table_tag(hash);
+	uint32_t fitting = table_fitting(bucket, table_tag(hash));
 
-	for (unsigned i = 0; i < TABLE_SLOTS; i++)
-		if (bucket->slot[i] != 0 && ((bucket->slot[i] ^ tag) >> TABLE_INDEX_BITS) == 0)
-			return (bucket->slot[i] & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
-	return TABLE_NONE;
+	return fitting != 0 ? table_index(bucket->slot[__builtin_ctz(fitting)]) : TABLE_NONE;
 }
 
 /* The index whose record matches, or TABLE_NONE. */
@@ -79,11 +99,8 @@ static inline __attribute__((always_inline)) uint32_t table_find(const struct ta
 
 	for (uint32_t walked = 0; walked < table->buckets; walked++) {
 		const struct table_bucket *bucket = &table->bucket[at];
-		for (unsigned i = 0; i < TABLE_SLOTS; i++) {
-			uint32_t slot = bucket->slot[i];
-			if (slot == 0 || ((slot ^ tag) >> TABLE_INDEX_BITS) != 0)
-				continue;
-			uint32_t index = (slot & ((1u << TABLE_INDEX_BITS) - 1)) - 1;
+		for (uint32_t fitting = table_fitting(bucket, tag); fitting != 0; fitting &= fitting - 1) {
+			uint32_t index = table_index(bucket->slot[__builtin_ctz(fitting)]);
 			if (match(context, index))
 				return index;
 		}

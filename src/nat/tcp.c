@@ -3,7 +3,7 @@
 #include "nat/tcp.h"
 
 enum {
-	SCALE_UNKNOWN = 14,     /* the widest a window can be: what a side whose SYN was not seen may have agreed on */
+	SCALE_UNKNOWN = 14,      /* the widest a window can be: what a side whose SYN was not seen may have agreed on */
 	BACKWARD_WINDOW = 66000, /* how far back a retransmission is believed */
 };
 
@@ -99,7 +99,7 @@ static bool is_plausible(const struct tcp_track *track, enum side from, const st
 static void enter(struct engine *engine, struct flow *flow, enum tcp_state state)
 {
 	static const uint8_t timeout_of[] = {
-		[TCP_STATE_OPENING] = TIMEOUT_TCP_OPENING,	   [TCP_STATE_ESTABLISHED] = TIMEOUT_TCP_ESTABLISHED,
+		[TCP_STATE_OPENING] = TIMEOUT_TCP_OPENING,         [TCP_STATE_ESTABLISHED] = TIMEOUT_TCP_ESTABLISHED,
 		[TCP_STATE_HALF_CLOSED] = TIMEOUT_TCP_ESTABLISHED, [TCP_STATE_CLOSED] = TIMEOUT_TCP_CLOSING,
 		[TCP_STATE_RESET] = TIMEOUT_TCP_CLOSING,
 	};
@@ -137,7 +137,7 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 		return;
 	}
 	if (is_over && (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-		*track = (struct tcp_track){ 0 };
+		*track = (struct tcp_track){0};
 		flow->tcp_state = TCP_STATE_OPENING;
 		is_over = false;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * TCP connection tracking for timers only (RFC 7857 section 2, RFC 6146 section 3.5.2): which state a flow is in, and whether a segment
- * lies in its receiver's window. Nothing is dropped here; a segment out of window changes no state, so that a stranger
- * who guesses can not shorten a timer.
+ * TCP connection tracking for timers only (RFC 7857 section 2, RFC 6146 section 3.5.2): which state a flow is in, and
+ * whether a segment lies in its receiver's window. Nothing is dropped here; a segment out of window changes no state,
+ * so that a stranger who guesses can not shorten a timer.
  */
 #ifndef CULVERT_NAT_TCP_H
 #define CULVERT_NAT_TCP_H
@@ -10,8 +10,8 @@
 #include "nat/state.h"
 
 enum tcp_state {
-	TCP_STATE_NONE = 0,    /* not TCP */
-	TCP_STATE_OPENING,     /* not yet heard from both sides */
+	TCP_STATE_NONE = 0, /* not TCP */
+	TCP_STATE_OPENING,  /* not yet heard from both sides */
 	TCP_STATE_ESTABLISHED,
 	TCP_STATE_HALF_CLOSED, /* one side has sent its FIN */
 	TCP_STATE_CLOSED,      /* both have */
@@ -19,9 +19,9 @@ enum tcp_state {
 };
 
 enum tcp_end_flag {
-	TCP_END_HEARD = 1,   /* a segment of this side was taken */
-	TCP_END_ACKED = 2,   /* it carried an ACK: acked and window are valid */
-	TCP_END_SYN = 4,     /* its SYN was seen: scale is known */
+	TCP_END_HEARD = 1, /* a segment of this side was taken */
+	TCP_END_ACKED = 2, /* it carried an ACK: acked and window are valid */
+	TCP_END_SYN = 4,   /* its SYN was seen: scale is known */
 	TCP_END_FIN = 8,
 	TCP_END_UNSCALED = 16, /* its SYN had no window scale option */
 };
@@ -29,7 +29,8 @@ enum tcp_end_flag {
 /* Takes a segment of a flow into account; sets state, timer class and deadline. */
 void tcp_track(struct engine *engine, uint32_t flow, enum side from, const struct tcp_segment *segment);
 
-/* A segment with this sequence number can have been sent by that side and still be on its way (for quotes in ICMP errors). */
+/* A segment with this sequence number can have been sent by that side and still be on its way (for quotes in ICMP
+ * errors). */
 bool tcp_is_in_flight(const struct tcp_track *track, enum side sender, uint32_t sequence);
 
 #endif

@@ -8,7 +8,7 @@
 
 enum {
 	SWEEP_INTERVAL_MS = 250,
-	SWEEP_PIECES = 32,       /* the whole table is seen in so many sweeps: 8 seconds */
+	SWEEP_PIECES = 32, /* the whole table is seen in so many sweeps: 8 seconds */
 	SWEEP_PIECE_MIN = 1024,
 	SWEEP_PORTS = 8192,
 	PORT_DNS = 53,

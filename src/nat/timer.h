@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Expiry. Touching a flow writes its deadline and nothing else; a lookup that meets an expired flow closes it at once. What nobody looks
- * up any more is found by a sweep over the records, a bounded piece at a time: no list, no wheel, nothing to move
- * when a deadline changes.
+ * Expiry. Touching a flow writes its deadline and nothing else; a lookup that meets an expired flow closes it at once.
+ * What nobody looks up any more is found by a sweep over the records, a bounded piece at a time: no list, no wheel,
+ * nothing to move when a deadline changes.
  */
 #ifndef CULVERT_NAT_TIMER_H
 #define CULVERT_NAT_TIMER_H

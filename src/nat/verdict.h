@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Deciding, naming and counting a refusal are one expression: return verdict_drop(DROP_...). The caller of all steps counts. */
+/* Deciding, naming and counting a refusal are one expression: return verdict_drop(DROP_...). The caller of all steps
+ * counts. */
 #ifndef CULVERT_NAT_VERDICT_H
 #define CULVERT_NAT_VERDICT_H
 
@@ -7,17 +8,17 @@
 
 static inline struct engine_result verdict_drop(enum drop reason)
 {
-	return (struct engine_result){ VERDICT_DROPPED, (uint8_t)reason };
+	return (struct engine_result){VERDICT_DROPPED, (uint8_t)reason};
 }
 
 static inline struct engine_result verdict_forwarded(void)
 {
-	return (struct engine_result){ VERDICT_FORWARDED, DROP_NONE };
+	return (struct engine_result){VERDICT_FORWARDED, DROP_NONE};
 }
 
 static inline struct engine_result verdict_consumed(void)
 {
-	return (struct engine_result){ VERDICT_CONSUMED, DROP_NONE };
+	return (struct engine_result){VERDICT_CONSUMED, DROP_NONE};
 }
 
 #endif

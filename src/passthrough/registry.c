@@ -9,7 +9,7 @@ struct claim {
 };
 
 static const struct claim claims[] = {
-#define CLAIM(service, protocol, port) { SERVICE_##service, protocol, port },
+#define CLAIM(service, protocol, port) {SERVICE_##service, protocol, port},
 #include <culvert/services.def>
 #undef CLAIM
 };
@@ -25,8 +25,8 @@ enum service service_claiming(uint8_t protocol, uint16_t port)
 enum drop service_drop(enum service service)
 {
 	switch (service) {
-#define SERVICE(name, section)         \
-	case SERVICE_##name:           \
+#define SERVICE(name, section) \
+	case SERVICE_##name:   \
 		return DROP_##name##_BLOCKED;
 #include <culvert/services.def>
 #undef SERVICE

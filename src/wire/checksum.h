@@ -51,7 +51,8 @@ static inline uint16_t checksum_patch_partial(uint16_t sum, uint32_t delta)
 /* The sum of the IPv4 pseudo-header (RFC 793, RFC 768); length is that of the transport header and data. */
 static inline uint64_t checksum_pseudo(uint32_t source, uint32_t destination, uint8_t protocol, uint32_t length)
 {
-	return (uint64_t)(source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff) + protocol + length;
+	return (uint64_t)(source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff) + protocol +
+	       length;
 }
 
 #endif

@@ -46,8 +46,8 @@ static inline bool ip_is_fragment(const struct ip_header *header)
 }
 
 /*
- * Reads the header at the start of packet, checks lengths, checksum, options and fragment fields, and cuts the packet to
- * its total length. DROP_NONE, or the reason. Addresses are not judged.
+ * Reads the header at the start of packet, checks lengths, checksum, options and fragment fields, and cuts the packet
+ * to its total length. DROP_NONE, or the reason. Addresses are not judged.
  */
 enum drop ip_parse(struct packet *packet, struct ip_header *header);
 

@@ -47,7 +47,8 @@ static enum drop tcp_parse(const struct packet *packet, const struct ip_header *
 	tcp->length = packet->length - at - tcp->header_length + ((flags & TCP_SYN) != 0) + ((flags & TCP_FIN) != 0);
 	tcp->window_scale = -1;
 	if (flags & TCP_SYN) {
-		uint32_t option = tcp_find_option(packet, at + TCP_HEADER_MIN, at + tcp->header_length, TCP_OPTION_SCALE, 3);
+		uint32_t option =
+			tcp_find_option(packet, at + TCP_HEADER_MIN, at + tcp->header_length, TCP_OPTION_SCALE, 3);
 		if (option != 0) {
 			uint8_t scale = packet_get8(packet, option + 2);
 			tcp->window_scale = (int8_t)(scale > 14 ? 14 : scale);
@@ -104,9 +105,9 @@ enum drop transport_parse(const struct packet *packet, const struct ip_header *i
 	case PROTOCOL_GRE:
 		return packet_has(packet, ip->header_length, 4) ? DROP_NONE : DROP_GRE_MALFORMED;
 	case PROTOCOL_ESP:
-		return packet_has(packet, ip->header_length, 8) && packet_get32(packet, ip->header_length) != 0 ?
-			       DROP_NONE :
-			       DROP_ESP_MALFORMED;
+		return packet_has(packet, ip->header_length, 8) && packet_get32(packet, ip->header_length) != 0
+			       ? DROP_NONE
+			       : DROP_ESP_MALFORMED;
 	default:
 		return DROP_NONE;
 	}
@@ -124,7 +125,8 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 		transport->tcp.sequence = packet_get32(packet, offset + TCP_OFFSET_SEQUENCE);
 	} else if (protocol == PROTOCOL_ICMP) {
 		transport->icmp_type = packet_get8(packet, offset);
-		transport->source_port = transport->destination_port = packet_get16(packet, offset + ICMP_OFFSET_IDENTIFIER);
+		transport->source_port = transport->destination_port =
+			packet_get16(packet, offset + ICMP_OFFSET_IDENTIFIER);
 		return icmp_is_request(transport->icmp_type) || icmp_is_answer(transport->icmp_type);
 	}
 	return true;
@@ -174,7 +176,8 @@ uint32_t transport_wire_size(const struct packet *packet, const struct ip_header
 	if (packet->offload.gso_type == GSO_NONE)
 		return packet->length;
 	uint32_t header = ip->header_length;
-	header += packet->offload.gso_type == GSO_UDP4 ? UDP_HEADER : (uint32_t)(packet_get8(packet, header + 12) >> 4) * 4;
+	header += packet->offload.gso_type == GSO_UDP4 ? UDP_HEADER
+						       : (uint32_t)(packet_get8(packet, header + 12) >> 4) * 4;
 	uint32_t size = header + packet->offload.gso_size;
 	return size < packet->length ? size : packet->length;
 }

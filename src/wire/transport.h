@@ -76,7 +76,8 @@ static inline bool icmp_is_answer(uint8_t type)
 enum drop transport_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport);
 
 /* Reads only ports, type and identifier from the 8 bytes that every ICMP error quotes; false if they are not there. */
-bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol, struct transport *transport);
+bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol,
+			    struct transport *transport);
 
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);
