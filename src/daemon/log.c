@@ -110,6 +110,8 @@ bool log_open(struct log *log, const char *target, bool foreground)
 	/* In the background standard error is there until the start is over; then it is /dev/null. */
 	log->copy = !foreground;
 	if (target[0] == '/') {
+		if (log->target == TARGET_FILE && !strcmp(target, log->path))
+			return true;
 		fd = open_file(log, target);
 		if (fd < 0)
 			return false;
@@ -138,6 +140,11 @@ void log_set_level(struct log *log, int level)
 bool log_wants(const struct log *log, int level)
 {
 	return log && level <= log->level;
+}
+
+int log_fd(const struct log *log)
+{
+	return log ? log->fd : -1;
 }
 
 void log_reopen(struct log *log)

@@ -34,6 +34,8 @@ bool log_open(struct log *log, const char *target, bool foreground);
 /* Messages above this level are not written. */
 void log_set_level(struct log *log, int level);
 bool log_wants(const struct log *log, int level);
+/* The descriptor of the file, -1 if the target is none. */
+int log_fd(const struct log *log);
 /* Opens the file again, if the target is a file: after somebody moved it away. */
 void log_reopen(struct log *log);
 /* Writes the counts of what was suppressed and is over; to be called every few seconds. */

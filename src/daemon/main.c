@@ -62,6 +62,8 @@ static int print_version(const struct options *options)
 #else
 	puts("libcap-ng: no; rights are not given up after the start, --user does not work");
 #endif
+	printf("libseccomp: %s\n", privileges_have_filter() ? "yes; system calls are filtered after the start"
+							    : "no; system calls are not filtered");
 	printf("libevent: %s\n", loop_library_version());
 	return EXIT_OK;
 }

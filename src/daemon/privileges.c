@@ -124,9 +124,13 @@ int privileges_prepare_directory(const char *path, const char *user, struct log 
 
 #ifdef HAVE_LIBCAP_NG
 /* Leaves the two capabilities, in the bounding set as well where we may change it. Returns what failed, or NULL. */
-static const char *keep_capabilities(const struct passwd *owner)
+static const char *keep_capabilities(const struct passwd *owner, int log_file)
 {
 	bool bounding = has_capability(CAP_SETPCAP);
+
+	/* The user must be able to open the log file again. */
+	if (owner && log_file >= 0 && fchown(log_file, owner->pw_uid, owner->pw_gid) < 0)
+		return "give the log file to the user";
 
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_updatev(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_ADMIN, CAP_NET_RAW,
@@ -147,7 +151,7 @@ int privileges_drop(const char *user, struct log *log)
 {
 #ifdef HAVE_LIBCAP_NG
 	const struct passwd *owner = user ? getpwnam(user) : NULL;
-	const char *failed = user && !owner ? "find the user" : keep_capabilities(owner);
+	const char *failed = user && !owner ? "find the user" : keep_capabilities(owner, log_fd(log));
 
 	if (failed) {
 		log_write(log, LOG_ERR, "can not %s: %s", failed, errno ? strerror(errno) : "refused");
@@ -167,5 +171,6 @@ int privileges_drop(const char *user, struct log *log)
 		log_write(log, LOG_ERR, "can not give up new privileges: %s", strerror(errno));
 		return EXIT_PERMISSION;
 	}
+	privileges_filter_calls(log);
 	return EXIT_OK;
 }

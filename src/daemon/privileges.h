@@ -23,4 +23,10 @@ int privileges_prepare_directory(const char *path, const char *user, struct log 
  */
 int privileges_drop(const char *user, struct log *log);
 
+/* The last step of privileges_drop(): the system calls that a running daemon does not make fail from now on. Where the
+ * kernel or the build has no filter for them, a warning or nothing. */
+void privileges_filter_calls(struct log *log);
+/* Was culvertd built with such a filter? */
+bool privileges_have_filter(void);
+
 #endif
