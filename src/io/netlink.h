@@ -73,6 +73,7 @@ struct netlink_neighbour {
 	int ifindex;
 	uint32_t address;
 	enum netlink_resolution resolution;
+	bool permanent; /* set by the administrator: nothing to resolve */
 	uint8_t mac[6];
 };
 

@@ -169,6 +169,7 @@ bool netlink_parse_neighbour(struct nlmsghdr *header, struct netlink_neighbour *
 		memcpy(neighbour->mac, nla_data(attributes[NDA_LLADDR]), sizeof(neighbour->mac));
 	if (header->nlmsg_type == RTM_NEWNEIGH)
 		neighbour->resolution = netlink_judge_neighbour(info->ndm_state, has_mac);
+	neighbour->permanent = info->ndm_state & (NUD_PERMANENT | NUD_NOARP);
 	return true;
 }
 

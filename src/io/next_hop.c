@@ -151,14 +151,21 @@ static void next_hop_learn(struct neighbour *neighbour, const struct netlink_nei
 		neighbour->resolution = NETLINK_FAILED;
 }
 
-/* The kernel starts to resolve the neighbour, or confirms it; what it knows already is learned at once. */
+/* The kernel starts to resolve the neighbour, or confirms it; what it knows already is learned at once. A permanent
+ * entry is only read: NTF_USE would make it one that can fail. */
 static void next_hop_ask(struct next_hops *hops, struct neighbour *neighbour)
 {
 	struct netlink_neighbour found;
+	int error;
 
 	neighbour->asked_ms = clock_now_ms();
-	if (netlink_use_neighbour(hops->netlink, hops->ifindex, neighbour->address) ||
-	    netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found))
+	error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
+	if (error || !found.permanent) {
+		error = netlink_use_neighbour(hops->netlink, hops->ifindex, neighbour->address);
+		if (!error)
+			error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
+	}
+	if (error)
 		neighbour->resolution = NETLINK_FAILED;
 	else
 		next_hop_learn(neighbour, &found);
