@@ -144,13 +144,11 @@ static enum drop check_icmp(const struct judgement *j)
 
 	if (j->total - j->ihl < 8)
 		return DROP_ICMP_MALFORMED;
-	if (model_icmp_is_error(type))
-		return DROP_NONE;
-	if (type != 0 && type != 8 && type != 13 && type != 14)
-		return DROP_ICMP_TYPE;
 	if (!j->mf && !j->p->offload.partial && packets_sum(j->p->data + j->ihl, j->total - j->ihl, 0) != 0xffff)
 		return DROP_ICMP_CHECKSUM;
-	return DROP_NONE;
+	if (model_icmp_is_error(type) || type == 0 || type == 8 || type == 13 || type == 14)
+		return DROP_NONE;
+	return DROP_ICMP_TYPE;
 }
 
 static enum drop service_drop(enum service service)
@@ -231,7 +229,8 @@ bool model_ttl_out(struct judgement *j, bool *good)
 {
 	if (packet_get8(j->p, 8) > 1)
 		return false;
-	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, j->destination, 11, 0, 0);
+	uint32_t source = j->from == SIDE_LAN ? j->m->config.lan_address : j->destination;
+	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, source, 11, 0, 0);
 	return true;
 }
 
@@ -348,6 +347,9 @@ static struct model_flow *own_flow(struct judgement *j, struct model_flow *unope
 		}
 		uint64_t reasons = model_refusals(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port, 0,
 						  (enum drop)j->result->drop);
+		if (reasons && j->hairpin && j->m->now < j->m->stale &&
+		    model_engine_has(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port))
+			reasons = 0; /* not this flow was refused, but that of the called end */
 		if (reasons) {
 			*good = expect_refused(j, reasons);
 			return NULL;
@@ -379,8 +381,8 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	if (mapping) {
 		by_mapping = j->hairpin || m->config.filtering == ENDPOINT_INDEPENDENT ||
 			     (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
-		if ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
-		    (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port))
+		if (!j->hairpin && ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
+		    (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port)))
 			by_mapping = false;
 		by_forward = forward && mapping->inside == forward->to_address && mapping->inside_port == to_port;
 	} else {
@@ -400,7 +402,7 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	uint32_t inside = mapping ? mapping->inside : forward->to_address;
 	uint16_t at = mapping ? mapping->inside_port : to_port;
 	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
-	if (clash && model_has_ports(j->protocol)) {
+	if (clash) {
 		/* TCP in state closed or reset gives way, which only the engine knows */
 		if (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH) {
 			*good = expect_drop(j, DROP_FLOW_CLASH);
@@ -418,7 +420,7 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		*unopened = (struct model_flow){ .inside = inside, .inside_port = at };
 		return unopened;
 	}
-	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port);
+	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port, by_forward);
 	flow->by_forward = by_forward;
 	flow->inward = by_forward || j->hairpin;
 	return flow;
@@ -454,12 +456,25 @@ static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint
 
 /* --- section 4, hairpin --- */
 
+/* Is there a flow, mapping or forward that would take this packet? */
 static bool hairpin_has_target(struct judgement *j)
 {
-	if (j->protocol == PROTO_ICMP)
-		return model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j));
-	return model_has_ports(j->protocol) && (model_mapping_outside(j->m, j->protocol, j->destination, called_port(j)) ||
-						model_forward(j->m, j->protocol, called_port(j)));
+	uint16_t port = called_port(j);
+	struct model_mapping *mapping = model_mapping_outside(j->m, j->protocol, j->destination, port);
+	const struct forward *forward = model_forward(j->m, j->protocol, port);
+	struct model_flow *own = model_flow_inside(j->m, j->protocol, j->source, inside_port(j), j->destination, port);
+	uint8_t flags = packet_get8(j->p, j->ihl + 13);
+
+	if (j->protocol != PROTO_TCP)
+		return model_has_ports(j->protocol) && (mapping || (forward && j->protocol == PROTO_UDP));
+	if (own && model_flow_outside(j->m, PROTO_TCP, j->destination, port, own->outside, own->outside_port))
+		return true;
+	if (mapping && (flags & FLAG_SYN) && !(flags & FLAG_ACK))
+		return true;
+	if (!forward || (flags & FLAG_RST))
+		return false;
+	return !mapping || (mapping->inside == forward->to_address &&
+			    mapping->inside_port == model_forward_port(forward, PROTO_TCP, port));
 }
 
 /* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by that. */
@@ -512,7 +527,7 @@ static bool judge_hairpin(struct judgement *j)
 	if (is_icmp_answer(j))
 		return judge_hairpin_answer(j);
 	if (!hairpin_has_target(j))
-		return expect_drop(j, DROP_HAIRPIN_NO_TARGET);
+		return expect_drops(j, UINT64_C(1) << DROP_HAIRPIN_NO_TARGET | UINT64_C(1) << DROP_UNSOLICITED);
 	if (model_ttl_out(j, &good) || expect_too_big(j, SIDE_LAN, &good))
 		return good;
 	struct model_flow *own = own_flow(j, &unopened_own, &good);

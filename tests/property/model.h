@@ -12,6 +12,7 @@
 #include "../unit/packets.h"
 
 enum {
+	MODEL_SWEEP = 2000, /* milliseconds within which engine_expire() finds what has expired */
 	MODEL_FLOWS = 1024,
 	MODEL_RESTS = 16384,
 	MODEL_SETS = 1024,
@@ -34,6 +35,7 @@ struct model_mapping {
 	uint32_t inside, outside, remote; /* remote and remote_port only if the mapping depends on them */
 	uint16_t inside_port, outside_port, remote_port;
 	enum dependence dependence;
+	bool by_forward;
 	uint32_t flows;
 };
 
@@ -62,6 +64,7 @@ struct model_rest {
 struct model_host {
 	bool live;
 	uint32_t address, outside;
+	bool uncertain; /* it came again before the engine had cleaned up: it may have kept another outside address */
 	uint32_t flows;
 };
 
@@ -95,6 +98,8 @@ struct model {
 	struct engine_config config;
 	uint32_t outside[MODEL_ADDRESSES];
 	uint32_t outsides;
+	uint32_t gone[MODEL_ADDRESSES]; /* addresses that the last change took away */
+	uint32_t gones;
 	const struct engine *engine; /* whose choices are taken */
 	uint64_t now;
 	struct model_flow flow[MODEL_FLOWS];
@@ -109,7 +114,8 @@ struct model {
 		uint16_t id;
 	} recent_id[MODEL_IDS];
 	uint32_t recent_ids;
-	bool lazy; /* the engine's own cleaning may lag behind */
+	bool lazy;      /* engine_expire() is not called */
+	uint64_t stale; /* until then the engine may not have cleaned up what expired: hosts and ports may look taken */
 	char error[1024];
 };
 
@@ -207,7 +213,8 @@ uint32_t model_host_outside(struct model *m, uint32_t inside); /* 0: no such hos
 struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 				       uint32_t remote, uint16_t remote_port);
 struct model_flow *model_open_inbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
-				      uint32_t outside, uint16_t outside_port, uint32_t remote, uint16_t remote_port);
+				      uint32_t outside, uint16_t outside_port, uint32_t remote, uint16_t remote_port,
+				      bool by_forward);
 void model_close(struct model *m, struct model_flow *flow, uint64_t when);
 void model_touch(struct model *m, struct model_flow *flow, enum side from);
 void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from);

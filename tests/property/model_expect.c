@@ -174,6 +174,8 @@ static bool judge_id(struct judgement *j, const struct packet *out)
 	uint16_t id = packet_get16(out, 4);
 	uint32_t destination = packets_destination(out);
 
+	if (j->hairpin && id == packet_get16(j->p, 4)) /* it stays inside: both are right */
+		return true;
 	for (uint32_t i = 0; i < MODEL_IDS; i++)
 		if (i < m->recent_ids && m->recent_id[i].destination == destination && m->recent_id[i].id == id)
 			return model_fail(m, "identification %u was used for this destination a moment ago", id);

@@ -87,6 +87,8 @@ static enum answer in_window(const struct judgement *j, const struct quote *q, c
 	if (sequence - from < tcp->next - from && tcp->next - from < 0x80000000u)
 		return SURELY;
 	uint32_t ahead = sequence - tcp->next, behind = tcp->first - sequence;
+	if (sequence - tcp->first <= tcp->next - tcp->first)
+		return PERHAPS;
 	return ahead > 0x40000000u + 65536 && behind > 0x40000000u + 65536 ? SURELY_NOT : PERHAPS;
 }
 
@@ -100,7 +102,7 @@ static bool judge_wan(struct judgement *j, const struct quote *q)
 	if (q->protocol != PROTO_ICMP || is_query(q->type))
 		flow = model_flow_outside(j->m, q->protocol, q->source, port, q->destination, q->destination_port);
 	if (!flow) {
-		bool own = (q->protocol == PROTO_ICMP && q->type == 8) || model_host_port(j->m, q->protocol, q->source_port);
+		bool own = (q->protocol == PROTO_ICMP && (q->type == 8 || q->type == 13)) || model_host_port(j->m, q->protocol, q->source_port);
 		if (own && !model_is_outside(j->m, q->source))
 			return j->result->verdict == VERDICT_CONSUMED || expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 		return own ? expect_consumed(j) : expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
@@ -144,6 +146,7 @@ static bool judge_lan(struct judgement *j, const struct quote *q)
 		if (model_ttl_out(j, &good))
 			return good;
 		to = SIDE_LAN;
+		j->hairpin = true;
 	}
 	begin(j, &t, q);
 	t.id_free = !j->df;
@@ -162,8 +165,6 @@ bool model_judge_error(struct judgement *j)
 {
 	struct quote q;
 
-	if (!j->mf && !j->p->offload.partial && packets_sum(j->p->data + j->ihl, j->total - j->ihl, 0) != 0xffff)
-		return expect_drop(j, DROP_ICMP_CHECKSUM);
 	if (!read_quote(j, &q))
 		return expect_drop(j, DROP_ICMP_QUOTE_MALFORMED);
 	return j->from == SIDE_WAN ? judge_wan(j, &q) : judge_lan(j, &q);

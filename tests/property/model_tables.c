@@ -135,8 +135,10 @@ static bool mapping_serves(const struct model_mapping *p, uint8_t protocol, uint
 static struct model_mapping *mapping_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 					    uint32_t remote, uint16_t remote_port)
 {
+	/* One that a forward made may serve outbound flows of its target as well, but need not if mappings depend on the remote. */
 	for (int i = 0; i < MODEL_FLOWS; i++)
-		if (mapping_serves(&m->mapping[i], protocol, inside, inside_port, remote, remote_port))
+		if (!(m->mapping[i].by_forward && m->mapping[i].dependence != ENDPOINT_INDEPENDENT) &&
+		    mapping_serves(&m->mapping[i], protocol, inside, inside_port, remote, remote_port))
 			return &m->mapping[i];
 	return NULL;
 }
@@ -159,7 +161,7 @@ static enum port_state port_state(struct model *m, uint8_t protocol, uint32_t ou
 		const struct model_rest *r = &m->rest[i];
 		if (r->protocol != protocol || r->outside != outside || r->outside_port != port || r->perhaps <= m->now)
 			continue;
-		if (m->now >= r->surely || r->optional || (r->inside == inside && r->inside_port == inside_port))
+		if (m->now >= r->surely || r->optional || r->inside == inside)
 			return PORT_OPTIONAL;
 		return PORT_TAKEN;
 	}
@@ -168,9 +170,12 @@ static enum port_state port_state(struct model *m, uint8_t protocol, uint32_t ou
 
 enum { TIER_PARITY, TIER_CLASS, TIER_OTHER, TIER_NEVER };
 
-static int port_tier(uint16_t port, uint16_t inside_port)
+static int port_tier(uint8_t protocol, uint16_t port, uint16_t inside_port)
 {
+	if (protocol == PROTO_ICMP) /* identifiers have no class */
+		return (port & 1) == (inside_port & 1) ? TIER_PARITY : TIER_CLASS;
 	bool low = port < 1024, inside_low = inside_port < 1024;
+
 
 	if (low == inside_low)
 		return (port & 1) == (inside_port & 1) ? TIER_PARITY : TIER_CLASS;
@@ -181,7 +186,7 @@ static int port_tier(uint16_t port, uint16_t inside_port)
 static bool any_free(struct model *m, uint8_t protocol, uint32_t outside, uint32_t inside, uint16_t inside_port, int limit)
 {
 	for (uint32_t port = 1; port < 65536; port++)
-		if (port_tier((uint16_t)port, inside_port) < limit &&
+		if (port_tier(protocol, (uint16_t)port, inside_port) < limit &&
 		    port_state(m, protocol, outside, (uint16_t)port, inside, inside_port) == PORT_FREE)
 			return true;
 	return false;
@@ -218,7 +223,7 @@ static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint
 		return true;
 	if (port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_FREE)
 		return model_fail(m, "outside port %u, though the inside port %u was free", port, inside_port);
-	int tier = port_tier(port, inside_port);
+	int tier = port_tier(protocol, port, inside_port);
 	if (tier == TIER_NEVER)
 		return model_fail(m, "outside port %u below 1024 for inside port %u", port, inside_port);
 	if (tier > 0 && any_free(m, protocol, outside, inside, inside_port, tier))
@@ -242,11 +247,15 @@ uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint
 		reasons |= UINT64_C(1) << DROP_FLOWS_EXHAUSTED;
 	if (host && host->flows >= m->config.host_flows)
 		reasons |= UINT64_C(1) << DROP_HOST_LIMIT;
+	if (m->now < m->stale && ((!host && claimed == DROP_HOSTS_EXHAUSTED) || claimed == DROP_HOST_LIMIT))
+		reasons |= UINT64_C(1) << claimed;
 	if (!host && hosts >= m->limits.hosts)
 		reasons |= UINT64_C(1) << DROP_HOSTS_EXHAUSTED;
 	bool inbound = outside != 0;
 	if (!inbound)
-		outside = host ? host->outside : address_for_new_host(m);
+		outside = host && host->outside ? host->outside : address_for_new_host(m);
+	if (host && host->uncertain && claimed == DROP_OWNER_TAKEN)
+		reasons |= UINT64_C(1) << DROP_OWNER_TAKEN;
 	if (!model_has_ports(protocol)) {
 		struct model_flow *owner = model_flow_outside(m, protocol, outside, 0, remote, 0);
 		if (owner)
@@ -317,11 +326,14 @@ static struct model_flow *flow_new(struct model *m, const struct model_flow *wha
 	for (int i = 0; !host && i < MODEL_FLOWS; i++)
 		if (!m->host[i].live) {
 			host = &m->host[i];
-			*host = (struct model_host){ .live = true, .address = what->inside, .outside = what->outside };
+			*host = (struct model_host){ .live = true, .address = what->inside, .outside = what->outside,
+						     .uncertain = m->now < m->stale };
 		}
 	if (!host)
 		abort();
 	host->flows++;
+	if (!host->outside)
+		host->outside = what->outside;
 	for (int i = 0; i < MODEL_FLOWS; i++) {
 		struct model_flow *f = &m->flow[i];
 		if (f->live)
@@ -342,7 +354,7 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 				       uint32_t remote, uint16_t remote_port)
 {
 	struct model_host *host = host_find(m, inside);
-	uint32_t outside = host ? host->outside : address_for_new_host(m);
+	uint32_t outside = host && host->outside ? host->outside : address_for_new_host(m);
 	struct model_mapping *mapping = NULL;
 	struct flow_view view;
 
@@ -362,17 +374,22 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 				   view.outside_port);
 			return NULL;
 		}
-		if (!mapping && !judge_port(m, protocol, outside, view.outside_port, inside, inside_port))
+		if (!mapping && !judge_port(m, protocol, view.outside_address, view.outside_port, inside, inside_port))
 			return NULL;
 	}
-	if (!mapping && view.outside_address != outside) {
+	if (!mapping && view.outside_address != outside &&
+	    !(host ? !host->outside || host->uncertain : m->now < m->stale)) {
 		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside, view.outside_address,
 			   outside);
 		return NULL;
 	}
+	if (host && !mapping && view.outside_address != host->outside) {
+		host->outside = view.outside_address;
+		host->uncertain = false;
+	}
 	if (model_has_ports(protocol) && !mapping)
 		mapping = mapping_new(m, &(struct model_mapping){ .protocol = protocol, .inside = inside,
-								  .inside_port = inside_port, .outside = outside,
+								  .inside_port = inside_port, .outside = view.outside_address,
 								  .outside_port = view.outside_port, .remote = remote,
 								  .remote_port = remote_port,
 								  .dependence = m->config.mapping });
@@ -382,7 +399,8 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 }
 
 struct model_flow *model_open_inbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
-				      uint32_t outside, uint16_t outside_port, uint32_t remote, uint16_t remote_port)
+				      uint32_t outside, uint16_t outside_port, uint32_t remote, uint16_t remote_port,
+				      bool by_forward)
 {
 	struct model_mapping *mapping = NULL;
 
@@ -393,6 +411,7 @@ struct model_flow *model_open_inbound(struct model *m, uint8_t protocol, uint32_
 									  .inside_port = inside_port, .outside = outside,
 									  .outside_port = outside_port, .remote = remote,
 									  .remote_port = remote_port,
+									  .by_forward = by_forward,
 									  .dependence = m->config.mapping });
 	}
 	return flow_new(m, &(struct model_flow){ .protocol = protocol, .inside = inside, .inside_port = inside_port,
@@ -417,7 +436,7 @@ static void rest_port(struct model *m, const struct model_mapping *p, uint64_t w
 	m->rest[m->rests++] = (struct model_rest){
 		.protocol = p->protocol, .outside = p->outside, .outside_port = p->outside_port, .inside = p->inside,
 		.inside_port = p->inside_port, .optional = p->protocol == PROTO_TCP, .surely = when + hold,
-		.perhaps = m->lazy ? UINT64_MAX : m->now + hold };
+		.perhaps = m->lazy ? UINT64_MAX : m->now + hold + MODEL_SWEEP };
 }
 
 void model_close(struct model *m, struct model_flow *flow, uint64_t when)
@@ -452,7 +471,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	uint32_t end = sequence + (j->total - j->ihl - header) + !!(flags & FLAG_SYN) + !!(flags & FLAG_FIN);
 
 	if (!tcp->heard)
-		*tcp = (struct model_tcp){ .heard = true, .first = sequence, .next = end };
+		*tcp = (struct model_tcp){ .heard = true, .odd = tcp->odd, .first = sequence, .next = end };
 	uint32_t jump = sequence - tcp->next;
 	if (jump + 65536 > 2 * 65536)
 		tcp->odd = true;
@@ -460,8 +479,12 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 		tcp->next = end;
 	struct model_tcp *other = &flow->tcp[!from];
 	uint32_t acknowledge = packet_get32(j->p, j->ihl + 8);
-	if (!(flags & FLAG_ACK) || !other->heard || (int32_t)(acknowledge - other->next) > 0)
+	if (!(flags & FLAG_ACK))
 		return;
+	if (!other->heard || (int32_t)(acknowledge - other->next) > 0) {
+		other->odd = true;
+		return;
+	}
 	if (!other->acked_known || (int32_t)(acknowledge - other->acked) > 0)
 		other->acked = acknowledge;
 	other->acked_known = true;
@@ -518,8 +541,10 @@ bool model_set_time(struct model *m, uint64_t now)
 		return false;
 	m->now = now;
 	for (int i = 0; i < MODEL_FLOWS; i++)
-		if (m->flow[i].live && m->flow[i].deadline <= now)
+		if (m->flow[i].live && m->flow[i].deadline <= now) {
 			model_close(m, &m->flow[i], m->flow[i].deadline);
+			m->stale = m->lazy ? UINT64_MAX : now + MODEL_SWEEP;
+		}
 	for (int i = 0; i < MODEL_SETS; i++)
 		if (m->set[i].live && m->set[i].began + m->config.timeout[TIMEOUT_FRAGMENT] <= now) {
 			model_set_drop_held(m, &m->set[i]);
@@ -573,6 +598,9 @@ static enum fate flow_fate(const struct model *m, const struct model_flow *f)
 	/* The document does not say: the claimed port is ours, or the remote is one of our addresses that went. */
 	if (blocked(m, f->protocol, f->outside_port))
 		return FATE_EITHER;
+	for (uint32_t i = 0; i < m->gones; i++)
+		if (f->remote == m->gone[i])
+			return FATE_EITHER;
 	return FATE_STAYS;
 }
 
@@ -597,7 +625,7 @@ static bool end_flows(struct model *m, uint32_t ended)
 			count++;
 		}
 	}
-	if (count != ended)
+	if (count != ended && !(ended > count && m->now < m->stale)) /* some may have expired, unseen as yet */
 		return model_fail(m, "%u flows ended, the model says %u", ended, count);
 	return model_compare_flows(m);
 }
@@ -605,12 +633,29 @@ static bool end_flows(struct model *m, uint32_t ended)
 bool model_configure(struct model *m, const struct engine_config *config, uint32_t ended)
 {
 	m->config = *config;
+	m->gones = 0;
 	return end_flows(m, ended);
 }
 
 bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t count, uint32_t ended)
 {
+	uint32_t before[MODEL_ADDRESSES], befores = m->outsides;
+
+	memcpy(before, m->outside, sizeof(before));
 	memcpy(m->outside, addresses, count * sizeof(*addresses));
 	m->outsides = count;
-	return end_flows(m, ended);
+	m->gones = 0;
+	for (uint32_t i = 0; i < befores; i++)
+		if (!model_is_outside(m, before[i]))
+			m->gone[m->gones++] = before[i];
+	for (uint32_t i = 0; i < m->gones; i++) {
+		for (int h = 0; h < MODEL_FLOWS; h++)
+			if (m->host[h].live && m->host[h].outside == m->gone[i])
+				m->host[h].outside = 0; /* still has a flow elsewhere; gets another address, whichever */
+	}
+	bool good = end_flows(m, ended);
+	for (uint32_t i = 0; i < m->rests; i++) /* the ports of an address that went need not rest when it comes back */
+		for (uint32_t k = 0; k < m->gones; k++)
+			m->rest[i].optional |= m->rest[i].outside == m->gone[k];
+	return good;
 }

@@ -36,6 +36,20 @@ struct event world_event(struct test_random *r)
 	return (struct event){ .kind = kind, .seed = (uint64_t)test_random_next(r) << 32 | test_random_next(r) };
 }
 
+static void show_config(const struct world *w)
+{
+	const struct engine_config *c = &w->config;
+
+	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u hosts %u a host, MTU %u %u%s\n",
+	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->service[0], c->service[1], c->service[2],
+	       w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu, w->lazy ? ", lazy" : "");
+	for (uint32_t i = 0; i < c->forwards; i++)
+		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
+		       c->forward[i].port_last, c->forward[i].to_address, c->forward[i].to_port);
+	for (uint32_t i = 0; i < w->model->outsides; i++)
+		printf("    outside %08x\n", w->model->outside[i]);
+}
+
 void world_begin(struct world *w, uint64_t seed, bool verbose)
 {
 	struct test_random r = test_random_seed(seed);
@@ -65,6 +79,8 @@ void world_begin(struct world *w, uint64_t seed, bool verbose)
 		count = 1, address[0] = 0xc6336401;
 	engine_set_outside(w->engine, address, count, w->now);
 	model_set_outside(w->model, address, count, 0);
+	if (verbose)
+		show_config(w);
 }
 
 void world_end(struct world *w)
@@ -107,7 +123,7 @@ static const char *check_counters(struct world *w)
 
 	if (wrong)
 		return wrong;
-	if (w->lazy)
+	if (w->now < w->model->stale || w->lazy)
 		return NULL;
 	for (int side = 0; side < SIDES; side++)
 		if (c->held[side] != w->model->held[side]) {
@@ -231,6 +247,16 @@ static const char *run_configure(struct world *w, struct test_random *r, bool ou
 		w->config = config;
 		good = model_configure(w->model, &config, ended);
 	}
+	if (w->verbose)
+		show_config(w);
+	/* The engine may let go of what it holds: the translations of the sets have changed. */
+	for (int side = 0; side < SIDES; side++)
+		if (w->model->held[side] && !engine_counters(w->engine)->held[side])
+			for (int i = 0; i < MODEL_SETS; i++)
+				if (w->model->set[i].live && w->model->set[i].from == (enum side)side) {
+					model_set_drop_held(w->model, &w->model->set[i]);
+					w->model->set[i].live = false;
+				}
 	/* What becomes of datagrams half-way through is not written: they do not go on. */
 	for (int i = 0; i < WORLD_DATAGRAMS; i++)
 		w->datagram[i].live = false;

@@ -116,7 +116,7 @@ static void fin_out_of_window_changes_nothing(void **state)
 	handshake(rig);
 	server(rig, FLAG_FIN | FLAG_ACK, 501 + 0x20000000, 101);
 	expect(rig, TCP_STATE_ESTABLISHED, 7440);
-	server(rig, FLAG_FIN | FLAG_ACK, 501 - 0x20000000, 101);
+	server(rig, FLAG_FIN | FLAG_ACK, 501u - 0x20000000, 101);
 	expect(rig, TCP_STATE_ESTABLISHED, 7440);
 }
 
