@@ -200,7 +200,7 @@ bool flow_has_room(struct engine *engine)
 	const struct arena_header *header = engine->header;
 
 	if (header->flow_free == NONE && header->flow_used == header->limits.flows)
-		timer_sweep(engine);
+		timer_sweep_on_demand(engine);
 	return header->flow_free != NONE || header->flow_used < header->limits.flows;
 }
 
@@ -234,6 +234,8 @@ static void enter_tables(struct engine *engine, uint32_t index)
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
 {
 	uint32_t host = host_take(engine, identity->inside_address, identity->outside_address, why);
+	if (host == NONE && timer_sweep_on_demand(engine))
+		host = host_take(engine, identity->inside_address, identity->outside_address, why);
 	if (host == NONE)
 		return NONE;
 	uint32_t index = take_record(engine);

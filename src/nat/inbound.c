@@ -81,8 +81,6 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 	};
 	struct target target;
 
-	if (!flow_has_room(engine))
-		return verdict_drop(DROP_FLOWS_EXHAUSTED);
 	enum drop why = session_find_target(engine, &knock, &target);
 	if (why != DROP_NONE)
 		return verdict_drop(why);

@@ -183,10 +183,6 @@ static uint32_t find_or_open_called(struct engine *engine, const struct flow *ca
 
 	if (index != NONE)
 		return index;
-	if (!flow_has_room(engine)) {
-		*why = DROP_FLOWS_EXHAUSTED;
-		return NONE;
-	}
 	knock->remote = key.remote;
 	knock->remote_port = key.remote_port;
 	*why = session_find_target(engine, knock, &target);
@@ -253,8 +249,6 @@ static struct engine_result hairpin(struct engine *engine, struct passage *passa
 		return hairpin_answer(engine, passage, outside);
 	/* A conversation under way needs no target; a new one is opened only if somebody is there to be called. */
 	if (passage->ip.protocol == PROTOCOL_ICMP || !is_called_already(engine, passage)) {
-		if (!flow_has_room(engine))
-			return refuse(engine, passage, DROP_FLOWS_EXHAUSTED);
 		if (session_find_target(engine, &knock, &target) != DROP_NONE)
 			return verdict_drop(DROP_HAIRPIN_NO_TARGET);
 	}

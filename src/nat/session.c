@@ -188,6 +188,9 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	struct flow flow = new_flow(engine, knock->protocol, knock->remote, knock->remote_port);
 	uint32_t mapping = target->mapping;
 
+	*why = DROP_FLOWS_EXHAUSTED;
+	if (!flow_has_room(engine))
+		return NONE;
 	*why = DROP_FLOW_CLASH;
 	if (!clash_gives_way(engine, knock, target))
 		return NONE;

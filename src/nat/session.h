@@ -30,7 +30,7 @@ struct target {
 	uint16_t inside_port;
 };
 
-/* Finds who may be reached. DROP_NONE, or why nobody is. To be called after flow_has_room(). */
+/* Finds who may be reached. DROP_NONE, or why nobody is. */
 enum drop session_find_target(struct engine *engine, const struct knock *knock, struct target *target);
 /* Opens the flow to a target found; NONE and *why if it may not be. */
 uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,

@@ -179,6 +179,7 @@ struct engine {
 	bool any_blocked;             /* some service is in mode block */
 	struct icmp_budget budget[SIDES];
 	uint64_t now_ms;
+	uint64_t demand_at;                     /* when the next sweep on demand may be */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
 	uint8_t joined[PACKET_LENGTH_MAX + 1];  /* a held fragment of several blocks */

@@ -10,6 +10,9 @@ enum {
 	SWEEP_INTERVAL_MS = 250,
 	SWEEP_PIECES = 32, /* the whole table is seen in so many sweeps: 8 seconds */
 	SWEEP_PIECE_MIN = 1024,
+	SWEEP_CLOSE_MAX = 1024, /* flows closed in one piece: well under a millisecond */
+	SWEEP_AGAIN_MS = 5,
+	SWEEP_DEMAND_MS = 10, /* at most so often on behalf of somebody who was about to be refused */
 	SWEEP_PORTS = 8192,
 	PORT_DNS = 53,
 };
@@ -32,21 +35,26 @@ enum timeout timer_class(uint8_t protocol, uint16_t remote_port)
 	}
 }
 
-static void sweep_flows(struct engine *engine)
+/* True if there was more to close than one piece may. */
+static bool sweep_flows(struct engine *engine)
 {
 	struct arena_header *header = engine->header;
 	uint32_t piece = header->flow_used / SWEEP_PIECES;
+	uint32_t closed = 0;
 
 	if (piece < SWEEP_PIECE_MIN)
 		piece = SWEEP_PIECE_MIN;
-	for (uint32_t i = 0; i < piece && i < header->flow_used; i++) {
+	for (uint32_t i = 0; i < piece && i < header->flow_used && closed < SWEEP_CLOSE_MAX; i++) {
 		if (header->sweep_flow >= header->flow_used)
 			header->sweep_flow = 0;
 		uint32_t index = header->sweep_flow++;
 		struct flow *flow = &engine->flow[index];
-		if ((flow->flags & FLOW_LIVE) && is_expired(flow->deadline, engine->now_ms))
+		if ((flow->flags & FLOW_LIVE) && is_expired(flow->deadline, engine->now_ms)) {
 			flow_close(engine, index);
+			closed++;
+		}
 	}
+	return closed == SWEEP_CLOSE_MAX;
 }
 
 /* sweep_port counts through all ports of all spaces of all outside addresses. */
@@ -67,10 +75,20 @@ static void sweep_ports(struct engine *engine)
 
 void timer_sweep(struct engine *engine)
 {
-	sweep_flows(engine);
+	bool is_more = sweep_flows(engine);
+
 	sweep_ports(engine);
 	fragment_expire(engine);
-	engine->header->sweep_at = engine->now_ms + SWEEP_INTERVAL_MS;
+	engine->header->sweep_at = engine->now_ms + (is_more ? SWEEP_AGAIN_MS : SWEEP_INTERVAL_MS);
+}
+
+bool timer_sweep_on_demand(struct engine *engine)
+{
+	if (engine->now_ms < engine->demand_at)
+		return false;
+	engine->demand_at = engine->now_ms + SWEEP_DEMAND_MS;
+	timer_sweep(engine);
+	return true;
 }
 
 uint64_t engine_deadline(const struct engine *engine)

@@ -20,5 +20,8 @@ enum timeout timer_class(uint8_t protocol, uint16_t remote_port);
 
 /* One piece of the sweep: flows, resting ports, fragments. */
 void timer_sweep(struct engine *engine);
+/* The same, before somebody is refused for want of room; not too often, or whoever insists would cost everybody. True
+ * if it was done. */
+bool timer_sweep_on_demand(struct engine *engine);
 
 #endif
