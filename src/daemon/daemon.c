@@ -54,7 +54,7 @@ struct daemon {
 	/* the WAN as it was when the packet socket was opened and the engine was told */
 	int wan_ifindex;
 	uint8_t wan_mac[6];
-	bool wan_ethernet, wan_up;
+	bool wan_ethernet;
 	uint32_t generation;
 	uint64_t timer_ms; /* when expired() will be called; UINT64_MAX: not at all */
 	bool kernel_is_set_up;
@@ -137,25 +137,18 @@ static int daemon_open_wan(struct daemon *daemon)
 	return EXIT_OK;
 }
 
-/* The packet socket follows the WAN device: away, back under another index, another link address. */
+/* The packet socket follows the WAN device: away, back under another index, another link address. What changed was
+ * reported by the kernel's side already. */
 static void daemon_follow_wan(struct daemon *daemon)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	bool same = links->wan.ifindex == daemon->wan_ifindex && links->wan.ethernet == daemon->wan_ethernet &&
 		    memcmp(links->wan.mac, daemon->wan_mac, sizeof(daemon->wan_mac)) == 0;
 
-	if (daemon->wan && !same) {
+	if (daemon->wan && !same)
 		daemon_close_wan(daemon);
-		if (links->wan.ifindex == 0)
-			log_write(daemon->log, LOG_WARNING, "the WAN device %s is gone: waiting for it to come back",
-				  links->wan.name);
-	}
 	if (!daemon->wan && links->wan.ifindex != 0 && daemon_open_wan(daemon) != EXIT_OK)
 		daemon_close_wan(daemon); /* the next look at the links tries again */
-	if (links->wan.up != daemon->wan_up && links->wan.ifindex != 0)
-		log_write(daemon->log, LOG_NOTICE, "the WAN device %s is %s", links->wan.name,
-			  links->wan.up ? "up" : "down");
-	daemon->wan_up = links->wan.up;
 }
 
 static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
@@ -169,25 +162,14 @@ static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 			  count, daemon->config.addresses);
 		count = daemon->config.addresses;
 	}
+	if (count == 0)
+		log_write(daemon->log, LOG_WARNING,
+			  "the WAN has no IPv4 address: nothing can be translated until it gets one");
 	daemon_fill_engine_config(daemon);
 	ended = engine_configure(daemon->engine, &daemon->engine_config, now_ms);
 	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
 	if (ended)
 		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
-}
-
-static void daemon_report_addresses(struct daemon *daemon)
-{
-	const struct kernel_links *links = kernel_links(daemon->kernel);
-	char text[INET_ADDRSTRLEN];
-
-	if (links->wan.address_count == 0)
-		log_write(daemon->log, LOG_WARNING,
-			  "%s has no IPv4 address: nothing can be translated until it gets one", links->wan.name);
-	else
-		log_write(daemon->log, LOG_INFO, "links changed: outside address %s (%u in all), MTU %u, LAN MTU %u",
-			  daemon_print_address(links->wan.addresses[0], text), links->wan.address_count, links->wan.mtu,
-			  links->lan.mtu);
 }
 
 /* After anything that may have changed the links. */
@@ -199,7 +181,6 @@ static void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 		daemon->generation = links->generation;
 		daemon_follow_wan(daemon);
 		daemon_tell_engine(daemon, now_ms);
-		daemon_report_addresses(daemon);
 	} else if (!daemon->wan && links->wan.ifindex != 0) {
 		daemon_follow_wan(daemon);
 	}
@@ -385,7 +366,6 @@ static int daemon_start_links(struct daemon *daemon)
 	if (exit_code)
 		return exit_code;
 	daemon->generation = links->generation;
-	daemon->wan_up = links->wan.up;
 	daemon_tell_engine(daemon, clock_now_ms());
 	if (!loop_watch(daemon->loop, LOOP_LAN, tun_fd(daemon->tun)) ||
 	    !loop_watch(daemon->loop, LOOP_KERNEL, kernel_event_fd(daemon->kernel))) {
