@@ -43,10 +43,10 @@ bool tcp_is_in_flight(const struct tcp_track *track, enum side sender, uint32_t 
 
 	if (!(from->flags & TCP_END_HEARD) || before(from->next, sequence))
 		return false;
-	if (!(to->flags & TCP_END_ACKED))
-		return true;
 	uint32_t window = window_of(to);
-	return !before(sequence, to->acked - (window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW));
+	uint32_t backward = window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW;
+	uint32_t acked = to->flags & TCP_END_ACKED ? to->acked : from->next;
+	return !before(sequence, acked - backward);
 }
 
 static void learn(struct tcp_end *sender, const struct tcp_segment *segment)
