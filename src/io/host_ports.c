@@ -15,29 +15,58 @@
 
 enum { STATE_TIME_WAIT = 6 };
 
-static bool host_ports_is_ours(const char *text, const uint32_t *addresses, uint32_t count)
+/* Reads exactly digits hexadecimal digits from *text, and moves it behind them. */
+static bool host_ports_take_hex(const char **text, int digits, uint32_t *value)
 {
-	uint32_t words[4] = {0}, address;
-	size_t length = strlen(text);
+	*value = 0;
+	for (int i = 0; i < digits; i++, (*text)++) {
+		static const char hex[] = "0123456789ABCDEF";
+		const char *digit = **text ? strchr(hex, **text) : NULL;
 
-	for (size_t i = 0; i < length / 8 && i < 4; i++)
-		if (sscanf(text + i * 8, "%8x", &words[i]) != 1)
+		if (!digit)
 			return false;
-	/* IPv6: any address, or an IPv4 one in its clothes; another can not take IPv4. */
-	if (length == 32) {
-		if (words[0] || words[1] || (words[2] && words[2] != htonl(0xffff)))
-			return false;
-		if (!words[2])
-			return !words[3];
-		words[0] = words[3];
-	} else if (length != 8) {
-		return false;
+		*value = *value << 4 | (uint32_t)(digit - hex);
 	}
-	address = ntohl(words[0]);
+	return true;
+}
+
+/* Reads an address; false for one that IPv4 packets can not be meant for. *address is 0 for any. */
+static bool host_ports_take_address(const char **text, uint32_t *address)
+{
+	size_t length = strspn(*text, "0123456789ABCDEF");
+	uint32_t words[4] = {0};
+
+	if (length != 8 && length != 32)
+		return false;
+	for (size_t i = 0; i < length / 8; i++)
+		if (!host_ports_take_hex(text, 8, &words[i]))
+			return false;
+	*address = ntohl(words[length / 8 - 1]);
+	/* IPv6: any address, or an IPv4 one in its clothes. */
+	return length == 8 || (!words[0] && !words[1] && (words[2] == htonl(0xffff) || (!words[2] && !words[3])));
+}
+
+/* The line's local port, or 0 if it is none of ours. */
+static uint16_t host_ports_parse_line(const char *line, const uint32_t *addresses, uint32_t count)
+{
+	const char *text = strchr(line, ':'), *remote;
+	uint32_t address, port, state;
+	bool ours;
+
+	if (!text)
+		return 0;
+	text += 1 + strspn(text + 1, " ");
+	if (!host_ports_take_address(&text, &address) || *text++ != ':' || !host_ports_take_hex(&text, 4, &port))
+		return 0;
+	remote = text + strspn(text, " ");
+	text = remote + strcspn(remote, " ");
+	text += strspn(text, " ");
+	if (!host_ports_take_hex(&text, 2, &state) || state == STATE_TIME_WAIT)
+		return 0;
+	ours = !address;
 	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] == address)
-			return true;
-	return !address;
+		ours |= addresses[i] == address;
+	return ours ? (uint16_t)port : 0;
 }
 
 int host_ports_read(const char *path, const uint32_t *addresses, uint32_t count, struct port_set *ports)
@@ -49,13 +78,10 @@ int host_ports_read(const char *path, const uint32_t *addresses, uint32_t count,
 	if (!file)
 		return errno == ENOENT ? 0 : -errno; /* a kernel without IPv6 */
 	while (getline(&line, &size, file) > 0) {
-		char address[33];
-		unsigned int port, state;
+		uint16_t port = host_ports_parse_line(line, addresses, count);
 
-		if (sscanf(line, " %*u: %32[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x", address, &port, &state) != 3)
-			continue;
-		if (port && state != STATE_TIME_WAIT && host_ports_is_ours(address, addresses, count))
-			port_set_add(ports, (uint16_t)port);
+		if (port)
+			port_set_add(ports, port);
 	}
 	free(line);
 	fclose(file);

@@ -281,7 +281,9 @@ static int kernel_take_lock(kernel_report *report, void *context)
 
 	if (lock >= 0)
 		return lock;
-	if (lock == -EADDRINUSE)
+	if (lock == -EADDRINUSE && !holder)
+		report(context, LOG_ERR, "culvertd already runs in this network namespace; stop it first");
+	else if (lock == -EADDRINUSE)
 		report(context, LOG_ERR,
 		       "culvertd already runs in this network namespace, as process %d; stop it first", (int)holder);
 	else
@@ -294,9 +296,9 @@ static void kernel_report_ports(struct kernel *kernel)
 	char tcp[SYSCTL_VALUE_MAX], udp[SYSCTL_VALUE_MAX];
 
 	if (!sysctl_print_ports(&kernel->found_tcp, tcp))
-		strcpy(tcp, "many");
+		snprintf(tcp, sizeof(tcp), "many");
 	if (!sysctl_print_ports(&kernel->found_udp, udp))
-		strcpy(udp, "many");
+		snprintf(udp, sizeof(udp), "many");
 	if (tcp[0] || udp[0])
 		kernel->report(kernel->context, LOG_INFO,
 			       "in use by the router itself, so not for NAT: TCP ports %s, UDP ports %s",

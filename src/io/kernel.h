@@ -45,41 +45,51 @@ struct kernel_links {
 		struct prefix prefixes[PREFIXES_MAX];
 		uint32_t prefix_count;
 	} lan;
-	uint32_t hop_address;              /* the TUN's own address, host order (192.0.0.8, RFC 7600) */
+	uint32_t hop_address;               /* the TUN's own address, host order (192.0.0.8, RFC 7600) */
 	struct port_set host_tcp, host_udp; /* ports of the router itself: configured, ephemeral, and in use at start */
-	uint32_t generation;               /* grows with every change of anything above */
+	uint32_t generation;                /* grows with every change of anything above */
 };
 
 struct kernel;
 
-/* Each returns NULL or a negative exit code after having written why to the log through report(); messages name the device, address
- * or capability that is missing. */
-typedef void kernel_report(void *context, int syslog_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Messages say which device, address or capability is missing. */
+typedef void kernel_report(void *context, int syslog_level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
-/* Resolves names and reads links; changes nothing. NULL on failure, with *exit_code set (operations.md table: 3 permission, 4 network). */
+/* Resolves names and reads links; changes nothing. NULL, after having reported why, with *exit_code 3 (permission) or 4
+ * (network). */
 struct kernel *kernel_open(const struct kernel_request *request, kernel_report *report, void *context, int *exit_code);
-void kernel_close(struct kernel *kernel); /* frees; changes nothing in the kernel */
+void kernel_close(struct kernel *kernel); /* frees, and lets go of the lock; changes nothing in the kernel */
 
-/* Takes the lock on the WAN device (a second daemon is refused and told who holds it), adopts or removes what a crash left.
- * The TUN device exists already (src/io/tun.c opened it) and is named by the request. 0 or an exit code; on failure all is undone. */
+/*
+ * Takes the lock (a second daemon in the same network namespace is refused and told who holds it), takes over what a
+ * crash left, and makes the changes. The TUN device exists already (src/io/tun.c opened it) and is named by the
+ * request. Returns 0 or, after having reported why, 3, 4 or 5 (state directory); on failure all is undone, except what
+ * a journal that can not be read may name.
+ */
 int kernel_setup(struct kernel *kernel);
-/* The commands kernel_setup() would stand for, one a line. */
+/* Prints the commands kernel_setup() stands for, one a line. 0 or 5. */
 int kernel_print_plan(struct kernel *kernel, FILE *out);
+/* Takes everything back; the TUN should still be open. 0, 4 or 5: what could not be undone stays in the journal. */
 int kernel_undo(struct kernel *kernel);
-/* Removes what a crash left, from the journal alone. 0, or an exit code. Says what it did. */
+/* Removes what a crash left, from the journal, or, should that be lost, by the mark on our rules. 0, 3, 4 or 5. Says
+ * what it did. */
 int kernel_cleanup(const char *state_dir, kernel_report *report, void *context);
 
 const struct kernel_links *kernel_links(const struct kernel *kernel);
 
-/* A descriptor that is readable when something changed, and the function to call then. Adapts rules to new addresses by itself. */
+/* A descriptor that is readable when something changed, and the function to call then. Adapts rules to new addresses.
+ */
 int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
-/* Looks again at everything; to be called every few seconds for what notifications can miss (overruns, neighbours to refresh). */
+/* Looks again at everything; to be called every few seconds for what notifications can miss, for neighbours in use,
+ * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);
 
 enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_NONE };
-/* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its neighbour table).
- * PENDING: resolution has been asked for (NTF_USE); NONE: no route, or it failed. Cheap: called per packet, answers from a cache. */
+/* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its
+ * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; NONE: no route, or nobody answers.
+ * Cheap: called for each packet. */
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
 
 #endif

@@ -119,6 +119,7 @@ int change_apply(const struct change *change, struct netlink *netlink)
 {
 	int ifindex = change->device[0] ? netlink_find_link(netlink, change->device) : 0;
 	struct netlink_route route;
+	struct netlink_rule rule;
 
 	if (change->device[0] && !ifindex)
 		return -ENODEV;
@@ -136,7 +137,9 @@ int change_apply(const struct change *change, struct netlink *netlink)
 	case CHANGE_RULE:
 		return change_judge(netlink_add_rule(netlink, &change->rule), -EEXIST);
 	case CHANGE_RULE_GONE:
-		return change_judge(netlink_delete_rule(netlink, &change->rule), -ENOENT);
+		rule = change->rule;
+		rule.owner = 0; /* whoever made it */
+		return change_judge(netlink_delete_rule(netlink, &rule), -ENOENT);
 	}
 	return -EINVAL;
 }

@@ -81,9 +81,6 @@ static void kernel_links_keep_address(void *context, const struct netlink_addres
 			links->lan.address = address->address;
 		kernel_links_add_prefix(reading, prefix);
 	} else if (address->ifindex == links->wan.ifindex && !address->link_scope) {
-		for (uint32_t i = 0; i < links->wan.address_count; i++)
-			if (links->wan.addresses[i] == address->address)
-				return; /* a dump that was interrupted begins again */
 		if (links->wan.address_count == KERNEL_ADDRESSES_MAX) {
 			reading->trouble->addresses_left_out++;
 			return;

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { WAITING_MAX = 16 };
+enum { WAITING_MAX = 128 };
 
 static const char lock_name[] = "\0culvertd";
 

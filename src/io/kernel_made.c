@@ -6,10 +6,12 @@
 #include "io/kernel_made.h"
 
 #include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
-enum { EXIT_PERMISSION = 3, EXIT_NETWORK = 4, EXIT_FILE = 5, OWNER_KERNEL = 2 /* RTPROT_KERNEL */ };
+enum { EXIT_PERMISSION = 3, EXIT_NETWORK = 4, EXIT_FILE = 5 };
 
 int kernel_made_exit_code(int error)
 {
@@ -93,7 +95,7 @@ static int kernel_made_adopt_marked(struct kernel_made *made)
 		error = netlink_dump_rules(made->netlink, kernel_made_adopt_rule, &adoption);
 	if (error)
 		return kernel_made_exit_code(error);
-	gone.rule = (struct netlink_rule){.table = NETLINK_TABLE_LOCAL, .owner = OWNER_KERNEL};
+	gone.rule = (struct netlink_rule){.table = NETLINK_TABLE_LOCAL, .owner = RTPROT_KERNEL};
 	if (adoption.local)
 		kernel_made_append(&made->list, &gone);
 	if (made->list.count)
@@ -142,7 +144,7 @@ static void kernel_made_inherit(struct change *change, const struct change *earl
 		change->link.up_before = earlier->link.up_before;
 	}
 	if (change->kind == CHANGE_SYSCTL && change->once)
-		strcpy(change->sysctl.value, earlier->sysctl.value);
+		snprintf(change->sysctl.value, sizeof(change->sysctl.value), "%s", earlier->sysctl.value);
 }
 
 static bool kernel_made_take_back_one(struct kernel_made *made, const struct change *change)

@@ -22,6 +22,7 @@
  */
 #include "io/kernel_rules.h"
 
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,7 +94,7 @@ static void kernel_rules_sysctl(struct builder *to, const char *path, const char
 	snprintf(wanted.sysctl.value, sizeof(wanted.sysctl.value), "%s", value);
 	made = change_list_find(to->facts->made, &wanted);
 	if (made)
-		strcpy(wanted.sysctl.before, made->sysctl.before);
+		snprintf(wanted.sysctl.before, sizeof(wanted.sysctl.before), "%s", made->sysctl.before);
 	else
 		error = sysctl_read(path, wanted.sysctl.before);
 	if (!made && !error && !strcmp(wanted.sysctl.before, value))
@@ -257,7 +258,7 @@ static void kernel_rules_build_rules(struct builder *to)
 	kernel_rules_build_guard(to);
 	change = kernel_rules_add(to, CHANGE_RULE_GONE);
 	if (change)
-		change->rule = (struct netlink_rule){.table = NETLINK_TABLE_LOCAL, .owner = 2 /* RTPROT_KERNEL */};
+		change->rule = (struct netlink_rule){.table = NETLINK_TABLE_LOCAL, .owner = RTPROT_KERNEL};
 }
 
 static bool kernel_rules_was_made(const struct kernel_facts *facts, const char *path)
@@ -305,7 +306,7 @@ bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp
 	char now[SYSCTL_VALUE_MAX];
 
 	if (kernel_rules_was_made(&facts, port_range) || !sysctl_is_writable(port_range))
-		if (sysctl_read(port_range, now) || sscanf(now, "%u %u", &first, &last) != 2 || last > UINT16_MAX)
+		if (sysctl_read(port_range, now) || !sysctl_parse_range(now, &first, &last))
 			return false;
 	for (uint32_t port = first; port <= last; port++) {
 		port_set_add(tcp, (uint16_t)port);

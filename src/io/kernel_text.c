@@ -173,6 +173,19 @@ static struct prefix change_take_prefix(struct words *words)
 	return prefix;
 }
 
+static void change_take_ports(struct words *words, struct netlink_rule *rule)
+{
+	const char *text = *words->next;
+	uint32_t first, last;
+
+	if (!text || !sysctl_take_number(&text, UINT16_MAX, &first) || *text++ != '-' ||
+	    !sysctl_take_number(&text, UINT16_MAX, &last))
+		return;
+	rule->port_first = (uint16_t)first;
+	rule->port_last = (uint16_t)last;
+	words->next++;
+}
+
 static void change_parse_rule(struct netlink_rule *rule, struct words *words)
 {
 	rule->invert = change_skip(words, "not");
@@ -184,8 +197,8 @@ static void change_parse_rule(struct netlink_rule *rule, struct words *words)
 		change_take_device(words, rule->iif);
 	if (change_skip(words, "ipproto"))
 		rule->protocol = (uint8_t)change_take_number(words);
-	if (change_skip(words, "dport") && *words->next)
-		sscanf(*words->next++, "%5hu-%5hu", &rule->port_first, &rule->port_last);
+	if (change_skip(words, "dport"))
+		change_take_ports(words, rule);
 	if (change_skip(words, "blackhole"))
 		rule->action = NETLINK_BLACKHOLE;
 	else if (change_skip(words, "unreachable"))
@@ -267,23 +280,31 @@ static bool change_parse_ip(struct change *change, struct words *words)
 	return true;
 }
 
+/* Takes what stands between the next two quotes. */
+static bool change_take_quoted(const char **text, char value[SYSCTL_VALUE_MAX])
+{
+	const char *begin = strchr(*text, '\''), *end = begin ? strchr(begin + 1, '\'') : NULL;
+
+	if (!end || end - begin > SYSCTL_VALUE_MAX)
+		return false;
+	snprintf(value, SYSCTL_VALUE_MAX, "%.*s", (int)(end - begin - 1), begin + 1);
+	*text = end + 1;
+	return true;
+}
+
 static bool change_parse_sysctl(struct change *change, const char *text)
 {
-	char path[SYSCTL_PATH_MAX], value[SYSCTL_VALUE_MAX], before[SYSCTL_VALUE_MAX];
-	const char *quote = strchr(text, '\''), *end = quote ? strchr(quote + 1, '\'') : NULL;
-	const char *was = end ? strchr(end + 1, '\'') : NULL, *last = was ? strchr(was + 1, '\'') : NULL;
+	char path[SYSCTL_PATH_MAX];
+	size_t length = strcspn(text, "=");
 
-	if (!last || quote <= text || quote - text > SYSCTL_PATH_MAX - 1 || end - quote > SYSCTL_VALUE_MAX - 1 ||
-	    last - was > SYSCTL_VALUE_MAX - 1)
+	if (length >= sizeof(path))
 		return false;
-	snprintf(path, sizeof(path), "%.*s", (int)(quote - text - 1), text);
-	snprintf(value, sizeof(value), "%.*s", (int)(end - quote - 1), quote + 1);
-	snprintf(before, sizeof(before), "%.*s", (int)(last - was - 1), was + 1);
+	snprintf(path, sizeof(path), "%.*s", (int)length, text);
 	change->kind = CHANGE_SYSCTL;
 	change_swap_dots(change->sysctl.path, path, sizeof(change->sysctl.path));
-	strcpy(change->sysctl.value, value);
-	strcpy(change->sysctl.before, before);
-	return sysctl_is_known(change->sysctl.path, value) && sysctl_is_known(change->sysctl.path, before);
+	return change_take_quoted(&text, change->sysctl.value) && change_take_quoted(&text, change->sysctl.before) &&
+	       sysctl_is_known(change->sysctl.path, change->sysctl.value) &&
+	       sysctl_is_known(change->sysctl.path, change->sysctl.before);
 }
 
 bool change_parse(struct change *change, const char *text)
@@ -299,7 +320,7 @@ bool change_parse(struct change *change, const char *text)
 	if (!strncmp(text, sysctl, strlen(sysctl))) {
 		good = change_parse_sysctl(change, text + strlen(sysctl));
 	} else {
-		strcpy(copy, text);
+		snprintf(copy, sizeof(copy), "%s", text);
 		for (int i = 0; i < WORDS_MAX && rest; i++)
 			words.word[i] = strsep(&rest, " ");
 		good = change_skip(&words, "ip") && change_parse_ip(change, &words);

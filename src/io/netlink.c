@@ -142,20 +142,61 @@ int netlink_request(struct netlink *netlink, struct nl_msg *message, netlink_par
 	return result;
 }
 
+/* The messages of a dump, one behind the other, each aligned. */
+struct dump {
+	char *data;
+	size_t used, size;
+	bool failed;
+};
+
+static void netlink_keep_message(void *context, struct nlmsghdr *header)
+{
+	struct dump *dump = context;
+	size_t length = NLMSG_ALIGN(header->nlmsg_len);
+
+	if (dump->failed)
+		return;
+	if (length > dump->size - dump->used) {
+		size_t size = 2 * (dump->size + length) + RECEIVE_BUFFER / 64;
+		char *data = realloc(dump->data, size);
+
+		dump->failed = !data;
+		if (!data)
+			return;
+		dump->data = data;
+		dump->size = size;
+	}
+	memcpy(dump->data + dump->used, header, header->nlmsg_len);
+	dump->used += length;
+}
+
 int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_parse *parse, void *context)
 {
+	struct dump dump = {0};
 	int result = -ENOMEM;
 
 	for (int i = 0; message && i < DUMP_TRIES; i++) {
-		struct answer answer = {.parse = parse, .context = context};
+		struct answer answer = {.parse = netlink_keep_message, .context = &dump};
 
+		dump.used = 0;
 		nlmsg_hdr(message)->nlmsg_seq = NL_AUTO_SEQ;
 		result = netlink_exchange(netlink, message, &answer);
 		if (result != -EINTR)
 			break;
 	}
 	nlmsg_free(message);
-	return result == -EINTR ? 0 : result;
+	if (result == -EINTR)
+		result = 0;
+	if (dump.failed)
+		result = -ENOMEM;
+	for (size_t at = 0; !result && at < dump.used;) {
+		struct nlmsghdr *header = (struct nlmsghdr *)(void *)(dump.data + at);
+
+		at += NLMSG_ALIGN(header->nlmsg_len);
+		parse(context, header);
+	}
+	free(dump.data);
+	return result;
 }
 
 int netlink_put_address(struct nl_msg *message, int attribute, uint32_t address)

@@ -3,7 +3,7 @@
  * Links, addresses, routes, rules and neighbours of the kernel as plain data, over libnl.
  *
  * Addresses, ports and prefixes are in host byte order. Functions that return int give 0 or a negative errno.
- * A dump calls visit once for each object, in the kernel's order; visit must not start another request.
+ * A dump calls visit once for each object, in the kernel's order.
  */
 #ifndef CULVERT_IO_NETLINK_H
 #define CULVERT_IO_NETLINK_H
@@ -64,7 +64,7 @@ struct netlink_rule {
 	uint16_t port_first, port_last; /* destination ports */
 	enum netlink_action action;
 	uint32_t table; /* of NETLINK_LOOKUP; of NETLINK_GOTO the preference to go on with */
-	uint8_t owner;
+	uint8_t owner;  /* "protocol" of ip(8) */
 };
 
 enum netlink_resolution { NETLINK_ABSENT, NETLINK_INCOMPLETE, NETLINK_RESOLVED, NETLINK_FAILED };

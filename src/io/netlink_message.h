@@ -19,7 +19,7 @@ typedef void netlink_parse(void *context, struct nlmsghdr *header);
 struct nl_msg *netlink_new_message(int type, int flags, const void *header, size_t size);
 /* Sends message, waits for the acknowledgement, and frees message (which may be NULL). 0 or a negative errno. */
 int netlink_request(struct netlink *netlink, struct nl_msg *message, netlink_parse *parse, void *context);
-/* The same for a dump; asked again if it was interrupted by a change, so parse may see objects twice. */
+/* The same for a dump. It is asked for again if the kernel changed under it; parse sees the last answer only. */
 int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_parse *parse, void *context);
 
 /* Addresses go over netlink in network order. */

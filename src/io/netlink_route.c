@@ -201,7 +201,9 @@ static int netlink_put_rule(struct nl_msg *message, const struct netlink_rule *r
 		failed |= nla_put_u32(message, FRA_TABLE, rule->table);
 	if (rule->action == NETLINK_GOTO)
 		failed |= nla_put_u32(message, FRA_GOTO, rule->table);
-	return failed | nla_put_u8(message, FRA_PROTOCOL, rule->owner);
+	if (rule->owner)
+		failed |= nla_put_u8(message, FRA_PROTOCOL, rule->owner);
+	return failed;
 }
 
 static int netlink_change_rule(struct netlink *netlink, int type, int flags, const struct netlink_rule *rule)

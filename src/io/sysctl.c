@@ -98,19 +98,27 @@ bool sysctl_is_known(const char *path, const char *value)
 	       !strcmp(path, "net/ipv4/ip_local_port_range") || !strcmp(path, "net/ipv4/ip_local_reserved_ports");
 }
 
-static bool sysctl_parse_port(const char **text, uint32_t *port)
+bool sysctl_take_number(const char **text, uint32_t limit, uint32_t *number)
 {
 	char *end;
 	unsigned long value;
 
 	if (**text < '0' || **text > '9')
 		return false;
+	errno = 0;
 	value = strtoul(*text, &end, 10);
-	if (value > UINT16_MAX)
+	if (errno || value > limit)
 		return false;
 	*text = end;
-	*port = (uint32_t)value;
+	*number = (uint32_t)value;
 	return true;
+}
+
+bool sysctl_parse_range(const char *text, uint32_t *first, uint32_t *last)
+{
+	if (!sysctl_take_number(&text, UINT16_MAX, first) || *text++ != ' ')
+		return false;
+	return sysctl_take_number(&text, UINT16_MAX, last) && !*text;
 }
 
 bool sysctl_parse_ports(const char *text, struct port_set *ports)
@@ -118,12 +126,12 @@ bool sysctl_parse_ports(const char *text, struct port_set *ports)
 	while (*text) {
 		uint32_t first, last;
 
-		if (!sysctl_parse_port(&text, &first))
+		if (!sysctl_take_number(&text, UINT16_MAX, &first))
 			return false;
 		last = first;
 		if (*text == '-') {
 			text++;
-			if (!sysctl_parse_port(&text, &last))
+			if (!sysctl_take_number(&text, UINT16_MAX, &last))
 				return false;
 		}
 		for (uint32_t port = first; port <= last; port++)

@@ -23,6 +23,10 @@ bool sysctl_is_writable(const char *path);
  */
 bool sysctl_is_known(const char *path, const char *value);
 
+/* Reads a decimal number of at most limit, and moves *text behind it. */
+bool sysctl_take_number(const char **text, uint32_t limit, uint32_t *number);
+/* "32768 60999": the two ends of a range of ports. */
+bool sysctl_parse_range(const char *text, uint32_t *first, uint32_t *last);
 /* "1024-2000,3000" to a set of ports and back; false if text is no such list, or the list does not fit. */
 bool sysctl_parse_ports(const char *text, struct port_set *ports);
 bool sysctl_print_ports(const struct port_set *ports, char value[SYSCTL_VALUE_MAX]);

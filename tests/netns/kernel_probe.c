@@ -70,28 +70,36 @@ static int probe_open_tun(const char *name)
 	return fd;
 }
 
+static void probe_print_ports(const char *name, const struct port_set *ports)
+{
+	const char *comma = "";
+
+	printf(", \"%s\": [", name);
+	for (uint32_t port = 0; port <= UINT16_MAX; port++) {
+		if (!port_set_has(ports, (uint16_t)port))
+			continue;
+		printf("%s%u", comma, port);
+		comma = ", ";
+	}
+	putchar(']');
+}
+
 static void probe_print_links(const struct kernel_links *links)
 {
-	printf("{\"generation\": %u, \"wan\": {\"name\": \"%s\", \"ifindex\": %d, \"up\": %d, \"ethernet\": %d, "
-	       "\"mtu\": %u, "
-	       "\"addresses\": [",
+	printf("{\"generation\": %u, \"name\": \"%s\", \"ifindex\": %d, \"up\": %d, \"ethernet\": %d, \"mtu\": %u",
 	       links->generation, links->wan.name, links->wan.ifindex, links->wan.up, links->wan.ethernet,
 	       links->wan.mtu);
+	printf(", \"lan_up\": %d, \"lan_mtu\": %u, \"lan_address\": %u, \"addresses\": [", links->lan.up,
+	       links->lan.mtu, links->lan.address);
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
 		printf("%s%u", i ? ", " : "", links->wan.addresses[i]);
-	printf("]}, \"lan\": {\"up\": %d, \"mtu\": %u, \"address\": %u, \"prefixes\": [", links->lan.up, links->lan.mtu,
-	       links->lan.address);
+	printf("], \"prefixes\": [");
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
 		printf("%s[%u, %u]", i ? ", " : "", links->lan.prefixes[i].address, links->lan.prefixes[i].length);
-	printf("]}, \"tcp\": [");
-	for (uint32_t port = 0, printed = 0; port <= UINT16_MAX; port++)
-		if (port_set_has(&links->host_tcp, (uint16_t)port))
-			printf("%s%u", printed++ ? ", " : "", port);
-	printf("], \"udp\": [");
-	for (uint32_t port = 0, printed = 0; port <= UINT16_MAX; port++)
-		if (port_set_has(&links->host_udp, (uint16_t)port))
-			printf("%s%u", printed++ ? ", " : "", port);
-	printf("]}\n");
+	putchar(']');
+	probe_print_ports("tcp", &links->host_tcp);
+	probe_print_ports("udp", &links->host_udp);
+	puts("}");
 }
 
 static void probe_find_hop(struct kernel *kernel, const char *text)
@@ -110,9 +118,12 @@ static void probe_inject(int tun, const char *hex)
 {
 	uint8_t packet[2048];
 	size_t length = 0;
+	char pair[3] = "";
 
-	for (; length < sizeof(packet) && sscanf(hex, "%2hhx", &packet[length]) == 1; hex += 2)
-		length++;
+	for (; length < sizeof(packet) && hex[0] && hex[1]; hex += 2) {
+		memcpy(pair, hex, 2);
+		packet[length++] = (uint8_t)strtoul(pair, NULL, 16);
+	}
 	printf("%s\n", write(tun, packet, length) == (ssize_t)length ? "injected" : strerror(errno));
 }
 
@@ -189,7 +200,7 @@ static int probe_run(struct kernel *kernel, const char *name)
 static void probe_add_ports(struct port_set *set, char *list)
 {
 	for (char *word; (word = strsep(&list, ","));)
-		port_set_add(set, (uint16_t)atoi(word));
+		port_set_add(set, (uint16_t)strtoul(word, NULL, 10));
 }
 
 static int probe_act(const struct kernel_request *request, const char *action)
@@ -240,7 +251,7 @@ int main(int argc, char **argv)
 			probe_add_ports(&request.host_udp, optarg);
 			break;
 		case 'f':
-			fail_at = atoi(optarg);
+			fail_at = (int)strtol(optarg, NULL, 10);
 			break;
 		case 's':
 			request.state_dir = optarg;

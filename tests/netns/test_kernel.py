@@ -1,0 +1,648 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What culvert does to the kernel's configuration: made whole, taken back whole, whatever happens in between."""
+import os
+import socket
+import subprocess
+
+import pytest
+
+from kernel_util import HOP, HOST, ROUTER_WAN, TABLE, Place, find_probe, wait_for
+from namespace import compare_states, read_state
+
+
+@pytest.fixture
+def place():
+    place = Place("kern")
+    yield place
+    place.close()
+
+
+def rules(place):
+    return [
+        (rule["priority"], rule.get("dst"), rule.get("table"), rule.get("action")) for rule in place.R.ip_json("rule")
+    ]
+
+
+def outside_of(place):
+    """The addresses the guard's rules name."""
+    return sorted({rule["dst"] for rule in place.R.ip_json("rule") if rule["priority"] == 101})
+
+
+def assert_same(before, place):
+    differences = compare_states(before, read_state(place.R))
+    assert not differences, "\n".join(differences)
+
+
+def test_undo_leaves_everything_as_it_was(place):
+    before = read_state(place.R)
+    probe = place.start("--tcp", "22", "--udp", "53")
+    during = compare_states(before, read_state(place.R))
+    assert any("ip rule" in line for line in during) and any("ip addr" in line for line in during)
+    assert probe.stop() == 0
+    assert_same(before, place)
+    assert os.listdir(place.state) == []
+
+
+def test_old_values_come_back_whatever_they_were(place):
+    for key, value in (
+        ("net/ipv4/ip_forward", 1),
+        ("net/ipv4/conf/lan0/rp_filter", 2),
+        ("net/ipv4/conf/wan0/forwarding", 1),
+        ("net/ipv4/ip_local_reserved_ports", "2000-2010,64600"),
+        ("net/ipv4/icmp_errors_use_inbound_ifaddr", 1),
+    ):
+        place.R.set_sysctl(key, value)
+    place.R.set_sysctl("net/ipv4/ip_local_port_range", "30000 40000")
+    before = read_state(place.R)
+    probe = place.start()
+    assert place.R.read_sysctl("net/ipv4/ip_local_reserved_ports") == "1024-64511,64600"
+    assert place.R.read_sysctl("net/ipv4/ip_forward") == "1", "a container's choice is kept"
+    assert place.R.read_sysctl("net/ipv4/conf/wan0/forwarding") == "0"
+    assert place.R.read_sysctl("net/ipv4/conf/lan0/rp_filter") == "2", "a reverse path filter that was chosen is kept"
+    assert probe.stop() == 0
+    assert_same(before, place)
+
+
+def test_a_failure_at_any_step_undoes_the_steps_before(place):
+    before = read_state(place.R)
+    done = place.run("--lan", "lan0", "plan")
+    steps = len(done.stdout.splitlines())
+    assert done.returncode == 0 and steps > 270, done.stderr
+    # every step but the long row of like ones in the middle
+    numbers = [*range(1, 35), 150, *range(steps - 12, steps + 1)]
+    failed = 0
+    for number in numbers:
+        done = place.run("--lan", "lan0", "--fail", str(number))
+        assert done.returncode in (0, 4), done.stderr
+        if done.returncode:
+            assert "Input/output error" in done.stderr, done.stderr
+            failed += 1
+        else:
+            assert "goes without" in done.stderr or "Input/output error" not in done.stderr
+        assert_same(before, place)
+        assert os.listdir(place.state) == [], f"step {number}"
+    assert failed >= len(numbers) - 8, "but for the optional ones, every step matters"
+
+
+def test_the_dry_run_is_what_is_done(place):
+    """Typing what --dry-run prints gives the same rules, routes and settings as a start."""
+    done = place.run("--lan", "lan0", "--tcp", "22,443", "plan")
+    assert done.returncode == 0, done.stderr
+    before = read_state(place.R)
+    probe = place.start("--tcp", "22,443")
+    wanted = read_state(place.R)
+    assert probe.stop() == 0
+    assert_same(before, place)
+    script = place.folder / "plan.sh"
+    script.write_text("set -e\n" + done.stdout)
+    # ip and sysctl are run as they stand there
+    place.R.run("sh", str(script), timeout=60)
+    typed = read_state(place.R)
+    for key in ("ip rule", "ip route show table all"):
+        for entry in typed[key] + wanted[key]:
+            entry.pop("flags", None)  # nobody holds the typed TUN, so it has no carrier
+        assert sorted(map(str, typed[key])) == sorted(map(str, wanted[key])), key
+    differences = [
+        key for key in wanted if key.startswith("/proc/sys") and "/ipv4/" in key and wanted[key] != typed.get(key)
+    ]
+    assert not differences
+    assert HOP in str(typed["ip addr"])
+    place.R.ip("link delete cv0")
+
+
+def test_kill_leaves_the_guard_and_the_next_start_takes_over(place):
+    before = read_state(place.R)
+    probe = place.start("--tcp", "22")
+    running = rules(place)
+    probe.kill()
+    assert rules(place) == running
+    assert "unreachable" in str(place.R.ip_json("route", "show", "table", TABLE))
+    probe = place.start("--tcp", "22,80")
+    assert "taken over" in probe.log()
+    assert len(rules(place)) == len(running) + 1, "one rule more for the one port more, none twice"
+    assert probe.stop() == 0
+    assert_same(before, place)
+
+
+def test_another_configuration_after_kill_removes_what_is_no_longer_wanted(place):
+    before = read_state(place.R)
+    place.start("--tcp", "22,80,443", "--tun", "cv7").kill()
+    probe = place.start("--tun", "cv0")
+    assert "cv7" not in str(rules(place)) and not any("cv7" in str(rule) for rule in place.R.ip_json("rule"))
+    assert probe.stop() == 0
+    assert_same(before, place)
+
+
+def test_cleanup_after_kill(place):
+    before = read_state(place.R)
+    place.start().kill()
+    done = place.run("cleanup")
+    assert done.returncode == 0 and "undone" in done.stderr, done.stderr
+    assert_same(before, place)
+    again = place.run("cleanup")
+    assert again.returncode == 0 and "nothing to clean up" in again.stderr
+
+
+def test_cleanup_without_the_journal_removes_the_rules(place):
+    before = read_state(place.R)
+    place.start().kill()
+    for name in os.listdir(place.state):
+        os.unlink(place.state / name)
+    done = place.run("cleanup")
+    assert done.returncode == 0 and "no journal" in done.stderr, done.stderr
+    after = read_state(place.R)
+    for key in ("ip rule", "ip route show table all", "ip link", "ip addr"):
+        assert before[key] == after[key]
+
+
+def test_a_second_daemon_is_refused_and_told_who_holds_the_lock(place):
+    probe = place.start()
+    running = rules(place)
+    done = place.run("--lan", "lan0", "--tun", "cv1", "--state-dir", str(place.folder / "elsewhere"))
+    assert done.returncode == 4
+    assert f"process {probe.process.pid}" in done.stderr, done.stderr
+    assert rules(place) == running
+    done = place.run("cleanup")
+    assert done.returncode == 4 and f"process {probe.process.pid}" in done.stderr
+    assert rules(place) == running
+    # those who asked do not wear the lock out
+    for _ in range(40):
+        done = place.run("cleanup")
+    assert f"process {probe.process.pid}" in done.stderr
+    assert probe.ask("refresh") == "refreshed"
+    assert probe.stop() == 0
+
+
+def test_two_namespaces_do_not_hinder_each_other(place):
+    other = Place("kern2")
+    try:
+        place.state.mkdir()
+        other.state.symlink_to(place.state)  # even with one state directory
+        first, second = place.start(), other.start()
+        assert len(os.listdir(place.state)) == 2
+        assert first.stop() == 0 and second.stop() == 0
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize(
+    "prepare, options, code, words",
+    [
+        ([], ["--lan", "lan9"], 4, ["LAN device lan9 does not exist", "lan0, wan0"]),
+        ([], ["--lan", "lan0", "--wan", "wan9"], 4, ["WAN device wan9 does not exist", "lan0, wan0"]),
+        ([], ["--lan", "wan0"], 4, ["wan0 is the LAN"]),
+        (["route delete default"], ["--lan", "lan0"], 4, ["no default route", "--wan"]),
+        (["address flush dev lan0"], ["--lan", "lan0"], 4, ["lan0 has no IPv4 address", "ip address add"]),
+        (["address add 10.77.0.200/28 dev wan0"], ["--lan", "lan0"], 4, ["10.77.0.0/24", "10.77.0.200/28", "overlap"]),
+    ],
+)
+def test_what_can_not_work_is_refused_with_a_reason(place, prepare, options, code, words):
+    place.R.ip(*prepare) if prepare else None
+    before = read_state(place.R)
+    done = place.run(*options)
+    assert done.returncode == code, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert_same(before, place)
+
+
+def test_without_the_capability(place):
+    before = read_state(place.R)
+    done = subprocess.run(
+        place.R.command(
+            "setpriv",
+            "--bounding-set=-net_admin",
+            "--inh-caps=-net_admin",
+            "--",
+            find_probe(),
+            "--lan",
+            "lan0",
+            "--state-dir",
+            place.state,
+            "cleanup",
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=10,
+    )
+    assert done.returncode == 3 and "CAP_NET_ADMIN" in done.stderr, done.stderr
+    plan = subprocess.run(
+        place.R.command(
+            "setpriv",
+            "--bounding-set=-net_admin",
+            "--inh-caps=-net_admin",
+            "--",
+            find_probe(),
+            "--lan",
+            "lan0",
+            "--state-dir",
+            place.state,
+            "plan",
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=10,
+    )
+    assert plan.returncode == 0 and "ip rule del pref 0" in plan.stdout, "a dry run needs no rights"
+    assert_same(before, place)
+
+
+def test_read_only_sysctls(place):
+    """As in a container: what is needed and not so yet is named; once the container has it, culvert runs."""
+    place.R.set_sysctl("net/ipv4/ip_forward", 0)
+    script = 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"'
+    words = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        find_probe(),
+        "--lan",
+        "lan0",
+        "--state-dir",
+        str(place.state),
+    ]
+    before = read_state(place.R)
+    done = place.R.run(*words, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 4 and "/proc/sys is read-only" in done.stderr, done.stderr
+    assert_same(before, place)
+    for key, value in (
+        ("ip_forward", 1),
+        ("conf/default/rp_filter", 2),
+        ("conf/default/accept_local", 1),
+        ("icmp_errors_use_inbound_ifaddr", 1),
+    ):
+        place.R.set_sysctl(f"net/ipv4/{key}", value)
+    before = read_state(place.R)
+    done = place.R.run(*words, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and "ready" in done.stdout, done.stderr
+    assert "ip_local_port_range can not be set" in done.stderr
+    assert_same(before, place)
+
+
+# --- the journal ---------------------------------------------------------------------------------------------------
+
+
+def journal_of(place):
+    (name,) = os.listdir(place.state)
+    return place.state / name
+
+
+def test_the_journal_is_private(place):
+    probe = place.start()
+    assert journal_of(place).stat().st_mode & 0o777 == 0o600
+    probe.stop()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sysctl -w kernel.core_pattern='1' # was '|/tmp/x'",
+        "sysctl -w net.ipv4.conf.lan0.forwarding='1' # was '|/tmp/x'",
+        "sysctl -w net.ipv4.conf.....kernel.panic.forwarding='1' # was '0'",
+        "sysctl -w net.ipv4.conf.lan0.forwarding='1'",
+        "ip rule add pref 32766 lookup main protocol 202",
+        "ip rule add pref 105 lookup local",
+        "ip rule del pref 32766 lookup main",
+        "ip rule add pref 105  lookup local protocol 202",
+        "ip route add default dev wan0 metric 0 table 254 proto 202",
+        "ip address add 10.77.0.1/24 dev lan0",
+        "ip link set dev ../../x mtu 1500 up # was mtu 1500 down",
+        "ip link set dev wan0 mtu 1500 down",
+        "rm -rf /",
+        "",
+        "x" * 5000,
+        "ip " * 2000,
+    ],
+)
+def test_a_journal_that_culvert_did_not_write_is_refused(place, line):
+    place.start().kill()
+    path = journal_of(place)
+    crashed = read_state(place.R)
+    good = path.read_text()
+    path.write_text(good + line + "\n")
+    for arguments in (["cleanup"], ["--lan", "lan0"]):
+        done = place.run(*arguments)
+        assert done.returncode == 5 and "not a journal that culvert wrote" in done.stderr, done.stderr
+        assert f"line {len(good.splitlines()) + 1}" in done.stderr
+    assert path.read_text() == good + line + "\n", "left for people to look at"
+    assert_same(crashed, place)
+
+
+def test_a_journal_that_is_cut_a_link_or_foreign_is_refused(place):
+    place.start().kill()
+    path = journal_of(place)
+    good = path.read_text()
+    cases = [
+        lambda: path.write_text(good[:-10]),
+        lambda: path.write_text("nonsense\n"),
+        lambda: path.write_bytes(b"\0" * 100),
+        lambda: path.write_bytes(good.encode() + b"\0\n"),
+        lambda: path.write_text(good + "#" * (1 << 20)),
+        lambda: (path.write_text(good), path.chmod(0o666)),
+        lambda: (
+            path.unlink(),
+            (place.folder / "elsewhere").write_text(good),
+            path.symlink_to(place.folder / "elsewhere"),
+        ),
+        lambda: (path.unlink(), os.mkfifo(path)),
+        lambda: (path.unlink(), path.mkdir()),
+    ]
+    for number, spoil in enumerate(cases):
+        spoil()
+        done = place.run("cleanup")
+        assert (
+            done.returncode == 5 and "not a journal that culvert wrote" in done.stderr
+        ), f"case {number}: {done.stderr}"
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+        path.write_text(good)
+        path.chmod(0o600)
+    assert place.run("cleanup").returncode == 0
+
+
+def test_a_journal_from_before_the_boot_is_dropped(place):
+    before = read_state(place.R)
+    probe = place.start()
+    path = journal_of(place)
+    text = path.read_text().replace(open("/proc/sys/kernel/random/boot_id", encoding="ascii").read().strip(), "0" * 36)
+    probe.stop()
+    path.write_text(text)
+    done = place.run("cleanup")
+    assert done.returncode == 0 and "from before the machine started" in done.stderr, done.stderr
+    assert_same(before, place)
+
+
+# --- others who change things, too --------------------------------------------------------------------------------
+
+
+def test_what_somebody_else_changed_is_left_alone_at_the_end(place):
+    before = read_state(place.R)
+    probe = place.start()
+    place.R.set_sysctl("net/ipv4/ip_local_port_range", "40000 50000")
+    assert probe.stop() == 0
+    assert "somebody else has changed it" in probe.log()
+    differences = compare_states(before, read_state(place.R))
+    assert len(differences) == 1 and "ip_local_port_range" in differences[0] and "40000" in differences[0]
+
+
+def test_rules_removed_behind_our_back_come_back(place):
+    before = read_state(place.R)
+    probe = place.start("--tcp", "22")
+    running = rules(place)
+    place.R.ip("rule delete pref 106", "rule delete pref 108")
+    assert probe.ask("refresh") == "refreshed"
+    assert sorted(map(str, rules(place))) == sorted(map(str, running))
+    assert "done again" in probe.log()
+    place.R.ip("rule flush")
+    assert probe.ask("refresh") == "refreshed"
+    assert [rule for rule in rules(place) if rule[0] < 32766] and sorted(map(str, rules(place))) >= sorted(
+        map(str, [rule for rule in running if rule[0] < 32766])
+    )
+    place.R.ip("rule add pref 0 lookup local")
+    wait_for(
+        lambda: not any(rule[0] == 0 for rule in (probe.ask("refresh"), rules(place))[1]), "preference 0 removed again"
+    )
+    place.R.ip(f"route flush table {TABLE}")
+    place.R.set_sysctl("net/ipv4/conf/lan0/forwarding", 0)
+    assert probe.ask("refresh") == "refreshed"
+    assert len(place.R.ip_json("route", "show", "table", TABLE)) == 2
+    assert place.R.read_sysctl("net/ipv4/conf/lan0/forwarding") == "1"
+    # iproute2 flushes the two rules of the system with ours
+    have = {rule[0] for rule in rules(place)}
+    place.R.ip(
+        *(
+            f"rule add pref {pref} lookup {table}"
+            for pref, table in ((32766, "main"), (32767, "default"))
+            if pref not in have
+        )
+    )
+    assert probe.stop() == 0
+    after = read_state(place.R)
+    for state in (before, after):
+        state["ip rule"] = [
+            {key: value for key, value in rule.items() if key != "protocol"} for rule in state["ip rule"]
+        ]
+    assert not compare_states(before, after)
+
+
+# --- following the links ------------------------------------------------------------------------------------------
+
+
+def address_number(text):
+    return int.from_bytes(socket.inet_aton(text), "big")
+
+
+def test_the_wan_address_changes(place):
+    before = read_state(place.R)
+    probe = place.start()
+    assert outside_of(place) == [ROUTER_WAN]
+    first = probe.links()
+    place.R.ip("address add 198.51.100.77/24 dev wan0")
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the second address")
+    links = probe.links()
+    assert links["addresses"] == [address_number(ROUTER_WAN), address_number("198.51.100.77")]
+    assert links["generation"] > first["generation"]
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 1)
+    place.R.ip(f"address delete {ROUTER_WAN}/24 dev wan0")
+    wait_for(lambda: outside_of(place) == ["198.51.100.77"], "rules of the first address gone")
+    assert probe.links()["addresses"] == [address_number("198.51.100.77")]
+    place.R.run("ip", "-4", "address", "flush", "dev", "wan0")
+    wait_for(lambda: outside_of(place) == [], "no rules without an address")
+    assert probe.links()["addresses"] == []
+    place.R.ip(f"address add {ROUTER_WAN}/24 dev wan0", "route add default via 198.51.100.1")
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN], "rules are back")
+    assert probe.stop() == 0
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 0)
+    assert_same(before, place)
+
+
+def test_an_address_that_overlaps_the_lan_later_is_not_used(place):
+    probe = place.start()
+    place.R.ip("address add 10.77.0.129/25 dev wan0")
+    wait_for(lambda: "overlap" in probe.log(), "a complaint")
+    assert probe.links()["addresses"] == [address_number(ROUTER_WAN)]
+    assert "10.77.0.129/25" in probe.log() and "10.77.0.0/24" in probe.log()
+    assert probe.stop() == 0
+
+
+def test_the_tun_follows_the_mtu_of_the_wan(place):
+    probe = place.start()
+    place.R.ip("link set wan0 mtu 1280")
+    wait_for(lambda: place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1280, "MTU of the TUN")
+    assert probe.links()["mtu"] == 1280
+    place.R.ip("link set wan0 mtu 1500")
+    wait_for(lambda: place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1500, "MTU of the TUN")
+    assert probe.stop() == 0
+
+
+def test_carrier(place):
+    probe = place.start()
+    place.X.ip("link set eth0 down")
+    wait_for(lambda: not probe.links()["up"], "carrier lost")
+    place.X.ip("link set eth0 up")
+    wait_for(lambda: probe.links()["up"], "carrier back")
+    assert probe.stop() == 0
+
+
+def test_the_wan_is_deleted_and_made_again(place):
+    probe = place.start()
+    old = probe.links()["ifindex"]
+    place.R.ip("link delete wan0")
+    wait_for(lambda: probe.links()["ifindex"] == 0, "the WAN is gone")
+    assert not probe.links()["up"] and probe.links()["addresses"] == []
+    assert probe.ask("hop 203.0.113.9").startswith("none")
+    place.wire_wan()
+    wait_for(lambda: probe.links()["addresses"] == [address_number(ROUTER_WAN)], "the new WAN")
+    assert probe.links()["ifindex"] not in (0, old)
+    assert outside_of(place) == [ROUTER_WAN]
+    wait_for(lambda: probe.ask("hop 203.0.113.9").startswith("known"), "next hop on the new WAN")
+    assert probe.stop() == 0
+
+
+def test_networks_behind_the_lan_are_followed(place):
+    place.R.ip(f"route add 10.88.0.0/16 via {HOST}")
+    probe = place.start()
+
+    def prefixes():
+        return sorted(
+            (socket.inet_ntoa(address.to_bytes(4, "big")), length) for address, length in probe.links()["prefixes"]
+        )
+
+    assert prefixes() == [("10.77.0.0", 24), ("10.88.0.0", 16)]
+    place.R.ip(f"route add 10.99.0.0/24 via {HOST}", "route delete 10.88.0.0/16")
+    wait_for(lambda: prefixes() == [("10.77.0.0", 24), ("10.99.0.0", 24)], "the new network")
+    assert any(rule["priority"] == 107 and rule["dst"] == "10.99.0.0" for rule in place.R.ip_json("rule"))
+    # a route that holds the WAN's own network is no network of the LAN
+    place.R.ip(f"route add 198.51.0.0/16 via {HOST}")
+    assert probe.ask("refresh") == "refreshed"
+    assert prefixes() == [("10.77.0.0", 24), ("10.99.0.0", 24)]
+    assert probe.stop() == 0
+
+
+def test_a_flood_of_notifications_is_survived(place):
+    """More than the socket's buffer holds while the probe is stopped: it looks at everything again."""
+    probe = place.start()
+    os.kill(probe.process.pid, 19)
+    try:
+        with open(place.folder / "flood", "w", encoding="ascii") as batch:
+            for round_ in range(3):
+                for number in range(4000):
+                    batch.write(
+                        f"route {'add' if round_ != 1 else 'delete'} 172.{16 + number // 256}.{number % 256}.0/24 dev wan0\n"
+                    )
+        place.R.run("ip", "-batch", str(place.folder / "flood"), timeout=60)
+        place.R.ip("address add 198.51.100.77/24 dev wan0", "link set wan0 mtu 1300")
+    finally:
+        os.kill(probe.process.pid, 18)
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the new address", 10)
+    assert probe.links()["mtu"] == 1300
+    assert probe.stop() == 0
+
+
+# --- the router's own ports ---------------------------------------------------------------------------------------
+
+
+def test_ports_in_use_at_start_stay_the_routers_own(place):
+    everywhere = place.R.socket(socket.AF_INET, socket.SOCK_STREAM)
+    everywhere.bind(("0.0.0.0", 2022))
+    everywhere.listen()
+    six = place.R.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    six.bind(("::", 2023))
+    six.listen()
+    loopback = place.R.socket(socket.AF_INET, socket.SOCK_STREAM)
+    loopback.bind(("127.0.0.1", 2024))
+    loopback.listen()
+    lan = place.R.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    lan.bind(("10.77.0.1", 2025))
+    wan = place.R.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    wan.bind((ROUTER_WAN, 2026))
+    upstream = place.X.socket(socket.AF_INET, socket.SOCK_STREAM)
+    upstream.bind(("198.51.100.1", 8000))
+    upstream.listen()
+    own = place.R.socket(socket.AF_INET, socket.SOCK_STREAM)
+    own.connect(("198.51.100.1", 8000))
+    session, (_, port) = upstream.accept()
+    probe = place.start("--tcp", "9000")
+    links = probe.links()
+    tcp, udp = set(links["tcp"]), set(links["udp"])
+    assert {9000, 2022, 2023, port, 64512, 65534} <= tcp and not {2024, 2025, 2026, 1024, 65535} & tcp
+    assert {2026, 68, 64512} <= udp and not {2025, 2022} & udp
+    assert "2022" in probe.log() and "2026" in probe.log()
+    # the session that was there goes on, and new ones come from the router's own range
+    own.sendall(b"still here")
+    session.settimeout(2)
+    assert session.recv(100) == b"still here"
+    another = place.R.socket(socket.AF_INET, socket.SOCK_STREAM)
+    another.settimeout(2)
+    another.connect(("198.51.100.1", 8000))
+    assert 64512 <= another.getsockname()[1] <= 65534
+    visitor = place.X.socket(socket.AF_INET, socket.SOCK_STREAM)
+    visitor.settimeout(2)
+    visitor.connect((ROUTER_WAN, 2022))
+    for sock in (everywhere, six, loopback, lan, wan, upstream, own, session, another, visitor):
+        sock.close()
+    assert probe.stop() == 0
+
+
+def test_a_range_of_ports_that_somebody_sets_later_is_the_routers(place):
+    probe = place.start()
+    place.R.set_sysctl("net/ipv4/ip_local_port_range", "40000 40099")
+    probe.ask("refresh")
+    assert {40000, 40099} <= set(probe.links()["tcp"]) and 64512 not in probe.links()["tcp"]
+    assert any(rule.get("dport_start") == 40000 for rule in place.R.ip_json("rule"))
+    assert probe.stop() == 0
+
+
+# --- next hops ----------------------------------------------------------------------------------------------------
+
+
+def test_next_hops(place):
+    mac = place.X.mac("eth0")
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
+    wait_for(lambda: probe.ask("hop 198.51.100.1") == f"known {mac}", "on the link")
+    assert probe.ask("hop 198.51.100.200").startswith("pending")
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "nobody answers", 6)
+    assert probe.ask("hop 198.51.100.255").startswith("none"), "not to a broadcast address"
+    # a longer prefix wins, of equal ones the smaller metric; unreachable means no route
+    place.X.ip("address add 198.51.100.9/24 dev eth0")
+    place.R.ip(
+        "route add 203.0.113.0/24 via 198.51.100.9 metric 10",
+        "route add 203.0.113.0/24 via 198.51.100.201 metric 20",
+        "route add unreachable 203.0.113.128/25",
+        "neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:09 dev wan0",
+    )
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:09", "the longer prefix")
+    wait_for(lambda: probe.ask("hop 203.0.113.200").startswith("none"), "unreachable")
+    place.R.ip("neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:0a dev wan0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:0a", "another MAC address")
+    place.R.ip("route delete default", "route delete 203.0.113.0/24 metric 10")
+    wait_for(lambda: probe.ask("hop 192.0.2.1").startswith("none"), "no default route any more")
+    assert probe.stop() == 0
+
+
+def test_neighbours_in_use_are_kept(place):
+    """The kernel forgets what nobody uses; the router's packets do not pass it, so it is told."""
+    for name, value in (("gc_stale_time", 1), ("base_reachable_time_ms", 1000), ("delay_first_probe_time", 1)):
+        place.R.set_sysctl(f"net/ipv4/neigh/wan0/{name}", value)
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 203.0.113.9").startswith("known"), "the gateway")
+    states = set()
+
+    def look():
+        assert probe.ask("hop 203.0.113.9").startswith("known")
+        probe.ask("refresh")
+        states.update(place.R.ip_json("neigh", "show", "198.51.100.1", "dev", "wan0")[0]["state"])
+        return {"STALE", "DELAY"} & states and "REACHABLE" in states and len(looks) > 60
+
+    looks = []
+    wait_for(lambda: looks.append(1) or look(), f"confirmed again, seen {states}", 8)
+    assert "FAILED" not in states
+    assert probe.stop() == 0
