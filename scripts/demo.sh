@@ -181,8 +181,8 @@ start_servers() {
 	END
 	start_in server web.log python3 "$work/web.py" "the server" && wait_for web.log ready &&
 		start_in lan2 web2.log python3 "$work/web.py" lan2 && wait_for web2.log ready &&
-		start_in server names.log dnsmasq --keep-in-foreground --log-facility=- --conf-file=/dev/null --no-resolv \
-			--no-hosts --user=root --pid-file= --address=/www.example.test/203.0.113.80 &&
+		start_in server names.log dnsmasq --keep-in-foreground --log-facility=- --conf-file=/dev/null \
+			--no-resolv --no-hosts --user=root --pid-file= --address=/www.example.test/203.0.113.80 &&
 		wait_for names.log 'started'
 }
 

@@ -14,7 +14,8 @@ TEST_PACKAGES="clang llvm libclang-rt-dev clang-format clang-tidy libcmocka-dev 
 need_packages() {
 	local missing="" package
 	for package; do
-		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+			missing="$missing $package"
 	done
 	[ -n "$missing" ] || return 0
 	if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
@@ -34,6 +35,7 @@ need_packages() {
 copy_source() {
 	mkdir -p "$2" &&
 		tar -C "$1" --exclude=./.git --exclude='./build*' --exclude=./autom4te.cache --exclude=./configure \
-			--exclude=./aclocal.m4 --exclude=./Makefile.in --exclude=__pycache__ --exclude=.pytest_cache -cf - . |
+			--exclude=./aclocal.m4 --exclude=./Makefile.in --exclude=__pycache__ \
+			--exclude=.pytest_cache -cf - . |
 		tar -C "$2" -xf -
 }

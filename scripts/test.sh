@@ -44,8 +44,8 @@ record() {
 	printf '%s\t%s\t%s\n' "$1" "$2" "${3:-}" >>"$results"
 }
 
-# stage NAME COLLECT COMMAND...: runs the command with its output in a log, says how long it took. COLLECT reads what the
-# single tests of the stage did, or is - if the stage is one test itself.
+# stage NAME COLLECT COMMAND...: runs the command with its output in a log, says how long it took. COLLECT reads what
+# the single tests of the stage did, or is - if the stage is one test itself.
 stage() {
 	local name=$1 collect=$2 log begin=$SECONDS code
 	shift 2

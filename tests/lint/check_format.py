@@ -20,7 +20,7 @@ def check(tree):
 
 def plant(_tree):
     yield "spaces for a tab", lambda tree: tree.append("src/wire/planted.c", "int planted(void)\n{\n    return 0;\n}\n")
-    yield "a brace in the wrong place", lambda tree: tree.append("src/wire/planted.c", "int planted(void) {\n\treturn 0;\n}\n")
+    yield "a brace in the wrong place", lambda tree: tree.append("src/wire/planted.c", "int planted(void) {\n}\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ FORBIDDEN = (
     (r"alloca", ANYWHERE, None, "an array with a bound, or malloc()"),
     (r"tmpnam|tempnam|mktemp", ANYWHERE, None, "mkstemp()"),
     (r"setjmp|longjmp|sigsetjmp|siglongjmp", PRODUCT, None, "return an error"),
-    (r"system|popen|execl|execlp|execle|execv|execvp|execve|execvpe", PRODUCT, None, "the daemon runs no other program"),
+    (r"system|popen|execl|execlp|execle|execv|execvp|execve|execvpe", PRODUCT, None, "culvert runs no program"),
     (r"rand|srand|random|srandom|drand48|lrand48|arc4random", PRODUCT, None, "src/io/random.h; the core has a seed"),
     (r"getrandom|getentropy", PRODUCT, r"src/io/random\.c$", "src/io/random.h"),
     (r"clock_gettime|gettimeofday|time", PRODUCT, r"src/io/clock\.c$", "src/io/clock.h; the core is told the time"),

@@ -89,7 +89,9 @@ def plant(_tree):
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
 
-    yield "a key nobody reads", line("confkeys.def", 'KEY("nat", "planted", NUMBER, planted, 0, 1, "1", RELOAD, "", "")')
+    yield "a key nobody reads", line(
+        "confkeys.def", 'KEY("nat", "planted", NUMBER, planted, 0, 1, "", RELOAD, "", "")',
+    )
 
     def mentioned(tree):
         line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')(tree)

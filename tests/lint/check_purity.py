@@ -17,7 +17,7 @@ import lint
 LIBRARY = "libculvert_core.a"
 ALLOWED = {"memcpy", "memset", "memmove", "memcmp", "__memcpy_chk", "__memset_chk", "__memmove_chk"}
 COMPILER = re.compile(
-    r"^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(asan|ubsan|sanitizer|sancov)_.*|__(start|stop)___sancov_.*|__tls_get_addr)$"
+    r"^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(asan|ubsan|sanitizer|sancov)_.*|__(start|stop)___sancov_.*)$"
 )
 ALLOCATION = {"malloc", "calloc", "free"}
 OWNERS = {"engine_new", "engine_free"}
@@ -93,7 +93,7 @@ def plant(_tree):
         return change
 
     yield "a call of the clock", compiled("#include <time.h>\nlong p(void) { return (long)time(0); }\n")
-    yield "a call of malloc() outside the engine's object", compiled("#include <stdlib.h>\nvoid *p(unsigned n) { return malloc(n); }\n")
+    yield "malloc() outside the engine's object", compiled("#include <stdlib.h>\nvoid *p(unsigned n) { return malloc(n); }\n")
     yield "output", compiled("#include <stdio.h>\nvoid p(int n) { printf(\"%d\", n); }\n")
     yield "a static variable", compiled("static int n; int p(void) { return ++n; }\n")
     yield "an initialised variable", compiled("int planted = 3;\n")

@@ -35,12 +35,13 @@ def check(tree):
 def plant(_tree):
     top = "#include <stdlib.h>\n#include <string.h>\n"
 
-    def source(text):
-        return lambda tree: tree.append("src/wire/planted.c", top + text)
+    def source(function, body):
+        text = f"{top}{function};\n{function}\n{{\n\t{body}\n}}\n"
+        return lambda tree: tree.append("src/wire/planted.c", text)
 
-    yield "a null pointer followed", source("int planted(int n);\nint planted(int n)\n{\n\tint *p = 0;\n\treturn n ? *p : 0;\n}\n")
-    yield "memory used after free()", source("char planted(char *p);\nchar planted(char *p)\n{\n\tfree(p);\n\treturn *p;\n}\n")
-    yield "the size of a pointer", source("void planted(char *p);\nvoid planted(char *p)\n{\n\tmemset(p, 0, sizeof(p));\n}\n")
+    yield "a null pointer followed", source("int planted(int n)", "int *p = 0;\n\treturn n ? *p : 0;")
+    yield "memory used after free()", source("char planted(char *p)", "free(p);\n\treturn *p;")
+    yield "the size of a pointer", source("void planted(char *p)", "memset(p, 0, sizeof(p));")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,8 @@ def run(check, plant):
         sys.exit(SKIPPED)
     for finding in findings + missed:
         print(finding)
-    print(f"{pathlib.Path(sys.argv[0]).name}: {len(findings)} found, {planted - len(missed)} of {planted} planted found")
+    name = pathlib.Path(sys.argv[0]).name
+    print(f"{name}: {len(findings)} found, {planted - len(missed)} of {planted} planted found")
     if not planted:
         print("no violation was planted: the check proves nothing")
     sys.exit(1 if findings or missed or not planted else 0)
