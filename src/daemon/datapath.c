@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One batch serves both directions, because it is empty again before the next one is received: its memory stays in the cache. Packets
- * that the engine changed in place go out from where they came in. What the engine made is copied: to the LAN it is written
- * at once, to the WAN it stays in the slot of its place in the queue. Packets for a next hop that
+ * One batch serves both directions, because it is empty again before the next one is received: its memory stays in the
+ * cache. Packets that the engine changed in place go out from where they came in. What the engine made is copied: to
+ * the LAN it is written at once, to the WAN it stays in the slot of its place in the queue. Packets for a next hop that
  * the kernel does not know yet wait in slots of their own.
  */
 #include "daemon/datapath.h"

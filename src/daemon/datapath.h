@@ -2,8 +2,8 @@
 /*
  * The data path: packets from the TUN device through the engine to the WAN's packet socket, and back.
  *
- * It works in batches: what one call received has been sent, put aside for its next hop, or dropped and counted when the call
- * returns. Nothing is allocated per packet.
+ * It works in batches: what one call received has been sent, put aside for its next hop, or dropped and counted when
+ * the call returns. Nothing is allocated per packet.
  */
 #ifndef CULVERT_DAEMON_DATAPATH_H
 #define CULVERT_DAEMON_DATAPATH_H
@@ -34,11 +34,12 @@ void datapath_free(struct datapath *datapath); /* NULL is allowed */
 /* The packet socket, or NULL while the WAN is away: what would go there is then dropped as link_down. */
 void datapath_set_wan(struct datapath *datapath, struct wan *wan);
 
-/* Takes one batch from that side through the engine. Returns the number of packets, 0 if there were none, or minus the errno if
- * the TUN is gone (side LAN) or the WAN went down. */
+/* Takes one batch from that side through the engine. Returns the number of packets, 0 if there were none, or minus the
+ * errno if the TUN is gone (side LAN) or the WAN went down. */
 int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms);
 
-/* Tries the packets again that wait for their next hop; to be called when the kernel's neighbours changed, and every now and then. */
+/* Tries the packets again that wait for their next hop; to be called when the kernel's neighbours changed, and every
+ * now and then. */
 void datapath_retry(struct datapath *datapath, uint64_t now_ms);
 /* Are there such packets? */
 bool datapath_waits(const struct datapath *datapath);

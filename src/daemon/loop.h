@@ -10,8 +10,8 @@
 
 enum loop_source { LOOP_LAN, LOOP_WAN, LOOP_KERNEL, LOOP_SOURCES };
 
-/* Called with context. A source is asked about again as long as it is readable, and sources take turns: a handler does a
- * bounded piece of work and returns. */
+/* Called with context. A source is asked about again as long as it is readable, and sources take turns: a handler does
+ * a bounded piece of work and returns. */
 struct loop_handlers {
 	void *context;
 	void (*readable)(void *context, enum loop_source source);

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Not a power of two: the headers of neighbouring slots must not all fall into the same set of the first-level cache. */
+/* Not a power of two: the headers of neighbouring slots must not all fall into the same set of the first-level cache.
+ */
 enum { SLOT_SIZE = BATCH_HEADROOM + 65536 + 15 * 64 };
 
 static const size_t memory_size = (size_t)SLOT_SIZE * BATCH_PACKETS;

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* Milliseconds of CLOCK_MONOTONIC: steps of the wall clock do not move it, and it goes on across a restart of the process. */
+/* Milliseconds of CLOCK_MONOTONIC: steps of the wall clock do not move it, and it goes on across a restart of the
+ * process. */
 uint64_t clock_now_ms(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtio-net header (struct virtio_net_hdr, in the byte order of the machine) is read and written as a whole. Offsets in it
- * count from the first byte behind it, be that a link header or the IPv4 header; ours count from the IPv4 header.
+ * The virtio-net header (struct virtio_net_hdr, in the byte order of the machine) is read and written as a whole.
+ * Offsets in it count from the first byte behind it, be that a link header or the IPv4 header; ours count from the IPv4
+ * header.
  */
 #include "io/offload.h"
 
@@ -74,8 +75,8 @@ void offload_write(uint8_t *header, uint16_t link_header, const struct packet *p
 		virtio.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
 		if (offload->gso_type == GSO_TCP4) {
 			virtio.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-			/* The one fact of the kernel's that is not kept beside the packet, because it stands in it (RFC 3168 section 6.1.2:
-			 * only the first segment may carry CWR). */
+			/* The one fact of the kernel's that is not kept beside the packet, because it stands in it (RFC
+			 * 3168 section 6.1.2: only the first segment may carry CWR). */
 			if (packet_get8(packet, transport + 13) & TCP_FLAG_CWR)
 				virtio.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 		}

@@ -13,8 +13,9 @@
 
 enum { OFFLOAD_HEADER = 10 }; /* bytes of a virtio-net header without its optional part */
 
-/* Fills packet->offload from the header in front of a packet whose IPv4 header stands link_header bytes behind it; data and length of
- * packet are set already. False if it is merged in a way that has no place in struct packet: it can not be sent on. */
+/* Fills packet->offload from the header in front of a packet whose IPv4 header stands link_header bytes behind it; data
+ * and length of packet are set already. False if it is merged in a way that has no place in struct packet: it can not
+ * be sent on. */
 bool offload_read(const uint8_t *header, uint16_t link_header, struct packet *packet);
 
 /* Writes the header for packet, which will have link_header bytes between the two. */

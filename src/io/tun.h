@@ -18,8 +18,8 @@
 
 struct tun;
 
-/* Creates the device. Without offload the kernel segments what it hands out and completes its checksums. Returns NULL with
- * *exit_code set (3 permission, 4 network), after having reported why; the caller ends it with tun_close(). */
+/* Creates the device. Without offload the kernel segments what it hands out and completes its checksums. Returns NULL
+ * with *exit_code set (3 permission, 4 network), after having reported why; the caller ends it with tun_close(). */
 struct tun *tun_open(const char *name, bool offload, kernel_report *report, void *context, int *exit_code);
 /* NULL is allowed. The device is gone then, with its addresses and routes. */
 void tun_close(struct tun *tun);

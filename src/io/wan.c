@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A packet socket bound to IPv4 on one link, with virtio-net headers in both directions: merged packets (GRO, or the segments of
- * a neighbour on a virtual link) come in whole, and leave whole for the link to cut.
+ * A packet socket bound to IPv4 on one link, with virtio-net headers in both directions: merged packets (GRO, or the
+ * segments of a neighbour on a virtual link) come in whole, and leave whole for the link to cut.
  *
- * Ethernet: SOCK_RAW, the link header is written here. Other links (tun, ppp, wireguard): SOCK_DGRAM, there is none. Frames for other
- * stations and our own transmissions are stopped by a socket filter before they cost anything.
+ * Ethernet: SOCK_RAW, the link header is written here. Other links (tun, ppp, wireguard): SOCK_DGRAM, there is none.
+ * Frames for other stations and our own transmissions are stopped by a socket filter before they cost anything.
  */
 #include "io/wan.h"
 
@@ -24,10 +24,11 @@
 enum {
 	EXIT_PERMISSION = 3,
 	EXIT_NETWORK = 4,
-	/* Packets that wait while culvertd does something else. The kernel counts the memory behind a packet, about 1 KiB for a small one and
-	 * twice its size for a merged one. */
+	/* Packets that wait while culvertd does something else. The kernel counts the memory behind a packet, about 1
+	 * KiB for a small one and twice its size for a merged one. */
 	RECEIVE_BUFFER = 16 << 20,
-	/* What may wait in the queueing discipline of a WAN slower than the LAN; that is where it is decided what to drop. */
+	/* What may wait in the queueing discipline of a WAN slower than the LAN; that is where it is decided what to
+	   drop. */
 	SEND_BUFFER = 8 << 20,
 	/* One batch should stay in the second-level cache: what is received here is written again at once. */
 	BATCH_BYTES = 256 * 1024,
@@ -69,7 +70,8 @@ static int wan_configure(int fd, int ifindex, const char **step)
 	*step = "attach a filter to";
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0)
 		return errno;
-	/* Sizes are wishes: without CAP_NET_ADMIN in the first user namespace the kernel cuts them to its own limits. */
+	/* Sizes are wishes: without CAP_NET_ADMIN in the first user namespace the kernel cuts them to its own limits.
+	 */
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive, sizeof(receive)) != 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &send, sizeof(send)) != 0)

@@ -17,11 +17,13 @@
 
 struct wan;
 
-/* Called by wan_flush() for a packet that the kernel did not take. tag is what wan_queue() was given, error the errno. */
+/* Called by wan_flush() for a packet that the kernel did not take. tag is what wan_queue() was given, error the errno.
+ */
 typedef void wan_failed(void *context, uint32_t tag, int error);
 
-/* Opens the socket on the link with that index. ethernet: packets carry a link header, from our address mac. Returns NULL with *exit_code set
- * (3 permission, 4 network), after having reported why; the caller ends it with wan_close(). */
+/* Opens the socket on the link with that index. ethernet: packets carry a link header, from our address mac. Returns
+ * NULL with *exit_code set (3 permission, 4 network), after having reported why; the caller ends it with wan_close().
+ */
 struct wan *wan_open(int ifindex, bool ethernet, const uint8_t mac[6], kernel_report *report, void *context,
 		     int *exit_code);
 void wan_close(struct wan *wan); /* NULL is allowed */
@@ -33,9 +35,9 @@ int wan_fd(const struct wan *wan);
 int wan_receive(struct wan *wan, struct batch *batch);
 
 /*
- * Puts a packet into the queue; the BATCH_HEADROOM bytes in front of it are overwritten. Packet and memory must stay until
- * wan_flush(). mac is the link address of the next hop; links without link header do not look at it. There is room for
- * BATCH_PACKETS packets: the caller flushes when wan_queued() says so many.
+ * Puts a packet into the queue; the BATCH_HEADROOM bytes in front of it are overwritten. Packet and memory must stay
+ * until wan_flush(). mac is the link address of the next hop; links without link header do not look at it. There is
+ * room for BATCH_PACKETS packets: the caller flushes when wan_queued() says so many.
  */
 void wan_queue(struct wan *wan, const struct packet *packet, const uint8_t mac[6], uint32_t tag);
 uint32_t wan_queued(const struct wan *wan);
