@@ -21,7 +21,7 @@
 #include "daemon/text.h"
 #include "io/clock.h"
 
-enum { SITES = 64, LINE_MAX_BYTES = 1024, PATH_MAX_BYTES = 256, MS_PER_S = 1000 };
+enum { SITES = 64, LINE_MAX_BYTES = 1024, PATH_MAX_BYTES = 256, WINDOW_MS = LOG_WINDOW_S * 1000 };
 
 enum target { TARGET_STDERR, TARGET_JOURNAL, TARGET_SYSLOG, TARGET_FILE };
 
@@ -232,7 +232,7 @@ static bool admit(struct log *log, int level, const char *format)
 	struct site *site = &log->sites[((uintptr_t)format >> 3) * 0x9e3779b1u % SITES];
 	uint64_t now = clock_now_ms();
 
-	if (site->format != format || now - site->since_ms >= LOG_WINDOW_S * MS_PER_S) {
+	if (site->format != format || now - site->since_ms >= WINDOW_MS) {
 		report_suppressed(log, site);
 		*site = (struct site){.format = format, .since_ms = now, .level = level};
 	}
@@ -249,7 +249,7 @@ void log_flush(struct log *log)
 	uint64_t now = clock_now_ms();
 
 	for (size_t i = 0; log && i < SITES; i++) {
-		if (log->sites[i].suppressed && now - log->sites[i].since_ms >= LOG_WINDOW_S * MS_PER_S) {
+		if (log->sites[i].suppressed && now - log->sites[i].since_ms >= WINDOW_MS) {
 			report_suppressed(log, &log->sites[i]);
 			log->sites[i].format = NULL;
 		}

@@ -97,31 +97,32 @@ static int run(const struct options *options, const struct config *config)
 	return code;
 }
 
-static int start(struct options *options, const struct config *config)
+static int start(const struct options *given, const struct config *config)
 {
+	struct options options = *given;
 	char paths[3][PATH_MAX];
 	/* A closed pipe is an error like others, not the end. */
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	int code;
 
-	if (!make_absolute(&options->source.path, paths[0]) || !make_absolute(&options->pidfile, paths[1]) ||
-	    !make_absolute(&options->state_dir, paths[2]))
+	if (!make_absolute(&options.source.path, paths[0]) || !make_absolute(&options.pidfile, paths[1]) ||
+	    !make_absolute(&options.state_dir, paths[2]))
 		return EXIT_FILE;
-	code = privileges_check(options->user, options->log);
+	code = privileges_check(options.user, options.log);
 	if (code == EXIT_OK)
-		code = privileges_prepare_directory(options->state_dir, options->user, options->log);
+		code = privileges_prepare_directory(options.state_dir, options.user, options.log);
 	if (code != EXIT_OK)
 		return code;
-	if (!log_open(options->log, config->log_target, options->foreground))
+	if (!log_open(options.log, config->log_target, options.foreground))
 		return EXIT_FILE;
 	sigaction(SIGPIPE, &ignore, NULL);
-	if (!options->foreground)
-		code = background_start(&options->ready_fd, options->log);
-	return code == EXIT_OK ? run(options, config) : code;
+	if (!options.foreground)
+		code = background_start(&options.ready_fd, options.log);
+	return code == EXIT_OK ? run(&options, config) : code;
 }
 
 /* The actions that need a configuration. */
-static int act_on_config(struct options *options, struct config *config)
+static int act_on_config(const struct options *options, struct config *config)
 {
 	if (options->action == ACTION_CHECK)
 		return check(options, config);
@@ -135,7 +136,7 @@ static int act_on_config(struct options *options, struct config *config)
 	return options->action == ACTION_DRY_RUN ? dry_run(options, config) : start(options, config);
 }
 
-static int act(struct options *options, struct config *config)
+static int act(const struct options *options, struct config *config)
 {
 	switch (options->action) {
 	case ACTION_HELP:

@@ -96,30 +96,38 @@ static int refuse_directory(const char *path, const char *why, struct log *log)
 	return EXIT_FILE;
 }
 
+/* Gives the directory to owner, if that is not NULL. Returns what is wrong with it, or NULL. */
+static const char *take_directory(int fd, const struct passwd *owner)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return strerror(errno);
+	if (status.st_mode & S_IWOTH)
+		return "may be written by everybody";
+	if (owner && status.st_uid == owner->pw_uid)
+		return NULL;
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+		return "belongs to another user, perhaps of an earlier --user: name that one again, or remove it";
+	if (owner && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
+		return strerror(errno);
+	return NULL;
+}
+
 int privileges_prepare_directory(const char *path, const char *user, struct log *log)
 {
 	const struct passwd *owner = user ? getpwnam(user) : NULL;
-	struct stat status;
-	int fd, code = EXIT_OK;
+	const char *wrong;
+	int fd;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return refuse_directory(path, strerror(errno), log);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return refuse_directory(path, errno == ENOTDIR ? "is not a directory" : strerror(errno), log);
-	if (fstat(fd, &status) < 0)
-		code = refuse_directory(path, strerror(errno), log);
-	else if (status.st_mode & S_IWOTH)
-		code = refuse_directory(path, "may be written by everybody", log);
-	else if (status.st_uid != geteuid() && status.st_uid != 0 && !(owner && status.st_uid == owner->pw_uid))
-		code = refuse_directory(
-			path,
-			"belongs to another user, perhaps of an earlier --user: name that one again, or remove it",
-			log);
-	else if (owner && status.st_uid != owner->pw_uid && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
-		code = refuse_directory(path, strerror(errno), log);
+	wrong = take_directory(fd, owner);
 	close(fd);
-	return code;
+	return wrong ? refuse_directory(path, wrong, log) : EXIT_OK;
 }
 
 #ifdef HAVE_LIBCAP_NG

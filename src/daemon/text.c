@@ -80,7 +80,7 @@ const char *text_suggest(const char *word, const char *const *words, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		unsigned int distance = text_distance(word, words[i]);
 
-		if (distance < shortest && distance * 2 < strlen(words[i])) {
+		if (distance < shortest && (size_t)distance * 2 < strlen(words[i])) {
 			shortest = distance;
 			nearest = words[i];
 		}

@@ -65,8 +65,8 @@ def test_system_calls_are_filtered(lab, daemon):
 
 @pytest.mark.parametrize("user", [None, "nobody"])
 def test_life_with_few_rights(lab, daemon, user):
-    """The carrier of the WAN goes and comes back, addresses change, the log moves, the file is read again; the stop undoes
-    everything. Nothing of that is refused."""
+    """The carrier of the WAN goes and comes back, addresses change, the log moves, the file is read again; the stop
+    undoes everything. Nothing of that is refused."""
     require_capability_dropping(daemon)
     before = read_state(lab.R)
     log = daemon.folder / "culvert.log"
@@ -81,12 +81,12 @@ def test_life_with_few_rights(lab, daemon, user):
 
     mark = daemon.mark()
     lab.R.ip("address add 198.51.100.77/24 dev wan0")
-    daemon.wait_for(r"198\.51\.100\.77|2 in all", mark)
+    daemon.wait_for(r"198\.51\.100\.77", mark)
     lab.R.ip("address del 198.51.100.77/24 dev wan0")
     lab.X.ip("link set to_r down")
-    daemon.wait_for(r"wan0 is down", mark)
+    daemon.wait_for(r"wan0: down", mark)
     lab.X.ip("link set to_r up")
-    daemon.wait_for(r"wan0 is up", mark)
+    daemon.wait_for(r"wan0: up", mark)
     mark = daemon.mark()
     daemon.configure({"log": {"target": str(log)}, "nat": {"hairpinning": "no"}})
     daemon.process.send_signal(signal.SIGHUP)
