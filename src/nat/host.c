@@ -26,22 +26,34 @@ uint32_t host_find(const struct engine *engine, uint32_t inside_address)
 	return table_find(&engine->host_table, host_hash(engine, inside_address), match_host, &match);
 }
 
-struct outside *host_outside(struct engine *engine, uint32_t inside_address)
+static struct outside *least_used(struct engine *engine)
 {
-	uint32_t index = host_find(engine, inside_address);
 	struct outside *best = NULL;
 
-	if (index != NONE) {
-		best = outside_find(engine, engine->host[index].outside_address);
-		if (best != NULL)
-			return best;
-	}
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
 		if (best == NULL || outside->hosts < best->hosts)
 			best = outside;
 	}
 	return best;
+}
+
+struct outside *host_outside(struct engine *engine, uint32_t inside_address)
+{
+	uint32_t index = host_find(engine, inside_address);
+
+	if (index == NONE)
+		return least_used(engine);
+	struct outside *outside = outside_find(engine, engine->host[index].outside_address);
+	if (outside != NULL)
+		return outside;
+	/* Its address went away while a flow through another one lives: it is paired anew. */
+	outside = least_used(engine);
+	if (outside != NULL) {
+		engine->host[index].outside_address = outside->address;
+		outside->hosts++;
+	}
+	return outside;
 }
 
 static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_t outside_address)
