@@ -70,7 +70,7 @@ static enum service_mode random_mode(struct test_random *r)
 
 void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *c)
 {
-	*limits = (struct engine_limits){ .flows = getenv("SMALL") && one_in(r, 3) ? 8 + below(r, 16) : 200, .hosts = one_in(r, 3) ? 3 : 16,
+	*limits = (struct engine_limits){ .flows = one_in(r, 3) ? 8 + below(r, 16) : 200, .hosts = one_in(r, 3) ? 3 : 16,
 					  .addresses = WORLD_ADDRESSES, .fragments = 1024 };
 	engine_config_default(c);
 	c->mapping = one_in(r, 4) ? 1 + below(r, 2) : ENDPOINT_INDEPENDENT;

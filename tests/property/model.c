@@ -347,9 +347,9 @@ static struct model_flow *own_flow(struct judgement *j, struct model_flow *unope
 		}
 		uint64_t reasons = model_refusals(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port, 0,
 						  (enum drop)j->result->drop);
-		if (reasons && j->hairpin && j->m->now < j->m->stale &&
+		if (reasons && j->m->now < j->m->stale &&
 		    model_engine_has(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port))
-			reasons = 0; /* not this flow was refused, but that of the called end */
+			reasons = 0; /* the model does not know what is not yet cleaned up; or the called end's flow was refused */
 		if (reasons) {
 			*good = expect_refused(j, reasons);
 			return NULL;
@@ -401,21 +401,17 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	}
 	uint32_t inside = mapping ? mapping->inside : forward->to_address;
 	uint16_t at = mapping ? mapping->inside_port : to_port;
-	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
-	if (clash) {
-		/* TCP in state closed or reset gives way, which only the engine knows */
-		if (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH) {
-			*good = expect_drop(j, DROP_FLOW_CLASH);
-			return NULL;
-		}
-		model_close(m, clash, m->now);
-	}
 	uint64_t reasons = model_refusals(m, j->protocol, inside, at, remote, remote_port, j->destination,
 					  (enum drop)j->result->drop);
+	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
+	if (clash && (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH))
+		reasons |= UINT64_C(1) << DROP_FLOW_CLASH; /* TCP in state closed or reset gives way, which only the engine knows */
 	if (reasons) {
 		*good = expect_refused(j, reasons);
 		return NULL;
 	}
+	if (clash)
+		model_close(m, clash, m->now);
 	if (may_be_unopened(j) && !model_engine_has(m, j->protocol, inside, at, remote, remote_port)) {
 		*unopened = (struct model_flow){ .inside = inside, .inside_port = at };
 		return unopened;
@@ -493,18 +489,28 @@ static bool judge_hairpin_query(struct judgement *j, struct model_flow *own)
 
 static bool judge_hairpin_answer(struct judgement *j)
 {
-	uint32_t outside = model_host_outside(j->m, j->source);
-	struct model_flow *caller = model_flow_outside(j->m, PROTO_ICMP, j->destination, called_port(j), outside, 0);
+	struct model_flow *caller = NULL;
 	struct translation t;
 	bool good;
 
-	if (!outside || !caller)
+	/* the caller's flow to one of our addresses; if there are several, the output tells which was meant */
+	for (uint32_t i = 0; i < j->m->outsides; i++) {
+		struct model_flow *f = model_flow_outside(j->m, PROTO_ICMP, j->destination, called_port(j), j->m->outside[i], 0);
+		if (f && (!caller || (j->out->count > *j->taken &&
+				      packets_source(&j->out->item[*j->taken].packet) == j->m->outside[i])))
+			caller = f;
+	}
+	uint32_t own = model_host_outside(j->m, j->source);
+	if (caller && own != caller->remote && j->result->drop == DROP_ICMP_NO_FLOW)
+		return expect_drop(j, DROP_ICMP_NO_FLOW); /* not from the address that was called */
+	if (!caller)
 		return expect_drop(j, DROP_ICMP_NO_FLOW);
 	if (model_ttl_out(j, &good))
 		return good;
 	will_see(j, caller, SIDE_WAN);
+	caller->loose = true;
 	translation_begin(j, &t);
-	packet_put32(&t.packet->packet, 12, outside);
+	packet_put32(&t.packet->packet, 12, caller->remote);
 	t.id_free = !j->df;
 	model_translate_destination(j, &t, caller);
 	good = model_leave(j, &t, SIDE_LAN, true);
@@ -519,6 +525,8 @@ static bool judge_hairpin(struct judgement *j)
 	bool good;
 
 	j->hairpin = true;
+	if (j->protocol == PROTO_ICMP && j->m->now < j->m->stale && j->result->drop == DROP_HAIRPIN_NO_TARGET)
+		return true; /* B10 */
 	if ((j->protocol == PROTO_ICMP && !is_icmp_answer(j) && !hairpin_has_target(j)) ||
 	    model_host_port(j->m, j->protocol, called_port(j)))
 		return leave_unchanged(j, SIDE_LAN);
@@ -526,7 +534,12 @@ static bool judge_hairpin(struct judgement *j)
 		return expect_drop(j, DROP_HAIRPIN_OFF);
 	if (is_icmp_answer(j))
 		return judge_hairpin_answer(j);
-	if (!hairpin_has_target(j))
+	bool target = hairpin_has_target(j);
+	if (!target && j->result->drop == DROP_TOO_BIG && expect_too_big(j, SIDE_LAN, &good))
+		return good; /* both apply; the document gives no order */
+	if (!target && j->result->drop == DROP_IP_TTL && model_ttl_out(j, &good))
+		return good;
+	if (!target)
 		return expect_drops(j, UINT64_C(1) << DROP_HAIRPIN_NO_TARGET | UINT64_C(1) << DROP_UNSOLICITED);
 	if (model_ttl_out(j, &good) || expect_too_big(j, SIDE_LAN, &good))
 		return good;

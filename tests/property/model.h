@@ -37,6 +37,7 @@ struct model_mapping {
 	enum dependence dependence;
 	bool by_forward;
 	uint32_t flows;
+	uint64_t last; /* when the last of its flows ended */
 };
 
 struct model_flow {
@@ -48,6 +49,7 @@ struct model_flow {
 	bool by_forward;
 	bool inward; /* opened from outside: by a forward, or as the called end of a hairpin */
 	uint64_t deadline;
+	bool loose; /* the document does not say whether the last packet refreshed it: the engine's deadline is taken */
 	uint64_t touched; /* when a packet last passed; bounds the timers of TCP */
 	struct model_tcp tcp[SIDES];
 };
@@ -85,7 +87,7 @@ struct model_set {
 	enum set_state state;
 	uint64_t began;
 	struct model_piece piece[MODEL_PIECES];
-	uint32_t pieces;
+	uint32_t pieces, end; /* end: of the payload, 0 until the last piece has come */
 	/* the translation, once the first fragment went on */
 	enum side to;
 	uint32_t new_source, new_destination;
@@ -114,6 +116,7 @@ struct model {
 		uint16_t id;
 	} recent_id[MODEL_IDS];
 	uint32_t recent_ids;
+	bool repaired;  /* B12 */
 	bool lazy;      /* engine_expire() is not called */
 	uint64_t stale; /* until then the engine may not have cleaned up what expired: hosts and ports may look taken */
 	char error[1024];

@@ -52,6 +52,8 @@ static void add_piece(struct judgement *j, struct model_set *s, bool hold)
 		abort();
 	struct model_piece *piece = &s->piece[s->pieces++];
 	*piece = (struct model_piece){ .from = j->offset, .to = j->offset + j->total - j->ihl };
+	if (!j->mf)
+		s->end = piece->to;
 	if (!hold)
 		return;
 	piece->held = malloc(sizeof(*piece->held));
@@ -89,11 +91,25 @@ static bool judge_later(struct judgement *j, struct model_set *s, bool was_held)
 	return good;
 }
 
+/* All of the datagram has gone on: the engine may have forgotten the set, so that its identification can serve again. */
+static bool complete(const struct model_set *s)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < s->pieces; i++)
+		sum += s->piece[i].to - s->piece[i].from;
+	return s->state == SET_FORWARDED && s->end && sum == s->end;
+}
+
 bool model_judge_fragment(struct judgement *j, bool *good)
 {
 	struct model_set *s = set_get(j);
 	uint64_t overlap = UINT64_C(1) << DROP_FRAGMENT_OVERLAP;
 
+	if (complete(s) && j->result->drop != DROP_FRAGMENT_OVERLAP) {
+		s->live = false;
+		s = set_get(j);
+	}
 	if (s->state == SET_POISONED || overlaps(j, s)) {
 		if (s->state == SET_REFUSED)
 			overlap |= UINT64_C(1) << DROP_FRAGMENT_REFUSED;

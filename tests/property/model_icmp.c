@@ -165,7 +165,10 @@ bool model_judge_error(struct judgement *j)
 {
 	struct quote q;
 
-	if (!read_quote(j, &q))
+	bool sound = read_quote(j, &q);
+	if (sound && q.protocol == PROTO_ICMP && !is_query(q.type)) /* we let no such message through: either reason is right */
+		return expect_drops(j, UINT64_C(1) << DROP_ICMP_QUOTE_MALFORMED | UINT64_C(1) << DROP_ICMP_QUOTE_UNKNOWN);
+	if (!sound)
 		return expect_drop(j, DROP_ICMP_QUOTE_MALFORMED);
 	return j->from == SIDE_WAN ? judge_wan(j, &q) : judge_lan(j, &q);
 }

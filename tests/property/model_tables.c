@@ -135,9 +135,12 @@ static bool mapping_serves(const struct model_mapping *p, uint8_t protocol, uint
 static struct model_mapping *mapping_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 					    uint32_t remote, uint16_t remote_port)
 {
-	/* One that a forward made may serve outbound flows of its target as well, but need not if mappings depend on the remote. */
+	/* One that a forward made may serve outbound flows of its target as well, but need not if mappings depend on the remote, or if
+	 * it stands at another outside address than the host's own. */
+	const struct model_host *host = host_find(m, inside);
 	for (int i = 0; i < MODEL_FLOWS; i++)
-		if (!(m->mapping[i].by_forward && m->mapping[i].dependence != ENDPOINT_INDEPENDENT) &&
+		if (!(m->mapping[i].by_forward && (m->mapping[i].dependence != ENDPOINT_INDEPENDENT || !host || host->uncertain ||
+						   host->outside != m->mapping[i].outside)) &&
 		    mapping_serves(&m->mapping[i], protocol, inside, inside_port, remote, remote_port))
 			return &m->mapping[i];
 	return NULL;
@@ -247,14 +250,15 @@ uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint
 		reasons |= UINT64_C(1) << DROP_FLOWS_EXHAUSTED;
 	if (host && host->flows >= m->config.host_flows)
 		reasons |= UINT64_C(1) << DROP_HOST_LIMIT;
-	if (m->now < m->stale && ((!host && claimed == DROP_HOSTS_EXHAUSTED) || claimed == DROP_HOST_LIMIT))
+	if (m->now < m->stale && ((!host && claimed == DROP_HOSTS_EXHAUSTED) || claimed == DROP_HOST_LIMIT ||
+				  claimed == DROP_FLOWS_EXHAUSTED))
 		reasons |= UINT64_C(1) << claimed;
 	if (!host && hosts >= m->limits.hosts)
 		reasons |= UINT64_C(1) << DROP_HOSTS_EXHAUSTED;
 	bool inbound = outside != 0;
 	if (!inbound)
 		outside = host && host->outside ? host->outside : address_for_new_host(m);
-	if (host && host->uncertain && claimed == DROP_OWNER_TAKEN)
+	if ((host ? host->uncertain : m->now < m->stale) && claimed == DROP_OWNER_TAKEN)
 		reasons |= UINT64_C(1) << DROP_OWNER_TAKEN;
 	if (!model_has_ports(protocol)) {
 		struct model_flow *owner = model_flow_outside(m, protocol, outside, 0, remote, 0);
@@ -378,7 +382,7 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 			return NULL;
 	}
 	if (!mapping && view.outside_address != outside &&
-	    !(host ? !host->outside || host->uncertain : m->now < m->stale)) {
+	    !m->repaired && !(host ? !host->outside || host->uncertain : m->now < m->stale)) {
 		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside, view.outside_address,
 			   outside);
 		return NULL;
@@ -436,7 +440,7 @@ static void rest_port(struct model *m, const struct model_mapping *p, uint64_t w
 	m->rest[m->rests++] = (struct model_rest){
 		.protocol = p->protocol, .outside = p->outside, .outside_port = p->outside_port, .inside = p->inside,
 		.inside_port = p->inside_port, .optional = p->protocol == PROTO_TCP, .surely = when + hold,
-		.perhaps = m->lazy ? UINT64_MAX : m->now + hold + MODEL_SWEEP };
+		.perhaps = m->lazy ? UINT64_MAX : when + hold + MODEL_SWEEP };
 }
 
 void model_close(struct model *m, struct model_flow *flow, uint64_t when)
@@ -449,10 +453,12 @@ void model_close(struct model *m, struct model_flow *flow, uint64_t when)
 	if (flow->mapping < 0)
 		return;
 	struct model_mapping *mapping = &m->mapping[flow->mapping];
+	if (when > mapping->last)
+		mapping->last = when;
 	if (--mapping->flows)
 		return;
 	mapping->live = false;
-	rest_port(m, mapping, when);
+	rest_port(m, mapping, mapping->last);
 }
 
 void model_touch(struct model *m, struct model_flow *flow, enum side from)
@@ -495,8 +501,6 @@ static bool judge_view(struct model *m, struct model_flow *f, const struct flow_
 {
 	uint64_t deadline = m->now + view->expires_ms;
 
-	if (view->hairpin != model_is_outside(m, f->remote))
-		return model_fail(m, "flow of %08x:%u: hairpin is %d", f->inside, f->inside_port, view->hairpin);
 	if (f->protocol == PROTO_TCP && deadline != f->deadline) {
 		uint64_t timer = deadline - f->touched;
 		if (timer != m->config.timeout[TIMEOUT_TCP_OPENING] && timer != m->config.timeout[TIMEOUT_TCP_ESTABLISHED] &&
@@ -505,6 +509,9 @@ static bool judge_view(struct model *m, struct model_flow *f, const struct flow_
 					  f->inside_port, (unsigned long long)timer);
 		f->deadline = deadline;
 	}
+	if (f->loose)
+		f->deadline = deadline;
+	f->loose = false;
 	if (deadline != f->deadline)
 		return model_fail(m, "flow %u of %08x:%u to %08x:%u expires in %u ms, the model says %llu", f->protocol, f->inside,
 				  f->inside_port, f->remote, f->remote_port, view->expires_ms,
@@ -549,6 +556,7 @@ bool model_set_time(struct model *m, uint64_t now)
 		if (m->set[i].live && m->set[i].began + m->config.timeout[TIMEOUT_FRAGMENT] <= now) {
 			model_set_drop_held(m, &m->set[i]);
 			m->set[i].live = false;
+			m->stale = m->lazy ? UINT64_MAX : now + MODEL_SWEEP;
 		}
 	return true;
 }
@@ -582,9 +590,21 @@ static bool blocked(const struct model *m, uint8_t protocol, uint16_t port)
 	return model_claimed(protocol, port, &service) && m->config.service[service] == MODE_BLOCK;
 }
 
-/* What must become of a flow under the configuration that m has now. */
-static enum fate flow_fate(const struct model *m, const struct model_flow *f)
+static bool is_gone(const struct model *m, uint32_t address)
 {
+	for (uint32_t i = 0; i < m->gones; i++)
+		if (m->gone[i] == address)
+			return true;
+	return false;
+}
+
+/* What must become of a flow under the configuration or the addresses that m has now. */
+static enum fate flow_fate(const struct model *m, const struct model_flow *f, bool configured)
+{
+	if (!configured)
+		return model_is_outside(m, f->outside) ? is_gone(m, f->remote) ? FATE_EITHER : FATE_STAYS : FATE_ENDS;
+	if (f->inward && blocked(m, f->protocol, f->remote_port))
+		return FATE_EITHER;
 	if (blocked(m, f->protocol, f->remote_port) || model_host_port(m, f->protocol, f->outside_port))
 		return FATE_ENDS;
 	if (f->by_forward) {
@@ -593,19 +613,17 @@ static enum fate flow_fate(const struct model *m, const struct model_flow *f)
 		    model_forward_port(forward, f->protocol, f->outside_port) != f->inside_port)
 			return FATE_ENDS;
 	}
-	if (!model_is_outside(m, f->outside))
-		return FATE_ENDS;
-	/* The document does not say: the claimed port is ours, or the remote is one of our addresses that went. */
+	/* The document does not say: the claimed port is ours. */
 	if (blocked(m, f->protocol, f->outside_port))
 		return FATE_EITHER;
-	for (uint32_t i = 0; i < m->gones; i++)
-		if (f->remote == m->gone[i])
-			return FATE_EITHER;
+	/* A flow beside one of a forward may share its mapping. */
+	if (f->mapping >= 0 && m->mapping[f->mapping].by_forward)
+		return FATE_EITHER;
 	return FATE_STAYS;
 }
 
 /* Ends the flows that must end; where either is right, the engine's choice is taken. */
-static bool end_flows(struct model *m, uint32_t ended)
+static bool end_flows(struct model *m, uint32_t ended, bool configured)
 {
 	uint32_t count = 0;
 
@@ -614,9 +632,7 @@ static bool end_flows(struct model *m, uint32_t ended)
 		struct flow_view view;
 		if (!f->live)
 			continue;
-		enum fate fate = flow_fate(m, f);
-		if (fate == FATE_STAYS && f->mapping >= 0 && m->mapping[f->mapping].flows > 1)
-			fate = FATE_EITHER; /* a flow beside a forward's may share its mapping */
+		enum fate fate = flow_fate(m, f, configured);
 		if (fate == FATE_EITHER)
 			fate = engine_find_flow(m, f->protocol, f->inside, f->inside_port, f->remote, f->remote_port, &view)
 				       ? FATE_STAYS : FATE_ENDS;
@@ -634,7 +650,7 @@ bool model_configure(struct model *m, const struct engine_config *config, uint32
 {
 	m->config = *config;
 	m->gones = 0;
-	return end_flows(m, ended);
+	return end_flows(m, ended, true);
 }
 
 bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t count, uint32_t ended)
@@ -651,9 +667,9 @@ bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t coun
 	for (uint32_t i = 0; i < m->gones; i++) {
 		for (int h = 0; h < MODEL_FLOWS; h++)
 			if (m->host[h].live && m->host[h].outside == m->gone[i])
-				m->host[h].outside = 0; /* still has a flow elsewhere; gets another address, whichever */
+				m->host[h].outside = 0, m->repaired = true; /* still has a flow elsewhere; gets another address, whichever */
 	}
-	bool good = end_flows(m, ended);
+	bool good = end_flows(m, ended, false);
 	for (uint32_t i = 0; i < m->rests; i++) /* the ports of an address that went need not rest when it comes back */
 		for (uint32_t k = 0; k < m->gones; k++)
 			m->rest[i].optional |= m->rest[i].outside == m->gone[k];

@@ -48,6 +48,7 @@ struct world {
 	struct engine_limits limits;
 	struct engine_config config;
 	bool lazy; /* engine_expire() is not called, so that nothing may depend on it */
+	bool eager_compare; /* flow tables are compared after every event, not only when time passes */
 	struct engine *engine;
 	void *arena;
 	struct model *model;
