@@ -105,13 +105,13 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 	}
 }
 
-void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t n, uint64_t now_ms,
+void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t count, uint64_t now_ms,
 		    const struct engine_sink *sink, struct engine_result *results)
 {
 	engine->now_ms = now_ms;
 	engine->sink = sink;
-	for (uint32_t at = 0; at < n; at += BATCH_MAX) {
-		uint32_t part = n - at < BATCH_MAX ? n - at : BATCH_MAX;
+	for (uint32_t at = 0; at < count; at += BATCH_MAX) {
+		uint32_t part = count - at < BATCH_MAX ? count - at : BATCH_MAX;
 		process_batch(engine, from, packets + at, part, results != NULL ? results + at : NULL);
 	}
 	engine->sink = NULL;
@@ -273,18 +273,18 @@ static uint8_t outside_slot(struct engine *engine, uint32_t address)
 	return unused;
 }
 
-uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t n, uint64_t now_ms)
+uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms)
 {
 	struct arena_header *header = engine->header;
 
 	engine->now_ms = now_ms;
-	if (n > header->limits.addresses)
-		n = header->limits.addresses;
-	uint32_t ended = close_flows_without_address(engine, addresses, n);
+	if (count > header->limits.addresses)
+		count = header->limits.addresses;
+	uint32_t ended = close_flows_without_address(engine, addresses, count);
 	fragment_reset(engine);
 	for (uint32_t i = 0; i < header->limits.addresses; i++) {
 		struct outside *outside = &engine->outside[i];
-		if (outside->address == 0 || is_listed(outside->address, addresses, n))
+		if (outside->address == 0 || is_listed(outside->address, addresses, count))
 			continue;
 		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
@@ -292,7 +292,7 @@ uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, ui
 		outside->address = 0;
 	}
 	header->outside_count = 0;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < count; i++)
 		if (addresses[i] != 0 && outside_find(engine, addresses[i]) == NULL)
 			header->outside_order[header->outside_count++] = outside_slot(engine, addresses[i]);
 	return ended;

@@ -82,9 +82,10 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 /* --- hairpins --- */
 
 /* The kernel takes these as its own when they come back from the TUN. */
-static bool is_for_the_router(const struct engine *engine, const struct passage *passage, const struct outside *outside)
+static bool is_for_the_router(struct engine *engine, const struct passage *passage, const struct outside *outside)
 {
 	uint16_t port = passage->transport.destination_port;
+	uint32_t mapping;
 
 	switch (passage->ip.protocol) {
 	case PROTOCOL_TCP:
@@ -92,8 +93,9 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
 	case PROTOCOL_UDP:
 		return port_set_has(&engine->config.host_udp, port);
 	case PROTOCOL_ICMP:
+		mapping = mapping_at(outside, PROTOCOL_ICMP, port);
 		return icmp_is_request(passage->transport.icmp_type) &&
-		       mapping_at(outside, PROTOCOL_ICMP, port) == NONE &&
+		       (mapping == NONE || !flow_mapping_is_alive(engine, mapping)) &&
 		       forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
 	default:
 		return false;

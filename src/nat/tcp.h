@@ -26,8 +26,8 @@ enum tcp_end_flag {
 	TCP_END_UNSCALED = 16, /* its SYN had no window scale option */
 };
 
-/* Takes a segment of a flow into account; sets state, timer class and deadline. */
-void tcp_track(struct engine *engine, uint32_t flow, enum side from, const struct tcp_segment *segment);
+/* Takes a segment of the flow at index into account; sets state, timer class and deadline. */
+void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment);
 
 /* A segment with this sequence number can have been sent by that side and still be on its way (for quotes in ICMP
  * errors). */
