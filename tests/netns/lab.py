@@ -60,7 +60,7 @@ class Lab:
                         space.set_sysctl(f"net/ipv4/{key}", value)
         b, l1, l2, r, x, w1, w2 = (self.spaces[name] for name in ("B", "L1", "L2", "R", "X", "W1", "W2"))
         b.ip(
-            "link add br0 type bridge forward_delay 0",
+            "link add br0 type bridge forward_delay 0 mcast_snooping 0",
             "link set br0 up",
             f"link add to_r type veth peer name lan0 netns {r.name}",
             f"link add to_l1 type veth peer name eth0 netns {l1.name}",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Fragments (RFC 4787 REQ-14, RFC 791, RFC 6864) by hand, in every order and with every trick; kernels at both ends
 come in test_traffic."""
+import itertools
 import os
 import random
 
@@ -9,6 +10,7 @@ import pytest
 from lab import ROUTER_WAN
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
+from wire import checksums_right, ones_complement_sum
 
 pytestmark = [pytest.mark.culvert_only("conntrack reassembles, so none of this can be seen")]
 
@@ -40,6 +42,14 @@ def piece(whole, offset, payload, more):
     )
 
 
+IDENTS = itertools.count(1000)
+
+
+def fresh_ident():
+    """An identification that no earlier datagram of these peers had: sets are remembered for a while."""
+    return next(IDENTS)
+
+
 class Conversation:
     """A flow between raw peers L1 and W1 that exists already, to send fragments through in both directions."""
 
@@ -52,11 +62,19 @@ class Conversation:
         self.inner.send(self.outbound(b"hello"))
         self.mapped = self.outer.expect()[UDP].sport
 
-    def outbound(self, payload, ident=1):
-        return IP(src=self.inner.address, dst=self.outer.address, id=ident) / UDP(sport=self.port, dport=9) / payload
+    def outbound(self, payload, ident=None):
+        return (
+            IP(src=self.inner.address, dst=self.outer.address, id=ident or fresh_ident())
+            / UDP(sport=self.port, dport=9)
+            / payload
+        )
 
-    def inbound(self, payload, ident=1):
-        return IP(src=self.outer.address, dst=ROUTER_WAN, id=ident) / UDP(sport=9, dport=self.mapped) / payload
+    def inbound(self, payload, ident=None):
+        return (
+            IP(src=self.outer.address, dst=ROUTER_WAN, id=ident or fresh_ident())
+            / UDP(sport=9, dport=self.mapped)
+            / payload
+        )
 
     def way(self, direction):
         """(sender, receiver, packet maker) of a direction."""
@@ -95,7 +113,7 @@ def test_rfc4787_req14_fragments_in_order(lab, router, direction, order):
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
     payload = os.urandom(4000)
-    pieces = split(make(payload, 4711), 800, 1600, 2400, 3200)
+    pieces = split(make(payload), 800, 1600, 2400, 3200)
     if order == "reverse":
         pieces.reverse()
     elif order == "shuffled":
@@ -105,8 +123,6 @@ def test_rfc4787_req14_fragments_in_order(lab, router, direction, order):
     for fragment in pieces:
         sender.send(fragment)
     datagram = joined(collect(receiver, 5))
-    from wire import checksums_right
-
     assert checksums_right(datagram) and bytes(datagram[UDP].payload) == payload
     if direction == "out":
         assert datagram.src == ROUTER_WAN and datagram[UDP].sport == talk.mapped
@@ -119,12 +135,12 @@ def test_adv_19_duplicates_of_a_fragment(lab, router, direction):
     """A duplicate is an overlap: nothing behind it passes, and the next datagram is not harmed."""
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
-    pieces = split(make(b"d" * 2000, 5), 800, 1600)
+    pieces = split(make(b"d" * 2000), 800, 1600)
     with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_overlap": 2}}):
         for fragment in (pieces[0], pieces[1], pieces[1], pieces[2]):
             sender.send(fragment)
         assert len(collect(receiver, 3, 0.2)) == 2
-    for fragment in split(make(b"n" * 2000, 6), 800, 1600):
+    for fragment in split(make(b"n" * 2000), 800, 1600):
         sender.send(fragment)
     assert len(collect(receiver, 3)) == 3
 
@@ -134,7 +150,7 @@ def test_adv_19_duplicates_of_a_fragment(lab, router, direction):
 def test_adv_15_overlaps(lab, router, direction, trick):
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
-    whole = IP(bytes(make(b"o" * 1000, 8)))
+    whole = IP(bytes(make(b"o" * 1000)))
     payload = bytes(whole.payload)
     first, last = piece(whole, 0, payload[:800], True), piece(whole, 800, payload[800:], False)
     bad = {
@@ -155,7 +171,7 @@ def test_adv_14_tiny_first_fragment(lab, router, direction):
     talk = Conversation(lab)
     sender, receiver, _ = talk.way(direction)
     target = talk.outer.address if direction == "out" else ROUTER_WAN
-    whole = IP(bytes(IP(src=sender.address, dst=target, id=9) / TCP(sport=4444, dport=80, flags="S")))
+    whole = IP(bytes(IP(src=sender.address, dst=target, id=fresh_ident()) / TCP(sport=4444, dport=80, flags="S")))
     with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_tiny": 2}}):
         for fragment in (
             piece(whole, 0, bytes(whole.payload)[:8], True),
@@ -170,7 +186,7 @@ def test_adv_14_tiny_first_fragment(lab, router, direction):
 def test_adv_16_17_lengths(lab, router, direction, what):
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
-    whole = IP(bytes(make(b"l" * 100, 10)))
+    whole = IP(bytes(make(b"l" * 100)))
     bad = {
         "past-65535": piece(whole, 65528, b"x" * 100, False),
         "odd-middle": piece(whole, 80, b"x" * 13, True),
@@ -187,7 +203,7 @@ def test_fragments_of_a_refused_first_one_are_refused(lab, router, direction):
     sender, receiver, _ = talk.way(direction)
     whole = IP(
         bytes(
-            IP(src=sender.address, dst=talk.outer.address if direction == "out" else ROUTER_WAN, id=11)
+            IP(src=sender.address, dst=talk.outer.address if direction == "out" else ROUTER_WAN, id=fresh_ident())
             / UDP(sport=0 if direction == "out" else 5, dport=61111)
             / (b"r" * 1000)
         )
@@ -239,11 +255,13 @@ def test_adv_21_fragments_of(lab, router, kind):
             lambda ip: TCP(sport=80, dport=ip[TCP].sport, flags="SA", seq=1, ack=2) / (b"t" * 1000),
         ),
     }[kind]
-    for fragment in reversed(split(IP(src=inner.address, dst=outer.address, id=12, proto=number) / out, 400)):
+    for fragment in reversed(
+        split(IP(src=inner.address, dst=outer.address, id=fresh_ident(), proto=number) / out, 400)
+    ):
         inner.send(fragment)
     datagram = joined(collect(outer, 2))
     assert datagram.src == ROUTER_WAN
-    answer = IP(bytes(IP(src=outer.address, dst=ROUTER_WAN, id=13, proto=number) / back(datagram)))
+    answer = IP(bytes(IP(src=outer.address, dst=ROUTER_WAN, id=fresh_ident(), proto=number) / back(datagram)))
     for fragment in reversed(split(answer, 400)):
         outer.send(fragment)
     got = joined(collect(inner, 2))
@@ -265,16 +283,13 @@ def test_rfc4787_req14a_flood_of_fragments(lab, router):
         bogus[4:6] = number.to_bytes(2, "big")
         bogus[12:16] = bytes([192, 0, 2, 50 + number % 64])
         bogus[10:12] = b"\0\0"
-        total = sum(int.from_bytes(bogus[i : i + 2], "big") for i in range(0, 20, 2))
-        while total >> 16:
-            total = (total & 0xFFFF) + (total >> 16)
-        bogus[10:12] = (~total & 0xFFFF).to_bytes(2, "big")
+        bogus[10:12] = (~ones_complement_sum(bogus[:20]) & 0xFFFF).to_bytes(2, "big")
         sender.send(bogus)
         if number % 1000 == 999:
             talk.outer.send(talk.inbound(b"through the flood"))
             arrived += talk.inner.receive(0.5) is not None
     assert arrived >= 19
-    for fragment in split(talk.inbound(b"v" * 2000, 21), 800, 1600):
+    for fragment in split(talk.inbound(b"v" * 2000), 800, 1600):
         talk.outer.send(fragment)
     numbers = router.statistics()
     assert numbers.side["WAN"]["held"] <= 2048 and numbers.drop["WAN"].get("fragment_limit", 0) > 1000, numbers.text

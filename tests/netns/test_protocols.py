@@ -24,6 +24,12 @@ BODY = {
 }
 
 
+def forbidden(peer):
+    """RFC 5508 REQ-8: a session that can not be made is answered with type 3, code 13."""
+    got = peer.expect()
+    assert (got[ICMP].type, got[ICMP].code) == (3, 13) and got["IP in ICMP"].src == peer.address
+
+
 def body(number):
     return Raw(BODY.get(number, b"\x12\x34\x56\x78 payload of protocol %d" % number))
 
@@ -45,6 +51,7 @@ def test_address_triples_of(lab, router, number):
     assert got.src == w1.address and bytes(got.payload) == bytes(body(number))
     with router.dropping(lan={"owner_taken": 1}):
         two.send(IP(src=two.address, dst=w1.address, proto=number) / body(number))
+        forbidden(two)
         w1.expect_nothing()
     two.send(IP(src=two.address, dst=w2.address, proto=number) / body(number))
     assert w2.expect().src == ROUTER_WAN
@@ -58,6 +65,7 @@ def test_rfc3715_2_1a_ah_is_refused(lab, router):
     inner, outer = lab.raw("L1"), lab.raw("W1")
     with router.dropping(lan={"ah_untranslatable": 1}, wan={"ah_untranslatable": 1}):
         inner.send(IP(src=inner.address, dst=outer.address, proto=51) / Raw(b"a" * 24))
+        forbidden(inner)
         outer.expect_nothing()
         outer.send(IP(src=outer.address, dst=ROUTER_WAN, proto=51) / Raw(b"a" * 24))
         inner.expect_nothing()
@@ -65,10 +73,11 @@ def test_rfc3715_2_1a_ah_is_refused(lab, router):
 
 @culvert_only
 def test_adv_12_all_protocols_unasked_from_the_wan(lab, router):
-    """Nothing reaches the LAN, the router's kernel says nothing, and each has a reason."""
+    """Nothing reaches the LAN, the router's kernel says nothing, and each has a reason. (Protocol 0 is no protocol, and
+    the kernel says so itself: its rules have no name for it.)"""
     outer = lab.raw("W1", 1)
-    with lab.capture_lan() as inside, router.dropping(wan={"no_owner": 252, "ah_untranslatable": 1}):
-        for number in range(256):
+    with lab.capture_lan() as inside, router.dropping(wan={"no_owner": 251, "ah_untranslatable": 1}):
+        for number in range(1, 256):
             if number not in (1, 6, 17):
                 outer.send(IP(src=outer.address, dst=ROUTER_WAN, proto=number) / body(number))
         outer.expect_nothing(0.2)
@@ -142,6 +151,7 @@ def test_mode_block_refuses_both_directions(lab, router, service, number, port):
     inner, outer = lab.raw("L1"), lab.raw("W1")
     with router.dropping(lan={f"{service}_blocked": 1}, wan={f"{service}_blocked": 1}):
         inner.send(IP(src=inner.address, dst=outer.address, proto=number) / service_packet(number, port))
+        forbidden(inner)
         outer.expect_nothing(0.1)
         outer.send(IP(src=outer.address, dst=ROUTER_WAN, proto=number) / service_packet(number, port, True))
         inner.expect_nothing(0.1)

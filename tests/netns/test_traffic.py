@@ -189,7 +189,7 @@ def test_ping(lab, router):
     assert "2 received" in out
 
 
-@pytest.mark.parametrize("method", [["-U"], ["-I"], ["-T", "-p", "80"]], ids=["udp", "icmp", "tcp"])
+@pytest.mark.parametrize("method", [[], ["-I"], ["-T", "-p", "80"]], ids=["udp", "icmp", "tcp"])
 def test_traceroute_out_shows_the_router_once(lab, router, method):
     """RFC 1812 5.3.1, RFC 5508 REQ-10a: the hops are R, X, W1 and nothing twice."""
     out = lab.L1.run("traceroute", "-n", "-q", 1, "-w", 2, "-N", 1, "-m", 6, *method, "203.0.113.10", timeout=30).stdout
@@ -203,7 +203,7 @@ def test_traceroute_out_shows_the_router_once(lab, router, method):
     }
 )
 @pytest.mark.culvert_only("masquerading shows the inside host's answer only as the outside address")
-@pytest.mark.parametrize("method", [["-U"], ["-T", "-p", "80"]], ids=["udp", "tcp"])
+@pytest.mark.parametrize("method", [[], ["-T", "-p", "80"]], ids=["udp", "tcp"])
 def test_traceroute_in_shows_the_router_once(lab, router, method):
     """A forward seen from outside: X, then the router's own hop and the host behind it, both as the outside address."""
     out = lab.W1.run("traceroute", "-n", "-q", 1, "-w", 2, "-N", 1, "-m", 6, *method, "198.51.100.2", timeout=30).stdout

@@ -4,6 +4,7 @@
 All of them are AF_PACKET sockets with a small classic BPF program, drained when somebody looks; no threads.
 """
 import ctypes
+import errno
 import socket
 import struct
 import time
@@ -162,6 +163,10 @@ class Capture:
             data, ancillary, _, address = self.socket.recvmsg(0x40000, 256)
         except (TimeoutError, BlockingIOError):
             return None
+        except OSError as error:
+            if error.errno != errno.ENETDOWN:  # told once when the device goes down; frames come again when it is up
+                raise
+            return self.receive(timeout)
         partial = any(
             level == SOL_PACKET and kind == PACKET_AUXDATA and struct.unpack("I", value[:4])[0] & TP_STATUS_CSUMNOTREADY
             for level, kind, value in ancillary
@@ -181,23 +186,28 @@ class Capture:
         return [frame.ip for frame in self.frames(settle) if frame.type == ETH_P_IP]
 
 
-def checksums_right(ip):
-    """Whether a whole packet's IPv4 and transport checksums are what they should be."""
-    again = IP(bytes(ip))
-    layers = [again]
-    if again.frag == 0 and not again.flags.MF:
-        layers += [
-            layer for layer in (again.getlayer(TCP), again.getlayer("UDP"), again.getlayer(ICMP)) if layer is not None
-        ][:1]
-    kept = [layer.chksum for layer in layers]
-    for layer in layers:
-        if not (layer.name == "UDP" and layer.chksum == 0):
-            del layer.chksum
-    rebuilt = IP(bytes(again))
-    fresh = [rebuilt] + [
-        layer for layer in (rebuilt.getlayer(TCP), rebuilt.getlayer("UDP"), rebuilt.getlayer(ICMP)) if layer is not None
-    ][:1]
-    return all(old == new.chksum for old, new in zip(kept, fresh))
+def ones_complement_sum(data):
+    data = bytes(data) + b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def checksums_right(packet):
+    """Whether the IPv4 header's and the transport's checksum of a packet are right. Fragments: the header's only."""
+    data = bytes(packet)
+    header, body = data[: (data[0] & 15) * 4], data[(data[0] & 15) * 4 : int.from_bytes(data[2:4], "big")]
+    if ones_complement_sum(header) != 0xFFFF:
+        return False
+    if int.from_bytes(header[6:8], "big") & 0x3FFF:
+        return True
+    pseudo = header[12:20] + struct.pack("!HH", header[9], len(body))
+    if header[9] == 1:
+        return ones_complement_sum(body) == 0xFFFF
+    if header[9] == 17 and body[6:8] == b"\0\0":
+        return True
+    return header[9] not in (6, 17) or ones_complement_sum(pseudo + body) == 0xFFFF
 
 
 # --- raw peers -----------------------------------------------------------------------------------------------------
@@ -238,7 +248,7 @@ class RawPeer:
                 continue
             ip = frame.ip
             if want(ip):
-                assert frame.partial or checksums_right(ip), f"wrong checksum in {ip!r}"
+                assert frame.partial or checksums_right(frame.data[14:]), f"wrong checksum in {ip!r}"
                 return ip
         return None
 
