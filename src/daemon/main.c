@@ -33,7 +33,10 @@ static int check(const struct options *options, struct config *config)
 {
 	if (!config_load(config, &options->source, report_finding, stderr))
 		return EXIT_CONFIG;
-	printf("%s: the configuration is good\n", options->source.path);
+	if (options->source.optional && access(options->source.path, F_OK) < 0)
+		printf("%s is not there: the defaults are good\n", options->source.path);
+	else
+		printf("%s: the configuration is good\n", options->source.path);
 	return EXIT_OK;
 }
 

@@ -642,6 +642,24 @@ static void fills_the_engine(void **state)
 	assert_true(port_set_has(&request.host_udp, 68) && port_set_has(&request.host_tcp, 22));
 }
 
+/* What the configuration allows, the engine takes: the smallest and the largest of every limit. */
+static void limits_fit_the_engine(void **state)
+{
+	struct fixture *fixture = *state;
+	struct engine_limits limits;
+
+	for (int largest = 0; largest < 2; largest++) {
+		config_default(&fixture->config);
+		for (size_t i = 0; i < CONFIG_KEYS; i++) {
+			if (!strcmp(config_keys[i].section, "limits"))
+				*(uint32_t *)((char *)&fixture->config + config_keys[i].offset) =
+					largest ? config_keys[i].high : config_keys[i].low;
+		}
+		config_to_limits(&fixture->config, &limits);
+		assert_true(engine_arena_size(&limits) > 0);
+	}
+}
+
 /* Every cut and every changed byte of a good file is read without harm. */
 static void survives_damage(void **state)
 {
@@ -678,6 +696,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reads_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reloads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(fills_the_engine, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(limits_fit_the_engine, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(survives_damage, set_up, tear_down),
 	};
 
