@@ -72,7 +72,8 @@ class Probe:
                     self.packets.append(bytes.fromhex(line[4:].decode()))
                 else:
                     return line.decode()
-            if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
+            left = end - time.monotonic()
+            if left < 0 or not select.select([self.process.stdout], [], [], left)[0]:
                 return None
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
@@ -96,7 +97,7 @@ class Probe:
     def tun_packets(self, settle=0.2):
         """What reached the TUN."""
         end = time.monotonic() + settle
-        while self.read_line(max(0, end - time.monotonic())) is not None:
+        while self.read_line(end - time.monotonic()) is not None:
             pass
         packets, self.packets = self.packets, []
         return packets
