@@ -287,22 +287,22 @@ void log_report(void *log, int level, const char *format, ...)
 	va_end(arguments);
 }
 
-static void write_unlimited(struct log *log, int level, const char *text)
+static void log_escaped(struct log *log, int level, const char *text)
 {
 	char escaped[LINE_MAX_BYTES];
 
-	if (!log_wants(log, level))
-		return;
 	text_escape(escaped, sizeof(escaped), text);
 	put_line(log, level, escaped);
 }
 
 void log_report_text(void *log, int level, const char *text)
 {
-	write_unlimited(log, level, text);
+	if (log_wants(log, level))
+		log_escaped(log, level, text);
 }
 
 void log_line(void *log, const char *text)
 {
-	write_unlimited(log, LOG_NOTICE, text);
+	if (log)
+		log_escaped(log, LOG_NOTICE, text);
 }

@@ -45,9 +45,9 @@ void log_write(struct log *log, int level, const char *format, ...) __attribute_
 
 /* The same, in the shape of kernel_report (src/io/kernel.h): the context is the struct log. */
 void log_report(void *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* The same, in the shape of config_report. */
+/* The same without a rate limit, in the shape of config_report. */
 void log_report_text(void *log, int level, const char *text);
-/* The same without a rate limit: for statistics, where each line is wanted. */
+/* A line that was asked for, like statistics: whatever the level and the rate. */
 void log_line(void *log, const char *text);
 
 #endif

@@ -116,6 +116,8 @@ static int start(const struct options *given, const struct config *config)
 		code = privileges_prepare_directory(options.state_dir, options.user, options.log);
 	if (code != EXIT_OK)
 		return code;
+	if (!options.foreground)
+		close_range(STDERR_FILENO + 1, ~0U, 0); /* whoever waits for the end of an inherited pipe */
 	if (!log_open(options.log, config->log_target, options.foreground))
 		return EXIT_FILE;
 	sigaction(SIGPIPE, &ignore, NULL);

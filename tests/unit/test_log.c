@@ -107,6 +107,11 @@ static void writes_a_file(void **state)
 	assert_int_equal(status.st_mode & 07, 0);
 	assert_true(log_wants(fixture->log, LOG_INFO));
 	assert_false(log_wants(fixture->log, LOG_DEBUG));
+	log_set_level(fixture->log, LOG_ERR);
+	log_report_text(fixture->log, LOG_NOTICE, "not this");
+	log_line(fixture->log, "asked for");
+	assert_null(strstr(contents(fixture->path), "not this"));
+	assert_non_null(strstr(contents(fixture->path), "notice: asked for\n"));
 	log_set_level(fixture->log, LOG_DEBUG);
 	assert_true(log_wants(fixture->log, LOG_DEBUG));
 }
