@@ -112,7 +112,7 @@ static char *journal_load(const struct journal *journal, const char **why)
 		*why = "too large";
 	else if (!(text = calloc(1, (size_t)status.st_size + 1)))
 		*why = strerror(errno);
-	if (!*why) {
+	if (text) {
 		size = read(fd, text, (size_t)status.st_size);
 		if (size != status.st_size || strlen(text) != (size_t)size) {
 			*why = "it can not be read, or holds zero bytes";
