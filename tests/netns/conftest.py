@@ -40,6 +40,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    if KIND == "culvert" and any("lab" in item.fixturenames for item in items):
+        try:
+            find_culvertd()
+        except FileNotFoundError as missing:
+            pytest.exit(str(missing), 3)
     for item in items:
         if KIND == "kernel" and (mark := item.get_closest_marker("culvert_only")):
             item.add_marker(pytest.mark.skip(reason=f"ROUTER=kernel: {mark.args[0]}"))
@@ -51,11 +56,6 @@ def needs_root():
         pytest.exit("the namespace tests make network namespaces and need root", 3)
     if subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode != 0:
         pytest.exit("the namespace tests need ip(8) with network namespaces", 3)
-    if KIND == "culvert":
-        try:
-            find_culvertd()
-        except FileNotFoundError as missing:
-            pytest.exit(str(missing), 3)
 
 
 @pytest.fixture(scope="module")

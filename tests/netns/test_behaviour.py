@@ -9,6 +9,7 @@ import pytest
 
 from lab import ROUTER_WAN, carry
 from scapy.layers.inet import IP, TCP, UDP
+from wire import ones_complement_sum
 
 DEPENDENCES = ["endpoint-independent", "address-dependent", "address-and-port-dependent"]
 EIF = {"nat": {"filtering": "endpoint-independent"}}
@@ -294,6 +295,29 @@ def test_rfc3022_udp_checksum_zero_stays_zero(lab, router):
     assert inner.expect()[UDP].chksum == 0
 
 
+def test_conntrack_clash_first_datagrams_in_a_burst(lab, router):
+    """40 first datagrams of one socket to four remotes, none waiting for another: none is lost, all have one source."""
+    with lab.udp("L1", port=45010) as client, lab.udp("W1", port=3488) as a1, lab.udp("W1", port=3489) as a2:
+        with lab.udp("W1", "203.0.113.11", 3488) as b1, lab.udp("W2", port=3488) as c1:
+            for number in range(10):
+                for server in (a1, a2, b1, c1):
+                    client.sendto(bytes([number]), server.getsockname())
+            seen = {server.recvfrom(10)[1] for server in (a1, a2, b1, c1) for _ in range(10)}
+    assert seen == {(ROUTER_WAN, 45010)}
+
+
+def test_conntrack_reverse_clash_both_ends_speak_first(lab, router):
+    """Both ends send at the same moment from ports they know of one another; no port changes on the way."""
+    with lab.udp("L1", port=45011) as client, lab.udp("W1", port=45012) as server:
+        for _ in range(20):
+            server.sendto(b"in", (ROUTER_WAN, 45011))
+            client.sendto(b"out", server.getsockname())
+            assert server.recvfrom(10) == (b"out", (ROUTER_WAN, 45011))
+        server.sendto(b"last", (ROUTER_WAN, 45011))
+        while client.recv(10) != b"last":
+            pass
+
+
 # --- TCP by hand ---------------------------------------------------------------------------------------------------
 
 
@@ -363,3 +387,32 @@ def test_mss_is_lowered_to_what_fits(lab, router):
         IP(src=inner.address, dst=outer.address) / TCP(sport=45120, dport=80, flags="S", seq=1, options=[("MSS", 536)])
     )
     assert dict(outer.expect()[TCP].options)["MSS"] == 536
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        b"\x02\x04\x00\x00",
+        b"\x02\x03\x05\x00",
+        b"\x02\x00\x00\x00",
+        b"\x05\xff\x00\x00",
+        b"\x00\x00\x00\x00",
+        b"\x01\x01\x01\x02",
+        b"\x03\x03\xff\x00",
+        b"\xfe" * 40,
+        b"",
+    ],
+    ids=["mss-0", "mss-short", "length-0", "sack-overrun", "padding", "cut", "wscale-255", "unknown", "none"],
+)
+def test_adv_26_tcp_options_zoo(lab, router, options):
+    """Whatever options a SYN has: it passes with the same bytes, and its checksum holds."""
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    offset = (20 + len(options)) // 4
+    syn = TCP(sport=45130, dport=80, flags="S", seq=1, dataofs=offset)
+    packet = IP(src=inner.address, dst=outer.address, proto=6) / (bytes(syn)[:20] + options)
+    data = bytearray(bytes(packet))
+    data[36:38] = b"\0\0"
+    pseudo = bytes(data[12:20]) + (6).to_bytes(2, "big") + (len(data) - 20).to_bytes(2, "big")
+    data[36:38] = (~ones_complement_sum(pseudo + bytes(data[20:])) & 0xFFFF).to_bytes(2, "big")
+    inner.send(data)
+    assert bytes(outer.expect())[40:] == options

@@ -2,13 +2,16 @@
 """The WAN changes while flows are alive: addresses, carrier, routes, neighbours, MACs, MTU."""
 import contextlib
 import os
+import socket
 import time
 
 import pytest
 
-from lab import ROUTER_WAN, ROUTER_WAN_SECOND, UPSTREAM, carry
+from lab import ROUTER_WAN, ROUTER_WAN_SECOND, UPSTREAM, Lab, carry
+from router import Culvert
 from scapy.layers.inet import IP, TCP, UDP
 
+IP_MTU_DISCOVER = 10
 THIRD = "198.51.100.7"
 pytestmark = [pytest.mark.culvert_only("masquerading follows changes in its own way")]
 
@@ -245,3 +248,77 @@ def test_rfc6888_req6_bypass(lab, router):
             assert lab.echo_once(client, other)[0] == ROUTER_WAN
     finally:
         lab.X.ip("route del 10.77.0.0/24")
+
+
+def test_adv_85_guard_rules_removed_behind_our_back(lab, router):
+    """Somebody flushes the rules: they are made again, and the connection that was open goes on."""
+    with lab.tcp_listen("W1", port=3709) as listener, lab.tcp_connect("L1", listener.getsockname()) as client:
+        server, _ = listener.accept()
+        carry(client, server, b"before")
+        before = len(lab.R.ip_json("rule"))
+        lab.R.ip("rule del pref 104 ipproto tcp iif wan0 blackhole", "rule del pref 108")
+        end = time.monotonic() + 10
+        while len(lab.R.ip_json("rule")) < before and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(lab.R.ip_json("rule")) == before, "the rules did not come back within 10 s"
+        carry(server, client, os.urandom(50000))
+        carry(client, server, os.urandom(50000))
+        server.close()
+
+
+def test_adv_72_storm_of_notifications(lab, router):
+    """Hundreds of links and addresses come and go; the daemon knows its links afterwards, even if messages were lost."""
+    lines = [f"link add storm{number} type veth peer name mrots{number}" for number in range(40)]
+    lines += [
+        f"address add 192.168.{number}.{last}/32 dev storm{number}" for number in range(40) for last in range(1, 15)
+    ]
+    lines += [f"link del storm{number}" for number in range(40)]
+    with lab.udp("W1", port=3710) as server, lab.udp("L1") as client:
+        for sock in (server, client):
+            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
+        seen = lab.echo_once(client, server)
+        lab.R.ip(*lines)
+        assert lab.echo_once(client, server) == seen
+        with lab.mtu(("R", "wan0", 1400), ("X", "to_r", 1400)):
+            router.settle()
+            assert lab.echo_once(client, server, b"x" * 1373) == seen
+    router.settle()
+
+
+def test_adv_73_the_wan_device_is_deleted_and_made_again(lab):
+    """A new device with the old name and another index and MAC: the daemon takes it and forwards again."""
+    own = Lab("again")
+    daemon = Culvert(own)
+    try:
+        daemon.start({})
+        own.R.ip("link del wan0")
+        time.sleep(0.3)
+        assert daemon.alive(), daemon.log()
+        own.X.ip(
+            f"link add to_r type veth peer name wan0 netns {own.R.name}",
+            "link set to_r up",
+            f"address add {UPSTREAM}/24 dev to_r",
+        )
+        own.R.ip(f"address add {ROUTER_WAN}/24 dev wan0", "link set wan0 up", f"route replace default via {UPSTREAM}")
+        with own.udp("W1", port=3711) as server, own.udp("L1", timeout=0.5) as client:
+            end = time.monotonic() + 8
+            while True:
+                try:
+                    assert own.echo_once(client, server)[0] == ROUTER_WAN
+                    break
+                except TimeoutError:
+                    server.settimeout(0.5)
+                    assert time.monotonic() < end, daemon.log()
+        with own.capture_wan() as capture, own.tcp_listen("W1", port=3712) as listener:
+            with own.tcp_connect("L1", listener.getsockname()) as client:
+                server, _ = listener.accept()
+                carry(client, server, os.urandom(50000))
+                carry(server, client, os.urandom(50000))
+                server.close()
+            assert not [
+                ip for ip in capture.packets() if ip.src.startswith("10.") or (ip.haslayer(TCP) and ip[TCP].flags & 4)
+            ]
+        daemon.stop()
+    finally:
+        daemon.close()
+        own.close()

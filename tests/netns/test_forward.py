@@ -224,6 +224,30 @@ def test_the_routers_own_connection_beside_a_host_with_the_same_port(lab, router
             assert own.recv(10) == b"own" and inside.recv(10) == b"inside"
 
 
+def test_the_routers_services_on_its_lan_address(lab, router):
+    """DNS, DHCP or a web page of the router itself: its LAN address is as reachable as ever, UDP, TCP and ping."""
+    with lab.udp("R", ROUTER_LAN, 53) as server, lab.udp("L1") as client, lab.udp("L2", port=53) as other:
+        lab.echo_once(client, server)
+        lab.echo_once(other, server)
+    with lab.tcp_listen("R", ROUTER_LAN, 53) as listener, lab.tcp_connect("L1", listener.getsockname()) as client:
+        server, peer = listener.accept()
+        assert peer[0] == "10.77.0.11"
+        carry(client, server, os.urandom(100000))
+        carry(server, client, os.urandom(100000))
+        server.close()
+    assert "2 received" in lab.L1.run("ping", "-n", "-c", 2, "-i", "0.01", "-W", 1, ROUTER_LAN).stdout
+
+
+def test_inside_hosts_reach_one_another_directly(lab, router):
+    """L1 to L2 by the router (a host route makes it so): not translated, and not on the WAN."""
+    lab.L1.ip("route add 10.77.0.12/32 via 10.77.0.1")
+    try:
+        with lab.udp("L2", port=7777) as server, lab.udp("L1", port=7778) as client:
+            assert lab.echo_once(client, server) == ("10.77.0.11", 7778)
+    finally:
+        lab.L1.ip("route del 10.77.0.12/32")
+
+
 def test_the_routers_own_client_with_a_port_the_kernel_chose(lab, router):
     with lab.tcp_listen("W1", port=3493) as listener:
         for _ in range(5):

@@ -268,6 +268,18 @@ def test_adv_21_fragments_of(lab, router, kind):
     assert got.dst == inner.address and bytes(got.payload)[-500:] == bytes(answer.payload)[-500:]
 
 
+@both
+def test_adv_22_fragments_with_df(lab, router, direction):
+    """DF on fragments means that nobody may cut them further; they fit, so they pass."""
+    talk = Conversation(lab)
+    sender, receiver, make = talk.way(direction)
+    for fragment in split(make(b"D" * 2000), 800, 1600):
+        fragment.flags = fragment.flags | 2
+        del fragment.chksum
+        sender.send(fragment)
+    assert len(collect(receiver, 3)) == 3
+
+
 def test_rfc4787_req14a_flood_of_fragments(lab, router):
     """20 000 first-missing fragments from as many datagrams: what waits is bounded, and a fragmented flow that has
     its first fragment in front goes on through the flood, as does everything unfragmented."""

@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 
-from scapy.layers.inet import ICMP, IP, TCP
+from scapy.layers.inet import IP
 
 ETH_P_ALL = 3
 ETH_P_IP = 0x0800
@@ -286,7 +286,7 @@ class Guard:
 
     def leaks(self, allow=lambda ip: False):
         """What the router should not have sent since the last call, in words."""
-        said = {self._essence(frame.ip) for frame in self.lan_capture.frames(0.02) if frame.type == ETH_P_IP}
+        said = {Essence(frame.data[14:]).key for frame in self.lan_capture.frames(0.02) if frame.type == ETH_P_IP}
         found = []
         for frame in self.wan_capture.frames(0.02):
             if frame.source_mac != self.router_mac:
@@ -296,40 +296,45 @@ class Guard:
                 if inside(sender, self.lan):
                     found.append(f"ARP on the WAN tells the LAN address {sender}")
                 continue
-            ip = frame.ip
-            if not allow(ip):
-                found += [f"{reason}: {ip!r}" for reason in self._judge(ip, said)]
+            reasons = list(self._judge(Essence(frame.data[14:]), said))
+            if reasons and not allow(frame.ip):
+                found += [f"{reason}: {frame.ip!r}" for reason in reasons]
         for capture in (self.wan_capture, self.lan_capture):
             if capture.lost:
                 found.append(f"the capture itself lost {capture.lost} frames: nothing can be said about them")
                 capture.lost = 0
         return found
 
-    def _judge(self, ip, said):
-        if inside(ip.src, self.lan) or inside(ip.dst, self.lan):
+    def _judge(self, packet, said):
+        if any(inside(address, self.lan) for address in packet.outer):
             yield "LAN address on the WAN"
-        elif not inside(ip.src, self.wan):
+        elif not inside(packet.outer[0], self.wan):
             yield "source on the WAN that is not of the WAN"
-        quote = ip.getlayer("IP in ICMP")
-        if quote is not None and (inside(quote.src, self.lan) or inside(quote.dst, self.lan)):
+        if any(inside(address, self.lan) for address in packet.quoted):
             yield "LAN address in a quote on the WAN"
-        if quote is not None and ip[ICMP].type == 3 and ip[ICMP].code in (2, 3):
-            if self._quoted_port(quote) not in self.host_ports and self._essence(ip) not in said:
-                yield "unreachable said by the router's kernel"
-        if ip.haslayer(TCP) and quote is None and ip[TCP].flags & TCP_RST:
-            if ip[TCP].sport not in self.host_ports and self._essence(ip) not in said:
-                yield "reset said by the router's kernel"
+        if packet.unreachable and packet.port not in self.host_ports and packet.key not in said:
+            yield "unreachable said by the router's kernel"
+        if packet.reset and packet.port not in self.host_ports and packet.key not in said:
+            yield "reset said by the router's kernel"
 
-    @staticmethod
-    def _quoted_port(quote):
-        return getattr(quote.payload, "dport", None)
 
-    @staticmethod
-    def _essence(ip):
-        """What stays the same of a reset or an ICMP error when it is translated."""
-        if ip.haslayer(TCP) and not ip.haslayer("IP in ICMP"):
-            return "reset", ip.dst, ip[TCP].dport, ip[TCP].seq, ip[TCP].ack
-        if ip.haslayer(ICMP):
-            quote = ip.getlayer("IP in ICMP")
-            return "icmp", ip.dst, ip[ICMP].type, ip[ICMP].code, quote.proto if quote is not None else None
-        return "other", ip.dst
+class Essence:
+    """What the guard asks about a packet: addresses, quoted addresses, and a key that translation does not change."""
+
+    def __init__(self, data):
+        size, number = (data[0] & 15) * 4, data[9]
+        first = not int.from_bytes(data[6:8], "big") & 0x1FFF
+        body = data[size:]
+        self.outer = [socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])]
+        self.quoted, self.unreachable, self.reset, self.port = [], False, False, None
+        self.key = (number, data[16:20])
+        if number == 1 and first and len(body) >= 28 and body[0] in (3, 4, 5, 11, 12):
+            quote = body[8:]
+            self.quoted = [socket.inet_ntoa(quote[12:16]), socket.inet_ntoa(quote[16:20])]
+            self.unreachable = body[0] == 3 and body[1] in (2, 3)
+            self.port = int.from_bytes(quote[(quote[0] & 15) * 4 + 2 :][:2], "big")  # where the quoted packet went
+            self.key = (1, data[16:20], body[:2], quote[9])
+        elif number == 6 and first and len(body) >= 14:
+            self.reset = bool(body[13] & TCP_RST)
+            self.port = int.from_bytes(body[:2], "big")
+            self.key = (6, data[16:20], body[2:12])  # the remote's port, sequence and acknowledgement
