@@ -28,7 +28,7 @@
 #include <string.h>
 
 enum {
-	TUN_TO_OUTSIDE = KERNEL_PREFERENCE,
+	TO_ROUTER = KERNEL_PREFERENCE,
 	LAN_TO_OUTSIDE,
 	NOT_FROM_WAN,
 	HOST,
@@ -92,7 +92,7 @@ static void kernel_rules_sysctl(struct builder *to, const char *path, const char
 
 	snprintf(wanted.sysctl.path, sizeof(wanted.sysctl.path), "%s", path);
 	snprintf(wanted.sysctl.value, sizeof(wanted.sysctl.value), "%s", value);
-	made = change_list_find(to->facts->made, &wanted);
+	made = change_list_find(to->facts->made, &wanted, 0);
 	if (made)
 		snprintf(wanted.sysctl.before, sizeof(wanted.sysctl.before), "%s", made->sysctl.before);
 	else
@@ -150,11 +150,11 @@ static void kernel_rules_route(struct builder *to, const char *device, uint32_t 
 		snprintf(change->device, sizeof(change->device), "%s", device);
 }
 
-static void kernel_rules_build_ports(struct builder *to, uint32_t outside, uint8_t protocol,
-				     const struct port_set *ports)
+static void kernel_rules_build_ports(struct builder *to, uint32_t preference, const char *iif, uint32_t outside,
+				     uint8_t protocol, const struct port_set *ports)
 {
 	struct netlink_rule rule = {
-		.preference = HOST,
+		.preference = preference,
 		.to = {outside, 32},
 		.protocol = protocol,
 		.table = NETLINK_TABLE_LOCAL,
@@ -169,7 +169,7 @@ static void kernel_rules_build_ports(struct builder *to, uint32_t outside, uint8
 			last++;
 		rule.port_first = (uint16_t)first;
 		rule.port_last = (uint16_t)last;
-		kernel_rules_rule(to, rule, to->facts->wan);
+		kernel_rules_rule(to, rule, iif);
 		first = last;
 	}
 }
@@ -179,9 +179,13 @@ static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
 	const struct kernel_facts *facts = to->facts;
 	struct prefix address = {outside, 32};
 
-	kernel_rules_rule(
-		to, (struct netlink_rule){.preference = TUN_TO_OUTSIDE, .to = address, .table = NETLINK_TABLE_LOCAL},
-		facts->tun);
+	kernel_rules_rule(to,
+			  (struct netlink_rule){.preference = TO_ROUTER, .to = address, .table = NETLINK_TABLE_LOCAL},
+			  facts->tun);
+	/* Not by the TUN: the kernel drops a packet that it would forward when one of its own sockets is the receiver.
+	 */
+	kernel_rules_build_ports(to, TO_ROUTER, facts->lan, outside, IPPROTO_TCP, &facts->links->host_tcp);
+	kernel_rules_build_ports(to, TO_ROUTER, facts->lan, outside, IPPROTO_UDP, &facts->links->host_udp);
 	kernel_rules_rule(to, (struct netlink_rule){.preference = LAN_TO_OUTSIDE, .to = address, .table = KERNEL_TABLE},
 			  facts->lan);
 	kernel_rules_rule(
@@ -189,8 +193,8 @@ static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
 		(struct netlink_rule){
 			.preference = HOST, .to = address, .protocol = IPPROTO_ICMP, .table = NETLINK_TABLE_LOCAL},
 		facts->wan);
-	kernel_rules_build_ports(to, outside, IPPROTO_TCP, &facts->links->host_tcp);
-	kernel_rules_build_ports(to, outside, IPPROTO_UDP, &facts->links->host_udp);
+	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_TCP, &facts->links->host_tcp);
+	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_UDP, &facts->links->host_udp);
 }
 
 static void kernel_rules_blackhole(struct builder *to, struct prefix hidden, uint8_t protocol)
@@ -266,7 +270,7 @@ static bool kernel_rules_was_made(const struct kernel_facts *facts, const char *
 	struct change change = {.kind = CHANGE_SYSCTL};
 
 	snprintf(change.sysctl.path, sizeof(change.sysctl.path), "%s", path);
-	return change_list_find(facts->made, &change) != NULL;
+	return change_list_find(facts->made, &change, 0) != NULL;
 }
 
 /* Inside hosts may not speak for others: strict, unless somebody has already chosen a reverse path filter. */
