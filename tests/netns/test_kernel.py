@@ -119,7 +119,7 @@ def test_kill_leaves_the_guard_and_the_next_start_takes_over(place):
     assert "unreachable" in str(place.R.ip_json("route", "show", "table", TABLE))
     probe = place.start("--tcp", "22,80")
     assert "taken over" in probe.log()
-    assert len(rules(place)) == len(running) + 1, "one rule more for the one port more, none twice"
+    assert len(rules(place)) == len(running) + 2, "a rule from the WAN and one from the LAN for the port, none twice"
     assert probe.stop() == 0
     assert_same(before, place)
 
