@@ -340,7 +340,8 @@ static bool make_from_wan(struct world *w, struct test_random *r, bool random, s
 	if (!random_called(w, r, &s) && !random)
 		return false;
 	if (random && one_in(r, 3)) {
-		static const uint32_t odd[] = { 0x7f000001, 0x00000001, 0xe0000001, 0xf0000001, 0xffffffff, 0x0a000003, 0xc6336401 };
+		const uint32_t odd[] = { 0x7f000001, 0x00000001, 0xe0000001, 0xf0000001, 0xffffffff, 0x0a000003,
+					 w->model->outsides ? w->model->outside[0] : 1 };
 		*(one_in(r, 2) ? &s.source : &s.destination) = odd[below(r, 7)];
 	}
 	if (s.protocol == PROTO_ICMP)

@@ -525,8 +525,6 @@ static bool judge_hairpin(struct judgement *j)
 	bool good;
 
 	j->hairpin = true;
-	if (j->protocol == PROTO_ICMP && j->m->now < j->m->stale && j->result->drop == DROP_HAIRPIN_NO_TARGET)
-		return true; /* B10 */
 	if ((j->protocol == PROTO_ICMP && !is_icmp_answer(j) && !hairpin_has_target(j)) ||
 	    model_host_port(j->m, j->protocol, called_port(j)))
 		return leave_unchanged(j, SIDE_LAN);

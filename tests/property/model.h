@@ -116,7 +116,7 @@ struct model {
 		uint16_t id;
 	} recent_id[MODEL_IDS];
 	uint32_t recent_ids;
-	bool repaired;  /* B12 */
+	uint64_t strangers, rested; /* resting ports given to another host, and kept from one */
 	bool lazy;      /* engine_expire() is not called */
 	uint64_t stale; /* until then the engine may not have cleaned up what expired: hosts and ports may look taken */
 	char error[1024];

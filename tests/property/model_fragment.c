@@ -66,7 +66,12 @@ static void add_piece(struct judgement *j, struct model_set *s, bool hold)
 static bool overlaps(const struct judgement *j, const struct model_set *s)
 {
 	uint32_t to = j->offset + j->total - j->ihl;
+	bool beyond = s->end && (to > s->end || !j->mf); /* behind the last one, or a second last one */
 
+	for (uint32_t i = 0; i < s->pieces; i++)
+		beyond |= !j->mf && s->piece[i].to > to;
+	if (beyond && j->result->drop == DROP_FRAGMENT_OVERLAP)
+		return true; /* the document does not say; both are right */
 	for (uint32_t i = 0; i < s->pieces; i++)
 		if (j->offset < s->piece[i].to && to > s->piece[i].from)
 			return true;
@@ -98,7 +103,7 @@ static bool complete(const struct model_set *s)
 
 	for (uint32_t i = 0; i < s->pieces; i++)
 		sum += s->piece[i].to - s->piece[i].from;
-	return s->state == SET_FORWARDED && s->end && sum == s->end;
+	return s->state != SET_WAITING && s->state != SET_POISONED && s->end && sum == s->end;
 }
 
 bool model_judge_fragment(struct judgement *j, bool *good)

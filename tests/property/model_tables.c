@@ -122,6 +122,14 @@ static uint32_t address_for_new_host(const struct model *m)
 	return best;
 }
 
+static bool any_uncertain(const struct model *m)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		if (m->host[i].live && (m->host[i].uncertain || !m->host[i].outside))
+			return true;
+	return false;
+}
+
 static bool mapping_serves(const struct model_mapping *p, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 			   uint32_t remote, uint16_t remote_port)
 {
@@ -146,7 +154,7 @@ static struct model_mapping *mapping_inside(struct model *m, uint8_t protocol, u
 	return NULL;
 }
 
-enum port_state { PORT_FREE, PORT_OPTIONAL, PORT_TAKEN };
+enum port_state { PORT_FREE, PORT_OPTIONAL, PORT_RESTS, PORT_TAKEN };
 
 static enum port_state port_state(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
 				  uint16_t inside_port)
@@ -166,7 +174,7 @@ static enum port_state port_state(struct model *m, uint8_t protocol, uint32_t ou
 			continue;
 		if (m->now >= r->surely || r->optional || r->inside == inside)
 			return PORT_OPTIONAL;
-		return PORT_TAKEN;
+		return PORT_RESTS;
 	}
 	return port ? PORT_FREE : PORT_OPTIONAL;
 }
@@ -199,7 +207,7 @@ static bool any_free(struct model *m, uint8_t protocol, uint32_t outside, uint32
 static bool forward_port_due(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
 			     uint16_t inside_port, bool *good)
 {
-	bool due = false;
+	bool due = false, first = true;
 
 	*good = false;
 	for (uint32_t i = 0; protocol != PROTO_ICMP && i < m->config.forwards; i++) {
@@ -207,7 +215,8 @@ static bool forward_port_due(struct model *m, uint8_t protocol, uint32_t outside
 		uint32_t own = (uint32_t)f->port_first + inside_port - f->to_port;
 		if (f->protocol != protocol || f->to_address != inside || own < f->port_first || own > f->port_last)
 			continue;
-		due |= port_state(m, protocol, outside, (uint16_t)own, inside, inside_port) == PORT_FREE;
+		due |= first && port_state(m, protocol, outside, (uint16_t)own, inside, inside_port) == PORT_FREE;
+		first = false; /* of several forwards to one endpoint the first counts */
 		*good |= own == port;
 	}
 	return due || *good;
@@ -217,8 +226,12 @@ static bool forward_port_due(struct model *m, uint8_t protocol, uint32_t outside
 static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
 		       uint16_t inside_port)
 {
-	if (port_state(m, protocol, outside, port, inside, inside_port) == PORT_TAKEN)
+	enum port_state state = port_state(m, protocol, outside, port, inside, inside_port);
+	if (state == PORT_TAKEN)
 		return model_fail(m, "outside port %u for inside port %u was not free", port, inside_port);
+	/* The engine remembers in a few bits only whom a port rests for: a stranger may be taken for its owner, but rarely. */
+	m->strangers += state == PORT_RESTS;
+	m->rested += state != PORT_RESTS && port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_RESTS;
 	bool good;
 	if (forward_port_due(m, protocol, outside, port, inside, inside_port, &good))
 		return good ? true : model_fail(m, "outside port %u, though a forward's port leads to %u", port, inside_port);
@@ -251,14 +264,14 @@ uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint
 	if (host && host->flows >= m->config.host_flows)
 		reasons |= UINT64_C(1) << DROP_HOST_LIMIT;
 	if (m->now < m->stale && ((!host && claimed == DROP_HOSTS_EXHAUSTED) || claimed == DROP_HOST_LIMIT ||
-				  claimed == DROP_FLOWS_EXHAUSTED))
+				  claimed == DROP_FLOWS_EXHAUSTED || (!outside && claimed == DROP_PORTS_EXHAUSTED)))
 		reasons |= UINT64_C(1) << claimed;
 	if (!host && hosts >= m->limits.hosts)
 		reasons |= UINT64_C(1) << DROP_HOSTS_EXHAUSTED;
 	bool inbound = outside != 0;
 	if (!inbound)
 		outside = host && host->outside ? host->outside : address_for_new_host(m);
-	if ((host ? host->uncertain : m->now < m->stale) && claimed == DROP_OWNER_TAKEN)
+	if ((host ? host->uncertain || !host->outside : m->now < m->stale || any_uncertain(m)) && claimed == DROP_OWNER_TAKEN)
 		reasons |= UINT64_C(1) << DROP_OWNER_TAKEN;
 	if (!model_has_ports(protocol)) {
 		struct model_flow *owner = model_flow_outside(m, protocol, outside, 0, remote, 0);
@@ -336,8 +349,6 @@ static struct model_flow *flow_new(struct model *m, const struct model_flow *wha
 	if (!host)
 		abort();
 	host->flows++;
-	if (!host->outside)
-		host->outside = what->outside;
 	for (int i = 0; i < MODEL_FLOWS; i++) {
 		struct model_flow *f = &m->flow[i];
 		if (f->live)
@@ -382,7 +393,7 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 			return NULL;
 	}
 	if (!mapping && view.outside_address != outside &&
-	    !m->repaired && !(host ? !host->outside || host->uncertain : m->now < m->stale)) {
+	    !(host ? !host->outside || host->uncertain : m->now < m->stale || any_uncertain(m))) {
 		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside, view.outside_address,
 			   outside);
 		return NULL;
@@ -479,7 +490,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	if (!tcp->heard)
 		*tcp = (struct model_tcp){ .heard = true, .odd = tcp->odd, .first = sequence, .next = end };
 	uint32_t jump = sequence - tcp->next;
-	if (jump + 65536 > 2 * 65536)
+	if (jump + 65536 > 2 * 65536 || (flags & FLAG_RST))
 		tcp->odd = true;
 	if ((int32_t)(end - tcp->next) > 0)
 		tcp->next = end;
@@ -487,7 +498,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	uint32_t acknowledge = packet_get32(j->p, j->ihl + 8);
 	if (!(flags & FLAG_ACK))
 		return;
-	if (!other->heard || (int32_t)(acknowledge - other->next) > 0) {
+	if (!other->heard || other->next - acknowledge > 0x1000000) { /* never sent, or very old */
 		other->odd = true;
 		return;
 	}
@@ -667,7 +678,7 @@ bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t coun
 	for (uint32_t i = 0; i < m->gones; i++) {
 		for (int h = 0; h < MODEL_FLOWS; h++)
 			if (m->host[h].live && m->host[h].outside == m->gone[i])
-				m->host[h].outside = 0, m->repaired = true; /* still has a flow elsewhere; gets another address, whichever */
+				m->host[h].outside = 0; /* still has a flow elsewhere; gets another address, whichever */
 	}
 	bool good = end_flows(m, ended, false);
 	for (uint32_t i = 0; i < m->rests; i++) /* the ports of an address that went need not rest when it comes back */

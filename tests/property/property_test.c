@@ -14,9 +14,14 @@
 
 enum { CHECK_EVERY = 64 };
 
+/* Counted over all worlds. */
+struct totals {
+	uint64_t packets, strangers, rested;
+};
+
 /* Runs a list; the index of the event that fails, or count. */
 static uint32_t run_list(uint64_t seed, const struct event *events, uint32_t count, bool verbose, char *error, size_t size,
-			 uint64_t *packets)
+			 struct totals *totals)
 {
 	struct world *w = malloc(sizeof(*w));
 	const char *wrong = NULL;
@@ -34,8 +39,11 @@ static uint32_t run_list(uint64_t seed, const struct event *events, uint32_t cou
 	}
 	if (wrong && error)
 		snprintf(error, size, "%s", wrong);
-	if (packets)
-		*packets += w->packets;
+	if (totals) {
+		totals->packets += w->packets;
+		totals->strangers += w->model->strangers;
+		totals->rested += w->model->rested;
+	}
 	world_end(w);
 	free(w);
 	return i;
@@ -90,7 +98,8 @@ int main(int argc, char **argv)
 {
 	static const struct option option[] = { { "packets", required_argument, NULL, 'p' }, { "seed", required_argument, NULL, 's' },
 						{ "events", required_argument, NULL, 'e' }, { NULL, 0, NULL, 0 } };
-	uint64_t packets = 20000, seed = 1, done = 0, worlds = 0;
+	uint64_t packets = 20000, seed = 1, worlds = 0;
+	struct totals done = { 0 };
 	uint32_t length = 400;
 
 	for (int c; (c = getopt_long(argc, argv, "", option, NULL)) != -1;) {
@@ -111,7 +120,7 @@ int main(int argc, char **argv)
 	printf("property_test: from seed %llu, %llu packets, %u events a world\n", (unsigned long long)seed,
 	       (unsigned long long)packets, length);
 	fflush(stdout);
-	while (done < packets) {
+	while (done.packets < packets) {
 		struct test_random r = test_random_seed(seed ^ 0x5eed);
 		char error[1024];
 		for (uint32_t i = 0; i < length; i++)
@@ -126,6 +135,12 @@ int main(int argc, char **argv)
 		worlds++;
 	}
 	free(events);
-	printf("property_test: %llu packets in %llu worlds, no difference\n", (unsigned long long)done, (unsigned long long)worlds);
+	if (done.strangers > 4 + done.rested / 64) {
+		printf("property_test: %llu resting ports went to another host, %llu did not\n", (unsigned long long)done.strangers,
+		       (unsigned long long)done.rested);
+		return 1;
+	}
+	printf("property_test: %llu packets in %llu worlds, no difference\n", (unsigned long long)done.packets,
+	       (unsigned long long)worlds);
 	return 0;
 }

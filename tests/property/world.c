@@ -40,9 +40,10 @@ static void show_config(const struct world *w)
 {
 	const struct engine_config *c = &w->config;
 
-	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u hosts %u a host, MTU %u %u%s\n",
+	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u hosts %u a host, MTU %u %u, hold-down %u%s\n",
 	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->service[0], c->service[1], c->service[2],
-	       w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu, w->lazy ? ", lazy" : "");
+	       w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu,
+	       c->timeout[TIMEOUT_HOLD_DOWN], w->lazy ? ", lazy" : "");
 	for (uint32_t i = 0; i < c->forwards; i++)
 		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
 		       c->forward[i].port_last, c->forward[i].to_address, c->forward[i].to_port);
