@@ -5,12 +5,12 @@ set -u
 status=0
 for page in culvertd.8 culvert.ini.5; do
 	if ! "$top_builddir/man/lists" "$top_srcdir/man/$page" | diff -u "$top_srcdir/man/$page" -; then
-		echo "man/$page: a list is out of date; make it anew: man/lists PAGE > NEW, then NEW becomes PAGE" >&2
+		echo "man/$page: a list is out of date: make update-lists" >&2
 		status=1
 	fi
 done
 if ! "$top_builddir/culvertd" --print-defaults | diff -u "$top_srcdir/etc/culvert.ini" -; then
-	echo "etc/culvert.ini: out of date; make it anew: culvertd --print-defaults > etc/culvert.ini" >&2
+	echo "etc/culvert.ini: out of date: make update-lists" >&2
 	status=1
 fi
 if ! "$top_builddir/culvertd" --check "$top_srcdir/etc/culvert.ini"; then

@@ -4,8 +4,7 @@
  *     .\" BEGIN name
  *     .\" END name
  * comes from the lists of include/culvert. name is sections, forward, drops or statistics. The pages hold the lists so
- * that they can be read as they are; the test man/check_lists.sh compares. After a change of a list: man/lists PAGE >
- * NEW, and NEW becomes PAGE.
+ * that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes them anew.
  */
 #include <stdio.h>
 #include <stdlib.h>

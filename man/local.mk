@@ -7,3 +7,11 @@ man_lists_LDADD = libculvert_daemon.a
 
 TESTS += man/check_lists.sh
 dist_check_SCRIPTS += man/check_lists.sh
+
+# After a change of a list in include/culvert: writes it into the pages and the sample, in the source tree.
+.PHONY: update-lists
+update-lists: man/lists culvertd
+	for page in culvertd.8 culvert.ini.5; do \
+		man/lists $(srcdir)/man/$$page >man/page.new && mv man/page.new $(srcdir)/man/$$page || exit 1; \
+	done
+	./culvertd --print-defaults >man/page.new && mv man/page.new $(srcdir)/etc/culvert.ini
