@@ -130,6 +130,12 @@ static int daemon_open_wan(struct daemon *daemon)
 	daemon->wan_ethernet = links->wan.ethernet;
 	memcpy(daemon->wan_mac, links->wan.mac, sizeof(daemon->wan_mac));
 	datapath_set_wan(daemon->datapath, daemon->wan);
+	/* What a link without offloads could not send shall not come in from the LAN. */
+	if (!tun_set_offload(daemon->tun, daemon->config.offload && wan_offloads(daemon->wan))) {
+		log_write(daemon->log, LOG_ERR, "can not set the offloads of %s: %s", daemon->config.tun,
+			  strerror(errno));
+		return EXIT_NETWORK;
+	}
 	if (!loop_watch(daemon->loop, LOOP_WAN, wan_fd(daemon->wan))) {
 		log_write(daemon->log, LOG_ERR, "can not watch the packet socket: %s", strerror(errno));
 		return EXIT_NETWORK;
@@ -350,7 +356,7 @@ static int daemon_start_links(struct daemon *daemon)
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	int exit_code;
 
-	daemon->tun = tun_open(daemon->config.tun, daemon->config.offload, log_report, daemon->log, &exit_code);
+	daemon->tun = tun_open(daemon->config.tun, log_report, daemon->log, &exit_code);
 	if (!daemon->tun)
 		return exit_code;
 	daemon->datapath = datapath_new(daemon->tun, daemon->engine, daemon->kernel, daemon->log);

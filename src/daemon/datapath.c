@@ -96,6 +96,11 @@ static void datapath_emit_wan(struct datapath *datapath, const struct packet *pa
 		datapath_drop(datapath, tag, DROP_LINK_DOWN);
 		return;
 	}
+	if (!wan_offloads(datapath->wan) && (packet->offload.partial || packet->offload.gso_type != GSO_NONE)) {
+		datapath_drop(datapath, tag,
+			      DROP_LINK_OFFLOAD); /* it waited in the TUN while the WAN became another link */
+		return;
+	}
 	if (kernel_links(datapath->kernel)->wan.ethernet) {
 		switch (kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac)) {
 		case NEXT_HOP_KNOWN:

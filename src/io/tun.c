@@ -36,24 +36,6 @@ struct tun {
 	int fd;
 };
 
-/* The kernel says no to kinds it does not know: ask for less until it agrees. */
-static bool tun_set_offload(int fd, bool offload)
-{
-	static const unsigned int wishes[] = {
-		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
-		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN,
-		TUN_F_CSUM,
-		0,
-	};
-	enum { WISHES = sizeof(wishes) / sizeof(wishes[0]) };
-
-	for (uint32_t i = offload ? 0 : WISHES - 1; i < WISHES; i++) {
-		if (ioctl(fd, TUNSETOFFLOAD, wishes[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* A wish: with the default of 500 the loop works too, but drops bursts of small packets sooner. */
 static void tun_set_queue_length(const char *name)
 {
@@ -68,7 +50,7 @@ static void tun_set_queue_length(const char *name)
 }
 
 /* 0 or the errno of the step that *step names. */
-static int tun_create(int fd, const char *name, bool offload, const char **step)
+static int tun_create(int fd, const char *name, const char **step)
 {
 	struct ifreq request = {0};
 	int header = OFFLOAD_HEADER;
@@ -80,9 +62,6 @@ static int tun_create(int fd, const char *name, bool offload, const char **step)
 		return errno;
 	*step = "set the size of virtio headers of";
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) != 0)
-		return errno;
-	*step = "set offloads of";
-	if (!tun_set_offload(fd, offload))
 		return errno;
 	tun_set_queue_length(name);
 	return 0;
@@ -123,7 +102,7 @@ static int tun_open_clone(kernel_report *report, void *context)
 	return -1;
 }
 
-struct tun *tun_open(const char *name, bool offload, kernel_report *report, void *context, int *exit_code)
+struct tun *tun_open(const char *name, kernel_report *report, void *context, int *exit_code)
 {
 	struct tun *tun;
 	const char *step;
@@ -133,7 +112,7 @@ struct tun *tun_open(const char *name, bool offload, kernel_report *report, void
 	fd = tun_open_clone(report, context);
 	if (fd < 0)
 		return NULL;
-	error = tun_create(fd, name, offload, &step);
+	error = tun_create(fd, name, &step);
 	if (error) {
 		tun_explain(name, step, error, report, context);
 		if (error != EPERM && error != EACCES)
@@ -164,6 +143,24 @@ void tun_close(struct tun *tun)
 int tun_fd(const struct tun *tun)
 {
 	return tun->fd;
+}
+
+/* The kernel says no to kinds it does not know: ask for less until it agrees. */
+bool tun_set_offload(struct tun *tun, bool offload)
+{
+	static const unsigned int wishes[] = {
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN,
+		TUN_F_CSUM,
+		0,
+	};
+	enum { WISHES = sizeof(wishes) / sizeof(wishes[0]) };
+
+	for (uint32_t i = offload ? 0 : WISHES - 1; i < WISHES; i++) {
+		if (ioctl(tun->fd, TUNSETOFFLOAD, wishes[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool tun_receive(struct tun *tun, struct batch *batch)

@@ -20,9 +20,13 @@ struct tun;
 
 /* Creates the device. Without offload the kernel segments what it hands out and completes its checksums. Returns NULL
  * with *exit_code set (3 permission, 4 network), after having reported why; the caller ends it with tun_close(). */
-struct tun *tun_open(const char *name, bool offload, kernel_report *report, void *context, int *exit_code);
+struct tun *tun_open(const char *name, kernel_report *report, void *context, int *exit_code);
 /* NULL is allowed. The device is gone then, with its addresses and routes. */
 void tun_close(struct tun *tun);
+
+/* Switches what the kernel may leave to us: segments to be cut and checksums to be completed. Packets that wait in the
+ * device already stay as they are. False, with errno set, if the kernel refuses. */
+bool tun_set_offload(struct tun *tun, bool offload);
 
 /* Readable when there are packets; it does not block. */
 int tun_fd(const struct tun *tun);

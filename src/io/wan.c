@@ -3,18 +3,22 @@
  * A packet socket bound to IPv4 on one link, with virtio-net headers in both directions: merged packets (GRO, or the
  * segments of a neighbour on a virtual link) come in whole, and leave whole for the link to cut.
  *
- * Ethernet: SOCK_RAW, the link header is written here. Other links (tun, ppp, wireguard): SOCK_DGRAM, there is none.
- * Frames for other stations and our own transmissions are stopped by a socket filter before they cost anything.
+ * Three kinds of links. Ethernet: SOCK_RAW, and the link header is written here. Bare IP (tun, wireguard, mobile
+ * modems): SOCK_RAW without a link header. Links with a header that only their driver knows (ppp): SOCK_DGRAM, for
+ * which the kernel has no virtio headers, so that packets are plain both ways. Frames for other stations and our own
+ * transmissions are stopped by a socket filter before they cost anything.
  */
 #include "io/wan.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -38,6 +42,7 @@ enum {
 struct wan {
 	int fd;
 	uint16_t link_header; /* bytes of it: 14 or 0 */
+	uint16_t virtio;      /* bytes of the virtio header: 10 or 0 */
 	uint8_t mac[6];
 	uint32_t ask; /* packets to ask for next time, so that a batch is about BATCH_BYTES */
 	uint32_t queued;
@@ -47,7 +52,7 @@ struct wan {
 };
 
 /* 0, or the errno of the step that *step names. */
-static int wan_configure(int fd, int ifindex, const char **step)
+static int wan_configure(int fd, int ifindex, bool virtio, const char **step)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
@@ -62,10 +67,10 @@ static int wan_configure(int fd, int ifindex, const char **step)
 		.sll_protocol = htons(ETH_P_IP),
 		.sll_ifindex = ifindex,
 	};
-	int yes = 1, receive = RECEIVE_BUFFER, send = SEND_BUFFER;
+	int on = virtio, receive = RECEIVE_BUFFER, send = SEND_BUFFER;
 
 	*step = "ask for virtio headers on";
-	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, sizeof(yes)) != 0)
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) != 0 && virtio)
 		return errno;
 	*step = "attach a filter to";
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0)
@@ -93,11 +98,26 @@ static void wan_prepare_vectors(struct wan *wan)
 	wan->ask = BATCH_PACKETS;
 }
 
+/* Does the kernel expect IPv4 packets on that link and nothing in front of them? Not told: no. */
+static bool wan_is_bare(int ifindex)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool bare = fd >= 0 && if_indextoname((unsigned int)ifindex, request.ifr_name) &&
+		    ioctl(fd, SIOCGIFHWADDR, &request) == 0 &&
+		    (request.ifr_hwaddr.sa_family == ARPHRD_NONE || request.ifr_hwaddr.sa_family == ARPHRD_RAWIP);
+
+	if (fd >= 0)
+		close(fd);
+	return bare;
+}
+
 struct wan *wan_open(int ifindex, bool ethernet, const uint8_t mac[6], kernel_report *report, void *context,
 		     int *exit_code)
 {
+	bool virtio = ethernet || wan_is_bare(ifindex);
 	/* Protocol 0: nothing is received before bind() says from which link. */
-	int fd = socket(AF_PACKET, (ethernet ? SOCK_RAW : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_PACKET, (virtio ? SOCK_RAW : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	const char *step = "open";
 	struct wan *wan;
 	int error = 0;
@@ -105,7 +125,7 @@ struct wan *wan_open(int ifindex, bool ethernet, const uint8_t mac[6], kernel_re
 	if (fd < 0)
 		error = errno;
 	else
-		error = wan_configure(fd, ifindex, &step);
+		error = wan_configure(fd, ifindex, virtio, &step);
 	wan = error ? NULL : calloc(1, sizeof(*wan));
 	if (!wan) {
 		if (!error)
@@ -119,6 +139,7 @@ struct wan *wan_open(int ifindex, bool ethernet, const uint8_t mac[6], kernel_re
 	}
 	wan->fd = fd;
 	wan->link_header = ethernet ? ETH_HLEN : 0;
+	wan->virtio = virtio ? OFFLOAD_HEADER : 0;
 	memcpy(wan->mac, mac, sizeof(wan->mac));
 	wan_prepare_vectors(wan);
 	*exit_code = 0;
@@ -149,7 +170,7 @@ static void wan_adapt(struct wan *wan, uint32_t got, uint32_t bytes)
 
 int wan_receive(struct wan *wan, struct batch *batch)
 {
-	const uint32_t front = OFFLOAD_HEADER + (uint32_t)wan->link_header;
+	const uint32_t front = (uint32_t)wan->virtio + wan->link_header;
 	uint32_t bytes = 0;
 	int got;
 
@@ -171,7 +192,8 @@ int wan_receive(struct wan *wan, struct batch *batch)
 		}
 		packet->data = batch_slot(batch, i);
 		packet->length = wan->in[i].msg_len - front;
-		if (offload_read(packet->data - front, wan->link_header, packet))
+		memset(&packet->offload, 0, sizeof(packet->offload));
+		if (!wan->virtio || offload_read(packet->data - front, wan->link_header, packet))
 			batch->count++;
 		else
 			batch->foreign++;
@@ -180,22 +202,26 @@ int wan_receive(struct wan *wan, struct batch *batch)
 	return 0;
 }
 
+bool wan_offloads(const struct wan *wan)
+{
+	return wan->virtio != 0;
+}
+
 void wan_queue(struct wan *wan, const struct packet *packet, const uint8_t mac[6], uint32_t tag)
 {
-	uint8_t *start = packet->data - wan->link_header - OFFLOAD_HEADER;
+	uint8_t *link = packet->data - wan->link_header, *start = link - wan->virtio;
 	const uint16_t type = htons(ETH_P_IP);
 	struct iovec *vector = &wan->out_vector[wan->queued];
 
-	offload_write(start, wan->link_header, packet);
+	if (wan->virtio)
+		offload_write(start, wan->link_header, packet);
 	if (wan->link_header) {
-		uint8_t *link = start + OFFLOAD_HEADER;
-
 		memcpy(link, mac, ETH_ALEN);
 		memcpy(link + ETH_ALEN, wan->mac, ETH_ALEN);
-		memcpy(link + 2 * ETH_ALEN, &type, sizeof(type));
+		memcpy(link + offsetof(struct ethhdr, h_proto), &type, sizeof(type));
 	}
 	vector->iov_base = start;
-	vector->iov_len = OFFLOAD_HEADER + (size_t)wan->link_header + packet->length;
+	vector->iov_len = (size_t)wan->virtio + wan->link_header + packet->length;
 	wan->tags[wan->queued++] = tag;
 }
 

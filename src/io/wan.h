@@ -34,6 +34,9 @@ int wan_fd(const struct wan *wan);
 /* Fills batch with what is there. 0, or the errno: ENETDOWN when the link went down or away. */
 int wan_receive(struct wan *wan, struct batch *batch);
 
+/* False: the link has no offloads, so that only plain packets may be queued. */
+bool wan_offloads(const struct wan *wan);
+
 /*
  * Puts a packet into the queue; the BATCH_HEADROOM bytes in front of it are overwritten. Packet and memory must stay
  * until wan_flush(). mac is the link address of the next hop; links without link header do not look at it. There is
