@@ -8,17 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool change_list_reserve(struct change_list *list, uint32_t count)
+{
+	struct change *items;
+
+	if (count <= list->capacity)
+		return true;
+	items = realloc(list->items, count * sizeof(*items));
+	if (!items)
+		return false;
+	list->items = items;
+	list->capacity = count;
+	return true;
+}
+
 struct change *change_list_add(struct change_list *list)
 {
-	if (list->count == list->capacity) {
-		uint32_t capacity = list->capacity ? 2 * list->capacity : 64;
-		struct change *items = realloc(list->items, capacity * sizeof(*items));
-
-		if (!items)
-			return NULL;
-		list->items = items;
-		list->capacity = capacity;
-	}
+	if (list->count == list->capacity && !change_list_reserve(list, list->capacity ? 2 * list->capacity : 64))
+		return NULL;
 	memset(&list->items[list->count], 0, sizeof(*list->items));
 	return &list->items[list->count++];
 }
@@ -63,11 +70,14 @@ static bool change_is_same(const struct change *a, const struct change *b)
 	return false;
 }
 
-struct change *change_list_find(const struct change_list *list, const struct change *change)
+struct change *change_list_find(const struct change_list *list, const struct change *change, uint32_t near)
 {
-	for (uint32_t i = 0; i < list->count; i++)
-		if (change_is_same(&list->items[i], change))
-			return &list->items[i];
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct change *item = &list->items[(near + i) % list->count];
+
+		if (change_is_same(item, change))
+			return item;
+	}
 	return NULL;
 }
 

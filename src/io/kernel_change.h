@@ -61,8 +61,11 @@ enum change_result {
 /* The next free item of list, zeroed; NULL if memory ran out. */
 struct change *change_list_add(struct change_list *list);
 void change_list_free(struct change_list *list);
-/* The item about the same thing, whatever value it gives it, or NULL. */
-struct change *change_list_find(const struct change_list *list, const struct change *change);
+/* Makes room for count items in all; false if memory ran out. */
+bool change_list_reserve(struct change_list *list, uint32_t count);
+/* The item about the same thing, whatever value it gives it, or NULL. Looks first at index near: like lists are
+ * compared a lot. */
+struct change *change_list_find(const struct change_list *list, const struct change *change, uint32_t near);
 
 /* An enum change_result or a negative errno. */
 int change_apply(const struct change *change, struct netlink *netlink);

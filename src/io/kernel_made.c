@@ -71,7 +71,7 @@ static void kernel_made_adopt_rule(void *context, const struct netlink_rule *rul
 		return;
 	if (rule->action == NETLINK_LOOKUP && rule->table == NETLINK_TABLE_LOCAL && !rule->iif[0])
 		adoption->local = true;
-	if (!change_list_find(adoption->list, &change))
+	if (!change_list_find(adoption->list, &change, 0))
 		kernel_made_append(adoption->list, &change);
 }
 
@@ -81,7 +81,7 @@ static void kernel_made_adopt_route(void *context, const struct netlink_route *r
 	struct adoption *adoption = context;
 	struct change change = {.kind = CHANGE_ROUTE, .route = *route};
 
-	if (route->ours && route->unreachable && !change_list_find(adoption->list, &change))
+	if (route->ours && route->unreachable && !change_list_find(adoption->list, &change, 0))
 		kernel_made_append(adoption->list, &change);
 }
 
@@ -190,24 +190,49 @@ static bool kernel_made_is_news(const struct change *change, const struct change
 	return strcmp(text, earlier_text) != 0;
 }
 
-/* CHANGE_DONE, CHANGE_NOTHING (also where it goes without), or a negative errno that has been reported. */
-static int kernel_made_apply(struct kernel_made *made, const struct change *change, bool starting)
+static void kernel_made_keep_rule(void *context, const struct netlink_rule *rule)
 {
-	const struct change *earlier = change_list_find(&made->list, change);
+	struct change change = {.kind = CHANGE_RULE, .rule = *rule};
+
+	kernel_made_append(context, &change);
+}
+
+/* One look at the rules there are saves asking the kernel for each of ours. */
+static bool kernel_made_is_so(const struct change *change, const struct change_list *rules)
+{
+	struct change rule = *change;
+
+	rule.kind = CHANGE_RULE;
+	if (change->kind == CHANGE_RULE)
+		return change_list_find(rules, &rule, 0);
+	return change->kind == CHANGE_RULE_GONE && !change_list_find(rules, &rule, 0);
+}
+
+/* What is done to one change: how it was made before (NULL: it was not), and what is known of the rules there are. */
+struct making {
+	const struct change *earlier;
+	const struct change_list *rules;
+	bool starting;
+};
+
+/* CHANGE_DONE, CHANGE_NOTHING (also where it goes without), or a negative errno that has been reported. */
+static int kernel_made_apply(struct kernel_made *made, const struct change *change, const struct making *making)
+{
 	char text[CHANGE_TEXT_MAX];
 	int result;
 
-	if (earlier && change->once && !starting)
+	if (!making->starting && making->earlier && (change->once || kernel_made_is_so(change, making->rules)))
 		return CHANGE_NOTHING;
 	result = change_apply(change, made->netlink);
 	if (result < 0 && change->optional) {
-		if (starting && result != -ENOENT)
+		if (making->starting && result != -ENOENT)
 			kernel_made_complain(made, LOG_NOTICE, "goes without", change, result);
 		return CHANGE_NOTHING;
 	}
 	if (result < 0)
 		kernel_made_complain(made, LOG_ERR, "can not", change, result);
-	if (result == CHANGE_DONE && !starting && earlier && !kernel_made_is_news(change, earlier)) {
+	if (result == CHANGE_DONE && !making->starting && making->earlier &&
+	    !kernel_made_is_news(change, making->earlier)) {
 		change_print(change, text);
 		made->report(made->context, LOG_WARNING, "somebody had undone this, so it was done again: %s", text);
 	}
@@ -218,16 +243,22 @@ static int kernel_made_apply(struct kernel_made *made, const struct change *chan
  * failure. */
 static int kernel_made_make(struct kernel_made *made, struct change_list *wanted, bool starting)
 {
+	struct change_list rules = {0};
+	struct making making = {.rules = &rules, .starting = starting};
 	uint32_t kept = 0;
 	int code = 0;
 
+	/* Should it fail, the list is empty, and every rule is asked for. */
+	if (!starting && netlink_dump_rules(made->netlink, kernel_made_keep_rule, &rules))
+		rules.count = 0;
 	for (uint32_t i = 0; i < wanted->count; i++) {
 		const struct change *change = &wanted->items[i];
-		/* Behind a failure only what an earlier run made is there. */
-		bool ours = change_list_find(&made->list, change) != NULL;
+		bool ours;
 
+		making.earlier = change_list_find(&made->list, change, i);
+		ours = making.earlier; /* behind a failure only what an earlier run made is there */
 		if (!code) {
-			int result = kernel_made_apply(made, change, starting);
+			int result = kernel_made_apply(made, change, &making);
 
 			if (result < 0 && starting)
 				code = kernel_made_exit_code(result);
@@ -237,19 +268,23 @@ static int kernel_made_make(struct kernel_made *made, struct change_list *wanted
 			wanted->items[kept++] = *change;
 	}
 	wanted->count = kept;
+	change_list_free(&rules);
 	return code;
 }
 
-/* Compares what is wanted with what was made: gone gets what is no longer wanted. False if memory ran out. */
+/* Compares what is wanted with what was made: gone gets what is no longer wanted, and room for all. False if memory ran
+ * out. */
 static bool kernel_made_compare(struct kernel_made *made, struct change_list *wanted, struct change_list *gone,
 				bool *news)
 {
+	if (!change_list_reserve(gone, made->list.count + wanted->count))
+		return false;
 	for (uint32_t i = 0; i < made->list.count; i++)
-		if (!change_list_find(wanted, &made->list.items[i]) && !kernel_made_append(gone, &made->list.items[i]))
-			return false;
+		if (!change_list_find(wanted, &made->list.items[i], i))
+			kernel_made_append(gone, &made->list.items[i]);
 	*news = gone->count;
 	for (uint32_t i = 0; i < wanted->count; i++) {
-		const struct change *earlier = change_list_find(&made->list, &wanted->items[i]);
+		const struct change *earlier = change_list_find(&made->list, &wanted->items[i], i);
 
 		if (earlier)
 			kernel_made_inherit(&wanted->items[i], earlier);
@@ -266,6 +301,8 @@ int kernel_made_reconcile(struct kernel_made *made, struct change_list *wanted, 
 
 	if (kernel_made_compare(made, wanted, &gone, &news))
 		code = news ? kernel_made_record(made, wanted, &gone) : 0;
+	else
+		made->report(made->context, LOG_ERR, "out of memory: nothing was changed");
 	if (code) {
 		change_list_free(&gone);
 		change_list_free(wanted);

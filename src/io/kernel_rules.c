@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* clang-format off */
 /*
  * The list of changes, in order. OUT is each outside address, HOP the TUN's own, PREFIX what is reached through the
  * LAN, T our table.
  *
- *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (hairpins to its own ports,
- * ping) 101  iif LAN to OUT lookup T            hairpins 102  not iif WAN goto 105               the guard below is for
- * packets from the WAN only 103  iif WAN to OUT ... lookup local    ICMP and the router's own ports 104  iif WAN ...
- * blackhole              all else, each protocol by its number 105  lookup local                       stands in for
- * preference 0, which is removed last 106  iif WAN blackhole                  nothing is forwarded from the WAN,
- * whatever its sysctl says 107  iif LAN to PREFIX lookup main      inside to inside 108  iif LAN lookup T all that goes
- * out 109  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN 110  iif TUN to
- * PREFIX lookup main      what comes in 111  iif TUN unreachable                never out of the WAN untranslated
+ *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (ping)
+ *        iif LAN to OUT ... lookup local    the router's own ports
+ *   101  iif LAN to OUT lookup T            hairpins
+ *   102  not iif WAN goto 105               the guard below is for packets from the WAN only
+ *   103  iif WAN to OUT ... lookup local    ICMP and the router's own ports
+ *   104  iif WAN ... blackhole              all else, each protocol by its number
+ *   105  lookup local                       stands in for preference 0, which is removed last
+ *   106  iif WAN blackhole                  nothing is forwarded from the WAN, whatever its sysctl says
+ *   107  iif LAN to PREFIX lookup main      inside to inside
+ *   108  iif LAN lookup T                   all that goes out
+ *   109  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN
+ *   110  iif TUN to PREFIX lookup main      what comes in
+ *   111  iif TUN unreachable                never out of the WAN untranslated
  *
  * The guard names protocols one by one because the kernel asks the rules about ARP requests, too, as packets of
  * protocol 0: a rule for any protocol would stop the router from answering ARP. Only what the LAN owns is hidden from
@@ -20,6 +26,7 @@
  * Table T has a default route to the TUN and behind it an unreachable one, which stays when the TUN goes away with the
  * daemon. The policy is made before forwarding is switched on, and taken away after forwarding is switched off.
  */
+/* clang-format on */
 #include "io/kernel_rules.h"
 
 #include <linux/rtnetlink.h>
@@ -182,8 +189,7 @@ static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
 	kernel_rules_rule(to,
 			  (struct netlink_rule){.preference = TO_ROUTER, .to = address, .table = NETLINK_TABLE_LOCAL},
 			  facts->tun);
-	/* Not by the TUN: the kernel drops a packet that it would forward when one of its own sockets is the receiver.
-	 */
+	/* Not by the TUN: the kernel does not forward a packet that has a socket already (early demultiplexing). */
 	kernel_rules_build_ports(to, TO_ROUTER, facts->lan, outside, IPPROTO_TCP, &facts->links->host_tcp);
 	kernel_rules_build_ports(to, TO_ROUTER, facts->lan, outside, IPPROTO_UDP, &facts->links->host_udp);
 	kernel_rules_rule(to, (struct netlink_rule){.preference = LAN_TO_OUTSIDE, .to = address, .table = KERNEL_TABLE},

@@ -17,6 +17,7 @@ enum {
 	SETS = 256,
 	WAYS = 4,
 	ASK_AGAIN_MS = 1000,
+	FORGET_MS = 10000, /* that a neighbour has failed */
 };
 
 struct hop_route {
@@ -144,6 +145,9 @@ static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, uint32_
 
 static void next_hop_learn(struct neighbour *neighbour, const struct netlink_neighbour *from)
 {
+	/* Nobody has answered so far: asking again is no reason to let packets wait again. */
+	if (neighbour->resolution == NETLINK_FAILED && from->resolution == NETLINK_INCOMPLETE)
+		return;
 	neighbour->resolution = (uint8_t)from->resolution;
 	memcpy(neighbour->mac, from->mac, sizeof(neighbour->mac));
 	/* The kernel "resolves" broadcast addresses of the link: nothing that a router should send to. */
@@ -158,6 +162,8 @@ static void next_hop_ask(struct next_hops *hops, struct neighbour *neighbour)
 	struct netlink_neighbour found;
 	int error;
 
+	if (neighbour->resolution == NETLINK_FAILED && clock_now_ms() - neighbour->asked_ms >= FORGET_MS)
+		neighbour->resolution = NETLINK_ABSENT;
 	neighbour->asked_ms = clock_now_ms();
 	error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
 	if (error || !found.permanent) {
