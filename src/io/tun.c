@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,7 +45,7 @@ static void tun_set_queue_length(const char *name)
 
 	if (fd < 0)
 		return;
-	strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	(void)ioctl(fd, SIOCSIFTXQLEN, &request);
 	close(fd);
 }
@@ -56,7 +57,7 @@ static int tun_create(int fd, const char *name, const char **step)
 	int header = OFFLOAD_HEADER;
 
 	request.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
-	strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	*step = "create";
 	if (ioctl(fd, TUNSETIFF, &request) != 0)
 		return errno;
