@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Functions that have no place in the sources, or only one: FORBIDDEN says what to write instead."""
 
+import functools
 import re
 
 import lint
@@ -35,34 +36,38 @@ FORBIDDEN = (
 )
 
 
-def rules():
-    for names, where, exception, instead in FORBIDDEN:
-        # not preceded by a name, a member access or a declaration's star
-        yield re.compile(rf"(?<![\w.>])({names})\s*\("), re.compile(where), re.compile(exception or r"$."), instead
+# Not preceded by a name or a member access.
+RULES = [(re.compile(rf"(?<![\w.>])({names})\s*\("), re.compile(where), re.compile(exception or r"$."), instead)
+         for names, where, exception, instead in FORBIDDEN]
+
+
+@functools.lru_cache(maxsize=None)
+def calls_in(code):
+    """(rule, line, function) of each call, wherever it may stand."""
+    return [(rule, code.count("\n", 0, match.start()) + 1, match.group(1))
+            for rule, (call, *_) in enumerate(RULES) for match in call.finditer(code)]
 
 
 def check(tree):
-    findings, ruled = [], list(rules())
+    findings = []
     for path in tree.files("include/**/*.h", "src/**/*.[ch]", "tests/**/*.[ch]"):
-        mine = [(call, instead) for call, where, exception, instead in ruled
-                if where.match(str(path)) and not exception.match(str(path))]
-        for number, line in lint.numbered(tree.code(path)):
-            for call, instead in mine:
-                match = call.search(line)
-                if match:
-                    findings.append(f"{path}:{number}: {match.group(1)}() does not belong here: {instead}")
+        for rule, number, function in calls_in(tree.code(path)):
+            _, where, exception, instead = RULES[rule]
+            if where.match(str(path)) and not exception.match(str(path)):
+                findings.append(f"{path}:{number}: {function}() does not belong here: {instead}")
     return findings
 
 
 def plant(_tree):
-    def statement(path, text):
-        return lambda tree: tree.append(path, f"void planted(void)\n{{\n\t{text};\n}}\n")
+    def calls(path, statements):
+        text = "".join(f"\t{statement};\n" for statement in statements)
+        return lambda tree: tree.append(path, f"void planted(void)\n{{\n{text}}}\n")
 
     for names, where, _, _ in FORBIDDEN:
         path = "src/wire/planted.c" if where == CORE else "src/daemon/planted.c"
-        for name in names.split("|"):
-            yield f"a call of {name}() in {path}", statement(path, f"{name}(1)")
-    yield "a call after a cast", statement("src/nat/planted.c", "seed = (unsigned)time (0)")
+        each = names.split("|")
+        yield f"calls of {', '.join(each)} in {path}", calls(path, [f"{name}(1)" for name in each]), len(each)
+    yield "a call after a cast", calls("src/nat/planted.c", ["seed = (unsigned)time (0)"])
 
 
 if __name__ == "__main__":

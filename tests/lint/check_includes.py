@@ -5,6 +5,8 @@
 daemon → io → include/culvert;  nat, passthrough → wire → include/culvert.
 """
 
+import os
+import pathlib
 import re
 
 import lint
@@ -50,9 +52,9 @@ def layer_of(path):
 def resolve(tree, path, name):
     """The project's file an include names, or None."""
     for place in (path.parent, "src", "include"):
-        target = (tree.root / place / name).resolve()
-        if target.is_file() and target.is_relative_to(tree.root):
-            return target.relative_to(tree.root)
+        target = os.path.normpath(tree.root / place / name)
+        if os.path.isfile(target) and target.startswith(f"{tree.root}/"):
+            return pathlib.PurePath(os.path.relpath(target, tree.root))
     return None
 
 

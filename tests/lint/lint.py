@@ -2,10 +2,11 @@
 """What the checks of this directory share: finding sources, reading C without its comments, running.
 
 A check is a script with two functions. check(tree) returns what it found, one sentence each, empty if all is well.
-plant(tree) yields (what, change) pairs: change(tree) plants a violation in a copy of the tree, and the check has to
-find more than before. run() does both, so a check that can not fail fails.
+plant(tree) yields (what, change) or (what, change, number): change(tree) plants so many violations, one if it does not
+say, in a copy of the tree, and the check has to find as many more. run() does both, so a check that can not fail fails.
 """
 
+import functools
 import os
 import pathlib
 import re
@@ -28,6 +29,7 @@ class Tree:
     def __init__(self, root, build):
         self.root = pathlib.Path(root).resolve()
         self.build = pathlib.Path(build).resolve()
+        self.touched = {}
 
     def files(self, *globs):
         """Files that match any of the globs, sorted, relative to the root."""
@@ -46,10 +48,20 @@ class Tree:
         """For planting: adds text to a file, which is made if need be."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        old = target.read_text(encoding="utf-8") if target.exists() else ""
-        target.write_text(old + text, encoding="utf-8")
+        old = target.read_text(encoding="utf-8") if target.exists() else None
+        self.touched.setdefault(target, old)
+        target.write_text((old or "") + text, encoding="utf-8")
+
+    def restore(self):
+        """Takes back what append() did."""
+        for target, old in self.touched.items():
+            if old is None:
+                target.unlink()
+            else:
+                target.write_text(old, encoding="utf-8")
 
 
+@functools.lru_cache(maxsize=None)
 def strip(text):
     """C source with comments blanked and string contents emptied; line numbers stay."""
 
@@ -105,16 +117,20 @@ def copy(tree, place):
 
 
 def self_test(tree, check, plant):
-    """Each planted violation must be found; returns how many were, and what was missed."""
+    """Each planted violation must be found; returns how many were planted, and what was missed."""
     missed, count = [], 0
-    for what, change in plant(tree):
-        with tempfile.TemporaryDirectory(prefix="culvert-lint-") as place:
-            planted = copy(tree, place)
-            before = set(check(planted))
+    with tempfile.TemporaryDirectory(prefix="culvert-lint-") as place:
+        planted = copy(tree, place)
+        before = set(check(planted))
+        for what, change, *expected in plant(tree):
+            planted.touched.clear()
             change(planted)
-            count += 1
-            if not set(check(planted)) - before:
-                missed.append(f"self-test: does not notice {what}")
+            found = len(set(check(planted)) - before)
+            planted.restore()
+            expected = expected[0] if expected else 1
+            count += expected
+            if found < expected:
+                missed.append(f"self-test: finds {found} of {expected}: {what}")
     return count, missed
 
 
@@ -130,7 +146,7 @@ def run(check, plant):
     for finding in findings + missed:
         print(finding)
     name = pathlib.Path(sys.argv[0]).name
-    print(f"{name}: {len(findings)} found, {planted - len(missed)} of {planted} planted found")
+    print(f"{name}: {len(findings)} found, {planted} planted, {len(missed)} missed")
     if not planted:
         print("no violation was planted: the check proves nothing")
     sys.exit(1 if findings or missed or not planted else 0)
