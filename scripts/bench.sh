@@ -5,7 +5,7 @@
 #   scripts/bench.sh [--seconds N] [--repeats N] [--only NAME,...] [--offload no] [--json FILE]
 #
 # Nothing outside these namespaces changes, apart from packages that are missing. CULVERTD=PATH uses a program that
-# is built already, TRAFFIC=PATH the generator beside it (tests/bench/traffic of the build directory).
+# is built already; the programs of tests/bench are then looked for beside it.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/packages.sh"
@@ -20,15 +20,22 @@ trap 'rm -rf "$place"' EXIT
 trap 'exit 130' INT TERM HUP
 
 need_packages $BUILD_PACKAGES iproute2 nftables iperf3 python3 || exit 4
-if [ -z "${CULVERTD:-}" ] || [ -z "${TRAFFIC:-}" ]; then
+if [ -z "${CULVERTD:-}" ]; then
 	copy_source "$root" "$place/source" &&
 		(cd "$place/source" && autoreconf -fi && mkdir "$place/build" && cd "$place/build" &&
-			../source/configure && make -j2 culvertd tests/bench/traffic) >"$place/build.log" 2>&1 || {
+			../source/configure && make -j2 culvertd tests/bench/traffic tests/bench/engine_bench) >"$place/build.log" 2>&1 || {
 		tail -n 40 "$place/build.log" >&2
 		exit 5
 	}
 	CULVERTD=$place/build/culvertd
-	TRAFFIC=$place/build/tests/bench/traffic
 fi
 
-/usr/bin/python3 "$root/tests/bench/bench.py" --culvertd "$CULVERTD" --traffic "$TRAFFIC" --work "$place" "$@"
+tools=$(dirname "$CULVERTD")/tests/bench
+for tool in traffic engine_bench; do
+	if [ ! -x "$tools/$tool" ]; then
+		echo "$tools/$tool is missing: make tests/bench/$tool in the build directory of CULVERTD" >&2
+		exit 7
+	fi
+done
+
+/usr/bin/python3 "$root/tests/bench/bench.py" --culvertd "$CULVERTD" --tools "$tools" --work "$place" "$@"

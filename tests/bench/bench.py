@@ -186,6 +186,7 @@ MEASUREMENTS = {
     "connections": ("new TCP connections", "1/s", "us each", True, connections),
     "round-trip": ("round trip, median", "us", "cores", False, round_trip),
 }
+ENGINE = "engine"  # the engine alone, without any system call: tests/bench/engine_bench
 ROUTERS = {"kernel": kernel_nat, "culvert": culvert}
 
 
@@ -193,21 +194,36 @@ def parse():
     parser = argparse.ArgumentParser(prog="scripts/bench.sh", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default 3)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, each with both routers (default 3)")
-    parser.add_argument("--only", default=",".join(MEASUREMENTS), help="measurements: " + ",".join(MEASUREMENTS))
+    names = [*MEASUREMENTS, ENGINE]
+    parser.add_argument("--only", default=",".join(names), help="measurements: " + ",".join(names))
     parser.add_argument("--offload", choices=("yes", "no"), default="yes", help="[wan] offload of culvertd")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured to this file")
-    for hidden in ("--culvertd", "--traffic", "--work"):
+    for hidden in ("--culvertd", "--tools", "--work"):
         parser.add_argument(hidden, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.names = options.only.split(",")
     for name in options.names:
-        if name not in MEASUREMENTS:
-            parser.error("there is no measurement '%s': %s" % (name, ", ".join(MEASUREMENTS)))
+        if name not in names:
+            parser.error("there is no measurement '%s': %s" % (name, ", ".join(names)))
+    options.engine = ENGINE in options.names
+    options.names = [name for name in options.names if name != ENGINE]
+    options.traffic = os.path.join(options.tools, "traffic")
     return options
+
+
+def measure_engine(options):
+    """Prints what the engine alone costs. Returns its figures, and whether they are as good as they have to be."""
+    path = os.path.join(options.work, "engine.json")
+    print("the engine alone, without system calls:", flush=True)
+    code = subprocess.run((os.path.join(options.tools, "engine_bench"), "--json", path), timeout=300).returncode
+    with open(path) as figures:
+        return json.load(figures), code == 0
 
 
 def measure(options):
     results = {name: {router: [] for router in ROUTERS} for name in options.names}
+    if not options.names:
+        return results
     with topology():
         for number in range(options.repeats):
             for router, start in ROUTERS.items():
@@ -248,6 +264,7 @@ def main():
     options = parse()
     before = os.getloadavg()[0]
     rows = summarise(measure(options))
+    engine, good = measure_engine(options) if options.engine else (None, True)
     print_table(rows)
     print("medians of %d rounds of %d s; %d processors, kernel %s, load before the run %.1f" % (
         options.repeats, options.seconds, os.cpu_count(), os.uname().release, before))
@@ -255,10 +272,12 @@ def main():
         with open(options.json, "w") as out:
             json.dump({"schema": "culvert.bench/1", "seconds": options.seconds, "repeats": options.repeats,
                        "processors": os.cpu_count(), "kernel": os.uname().release, "load_before": before,
-                       "offload": options.offload, "measurements": rows}, out, indent=1)
+                       "offload": options.offload, "measurements": rows, "engine": engine},
+                      out, indent=1)
             out.write("\n")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    main()
+    sys.exit(main())
