@@ -340,6 +340,17 @@ static int kernel_reconcile(struct kernel *kernel, bool starting)
 	return kernel_made_reconcile(&kernel->made, &wanted, starting);
 }
 
+static void kernel_report_rule(void *context, const struct netlink_rule *rule)
+{
+	struct kernel *kernel = context;
+
+	if (rule->preference && rule->preference <= KERNEL_PREFERENCE_LAST && rule->owner != NETLINK_OWNER)
+		kernel->report(kernel->context, LOG_WARNING,
+			       "there is a rule of somebody else at preference %u: it comes before or between those of "
+			       "culvert, which take %u to %u, and may lead packets past it; give it a higher one",
+			       rule->preference, KERNEL_PREFERENCE, KERNEL_PREFERENCE_LAST);
+}
+
 int kernel_setup(struct kernel *kernel)
 {
 	int code = kernel_check_rights(kernel->report, kernel->context);
@@ -357,6 +368,7 @@ int kernel_setup(struct kernel *kernel)
 			       "an earlier culvertd ended without undoing its %u changes; they are taken over",
 			       kernel->made.list.count);
 	kernel_report_ports(kernel);
+	netlink_dump_rules(kernel->netlink, kernel_report_rule, kernel);
 	code = kernel_reconcile(kernel, true);
 	kernel->set_up = !code;
 	/* From now on the range of ports is what the kernel says it is. */

@@ -284,6 +284,15 @@ def test_read_only_sysctls(place):
     assert_same(before, place)
 
 
+def test_rules_of_others_that_come_first_are_pointed_out(place):
+    place.R.ip("rule add pref 50 from 10.77.0.5 lookup main", "rule add pref 200 from 10.77.0.5 lookup main")
+    before = read_state(place.R)
+    probe = place.start()
+    assert "somebody else at preference 50" in probe.log() and "preference 200" not in probe.log()
+    assert probe.stop() == 0
+    assert_same(before, place)
+
+
 # --- the journal ---------------------------------------------------------------------------------------------------
 
 
@@ -534,11 +543,13 @@ def test_a_flood_of_notifications_is_survived(place):
         with open(place.folder / "flood", "w", encoding="ascii") as batch:
             for round_ in range(3):
                 for number in range(4000):
-                    batch.write(
-                        f"route {'add' if round_ != 1 else 'delete'} 172.{16 + number // 256}.{number % 256}.0/24 dev wan0\n"
-                    )
+                    verb = "delete" if round_ == 1 else "add"
+                    batch.write(f"route {verb} 172.{16 + number // 256}.{number % 256}.0/24 dev wan0\n")
         place.R.run("ip", "-batch", str(place.folder / "flood"), timeout=60)
         place.R.ip("address add 198.51.100.77/24 dev wan0", "link set wan0 mtu 1300")
+        with place.R.entered(), open("/proc/thread-self/net/netlink", encoding="ascii") as sockets:
+            drops = [int(line.split()[8]) for line in sockets.read().splitlines()[1:]]
+        assert any(drops), "some notifications must be lost, or this tests nothing"
     finally:
         os.kill(probe.process.pid, 18)
     wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the new address", 10)
