@@ -69,10 +69,14 @@ def lab(request, lab_offload):
     lab = Lab(request.module.__name__.removeprefix("test_")[:8], lab_offload)
     lab.router = None
     yield lab
-    if lab.router:
-        lab.router.close()
-        lab.router = None
-    lab.close()
+    try:
+        if lab.router and lab.router.alive():
+            lab.router.stop()
+    finally:
+        if lab.router:
+            lab.router.close()
+            lab.router = None
+        lab.close()
 
 
 @pytest.fixture
@@ -118,9 +122,11 @@ def judge(lab):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure shows the end of the daemon's log."""
+    """A failure shows the end of the daemon's log and what it has counted."""
     outcome = yield
     report = outcome.get_result()
     lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
     if report.failed and lab is not None and getattr(lab, "router", None) is not None:
         report.sections.append(("culvertd log (end)", "\n".join(lab.router.events()[-30:])))
+        if KIND == "culvert" and lab.router.alive():
+            report.sections.append(("culvertd statistics", lab.router.statistics().text))
