@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-EXTRA_DIST += tests/netns
+# By name: a directory named whole would bring what is built into it, too.
+EXTRA_DIST += $(wildcard $(srcdir)/tests/netns/*.py)
 
 # For test_kernel*.py: --fail needs to stand in front of change_apply().
 check_PROGRAMS += tests/netns/kernel_probe
