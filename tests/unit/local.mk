@@ -43,6 +43,11 @@ tests_unit_test_state_file_SOURCES = tests/unit/test_state_file.c
 tests_unit_test_state_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_state_file_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_io_text
+tests_unit_test_io_text_SOURCES = tests/unit/test_io_text.c
+tests_unit_test_io_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_io_text_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,8 +111,7 @@ static void only_our_own_settings_may_be_written(void **state)
 
 static void lists_of_ports(void **state)
 {
-	static const char *const wrong[] = {"x",   "1,", ",1", "1-", "65536", "1 2", "-1", "99999999999999999999",
-					    "1--2"};
+	static const char *const wrong[] = {"x", ",1", "1-", "65536", "1 2", "-1", "99999999999999999999", "1--2"};
 	struct port_set ports = {0};
 	char text[SYSCTL_VALUE_MAX];
 	uint32_t first, last;
@@ -123,7 +123,7 @@ static void lists_of_ports(void **state)
 	assert_true(sysctl_print_ports(&ports, text));
 	assert_string_equal(text, "22,1024-64511,65535");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		if (sysctl_parse_ports(wrong[i], &ports) && strcmp(wrong[i], "1,") != 0)
+		if (sysctl_parse_ports(wrong[i], &ports))
 			fail_msg("taken: %s", wrong[i]);
 	for (uint32_t port = 0; port < 65536; port += 2)
 		port_set_add(&ports, (uint16_t)port);
