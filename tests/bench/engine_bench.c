@@ -3,8 +3,9 @@
  * engine_bench [--quick] [--json FILE]: what the engine itself costs, without any system call.
  *
  * Packets go through engine_process() in batches of 64, as the data path does it, over flows picked at random, so that
- * every lookup meets cold memory once the table is large. Required: a packet among 1,000,000 UDP mappings costs at most 1.5 times
- * one among 1,000; 1,000,000 mappings are really held at once; a flow takes at most 160 bytes. Exit code 1 if not so.
+ * every lookup meets cold memory once the table is large. Required: a packet among 1,000,000 UDP mappings costs at
+ * most 1.5 times one among 1,000; 1,000,000 mappings are really held at once; a flow takes at most 160 bytes. Exit code
+ * 1 if not so.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,11 +52,11 @@ static void bench_begin(struct bench *b, uint32_t flows)
 	memset(b, 0, sizeof(*b));
 	memset(seed, 7, sizeof(seed));
 	b->now = 1000000;
-	b->limits = (struct engine_limits){ .flows = flows + flows / 8, .hosts = flows / PORTS_A_HOST + 64,
-					    .addresses = OUTSIDES, .fragments = 64 };
+	b->limits = (struct engine_limits){
+		.flows = flows + flows / 8, .hosts = flows / PORTS_A_HOST + 64, .addresses = OUTSIDES, .fragments = 64};
 	engine_config_default(&config);
 	config.host_flows = 1000000;
-	config.inside[0] = (struct prefix){ 0x0a000000, 8 };
+	config.inside[0] = (struct prefix){0x0a000000, 8};
 	config.insides = 1;
 	b->size = engine_arena_size(&b->limits);
 	b->arena = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -88,14 +89,20 @@ static uint32_t flow_host(uint32_t i)
 
 static void build(struct test_packet *p, uint8_t protocol, uint32_t i, bool syn)
 {
-	packets_build(p, &(struct packet_spec){ .protocol = protocol, .source = protocol == PROTO_GRE ? 0x0a000002 + i : flow_host(i),
-						.source_port = (uint16_t)(2048 + i % PORTS_A_HOST),
-						.destination = 0xcb007100 + (protocol == PROTO_GRE ? i : i % REMOTES),
-						.destination_port = 4433, .flags = syn ? FLAG_SYN : FLAG_ACK, .icmp_type = 8,
-						.df = true, .sequence = 1, .payload_length = 64 });
+	packets_build(p, &(struct packet_spec){.protocol = protocol,
+					       .source = protocol == PROTO_GRE ? 0x0a000002 + i : flow_host(i),
+					       .source_port = (uint16_t)(2048 + i % PORTS_A_HOST),
+					       .destination = 0xcb007100 + (protocol == PROTO_GRE ? i : i % REMOTES),
+					       .destination_port = 4433,
+					       .flags = syn ? FLAG_SYN : FLAG_ACK,
+					       .icmp_type = 8,
+					       .df = true,
+					       .sequence = 1,
+					       .payload_length = 64});
 }
 
-struct template {
+struct template
+{
 	uint8_t bytes[160];
 	uint32_t length;
 };
@@ -106,7 +113,7 @@ static double open_flows(struct bench *b, uint8_t protocol, uint32_t count)
 	static struct test_packet one;
 	struct template *batch = calloc(BATCH, sizeof(*batch));
 	struct packet packet[BATCH];
-	struct engine_sink sink = { count_emission, b };
+	struct engine_sink sink = {count_emission, b};
 	uint64_t spent = 0;
 
 	for (uint32_t done = 0; done < count;) {
@@ -114,7 +121,7 @@ static double open_flows(struct bench *b, uint8_t protocol, uint32_t count)
 		for (uint32_t k = 0; k < n; k++) {
 			build(&one, protocol, done + k, true);
 			memcpy(batch[k].bytes, one.bytes, one.packet.length);
-			packet[k] = (struct packet){ .data = batch[k].bytes, .length = one.packet.length };
+			packet[k] = (struct packet){.data = batch[k].bytes, .length = one.packet.length};
 		}
 		uint64_t start = nanoseconds();
 		engine_process(b->engine, SIDE_LAN, packet, n, b->now, &sink, NULL);
@@ -131,7 +138,7 @@ static double send_packets(struct bench *b, uint8_t protocol, uint32_t flows, ui
 	static struct test_packet one;
 	struct template *batch = calloc(BATCH, sizeof(*batch));
 	struct packet packet[BATCH];
-	struct engine_sink sink = { count_emission, b };
+	struct engine_sink sink = {count_emission, b};
 	struct test_random r = test_random_seed(flows);
 	double best = 1e9;
 
@@ -142,14 +149,15 @@ static double send_packets(struct bench *b, uint8_t protocol, uint32_t flows, ui
 			for (uint32_t k = 0; k < BATCH; k++) {
 				build(&one, protocol, test_random_below(&r, flows), false);
 				memcpy(batch[k].bytes, one.bytes, one.packet.length);
-				packet[k] = (struct packet){ .data = batch[k].bytes, .length = one.packet.length };
+				packet[k] = (struct packet){.data = batch[k].bytes, .length = one.packet.length};
 			}
 			uint64_t start = nanoseconds();
 			engine_process(b->engine, SIDE_LAN, packet, BATCH, b->now, &sink, NULL);
 			spent += nanoseconds() - start;
 		}
 		if (b->emitted - before != done) {
-			fprintf(stderr, "engine_bench: %llu of %u packets came out\n", (unsigned long long)(b->emitted - before), done);
+			fprintf(stderr, "engine_bench: %llu of %u packets came out\n",
+				(unsigned long long)(b->emitted - before), done);
 			exit(1);
 		}
 		if ((double)spent / done < best)
@@ -193,7 +201,8 @@ static int judge(const struct row *row, bool quick)
 	double ratio = row[1].packet_ns / row[0].packet_ns;
 	int failed = 0;
 
-	printf("a packet among %u mappings costs %.2f times one among %u (required: at most 1.5)\n", row[1].flows, ratio, row[0].flows);
+	printf("a packet among %u mappings costs %.2f times one among %u (required: at most 1.5)\n", row[1].flows,
+	       ratio, row[0].flows);
 	printf("%u mappings held; %.1f bytes a flow (required: at most 160)\n", row[1].mappings, row[1].bytes_a_flow);
 	if (ratio > 1.5) {
 		fprintf(stderr, "engine_bench: the cost grows too much\n");
@@ -218,9 +227,11 @@ static void write_json(const char *path, const struct row *row, size_t count)
 	}
 	fprintf(f, "[\n");
 	for (size_t i = 0; i < count; i++)
-		fprintf(f, "  {\"name\": \"%s\", \"flows\": %u, \"mappings\": %u, \"packet_ns\": %.1f, \"open_ns\": %.1f, \"bytes_per_flow\": %.1f}%s\n",
-			row[i].name, row[i].flows, row[i].mappings, row[i].packet_ns, row[i].open_ns, row[i].bytes_a_flow,
-			i + 1 < count ? "," : "");
+		fprintf(f,
+			"  {\"name\": \"%s\", \"flows\": %u, \"mappings\": %u, \"packet_ns\": %.1f, \"open_ns\": %.1f, "
+			"\"bytes_per_flow\": %.1f}%s\n",
+			row[i].name, row[i].flows, row[i].mappings, row[i].packet_ns, row[i].open_ns,
+			row[i].bytes_a_flow, i + 1 < count ? "," : "");
 	fprintf(f, "]\n");
 	if (fclose(f)) {
 		perror(path);
@@ -245,22 +256,23 @@ int main(int argc, char **argv)
 	}
 	uint32_t large = quick ? 100000 : 1000000, packets = quick ? 256000 : 2000000;
 	struct row row[] = {
-		{ .name = "udp", .protocol = PROTO_UDP, .flows = 1000 },
-		{ .name = "udp", .protocol = PROTO_UDP, .flows = large },
-		{ .name = "tcp", .protocol = PROTO_TCP, .flows = 1000 },
-		{ .name = "icmp", .protocol = PROTO_ICMP, .flows = 1000 },
-		{ .name = "gre", .protocol = PROTO_GRE, .flows = 50 },
+		{.name = "udp", .protocol = PROTO_UDP, .flows = 1000},
+		{.name = "udp", .protocol = PROTO_UDP, .flows = large},
+		{.name = "tcp", .protocol = PROTO_TCP, .flows = 1000},
+		{.name = "icmp", .protocol = PROTO_ICMP, .flows = 1000},
+		{.name = "gre", .protocol = PROTO_GRE, .flows = 50},
 	};
 	size_t rows = sizeof(row) / sizeof(row[0]);
 
 	printf("%-6s %10s %14s %16s %14s\n", "what", "flows", "packet ns", "new flow ns", "bytes a flow");
 	for (size_t i = 0; i < rows; i++) {
 		measure(&row[i], packets);
-		printf("%-6s %10u %14.1f %16.1f %14.1f\n", row[i].name, row[i].flows, row[i].packet_ns, row[i].open_ns, row[i].bytes_a_flow);
+		printf("%-6s %10u %14.1f %16.1f %14.1f\n", row[i].name, row[i].flows, row[i].packet_ns, row[i].open_ns,
+		       row[i].bytes_a_flow);
 		fflush(stdout);
 	}
-	printf("new flows a second, one core: %.0f at %u mappings, %.0f while filling %u\n", 1e9 / row[0].open_ns, row[0].flows,
-	       1e9 / row[1].open_ns, row[1].flows);
+	printf("new flows a second, one core: %.0f at %u mappings, %.0f while filling %u\n", 1e9 / row[0].open_ns,
+	       row[0].flows, 1e9 / row[1].open_ns, row[1].flows);
 	if (json)
 		write_json(json, row, rows);
 	return judge(row, quick);

@@ -7,7 +7,7 @@
 
 #include "world.h"
 
-static const uint32_t OUTSIDE[WORLD_ADDRESSES] = { 0xc6336401, 0xc6336402, 0xc6336407, 0xc6336409 }; /* 198.51.100.x */
+static const uint32_t OUTSIDE[WORLD_ADDRESSES] = {0xc6336401, 0xc6336402, 0xc6336407, 0xc6336409}; /* 198.51.100.x */
 
 static uint32_t below(struct test_random *r, uint32_t n)
 {
@@ -23,19 +23,22 @@ static bool one_in(struct test_random *r, uint32_t n)
 
 static void random_forwards(struct test_random *r, struct engine_config *c)
 {
-	static const uint8_t protocol[] = { PROTO_TCP, PROTO_UDP, PROTO_TCP, PROTO_UDP, PROTO_GRE, PROTO_ICMP, PROTO_ESP };
+	static const uint8_t protocol[] = {PROTO_TCP, PROTO_UDP,  PROTO_TCP, PROTO_UDP,
+					   PROTO_GRE, PROTO_ICMP, PROTO_ESP};
 
 	c->forwards = 0;
 	for (uint32_t i = below(r, 5); i; i--) {
 		struct forward *f = &c->forward[c->forwards++];
-		*f = (struct forward){ .protocol = protocol[below(r, 7)], .to_address = 0x0a000002 + below(r, 4) };
+		*f = (struct forward){.protocol = protocol[below(r, 7)], .to_address = 0x0a000002 + below(r, 4)};
 		if (f->protocol != PROTO_TCP && f->protocol != PROTO_UDP)
 			continue;
 		f->port_first = (uint16_t)(8000 + 10 * i);
 		f->port_last = (uint16_t)(f->port_first + below(r, 4));
 		f->to_port = (uint16_t)(one_in(r, 2) ? f->port_first : 5000 + below(r, 3));
-		for (uint32_t port = f->port_first; port <= f->port_last; port++) /* not both the router's and forwarded */
-			(f->protocol == PROTO_TCP ? &c->host_tcp : &c->host_udp)->bits[port / 64] &= ~(UINT64_C(1) << port % 64);
+		for (uint32_t port = f->port_first; port <= f->port_last;
+		     port++) /* not both the router's and forwarded */
+			(f->protocol == PROTO_TCP ? &c->host_tcp : &c->host_udp)->bits[port / 64] &=
+				~(UINT64_C(1) << port % 64);
 	}
 	for (uint32_t i = 0; i < c->forwards; i++) /* portless ones once only */
 		for (uint32_t k = 0; k < i; k++)
@@ -70,8 +73,10 @@ static enum service_mode random_mode(struct test_random *r)
 
 void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *c)
 {
-	*limits = (struct engine_limits){ .flows = one_in(r, 3) ? 8 + below(r, 16) : 200, .hosts = one_in(r, 3) ? 3 : 16,
-					  .addresses = WORLD_ADDRESSES, .fragments = 1024 };
+	*limits = (struct engine_limits){.flows = one_in(r, 3) ? 8 + below(r, 16) : 200,
+					 .hosts = one_in(r, 3) ? 3 : 16,
+					 .addresses = WORLD_ADDRESSES,
+					 .fragments = 1024};
 	engine_config_default(c);
 	c->mapping = one_in(r, 4) ? 1 + below(r, 2) : ENDPOINT_INDEPENDENT;
 	c->filtering = below(r, 3);
@@ -84,9 +89,9 @@ void grammar_config(struct test_random *r, struct engine_limits *limits, struct 
 	c->icmp_rate = one_in(r, 4) ? 0 : 1000000;
 	random_host_ports(r, c);
 	random_forwards(r, c);
-	c->bypass[0] = (struct prefix){ 0xc0000200, 24 }; /* 192.0.2.0/24 */
+	c->bypass[0] = (struct prefix){0xc0000200, 24}; /* 192.0.2.0/24 */
 	c->bypasses = below(r, 2);
-	c->inside[0] = (struct prefix){ 0x0a000000, 24 };
+	c->inside[0] = (struct prefix){0x0a000000, 24};
 	c->insides = 1;
 	c->lan_address = 0x0a000001;
 	c->hop_address = 0x0a00fffe;
@@ -100,13 +105,28 @@ void grammar_change_config(struct world *w, struct test_random *r, struct engine
 {
 	*c = w->config;
 	switch (below(r, 7)) {
-	case 0: c->filtering = below(r, 3); break;
-	case 1: c->hairpinning = !c->hairpinning; break;
-	case 2: c->refresh_inbound = !c->refresh_inbound; break;
-	case 3: c->service[below(r, SERVICES)] = random_mode(r); break;
-	case 4: random_host_ports(r, c); random_forwards(r, c); break;
-	case 5: random_forwards(r, c); break;
-	default: c->wan_mtu = 1300 + below(r, 201); break;
+	case 0:
+		c->filtering = below(r, 3);
+		break;
+	case 1:
+		c->hairpinning = !c->hairpinning;
+		break;
+	case 2:
+		c->refresh_inbound = !c->refresh_inbound;
+		break;
+	case 3:
+		c->service[below(r, SERVICES)] = random_mode(r);
+		break;
+	case 4:
+		random_host_ports(r, c);
+		random_forwards(r, c);
+		break;
+	case 5:
+		random_forwards(r, c);
+		break;
+	default:
+		c->wan_mtu = 1300 + below(r, 201);
+		break;
 	}
 }
 
@@ -122,7 +142,8 @@ uint32_t grammar_outside(struct test_random *r, uint32_t *addresses)
 
 uint64_t grammar_time(struct world *w, struct test_random *r)
 {
-	static const uint32_t step[] = { 1, 10, 1000, 5000, 29999, 30000, 59999, 60000, 120000, 240000, 299999, 300000, 7440000 };
+	static const uint32_t step[] = {1,     10,     1000,   5000,   29999,  30000,  59999,
+					60000, 120000, 240000, 299999, 300000, 7440000};
 
 	if (one_in(r, 2)) { /* to the very end of a flow, or one before */
 		uint32_t start = below(r, MODEL_FLOWS);
@@ -149,15 +170,16 @@ static uint32_t random_remote(struct test_random *r)
 
 static uint16_t random_port(struct test_random *r)
 {
-	static const uint16_t port[] = { 500, 501, 1023, 1024, 4500, 1701, 1723, 53, 5000, 5001, 5002, 5003, 5004, 40000 };
+	static const uint16_t port[] = {500, 501,  1023, 1024, 4500, 1701, 1723,
+					53,  5000, 5001, 5002, 5003, 5004, 40000};
 
 	return one_in(r, 12) ? (uint16_t)test_random_next(r) : port[below(r, 14)];
 }
 
 static uint8_t random_protocol(struct test_random *r)
 {
-	static const uint8_t protocol[] = { PROTO_TCP, PROTO_TCP, PROTO_TCP, PROTO_UDP, PROTO_UDP, PROTO_UDP, PROTO_UDP,
-					    PROTO_ICMP, PROTO_ICMP, PROTO_GRE, PROTO_ESP, PROTO_L2TP };
+	static const uint8_t protocol[] = {PROTO_TCP, PROTO_TCP,  PROTO_TCP,  PROTO_UDP, PROTO_UDP, PROTO_UDP,
+					   PROTO_UDP, PROTO_ICMP, PROTO_ICMP, PROTO_GRE, PROTO_ESP, PROTO_L2TP};
 
 	return one_in(r, 50) ? (uint8_t)test_random_next(r) : protocol[below(r, 12)];
 }
@@ -165,19 +187,23 @@ static uint8_t random_protocol(struct test_random *r)
 static uint32_t random_length(struct test_random *r)
 {
 	switch (below(r, 16)) {
-	case 0: return 1200 + below(r, 400);
-	case 1: return below(r, 2) ? 1600 + below(r, 1500) : 1452 + below(r, 40);
-	case 2: return 0;
-	default: return below(r, 100);
+	case 0:
+		return 1200 + below(r, 400);
+	case 1:
+		return below(r, 2) ? 1600 + below(r, 1500) : 1452 + below(r, 40);
+	case 2:
+		return 0;
+	default:
+		return below(r, 100);
 	}
 }
 
-static const uint8_t OPTIONS_ROUTE_RECORD[] = { 7, 7, 4, 0, 0, 0, 0, 0 };
-static const uint8_t OPTIONS_MIXED[] = { 1, 1, 0x94, 4, 0, 0, 7, 3, 4, 0, 0, 0 };
-static const uint8_t OPTIONS_SOURCE_ROUTE[] = { 1, 131, 7, 4, 1, 2, 3, 4 };
-static const uint8_t TCP_OPTIONS_SYN[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7 };
-static const uint8_t TCP_OPTIONS_ODD[] = { 1, 2, 4, 0x23, 0x28, 0, 0, 0 };
-static const uint8_t TCP_OPTIONS_BAD[] = { 2, 3, 9, 2, 40, 1, 1, 1 };
+static const uint8_t OPTIONS_ROUTE_RECORD[] = {7, 7, 4, 0, 0, 0, 0, 0};
+static const uint8_t OPTIONS_MIXED[] = {1, 1, 0x94, 4, 0, 0, 7, 3, 4, 0, 0, 0};
+static const uint8_t OPTIONS_SOURCE_ROUTE[] = {1, 131, 7, 4, 1, 2, 3, 4};
+static const uint8_t TCP_OPTIONS_SYN[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
+static const uint8_t TCP_OPTIONS_ODD[] = {1, 2, 4, 0x23, 0x28, 0, 0, 0};
+static const uint8_t TCP_OPTIONS_BAD[] = {2, 3, 9, 2, 40, 1, 1, 1};
 
 /* The IPv4 part: mostly plain. */
 static void random_ip(struct world *w, struct test_random *r, struct packet_spec *s)
@@ -193,9 +219,15 @@ static void random_ip(struct world *w, struct test_random *r, struct packet_spec
 	if (!one_in(r, 25))
 		return;
 	switch (below(r, 3)) {
-	case 0: s->ip_options = OPTIONS_ROUTE_RECORD, s->ip_options_length = sizeof(OPTIONS_ROUTE_RECORD); break;
-	case 1: s->ip_options = OPTIONS_MIXED, s->ip_options_length = sizeof(OPTIONS_MIXED); break;
-	default: s->ip_options = OPTIONS_SOURCE_ROUTE, s->ip_options_length = sizeof(OPTIONS_SOURCE_ROUTE); break;
+	case 0:
+		s->ip_options = OPTIONS_ROUTE_RECORD, s->ip_options_length = sizeof(OPTIONS_ROUTE_RECORD);
+		break;
+	case 1:
+		s->ip_options = OPTIONS_MIXED, s->ip_options_length = sizeof(OPTIONS_MIXED);
+		break;
+	default:
+		s->ip_options = OPTIONS_SOURCE_ROUTE, s->ip_options_length = sizeof(OPTIONS_SOURCE_ROUTE);
+		break;
 	}
 }
 
@@ -209,10 +241,17 @@ static void random_tcp(struct test_random *r, struct packet_spec *s, const struc
 	if (!own || !own->heard || one_in(r, 30)) {
 		s->flags |= FLAG_SYN;
 		switch (below(r, 4)) {
-		case 0: s->tcp_options = TCP_OPTIONS_SYN, s->tcp_options_length = sizeof(TCP_OPTIONS_SYN); break;
-		case 1: s->tcp_options = TCP_OPTIONS_ODD, s->tcp_options_length = sizeof(TCP_OPTIONS_ODD); break;
-		case 2: s->tcp_options = TCP_OPTIONS_BAD, s->tcp_options_length = sizeof(TCP_OPTIONS_BAD); break;
-		default: break;
+		case 0:
+			s->tcp_options = TCP_OPTIONS_SYN, s->tcp_options_length = sizeof(TCP_OPTIONS_SYN);
+			break;
+		case 1:
+			s->tcp_options = TCP_OPTIONS_ODD, s->tcp_options_length = sizeof(TCP_OPTIONS_ODD);
+			break;
+		case 2:
+			s->tcp_options = TCP_OPTIONS_BAD, s->tcp_options_length = sizeof(TCP_OPTIONS_BAD);
+			break;
+		default:
+			break;
 		}
 		s->payload_length = one_in(r, 10) ? s->payload_length : 0;
 	} else if (one_in(r, 10)) {
@@ -265,9 +304,12 @@ static uint8_t random_query(struct test_random *r, bool answer)
 
 static void make_lan_new(struct world *w, struct test_random *r, struct test_packet *out)
 {
-	struct packet_spec s = { .protocol = random_protocol(r), .source = random_inside(r), .destination = random_remote(r),
-				 .source_port = random_port(r), .destination_port = random_port(r),
-				 .icmp_type = random_query(r, one_in(r, 10)) };
+	struct packet_spec s = {.protocol = random_protocol(r),
+				.source = random_inside(r),
+				.destination = random_remote(r),
+				.source_port = random_port(r),
+				.destination_port = random_port(r),
+				.icmp_type = random_query(r, one_in(r, 10))};
 
 	build_plain(w, r, &s, NULL, SIDE_LAN, out);
 }
@@ -290,11 +332,17 @@ static bool make_in_flow(struct world *w, struct test_random *r, enum side from,
 	if (!f)
 		return false;
 	if (from == SIDE_LAN)
-		s = (struct packet_spec){ .protocol = f->protocol, .source = f->inside, .source_port = f->inside_port,
-					  .destination = f->remote, .destination_port = f->remote_port };
+		s = (struct packet_spec){.protocol = f->protocol,
+					 .source = f->inside,
+					 .source_port = f->inside_port,
+					 .destination = f->remote,
+					 .destination_port = f->remote_port};
 	else
-		s = (struct packet_spec){ .protocol = f->protocol, .source = f->remote, .source_port = f->remote_port,
-					  .destination = f->outside, .destination_port = f->outside_port };
+		s = (struct packet_spec){.protocol = f->protocol,
+					 .source = f->remote,
+					 .source_port = f->remote_port,
+					 .destination = f->outside,
+					 .destination_port = f->outside_port};
 	if (f->protocol == PROTO_ICMP) {
 		s.source_port = from == SIDE_LAN ? f->inside_port : f->outside_port;
 		s.icmp_type = random_query(r, (from == SIDE_WAN) != one_in(r, 8));
@@ -334,14 +382,22 @@ static bool random_called(struct world *w, struct test_random *r, struct packet_
 
 static bool make_from_wan(struct world *w, struct test_random *r, bool random, struct test_packet *out)
 {
-	struct packet_spec s = { .protocol = random_protocol(r), .source = random_remote(r), .source_port = random_port(r),
-				 .destination_port = random_port(r), .icmp_type = random_query(r, one_in(r, 3)) };
+	struct packet_spec s = {.protocol = random_protocol(r),
+				.source = random_remote(r),
+				.source_port = random_port(r),
+				.destination_port = random_port(r),
+				.icmp_type = random_query(r, one_in(r, 3))};
 
 	if (!random_called(w, r, &s) && !random)
 		return false;
 	if (random && one_in(r, 3)) {
-		const uint32_t odd[] = { 0x7f000001, 0x00000001, 0xe0000001, 0xf0000001, 0xffffffff, 0x0a000003,
-					 w->model->outsides ? w->model->outside[0] : 1 };
+		const uint32_t odd[] = {0x7f000001,
+					0x00000001,
+					0xe0000001,
+					0xf0000001,
+					0xffffffff,
+					0x0a000003,
+					w->model->outsides ? w->model->outside[0] : 1};
 		*(one_in(r, 2) ? &s.source : &s.destination) = odd[below(r, 7)];
 	}
 	if (s.protocol == PROTO_ICMP)
@@ -352,8 +408,11 @@ static bool make_from_wan(struct world *w, struct test_random *r, bool random, s
 
 static bool make_hairpin(struct world *w, struct test_random *r, struct test_packet *out)
 {
-	struct packet_spec s = { .protocol = random_protocol(r), .source = random_inside(r), .source_port = random_port(r),
-				 .destination_port = random_port(r), .icmp_type = 8 };
+	struct packet_spec s = {.protocol = random_protocol(r),
+				.source = random_inside(r),
+				.source_port = random_port(r),
+				.destination_port = random_port(r),
+				.icmp_type = 8};
 	const struct model_mapping *own = random_mapping(w, r);
 
 	if (!random_called(w, r, &s))
@@ -372,8 +431,8 @@ static bool make_hairpin(struct world *w, struct test_random *r, struct test_pac
 
 static bool make_error(struct world *w, struct test_random *r, enum side from, struct test_packet *out)
 {
-	static const uint8_t type[] = { 3, 3, 3, 3, 11, 12 };
-	static const uint32_t rest[] = { 0, 500, 552, 1400, 0x12340000 };
+	static const uint8_t type[] = {3, 3, 3, 3, 11, 12};
+	static const uint32_t rest[] = {0, 500, 552, 1400, 0x12340000};
 	uint32_t kept = w->recents[from] < WORLD_RECENT ? w->recents[from] : WORLD_RECENT;
 
 	if (!kept)
@@ -382,9 +441,10 @@ static bool make_error(struct world *w, struct test_random *r, enum side from, s
 	const uint8_t *quoted = w->recent[from][index].bytes;
 	uint32_t length = w->recent[from][index].length;
 	uint32_t quote = one_in(r, 2) ? 28 : length;
-	struct packet q = { .data = w->recent[from][index].bytes, .length = length };
+	struct packet q = {.data = w->recent[from][index].bytes, .length = length};
 	uint32_t source = from == SIDE_LAN ? (one_in(r, 4) ? w->config.hop_address : packets_destination(&q))
-					   : one_in(r, 2) ? packets_destination(&q) : random_remote(r);
+			  : one_in(r, 2)   ? packets_destination(&q)
+					   : random_remote(r);
 	uint8_t chosen = type[below(r, 6)];
 	packets_build_error(out, source, packets_source(&q), chosen, (uint8_t)(chosen == 3 ? below(r, 6) : 0),
 			    rest[below(r, 5)], quoted, quote < length ? quote : length);
@@ -424,9 +484,17 @@ static void cut_datagram(struct test_random *r, struct datagram *d)
 
 static bool new_datagram(struct world *w, struct test_random *r, struct datagram *d)
 {
-	struct packet_spec s = { .protocol = random_protocol(r), .source_port = random_port(r), .destination_port = random_port(r),
-				 .icmp_type = 8, .df = one_in(r, 4), .id = ++w->next_id, .sequence = 1, .spi = 7,
-				 .flags = FLAG_ACK, .payload_length = 60 + below(r, 3000), .udp_no_checksum = one_in(r, 4) };
+	struct packet_spec s = {.protocol = random_protocol(r),
+				.source_port = random_port(r),
+				.destination_port = random_port(r),
+				.icmp_type = 8,
+				.df = one_in(r, 4),
+				.id = ++w->next_id,
+				.sequence = 1,
+				.spi = 7,
+				.flags = FLAG_ACK,
+				.payload_length = 60 + below(r, 3000),
+				.udp_no_checksum = one_in(r, 4)};
 	const struct model_flow *f = random_flow(w, r);
 
 	d->from = one_in(r, 2) ? SIDE_LAN : SIDE_WAN;
@@ -434,7 +502,8 @@ static bool new_datagram(struct world *w, struct test_random *r, struct datagram
 		bool out = d->from == SIDE_LAN;
 		s.protocol = f->protocol;
 		s.source = out ? f->inside : f->remote;
-		s.source_port = out || f->protocol == PROTO_ICMP ? (out ? f->inside_port : f->outside_port) : f->remote_port;
+		s.source_port =
+			out || f->protocol == PROTO_ICMP ? (out ? f->inside_port : f->outside_port) : f->remote_port;
 		s.destination = out ? f->remote : f->outside;
 		s.destination_port = out ? f->remote_port : f->outside_port;
 		s.icmp_type = out ? 8 : 0;
@@ -482,8 +551,10 @@ static bool make_fragment(struct world *w, struct test_random *r, enum side *fro
 static void make_bypass(struct world *w, struct test_random *r, enum side *from, struct test_packet *out)
 {
 	uint32_t far = 0xc0000200 + below(r, 3);
-	struct packet_spec s = { .protocol = random_protocol(r), .source_port = random_port(r), .destination_port = random_port(r),
-				 .icmp_type = 8 };
+	struct packet_spec s = {.protocol = random_protocol(r),
+				.source_port = random_port(r),
+				.destination_port = random_port(r),
+				.icmp_type = 8};
 
 	*from = one_in(r, 2) ? SIDE_LAN : SIDE_WAN;
 	s.source = *from == SIDE_LAN ? random_inside(r) : far;
@@ -516,14 +587,14 @@ static void spoil(struct test_random *r, struct test_packet *out)
 		packets_fix_transport_checksum(p);
 }
 
-/* Gaps of the document: an error about a hairpinned query, which has no flow at the called end; a hairpinned query where a forward
- * claims ICMP. */
+/* Gaps of the document: an error about a hairpinned query, which has no flow at the called end; a hairpinned query
+ * where a forward claims ICMP. */
 static bool unspecified(const struct world *w, enum side from, const struct packet *p)
 {
 	uint32_t quote = packets_ihl(p) + 8;
 
-	if (from == SIDE_LAN && p->length >= 28 && p->data[9] == PROTO_ICMP && model_is_outside(w->model, packets_destination(p)) &&
-	    model_forward(w->model, PROTO_ICMP, 0))
+	if (from == SIDE_LAN && p->length >= 28 && p->data[9] == PROTO_ICMP &&
+	    model_is_outside(w->model, packets_destination(p)) && model_forward(w->model, PROTO_ICMP, 0))
 		return true;
 	return from == SIDE_LAN && p->length >= quote + 20 && p->data[9] == PROTO_ICMP &&
 	       model_icmp_is_error(packet_get8(p, quote - 8)) && packet_get8(p, quote + 9) == PROTO_ICMP &&
@@ -536,20 +607,43 @@ bool grammar_packet(struct world *w, struct test_random *r, uint8_t kind, enum s
 
 	*from = SIDE_LAN;
 	switch (kind) {
-	case EVENT_LAN_NEW: make_lan_new(w, r, out); break;
-	case EVENT_LAN_FLOW: made = make_in_flow(w, r, SIDE_LAN, out); break;
-	case EVENT_HAIRPIN: made = make_hairpin(w, r, out); break;
-	case EVENT_LAN_ERROR: made = make_error(w, r, SIDE_LAN, out); break;
-	case EVENT_FRAGMENT: made = make_fragment(w, r, from, out); break;
-	case EVENT_BYPASS: make_bypass(w, r, from, out); break;
-	default: *from = SIDE_WAN; break;
+	case EVENT_LAN_NEW:
+		make_lan_new(w, r, out);
+		break;
+	case EVENT_LAN_FLOW:
+		made = make_in_flow(w, r, SIDE_LAN, out);
+		break;
+	case EVENT_HAIRPIN:
+		made = make_hairpin(w, r, out);
+		break;
+	case EVENT_LAN_ERROR:
+		made = make_error(w, r, SIDE_LAN, out);
+		break;
+	case EVENT_FRAGMENT:
+		made = make_fragment(w, r, from, out);
+		break;
+	case EVENT_BYPASS:
+		make_bypass(w, r, from, out);
+		break;
+	default:
+		*from = SIDE_WAN;
+		break;
 	}
 	switch (kind) {
-	case EVENT_WAN_FLOW: made = make_in_flow(w, r, SIDE_WAN, out); break;
-	case EVENT_WAN_MAPPING: made = make_from_wan(w, r, false, out); break;
-	case EVENT_WAN_RANDOM: made = make_from_wan(w, r, true, out); break;
-	case EVENT_WAN_ERROR: made = make_error(w, r, SIDE_WAN, out); break;
-	default: break;
+	case EVENT_WAN_FLOW:
+		made = make_in_flow(w, r, SIDE_WAN, out);
+		break;
+	case EVENT_WAN_MAPPING:
+		made = make_from_wan(w, r, false, out);
+		break;
+	case EVENT_WAN_RANDOM:
+		made = make_from_wan(w, r, true, out);
+		break;
+	case EVENT_WAN_ERROR:
+		made = make_error(w, r, SIDE_WAN, out);
+		break;
+	default:
+		break;
 	}
 	if (!made)
 		return false;

@@ -111,7 +111,8 @@ static enum drop check_tcp(const struct judgement *j)
 
 	if (payload < 20 || header < 20 || header > payload)
 		return DROP_TCP_MALFORMED;
-	if (!(flags & (FLAG_SYN | FLAG_ACK | FLAG_FIN | FLAG_RST)) || ((flags & FLAG_SYN) && (flags & (FLAG_FIN | FLAG_RST))))
+	if (!(flags & (FLAG_SYN | FLAG_ACK | FLAG_FIN | FLAG_RST)) ||
+	    ((flags & FLAG_SYN) && (flags & (FLAG_FIN | FLAG_RST))))
 		return DROP_TCP_FLAGS;
 	return DROP_NONE;
 }
@@ -122,16 +123,21 @@ static enum drop check_transport(const struct judgement *j)
 	enum drop reason = DROP_NONE;
 
 	switch (j->protocol) {
-	case PROTO_TCP: reason = check_tcp(j); break;
+	case PROTO_TCP:
+		reason = check_tcp(j);
+		break;
 	case PROTO_UDP: {
 		uint16_t length = packet_get16(j->p, j->ihl + 4);
 		if (payload < 8 || length < 8 || (!j->mf && length > payload))
 			return DROP_UDP_MALFORMED;
 		break;
 	}
-	case PROTO_GRE: return payload < 4 ? DROP_GRE_MALFORMED : DROP_NONE;
-	case PROTO_ESP: return payload < 8 || !packet_get32(j->p, j->ihl) ? DROP_ESP_MALFORMED : DROP_NONE;
-	default: return DROP_NONE;
+	case PROTO_GRE:
+		return payload < 4 ? DROP_GRE_MALFORMED : DROP_NONE;
+	case PROTO_ESP:
+		return payload < 8 || !packet_get32(j->p, j->ihl) ? DROP_ESP_MALFORMED : DROP_NONE;
+	default:
+		return DROP_NONE;
 	}
 	if (reason)
 		return reason;
@@ -153,18 +159,19 @@ static enum drop check_icmp(const struct judgement *j)
 
 static enum drop service_drop(enum service service)
 {
-	static const enum drop reason[SERVICES] = { [SERVICE_PPTP] = DROP_PPTP_BLOCKED, [SERVICE_L2TP] = DROP_L2TP_BLOCKED,
-						    [SERVICE_IPSEC] = DROP_IPSEC_BLOCKED };
+	static const enum drop reason[SERVICES] = {[SERVICE_PPTP] = DROP_PPTP_BLOCKED,
+						   [SERVICE_L2TP] = DROP_L2TP_BLOCKED,
+						   [SERVICE_IPSEC] = DROP_IPSEC_BLOCKED};
 
 	return reason[service];
 }
 
-/* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked at only
- * once the transport header was found sound. */
+/* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked
+ * at only once the transport header was found sound. */
 static uint64_t check_claims(const struct judgement *j)
 {
 	bool ports = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP;
-	uint16_t candidate[2] = { packets_destination_port(j->p), packets_source_port(j->p) };
+	uint16_t candidate[2] = {packets_destination_port(j->p), packets_source_port(j->p)};
 	uint64_t reasons = 0;
 	enum service service;
 
@@ -239,7 +246,8 @@ static void clamp_mss(struct judgement *j, struct packet *p)
 	uint32_t mtu = j->m->config.lan_mtu < j->m->config.wan_mtu ? j->m->config.lan_mtu : j->m->config.wan_mtu;
 	uint32_t end = j->ihl + (uint32_t)(packet_get8(p, j->ihl + 12) >> 4) * 4;
 
-	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss || !(packet_get8(p, j->ihl + 13) & FLAG_SYN))
+	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss ||
+	    !(packet_get8(p, j->ihl + 13) & FLAG_SYN))
 		return;
 	for (uint32_t at = j->ihl + 20; at < end;) {
 		uint8_t kind = packet_get8(p, at), length = packet_get8(p, at + 1);
@@ -295,7 +303,8 @@ static void will_see(struct judgement *j, struct model_flow *flow, enum side sid
 /* A packet dropped for its size or time to live may have opened its flow, or not. */
 static bool may_be_unopened(const struct judgement *j)
 {
-	return j->result->verdict == VERDICT_DROPPED && (j->result->drop == DROP_TOO_BIG || j->result->drop == DROP_IP_TTL);
+	return j->result->verdict == VERDICT_DROPPED &&
+	       (j->result->drop == DROP_TOO_BIG || j->result->drop == DROP_IP_TTL);
 }
 
 static const uint64_t CAPACITY = UINT64_C(1) << DROP_FLOWS_EXHAUSTED | UINT64_C(1) << DROP_HOST_LIMIT |
@@ -314,13 +323,16 @@ static bool expect_refused(struct judgement *j, uint64_t reasons)
 
 static uint16_t inside_port(const struct judgement *j)
 {
-	return j->protocol == PROTO_ICMP ? packets_icmp_id(j->p) : model_has_ports(j->protocol) ? packets_source_port(j->p) : 0;
+	return j->protocol == PROTO_ICMP      ? packets_icmp_id(j->p)
+	       : model_has_ports(j->protocol) ? packets_source_port(j->p)
+					      : 0;
 }
 
 static uint16_t called_port(const struct judgement *j)
 {
-	return j->protocol == PROTO_ICMP ? packets_icmp_id(j->p)
-					 : model_has_ports(j->protocol) ? packets_destination_port(j->p) : 0;
+	return j->protocol == PROTO_ICMP      ? packets_icmp_id(j->p)
+	       : model_has_ports(j->protocol) ? packets_destination_port(j->p)
+					      : 0;
 }
 
 static bool is_icmp_answer(const struct judgement *j)
@@ -334,7 +346,8 @@ static bool is_icmp_answer(const struct judgement *j)
 static struct model_flow *own_flow(struct judgement *j, struct model_flow *unopened, bool *good)
 {
 	uint16_t remote_port = j->protocol == PROTO_ICMP ? 0 : called_port(j);
-	struct model_flow *flow = model_flow_inside(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
+	struct model_flow *flow =
+		model_flow_inside(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port);
 
 	if (is_icmp_answer(j) && (!flow || !flow->inward)) {
 		*good = expect_drop(j, DROP_ICMP_NO_FLOW);
@@ -345,11 +358,12 @@ static struct model_flow *own_flow(struct judgement *j, struct model_flow *unope
 			*good = expect_drop(j, DROP_TCP_NO_FLOW);
 			return NULL;
 		}
-		uint64_t reasons = model_refusals(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port, 0,
-						  (enum drop)j->result->drop);
+		uint64_t reasons = model_refusals(j->m, j->protocol, j->source, inside_port(j), j->destination,
+						  remote_port, 0, (enum drop)j->result->drop);
 		if (reasons && j->m->now < j->m->stale &&
 		    model_engine_has(j->m, j->protocol, j->source, inside_port(j), j->destination, remote_port))
-			reasons = 0; /* the model does not know what is not yet cleaned up; or the called end's flow was refused */
+			reasons = 0; /* the model does not know what is not yet cleaned up; or the called end's flow was
+					refused */
 		if (reasons) {
 			*good = expect_refused(j, reasons);
 			return NULL;
@@ -371,8 +385,8 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 					    struct model_flow *unopened, bool *good)
 {
 	struct model *m = j->m;
-	struct model_mapping *mapping = model_has_ports(j->protocol)
-						? model_mapping_outside(m, j->protocol, j->destination, port) : NULL;
+	struct model_mapping *mapping =
+		model_has_ports(j->protocol) ? model_mapping_outside(m, j->protocol, j->destination, port) : NULL;
 	const struct forward *forward = model_forward(m, j->protocol, port);
 	uint16_t to_port = forward ? model_forward_port(forward, j->protocol, port) : 0;
 	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : FLAG_SYN;
@@ -381,8 +395,9 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	if (mapping) {
 		by_mapping = j->hairpin || m->config.filtering == ENDPOINT_INDEPENDENT ||
 			     (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
-		if (!j->hairpin && ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
-		    (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port)))
+		if (!j->hairpin &&
+		    ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
+		     (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port)))
 			by_mapping = false;
 		by_forward = forward && mapping->inside == forward->to_address && mapping->inside_port == to_port;
 	} else {
@@ -396,7 +411,8 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	by_mapping = by_mapping && (flags & FLAG_SYN) && (j->protocol != PROTO_TCP || !(flags & FLAG_ACK));
 	if (!by_mapping && !by_forward) {
 		*good = expect_drop(j, j->hairpin && !mapping && !forward ? DROP_HAIRPIN_NO_TARGET
-					: model_has_ports(j->protocol) ? DROP_UNSOLICITED : DROP_NO_OWNER);
+				       : model_has_ports(j->protocol)     ? DROP_UNSOLICITED
+									  : DROP_NO_OWNER);
 		return NULL;
 	}
 	uint32_t inside = mapping ? mapping->inside : forward->to_address;
@@ -405,7 +421,8 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 					  (enum drop)j->result->drop);
 	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
 	if (clash && (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH))
-		reasons |= UINT64_C(1) << DROP_FLOW_CLASH; /* TCP in state closed or reset gives way, which only the engine knows */
+		reasons |= UINT64_C(1)
+			   << DROP_FLOW_CLASH; /* TCP in state closed or reset gives way, which only the engine knows */
 	if (reasons) {
 		*good = expect_refused(j, reasons);
 		return NULL;
@@ -413,18 +430,19 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	if (clash)
 		model_close(m, clash, m->now);
 	if (may_be_unopened(j) && !model_engine_has(m, j->protocol, inside, at, remote, remote_port)) {
-		*unopened = (struct model_flow){ .inside = inside, .inside_port = at };
+		*unopened = (struct model_flow){.inside = inside, .inside_port = at};
 		return unopened;
 	}
-	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port, by_forward);
+	struct model_flow *flow =
+		model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port, by_forward);
 	flow->by_forward = by_forward;
 	flow->inward = by_forward || j->hairpin;
 	return flow;
 }
 
 /* Section 4 steps 5 to 10. NULL: judged. */
-static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port, struct model_flow *unopened,
-				      bool *good)
+static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port,
+				      struct model_flow *unopened, bool *good)
 {
 	uint16_t port = called_port(j);
 	struct model_flow *flow = model_flow_outside(j->m, j->protocol, j->destination, port, remote, remote_port);
@@ -473,7 +491,8 @@ static bool hairpin_has_target(struct judgement *j)
 			    mapping->inside_port == model_forward_port(forward, PROTO_TCP, port));
 }
 
-/* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by that. */
+/* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by
+ * that. */
 static bool judge_hairpin_query(struct judgement *j, struct model_flow *own)
 {
 	struct model_mapping *called = model_mapping_outside(j->m, PROTO_ICMP, j->destination, called_port(j));
@@ -495,7 +514,8 @@ static bool judge_hairpin_answer(struct judgement *j)
 
 	/* the caller's flow to one of our addresses; if there are several, the output tells which was meant */
 	for (uint32_t i = 0; i < j->m->outsides; i++) {
-		struct model_flow *f = model_flow_outside(j->m, PROTO_ICMP, j->destination, called_port(j), j->m->outside[i], 0);
+		struct model_flow *f =
+			model_flow_outside(j->m, PROTO_ICMP, j->destination, called_port(j), j->m->outside[i], 0);
 		if (f && (!caller || (j->out->count > *j->taken &&
 				      packets_source(&j->out->item[*j->taken].packet) == j->m->outside[i])))
 			caller = f;
@@ -562,7 +582,7 @@ static bool judge_hairpin(struct judgement *j)
 static bool judge_outbound(struct judgement *j)
 {
 	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
-	struct model_flow unopened = { 0 };
+	struct model_flow unopened = {0};
 	struct translation t;
 	bool good;
 
@@ -588,7 +608,7 @@ static bool judge_outbound(struct judgement *j)
 static bool judge_inbound(struct judgement *j)
 {
 	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
-	struct model_flow unopened = { 0 };
+	struct model_flow unopened = {0};
 	struct translation t;
 	bool good;
 
@@ -621,7 +641,8 @@ static bool judge(struct judgement *j)
 	if (model_is_outside(j->m, j->source))
 		return expect_drop(j, DROP_SOURCE_IS_OURS);
 	if (j->from == SIDE_LAN) {
-		if (model_in_prefix(config->bypass, config->bypasses, j->destination) && !model_is_outside(j->m, j->destination))
+		if (model_in_prefix(config->bypass, config->bypasses, j->destination) &&
+		    !model_is_outside(j->m, j->destination))
 			return leave_unchanged(j, SIDE_WAN);
 		if (!j->m->outsides)
 			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS);
@@ -645,11 +666,11 @@ static bool judge(struct judgement *j)
 	return good && j->set ? model_release(j) : good;
 }
 
-const char *model_judge(struct model *m, enum side from, const struct packet *as_came, const struct engine_result *result,
-			struct emissions *out, uint32_t *taken)
+const char *model_judge(struct model *m, enum side from, const struct packet *as_came,
+			const struct engine_result *result, struct emissions *out, uint32_t *taken)
 {
 	struct test_packet *copy = malloc(sizeof(*copy));
-	struct judgement j = { .m = m, .from = from, .as_came = copy, .result = result, .out = out, .taken = taken };
+	struct judgement j = {.m = m, .from = from, .as_came = copy, .result = result, .out = out, .taken = taken};
 
 	if (!copy)
 		abort();

@@ -21,7 +21,8 @@ enum {
 	MODEL_ADDRESSES = 64,
 };
 
-/* What is known of one TCP direction: enough to know whether a quoted sequence number is surely right or surely wrong. */
+/* What is known of one TCP direction: enough to know whether a quoted sequence number is surely right or surely wrong.
+ */
 struct model_tcp {
 	bool heard, odd; /* odd: the sender jumped about, nothing is certain */
 	uint32_t first, next;
@@ -54,7 +55,8 @@ struct model_flow {
 	struct model_tcp tcp[SIDES];
 };
 
-/* A freed port: it may not be given to others before surely, may again from perhaps on; in between the engine chooses. */
+/* A freed port: it may not be given to others before surely, may again from perhaps on; in between the engine chooses.
+ */
 struct model_rest {
 	uint8_t protocol;
 	bool optional; /* the engine may rest it or not (TCP closed by both FINs) */
@@ -117,7 +119,7 @@ struct model {
 	} recent_id[MODEL_IDS];
 	uint32_t recent_ids;
 	uint64_t strangers, rested; /* resting ports given to another host, and kept from one */
-	bool lazy;      /* engine_expire() is not called */
+	bool lazy;                  /* engine_expire() is not called */
 	uint64_t stale; /* until then the engine may not have cleaned up what expired: hosts and ports may look taken */
 	char error[1024];
 };
@@ -126,17 +128,17 @@ struct model {
 struct judgement {
 	struct model *m;
 	enum side from;
-	struct test_packet *as_came;    /* cut to the total length */
-	struct packet *p;               /* = &as_came->packet */
-	uint32_t ihl, total, offset;    /* bytes; offset of the fragment */
+	struct test_packet *as_came; /* cut to the total length */
+	struct packet *p;            /* = &as_came->packet */
+	uint32_t ihl, total, offset; /* bytes; offset of the fragment */
 	bool df, mf;
 	uint8_t protocol;
 	uint32_t source, destination;
 	const struct engine_result *result;
 	struct emissions *out;
-	uint32_t *taken;                /* emissions judged so far */
-	struct model_set *set;          /* of a fragment */
-	enum set_state fate;            /* what became of it */
+	uint32_t *taken;       /* emissions judged so far */
+	struct model_set *set; /* of a fragment */
+	enum set_state fate;   /* what became of it */
 	bool hairpin;
 	struct {
 		struct model_flow *flow;
@@ -148,50 +150,56 @@ struct judgement {
 enum { TRANSLATION_SLOTS = 3 };
 /* A checksum that was patched: the sum over what it covers, itself included, must be what it was. */
 struct checksum_slot {
-	uint32_t at;             /* of the checksum */
-	uint32_t from;           /* covers from here to the end of the packet */
-	uint32_t addresses;      /* offset of the addresses it covers as well; 0: none */
-	bool udp;                /* 0 stays 0, and never becomes 0 */
-	bool partial;            /* holds the pseudo-header's sum only */
+	uint32_t at;        /* of the checksum */
+	uint32_t from;      /* covers from here to the end of the packet */
+	uint32_t addresses; /* offset of the addresses it covers as well; 0: none */
+	bool udp;           /* 0 stays 0, and never becomes 0 */
+	bool partial;       /* holds the pseudo-header's sum only */
 };
 
 /* A packet as it must leave. Its checksums are not filled in: they are judged by their slots. */
 struct translation {
 	struct test_packet *packet;
-	bool id_free; /* the engine chooses the identification */
-	bool made;    /* it was held before */
+	bool id_free;   /* the engine chooses the identification */
+	bool made;      /* it was held before */
 	uint32_t quote; /* offset of a quoted IPv4 header whose checksum must be right; 0: none */
 	uint32_t slots;
 	struct checksum_slot slot[TRANSLATION_SLOTS];
 };
-/* --- model.c: the packet rules ------------------------------------------------------------------------------------- */
+/* --- model.c: the packet rules -------------------------------------------------------------------------------------
+ */
 struct model *model_new(const struct engine_limits *limits, const struct engine_config *config, uint64_t now);
 void model_free(struct model *m);
-/* Judges what the engine did with one packet. as_came is the packet before the engine saw it; out what has come out for the batch,
- * *taken how much of it earlier packets account for. NULL, or what is wrong. */
-const char *model_judge(struct model *m, enum side from, const struct packet *as_came, const struct engine_result *result,
-			struct emissions *out, uint32_t *taken);
+/* Judges what the engine did with one packet. as_came is the packet before the engine saw it; out what has come out for
+ * the batch, *taken how much of it earlier packets account for. NULL, or what is wrong. */
+const char *model_judge(struct model *m, enum side from, const struct packet *as_came,
+			const struct engine_result *result, struct emissions *out, uint32_t *taken);
 
-/* A translated packet leaves (section 5); inbound: it has an inside receiver. Remembers the translation for its fragments. */
+/* A translated packet leaves (section 5); inbound: it has an inside receiver. Remembers the translation for its
+ * fragments. */
 bool model_leave(struct judgement *j, struct translation *t, enum side to, bool inbound);
-/* Section 4 step 10, once there is an inside receiver. True if the time to live ran out; then *good says how the drop was judged. */
+/* Section 4 step 10, once there is an inside receiver. True if the time to live ran out; then *good says how the drop
+ * was judged. */
 bool model_ttl_out(struct judgement *j, bool *good);
 void model_translate_source(struct judgement *j, struct translation *t, const struct model_flow *flow);
 void model_translate_destination(struct judgement *j, struct translation *t, const struct model_flow *flow);
 
-/* --- model_icmp.c: ICMP errors, section 7 ---------------------------------------------------------------------------- */
+/* --- model_icmp.c: ICMP errors, section 7 ----------------------------------------------------------------------------
+ */
 bool model_judge_error(struct judgement *j);
 bool model_icmp_is_error(uint8_t type);
 
-/* --- model_fragment.c: section 6 --------------------------------------------------------------------------------------- */
-/* Takes note of a fragment. True if it is to be judged like a whole packet now (a good first one). Otherwise it was judged;
- * *good says how. */
+/* --- model_fragment.c: section 6
+ * --------------------------------------------------------------------------------------- */
+/* Takes note of a fragment. True if it is to be judged like a whole packet now (a good first one). Otherwise it was
+ * judged; *good says how. */
 bool model_judge_fragment(struct judgement *j, bool *good);
 /* After the first fragment: held ones leave or are refused with it. */
 bool model_release(struct judgement *j);
 void model_set_drop_held(struct model *m, struct model_set *set);
 
-/* --- model_tables.c: flows, mappings, ports, hosts ------------------------------------------------------------------------ */
+/* --- model_tables.c: flows, mappings, ports, hosts
+ * ------------------------------------------------------------------------ */
 bool model_is_outside(const struct model *m, uint32_t address);
 bool model_in_prefix(const struct prefix *prefix, uint32_t count, uint32_t address);
 bool model_has_ports(uint8_t protocol); /* TCP, UDP, ICMP queries */
@@ -204,8 +212,9 @@ struct model_flow *model_flow_outside(struct model *m, uint8_t protocol, uint32_
 				      uint32_t remote, uint16_t remote_port);
 struct model_mapping *model_mapping_outside(struct model *m, uint8_t protocol, uint32_t outside, uint16_t outside_port);
 bool model_mapping_hears(struct model *m, const struct model_mapping *mapping, uint32_t remote);
-/* The reasons, one bit each, for which a new flow must be refused; 0: it must be opened. claimed is the engine's own reason:
- * whether ports ran out is looked up only when the engine says so, for it takes a while. outside is 0 for outbound flows. */
+/* The reasons, one bit each, for which a new flow must be refused; 0: it must be opened. claimed is the engine's own
+ * reason: whether ports ran out is looked up only when the engine says so, for it takes a while. outside is 0 for
+ * outbound flows. */
 uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
 			uint16_t remote_port, uint32_t outside, enum drop claimed);
 /* Does the engine have this flow? */
@@ -230,7 +239,8 @@ bool model_claimed(uint8_t protocol, uint16_t port, enum service *service);
 bool model_configure(struct model *m, const struct engine_config *config, uint32_t ended);
 bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t count, uint32_t ended);
 
-/* --- model_expect.c: comparing what came out ------------------------------------------------------------------------------ */
+/* --- model_expect.c: comparing what came out
+ * ------------------------------------------------------------------------------ */
 bool model_fail(struct model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool expect_drops(struct judgement *j, uint64_t reasons);
 bool expect_drop(struct judgement *j, enum drop reason);
@@ -242,8 +252,8 @@ bool expect_made_error(struct judgement *j, enum side to, uint32_t source, uint8
 void translation_begin(struct judgement *j, struct translation *t);
 void translation_add_slot(struct translation *t, uint8_t protocol, uint32_t ip, uint32_t transport, bool partial);
 void translation_end(struct translation *t);
-/* The size rules of section 5, then the bytes. Judges verdict and emissions; *forwarded tells whether it left, *id (if not
- * NULL) with which identification. The packet is translation->packet. */
+/* The size rules of section 5, then the bytes. Judges verdict and emissions; *forwarded tells whether it left, *id (if
+ * not NULL) with which identification. The packet is translation->packet. */
 bool expect_too_big(struct judgement *j, enum side to, bool *good); /* true: it is; *good says how that was judged */
 bool expect_leaves(struct judgement *j, struct translation *t, enum side to, bool *forwarded, uint16_t *id);
 

@@ -21,7 +21,7 @@ bool model_fail(struct model *m, const char *format, ...)
 
 static const char *verdict_name(uint8_t verdict)
 {
-	static const char *const name[] = { "forwarded", "consumed", "held", "dropped" };
+	static const char *const name[] = {"forwarded", "consumed", "held", "dropped"};
 
 	return verdict < 4 ? name[verdict] : "not a verdict";
 }
@@ -53,7 +53,8 @@ bool expect_drop(struct judgement *j, enum drop reason)
 
 bool expect_consumed(struct judgement *j)
 {
-	return j->result->verdict == VERDICT_CONSUMED && j->result->drop == DROP_NONE ? true : wrong_verdict(j, "consumed");
+	return j->result->verdict == VERDICT_CONSUMED && j->result->drop == DROP_NONE ? true
+										      : wrong_verdict(j, "consumed");
 }
 
 static struct emission *take(struct judgement *j)
@@ -115,9 +116,11 @@ void translation_add_slot(struct translation *t, uint8_t protocol, uint32_t ip, 
 		return;
 	if (!packet_has(&t->packet->packet, transport + at, 2) || t->slots == TRANSLATION_SLOTS)
 		return;
-	t->slot[t->slots++] = (struct checksum_slot){ .at = transport + at, .from = transport,
-						      .addresses = protocol == PROTO_ICMP ? 0 : ip + 12,
-						      .udp = protocol == PROTO_UDP, .partial = partial };
+	t->slot[t->slots++] = (struct checksum_slot){.at = transport + at,
+						     .from = transport,
+						     .addresses = protocol == PROTO_ICMP ? 0 : ip + 12,
+						     .udp = protocol == PROTO_UDP,
+						     .partial = partial};
 }
 
 void translation_begin(struct judgement *j, struct translation *t)
@@ -162,8 +165,8 @@ static bool judge_slot(struct judgement *j, const struct translation *t, const s
 		return model_fail(j->m, "a UDP checksum became 0");
 	struct packet came = *j->p;
 	if (slot_sum(&came, slot) != slot_sum(out, slot))
-		return model_fail(j->m, "checksum at %u: %04x became %04x, which does not follow the change", slot->at, before,
-				  after);
+		return model_fail(j->m, "checksum at %u: %04x became %04x, which does not follow the change", slot->at,
+				  before, after);
 	return true;
 }
 
@@ -211,7 +214,8 @@ static bool judge_bytes(struct judgement *j, struct translation *t, struct packe
 	}
 	for (uint32_t i = 0; i < want->length; i++)
 		if (want->data[i] != out->data[i])
-			return model_fail(j->m, "output: byte %u is %02x, the model says %02x", i, out->data[i], want->data[i]);
+			return model_fail(j->m, "output: byte %u is %02x, the model says %02x", i, out->data[i],
+					  want->data[i]);
 	for (uint32_t i = 0; i < t->slots; i++)
 		if (!judge_slot(j, t, out, i))
 			return false;
@@ -240,17 +244,19 @@ static bool gather(struct judgement *j, struct translation *t, enum side to, str
 		uint32_t room = (mtu - ihl) / 8 * 8, length = f->length - ihl;
 		bool last = got + length == payload;
 		if (f->length > mtu || (got && ihl > j->ihl) || (!got && ihl != j->ihl))
-			return model_fail(j->m, "fragment made here: larger than the MTU, or its header has the wrong length");
+			return model_fail(
+				j->m, "fragment made here: larger than the MTU, or its header has the wrong length");
 		if (got + length > payload || (!last && length != room))
 			return model_fail(j->m, "fragment made here: %u bytes of payload where %u fit", length, room);
 		uint16_t flags = (uint16_t)((!last || more ? 0x2000u : 0) | (first + got / 8));
 		if (packet_get16(f, 6) != flags)
-			return model_fail(j->m, "fragment made here: flags and offset %04x, the model says %04x", packet_get16(f, 6),
-					  flags);
+			return model_fail(j->m, "fragment made here: flags and offset %04x, the model says %04x",
+					  packet_get16(f, 6), flags);
 		if (got && packet_get16(f, 4) != packet_get16(&whole->packet, 4))
 			return model_fail(j->m, "fragment made here: another identification than the first one's");
 		memcpy(whole->bytes + 4, f->data + 4, 2);
-		if (f->data[1] != want->data[1] || memcmp(f->data + 8, want->data + 8, 2) || memcmp(f->data + 12, want->data + 12, 8))
+		if (f->data[1] != want->data[1] || memcmp(f->data + 8, want->data + 8, 2) ||
+		    memcmp(f->data + 12, want->data + 12, 8))
 			return model_fail(j->m, "fragment made here: its header is not the packet's");
 		memcpy(whole->bytes + j->ihl + got, f->data + ihl, length);
 		got += length;
@@ -321,8 +327,8 @@ bool expect_leaves(struct judgement *j, struct translation *t, enum side to, boo
 	if (!item)
 		return false;
 	if (item->to != to || item->made != t->made)
-		return model_fail(j->m, "output: %s, %s made here; the model says otherwise", item->to == SIDE_LAN ? "LAN" : "WAN",
-				  item->made ? "marked as" : "not marked as");
+		return model_fail(j->m, "output: %s, %s made here; the model says otherwise",
+				  item->to == SIDE_LAN ? "LAN" : "WAN", item->made ? "marked as" : "not marked as");
 	if (id)
 		*id = packet_get16(&item->packet, 4);
 	return judge_bytes(j, t, &item->packet);

@@ -102,7 +102,8 @@ static bool judge_wan(struct judgement *j, const struct quote *q)
 	if (q->protocol != PROTO_ICMP || is_query(q->type))
 		flow = model_flow_outside(j->m, q->protocol, q->source, port, q->destination, q->destination_port);
 	if (!flow) {
-		bool own = (q->protocol == PROTO_ICMP && (q->type == 8 || q->type == 13)) || model_host_port(j->m, q->protocol, q->source_port);
+		bool own = (q->protocol == PROTO_ICMP && (q->type == 8 || q->type == 13)) ||
+			   model_host_port(j->m, q->protocol, q->source_port);
 		if (own && !model_is_outside(j->m, q->source))
 			return j->result->verdict == VERDICT_CONSUMED || expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 		return own ? expect_consumed(j) : expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
@@ -114,7 +115,8 @@ static bool judge_wan(struct judgement *j, const struct quote *q)
 		enum answer answer = in_window(j, q, flow);
 		if (answer == SURELY_NOT)
 			return expect_drop(j, DROP_ICMP_QUOTE_WINDOW);
-		if (answer == PERHAPS && j->result->verdict == VERDICT_DROPPED && j->result->drop == DROP_ICMP_QUOTE_WINDOW)
+		if (answer == PERHAPS && j->result->verdict == VERDICT_DROPPED &&
+		    j->result->drop == DROP_ICMP_QUOTE_WINDOW)
 			return true;
 	}
 	if (model_ttl_out(j, &good))
@@ -140,7 +142,8 @@ static bool judge_lan(struct judgement *j, const struct quote *q)
 	if (!flow)
 		return expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 	if (model_is_outside(j->m, j->destination)) {
-		other = model_flow_outside(j->m, q->protocol, flow->remote, flow->remote_port, flow->outside, flow->outside_port);
+		other = model_flow_outside(j->m, q->protocol, flow->remote, flow->remote_port, flow->outside,
+					   flow->outside_port);
 		if (!other)
 			return expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 		if (model_ttl_out(j, &good))
@@ -166,8 +169,10 @@ bool model_judge_error(struct judgement *j)
 	struct quote q;
 
 	bool sound = read_quote(j, &q);
-	if (sound && q.protocol == PROTO_ICMP && !is_query(q.type)) /* we let no such message through: either reason is right */
-		return expect_drops(j, UINT64_C(1) << DROP_ICMP_QUOTE_MALFORMED | UINT64_C(1) << DROP_ICMP_QUOTE_UNKNOWN);
+	if (sound && q.protocol == PROTO_ICMP &&
+	    !is_query(q.type)) /* we let no such message through: either reason is right */
+		return expect_drops(j, UINT64_C(1) << DROP_ICMP_QUOTE_MALFORMED | UINT64_C(1)
+											  << DROP_ICMP_QUOTE_UNKNOWN);
 	if (!sound)
 		return expect_drop(j, DROP_ICMP_QUOTE_MALFORMED);
 	return j->from == SIDE_WAN ? judge_wan(j, &q) : judge_lan(j, &q);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * property_test [--packets N] [--seed S] [--events N]: the engine against the model, world after world of random events.
+ * property_test [--packets N] [--seed S] [--events N]: the engine against the model, world after world of random
+ * events.
  *
  * A difference is made small before it is printed: events are taken out as long as some difference remains.
  */
@@ -20,8 +21,8 @@ struct totals {
 };
 
 /* Runs a list; the index of the event that fails, or count. */
-static uint32_t run_list(uint64_t seed, const struct event *events, uint32_t count, bool verbose, char *error, size_t size,
-			 struct totals *totals)
+static uint32_t run_list(uint64_t seed, const struct event *events, uint32_t count, bool verbose, char *error,
+			 size_t size, struct totals *totals)
 {
 	struct world *w = malloc(sizeof(*w));
 	const char *wrong = NULL;
@@ -96,10 +97,12 @@ static void usage(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option option[] = { { "packets", required_argument, NULL, 'p' }, { "seed", required_argument, NULL, 's' },
-						{ "events", required_argument, NULL, 'e' }, { NULL, 0, NULL, 0 } };
+	static const struct option option[] = {{"packets", required_argument, NULL, 'p'},
+					       {"seed", required_argument, NULL, 's'},
+					       {"events", required_argument, NULL, 'e'},
+					       {NULL, 0, NULL, 0}};
 	uint64_t packets = 20000, seed = 1, worlds = 0;
-	struct totals done = { 0 };
+	struct totals done = {0};
 	uint32_t length = 400;
 
 	for (int c; (c = getopt_long(argc, argv, "", option, NULL)) != -1;) {
@@ -136,8 +139,8 @@ int main(int argc, char **argv)
 	}
 	free(events);
 	if (done.strangers > 4 + done.rested / 64) {
-		printf("property_test: %llu resting ports went to another host, %llu did not\n", (unsigned long long)done.strangers,
-		       (unsigned long long)done.rested);
+		printf("property_test: %llu resting ports went to another host, %llu did not\n",
+		       (unsigned long long)done.strangers, (unsigned long long)done.rested);
 		return 1;
 	}
 	printf("property_test: %llu packets in %llu worlds, no difference\n", (unsigned long long)done.packets,

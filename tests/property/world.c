@@ -9,11 +9,11 @@
 #include "world.h"
 
 static const char *const EVENT_NAME[EVENTS] = {
-	[EVENT_LAN_NEW] = "lan-new", [EVENT_LAN_FLOW] = "lan-flow", [EVENT_WAN_FLOW] = "wan-flow",
+	[EVENT_LAN_NEW] = "lan-new",         [EVENT_LAN_FLOW] = "lan-flow",     [EVENT_WAN_FLOW] = "wan-flow",
 	[EVENT_WAN_MAPPING] = "wan-mapping", [EVENT_WAN_RANDOM] = "wan-random", [EVENT_HAIRPIN] = "hairpin",
-	[EVENT_WAN_ERROR] = "wan-error", [EVENT_LAN_ERROR] = "lan-error", [EVENT_FRAGMENT] = "fragment",
-	[EVENT_BYPASS] = "bypass", [EVENT_BATCH] = "batch", [EVENT_TIME] = "time", [EVENT_CONFIGURE] = "configure",
-	[EVENT_OUTSIDE] = "outside",
+	[EVENT_WAN_ERROR] = "wan-error",     [EVENT_LAN_ERROR] = "lan-error",   [EVENT_FRAGMENT] = "fragment",
+	[EVENT_BYPASS] = "bypass",           [EVENT_BATCH] = "batch",           [EVENT_TIME] = "time",
+	[EVENT_CONFIGURE] = "configure",     [EVENT_OUTSIDE] = "outside",
 };
 
 const char *event_name(uint8_t kind)
@@ -23,26 +23,27 @@ const char *event_name(uint8_t kind)
 
 struct event world_event(struct test_random *r)
 {
-	static const uint8_t weight[EVENTS] = { [EVENT_LAN_NEW] = 18, [EVENT_LAN_FLOW] = 14, [EVENT_WAN_FLOW] = 16,
-						[EVENT_WAN_MAPPING] = 8, [EVENT_WAN_RANDOM] = 4, [EVENT_HAIRPIN] = 7,
-						[EVENT_WAN_ERROR] = 6, [EVENT_LAN_ERROR] = 5, [EVENT_FRAGMENT] = 12,
-						[EVENT_BYPASS] = 2, [EVENT_BATCH] = 3, [EVENT_TIME] = 4, [EVENT_CONFIGURE] = 1,
-						[EVENT_OUTSIDE] = 1 };
+	static const uint8_t weight[EVENTS] = {
+		[EVENT_LAN_NEW] = 18,   [EVENT_LAN_FLOW] = 14, [EVENT_WAN_FLOW] = 16, [EVENT_WAN_MAPPING] = 8,
+		[EVENT_WAN_RANDOM] = 4, [EVENT_HAIRPIN] = 7,   [EVENT_WAN_ERROR] = 6, [EVENT_LAN_ERROR] = 5,
+		[EVENT_FRAGMENT] = 12,  [EVENT_BYPASS] = 2,    [EVENT_BATCH] = 3,     [EVENT_TIME] = 4,
+		[EVENT_CONFIGURE] = 1,  [EVENT_OUTSIDE] = 1};
 	uint32_t pick = test_random_below(r, 101);
 	uint8_t kind = 0;
 
 	while (kind < EVENTS - 1 && pick >= weight[kind])
 		pick -= weight[kind++];
-	return (struct event){ .kind = kind, .seed = (uint64_t)test_random_next(r) << 32 | test_random_next(r) };
+	return (struct event){.kind = kind, .seed = (uint64_t)test_random_next(r) << 32 | test_random_next(r)};
 }
 
 static void show_config(const struct world *w)
 {
 	const struct engine_config *c = &w->config;
 
-	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u hosts %u a host, MTU %u %u, hold-down %u%s\n",
-	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->service[0], c->service[1], c->service[2],
-	       w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu,
+	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u "
+	       "hosts %u a host, MTU %u %u, hold-down %u%s\n",
+	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->service[0], c->service[1],
+	       c->service[2], w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu,
 	       c->timeout[TIMEOUT_HOLD_DOWN], w->lazy ? ", lazy" : "");
 	for (uint32_t i = 0; i < c->forwards; i++)
 		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
@@ -110,7 +111,8 @@ static void remember(struct world *w, uint32_t from)
 
 static void show_packet(const char *what, const struct packet *p)
 {
-	printf("    %s %u bytes%s%s", what, p->length, p->offload.partial ? " partial" : "", p->offload.gso_type ? " gso" : "");
+	printf("    %s %u bytes%s%s", what, p->length, p->offload.partial ? " partial" : "",
+	       p->offload.gso_type ? " gso" : "");
 	if (p->offload.gso_type)
 		printf(" %u", p->offload.gso_size);
 	for (uint32_t i = 0; i < p->length && i < 72; i++)
@@ -140,19 +142,20 @@ static const char *check_counters(struct world *w)
 		hosts += w->model->host[i].live;
 	}
 	if (c->flows != flows || c->mappings != mappings || c->hosts != hosts) {
-		model_fail(w->model, "gauges: %u flows, %u mappings, %u hosts; the model says %u, %u, %u", c->flows, c->mappings,
-			   c->hosts, flows, mappings, hosts);
+		model_fail(w->model, "gauges: %u flows, %u mappings, %u hosts; the model says %u, %u, %u", c->flows,
+			   c->mappings, c->hosts, flows, mappings, hosts);
 		return w->model->error;
 	}
 	return NULL;
 }
 
-/* Feeds packets of one side in one call and judges them one after the other. Each lies in memory of exactly its size. */
+/* Feeds packets of one side in one call and judges them one after the other. Each lies in memory of exactly its size.
+ */
 static const char *process(struct world *w, enum side from, struct test_packet *const *batch, uint32_t count)
 {
 	struct packet packet[WORLD_BATCH];
 	struct engine_result result[WORLD_BATCH];
-	struct engine_sink sink = { .emit = emissions_emit, .context = &w->out };
+	struct engine_sink sink = {.emit = emissions_emit, .context = &w->out};
 	const char *wrong = NULL;
 	uint32_t taken = 0;
 
@@ -172,7 +175,8 @@ static const char *process(struct world *w, enum side from, struct test_packet *
 	for (uint32_t i = 0; !wrong && i < count; i++) {
 		if (w->verbose) {
 			show_packet(from == SIDE_LAN ? "from the LAN:" : "from the WAN:", &batch[i]->packet);
-			printf("    verdict %u %s\n", result[i].verdict, result[i].drop < DROPS ? drop_name(result[i].drop) : "?");
+			printf("    verdict %u %s\n", result[i].verdict,
+			       result[i].drop < DROPS ? drop_name(result[i].drop) : "?");
 		}
 		wrong = model_judge(w->model, from, &batch[i]->packet, &result[i], &w->out, &taken);
 	}
@@ -187,7 +191,7 @@ static const char *process(struct world *w, enum side from, struct test_packet *
 static const char *run_packet(struct world *w, struct test_random *r, uint8_t kind)
 {
 	static _Thread_local struct test_packet packet; /* 64 KiB: too much for a stack */
-	struct test_packet *batch[1] = { &packet };
+	struct test_packet *batch[1] = {&packet};
 	enum side from;
 
 	return grammar_packet(w, r, kind, &from, &packet) ? process(w, from, batch, 1) : NULL;
@@ -195,8 +199,8 @@ static const char *run_packet(struct world *w, struct test_random *r, uint8_t ki
 
 static const char *run_batch(struct world *w, struct test_random *r)
 {
-	static const uint8_t kinds[SIDES][4] = { { EVENT_LAN_NEW, EVENT_LAN_FLOW, EVENT_HAIRPIN, EVENT_LAN_ERROR },
-						 { EVENT_WAN_FLOW, EVENT_WAN_MAPPING, EVENT_WAN_RANDOM, EVENT_WAN_ERROR } };
+	static const uint8_t kinds[SIDES][4] = {{EVENT_LAN_NEW, EVENT_LAN_FLOW, EVENT_HAIRPIN, EVENT_LAN_ERROR},
+						{EVENT_WAN_FLOW, EVENT_WAN_MAPPING, EVENT_WAN_RANDOM, EVENT_WAN_ERROR}};
 	enum side side = test_random_one_in(r, 2) ? SIDE_LAN : SIDE_WAN, from;
 	struct test_packet *batch[WORLD_BATCH];
 	uint32_t count = 0;
@@ -276,11 +280,21 @@ const char *world_run(struct world *w, const struct event *event)
 		printf("  %s seed %016llx at %llu\n", event_name(event->kind), (unsigned long long)event->seed,
 		       (unsigned long long)w->now);
 	switch (event->kind) {
-	case EVENT_BATCH: wrong = run_batch(w, &r); break;
-	case EVENT_TIME: wrong = run_time(w, &r); break;
-	case EVENT_CONFIGURE: wrong = run_configure(w, &r, false); break;
-	case EVENT_OUTSIDE: wrong = run_configure(w, &r, true); break;
-	default: wrong = run_packet(w, &r, event->kind); break;
+	case EVENT_BATCH:
+		wrong = run_batch(w, &r);
+		break;
+	case EVENT_TIME:
+		wrong = run_time(w, &r);
+		break;
+	case EVENT_CONFIGURE:
+		wrong = run_configure(w, &r, false);
+		break;
+	case EVENT_OUTSIDE:
+		wrong = run_configure(w, &r, true);
+		break;
+	default:
+		wrong = run_packet(w, &r, event->kind);
+		break;
 	}
 	if (!wrong && (w->verbose || w->eager_compare) && !model_compare_flows(w->model))
 		wrong = w->model->error;

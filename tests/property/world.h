@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A small world for the property test: a few inside hosts and remotes, an engine and a model beside it, and the
- * grammar that makes events out of seeds. An event is its kind and a seed: what it becomes depends on the state it meets, so a
- * list of events still means something when some of them are taken out.
+ * grammar that makes events out of seeds. An event is its kind and a seed: what it becomes depends on the state it
+ * meets, so a list of events still means something when some of them are taken out.
  */
 #ifndef CULVERT_TESTS_WORLD_H
 #define CULVERT_TESTS_WORLD_H
@@ -47,7 +47,7 @@ struct datagram {
 struct world {
 	struct engine_limits limits;
 	struct engine_config config;
-	bool lazy; /* engine_expire() is not called, so that nothing may depend on it */
+	bool lazy;          /* engine_expire() is not called, so that nothing may depend on it */
 	bool eager_compare; /* flow tables are compared after every event, not only when time passes */
 	struct engine *engine;
 	void *arena;

@@ -54,10 +54,14 @@ void packets_fix_ip_checksum(uint8_t *ip)
 static uint32_t checksum_offset(uint8_t protocol)
 {
 	switch (protocol) {
-	case PROTO_TCP: return 16;
-	case PROTO_UDP: return 6;
-	case PROTO_ICMP: return 2;
-	default: return 0;
+	case PROTO_TCP:
+		return 16;
+	case PROTO_UDP:
+		return 6;
+	case PROTO_ICMP:
+		return 2;
+	default:
+		return 0;
 	}
 }
 
@@ -76,7 +80,8 @@ void packets_fix_transport_checksum(struct packet *packet)
 	if (at == ihl || total > packet->length || total < at + 2 || packet->offload.partial)
 		return;
 	if (protocol != PROTO_ICMP)
-		initial = packets_pseudo_sum(packets_source(packet), packets_destination(packet), protocol, total - ihl);
+		initial =
+			packets_pseudo_sum(packets_source(packet), packets_destination(packet), protocol, total - ihl);
 	packet_put16(packet, at, 0);
 	uint16_t sum = (uint16_t)~packets_sum(packet->data + ihl, total - ihl, initial);
 	if (protocol == PROTO_UDP && sum == 0)
@@ -182,9 +187,15 @@ void packets_build(struct test_packet *out, const struct packet_spec *spec)
 void packets_build_error(struct test_packet *out, uint32_t source, uint32_t destination, uint8_t type, uint8_t code,
 			 uint32_t rest, const uint8_t *quote, uint32_t quote_length)
 {
-	packets_build(out, &(struct packet_spec){ .protocol = PROTO_ICMP, .source = source, .destination = destination,
-						  .icmp_type = type, .icmp_code = code, .icmp_rest = rest,
-						  .payload = quote, .payload_length = quote_length, .tos = 0xc0 });
+	packets_build(out, &(struct packet_spec){.protocol = PROTO_ICMP,
+						 .source = source,
+						 .destination = destination,
+						 .icmp_type = type,
+						 .icmp_code = code,
+						 .icmp_rest = rest,
+						 .payload = quote,
+						 .payload_length = quote_length,
+						 .tos = 0xc0});
 	if (type != 3 && type != 11 && type != 12) {
 		packet_put32(&out->packet, 24, rest);
 		packets_fix_transport_checksum(&out->packet);
@@ -242,8 +253,9 @@ const char *packets_verify(const struct packet *packet)
 	uint32_t offset = checksum_offset(protocol);
 	if (packet_get16(packet, 6) & 0x3fff || !offset || length < offset + 2)
 		return NULL;
-	uint16_t pseudo = protocol == PROTO_ICMP ? 0 : packets_pseudo_sum(packets_source(packet), packets_destination(packet),
-									   protocol, length);
+	uint16_t pseudo = protocol == PROTO_ICMP ? 0
+						 : packets_pseudo_sum(packets_source(packet),
+								      packets_destination(packet), protocol, length);
 	uint16_t stored = packet_get16(packet, ihl + offset);
 	if (packet->offload.partial) {
 		if (packet->offload.csum_start != ihl || packet->offload.csum_offset != offset)

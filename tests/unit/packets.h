@@ -17,10 +17,28 @@
 
 enum { PACKETS_CAPACITY = PACKET_LENGTH_MAX + 1 };
 
-enum { FLAG_FIN = 1, FLAG_SYN = 2, FLAG_RST = 4, FLAG_PSH = 8, FLAG_ACK = 16, FLAG_URG = 32, FLAG_ECE = 64, FLAG_CWR = 128 };
+enum {
+	FLAG_FIN = 1,
+	FLAG_SYN = 2,
+	FLAG_RST = 4,
+	FLAG_PSH = 8,
+	FLAG_ACK = 16,
+	FLAG_URG = 32,
+	FLAG_ECE = 64,
+	FLAG_CWR = 128
+};
 
-enum { PROTO_ICMP = 1, PROTO_IPIP = 4, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_GRE = 47, PROTO_ESP = 50, PROTO_AH = 51,
-       PROTO_L2TP = 115, PROTO_SCTP = 132 };
+enum {
+	PROTO_ICMP = 1,
+	PROTO_IPIP = 4,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_GRE = 47,
+	PROTO_ESP = 50,
+	PROTO_AH = 51,
+	PROTO_L2TP = 115,
+	PROTO_SCTP = 132
+};
 
 /* A packet with its memory. Copy it only with packets_copy(): packet.data points into bytes. */
 struct test_packet {
@@ -33,7 +51,7 @@ struct packet_spec {
 	uint8_t protocol;
 	uint32_t source, destination;
 	uint8_t tos, ttl;
-	bool ttl_zero;           /* really 0 */
+	bool ttl_zero; /* really 0 */
 	uint16_t id;
 	bool df, mf;
 	uint16_t fragment_offset; /* bytes */
@@ -53,8 +71,8 @@ struct packet_spec {
 	const uint8_t *payload; /* NULL: a pattern */
 	uint32_t payload_length;
 	bool udp_no_checksum;
-	bool partial;           /* leave the pseudo-header sum, as a kernel with checksum offload does */
-	uint16_t gso_size;      /* not 0: a super-packet (TCP or UDP); implies partial */
+	bool partial;      /* leave the pseudo-header sum, as a kernel with checksum offload does */
+	uint16_t gso_size; /* not 0: a super-packet (TCP or UDP); implies partial */
 };
 
 /* Ones' complement sum of bytes plus initial, folded to 16 bits, not complemented. */
@@ -71,7 +89,8 @@ void packets_build_fragment(struct test_packet *out, const struct test_packet *w
 void packets_copy(struct test_packet *out, const struct packet *packet);
 /* Writes a right header checksum again. */
 void packets_fix_ip_checksum(uint8_t *ip);
-/* Writes right transport checksums again (whole packets; ICMP errors: the outer sum only), if the packet is long enough. */
+/* Writes right transport checksums again (whole packets; ICMP errors: the outer sum only), if the packet is long
+ * enough. */
 void packets_fix_transport_checksum(struct packet *packet);
 
 /* NULL, or what is wrong with an output packet: lengths, header checksum and, if the packet is not a fragment, the
@@ -137,7 +156,7 @@ static inline struct test_random test_random_seed(uint64_t seed)
 {
 	seed = (seed + 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
 	seed ^= seed >> 29;
-	return (struct test_random){ seed ? seed : 1 };
+	return (struct test_random){seed ? seed : 1};
 }
 static inline uint32_t test_random_next(struct test_random *r)
 {

@@ -28,9 +28,9 @@ int rig_setup(void **state)
 		return -1;
 	*state = rig;
 	rig->now = 1000000;
-	rig->limits = (struct engine_limits){ .flows = 4096, .hosts = 64, .addresses = 4, .fragments = 1024 };
+	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 4, .fragments = 1024};
 	engine_config_default(&rig->config);
-	rig->config.inside[0] = (struct prefix){ 0x0a000000, 16 };
+	rig->config.inside[0] = (struct prefix){0x0a000000, 16};
 	rig->config.insides = 1;
 	rig->config.lan_address = ROUTER;
 	rig->config.hop_address = HOP;
@@ -66,7 +66,7 @@ void rig_configure(struct rig *rig)
 
 void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t second)
 {
-	uint32_t address[2] = { first, second };
+	uint32_t address[2] = {first, second};
 
 	engine_set_outside(rig->engine, address, count, rig->now);
 }
@@ -79,14 +79,14 @@ static void check(struct rig *rig)
 		wrong = engine_check(rig->engine);
 	for (uint32_t i = 0; !wrong && i < rig->out.count; i++)
 		wrong = rig->wrong_sums ? packets_verify_ip(&rig->out.item[i].packet)
-						: packets_verify(&rig->out.item[i].packet);
+					: packets_verify(&rig->out.item[i].packet);
 	if (wrong)
 		fail_msg("%s", wrong);
 }
 
 struct packet *rig_send_packet(struct rig *rig, enum side from, const struct packet *packet)
 {
-	struct engine_sink sink = { .emit = emissions_emit, .context = &rig->out };
+	struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
 
 	if (packet != &rig->packet.packet)
 		packets_copy(&rig->packet, packet);
@@ -107,31 +107,52 @@ struct packet *rig_send(struct rig *rig, enum side from, const struct packet_spe
 struct packet *rig_udp(struct rig *rig, enum side from, uint32_t source, uint16_t source_port, uint32_t destination,
 		       uint16_t destination_port)
 {
-	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_UDP, .source = source, .source_port = source_port,
-							  .destination = destination, .destination_port = destination_port,
-							  .payload_length = 20 });
+	return rig_send(rig, from,
+			&(struct packet_spec){.protocol = PROTO_UDP,
+					      .source = source,
+					      .source_port = source_port,
+					      .destination = destination,
+					      .destination_port = destination_port,
+					      .payload_length = 20});
 }
 
 struct packet *rig_tcp(struct rig *rig, enum side from, uint32_t source, uint16_t source_port, uint32_t destination,
 		       uint16_t destination_port, uint8_t flags, uint32_t sequence, uint32_t acknowledge)
 {
-	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_TCP, .source = source, .source_port = source_port,
-							  .destination = destination, .destination_port = destination_port,
-							  .flags = flags, .sequence = sequence, .acknowledge = acknowledge,
-							  .df = true });
+	return rig_send(rig, from,
+			&(struct packet_spec){.protocol = PROTO_TCP,
+					      .source = source,
+					      .source_port = source_port,
+					      .destination = destination,
+					      .destination_port = destination_port,
+					      .flags = flags,
+					      .sequence = sequence,
+					      .acknowledge = acknowledge,
+					      .df = true});
 }
 
-struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type, uint16_t id)
+struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type,
+			uint16_t id)
 {
-	return rig_send(rig, from, &(struct packet_spec){ .protocol = PROTO_ICMP, .source = source, .destination = destination,
-							  .icmp_type = type, .source_port = id, .sequence = 7,
-							  .payload_length = 56 });
+	return rig_send(rig, from,
+			&(struct packet_spec){.protocol = PROTO_ICMP,
+					      .source = source,
+					      .destination = destination,
+					      .icmp_type = type,
+					      .source_port = id,
+					      .sequence = 7,
+					      .payload_length = 56});
 }
 
 struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, uint32_t source, uint32_t destination)
 {
-	return rig_send(rig, from, &(struct packet_spec){ .protocol = protocol, .source = source, .destination = destination,
-							  .spi = 0x1001, .sequence = 1, .payload_length = 40 });
+	return rig_send(rig, from,
+			&(struct packet_spec){.protocol = protocol,
+					      .source = source,
+					      .destination = destination,
+					      .spi = 0x1001,
+					      .sequence = 1,
+					      .payload_length = 40});
 }
 
 void rig_wait(struct rig *rig, uint64_t ms)
@@ -183,7 +204,8 @@ void rig_held(struct rig *rig)
 	assert_int_equal(rig->out.count, 0);
 }
 
-uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, uint32_t destination, uint16_t destination_port)
+uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, uint32_t destination,
+		      uint16_t destination_port)
 {
 	struct packet *p = rig_udp(rig, SIDE_LAN, source, source_port, destination, destination_port);
 
@@ -192,8 +214,8 @@ uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, ui
 	return packets_source_port(p);
 }
 
-bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote, uint16_t remote_port,
-	      struct flow_view *view)
+bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+	      uint16_t remote_port, struct flow_view *view)
 {
 	uint32_t cursor = 0;
 
@@ -214,8 +236,8 @@ uint32_t rig_flows(struct rig *rig)
 	return count;
 }
 
-void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uint32_t source, uint8_t type, uint8_t code,
-		    uint32_t rest)
+void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uint32_t source, uint8_t type,
+		    uint8_t code, uint32_t rest)
 {
 	const struct packet *p = &e->packet, *about = &rig->packet.packet;
 	uint32_t total = packet_get16(about, 2), quote = total < 548 ? total : 548;

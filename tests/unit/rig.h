@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A test rig: one engine with a clock of its own, and a way to send a packet and look at what came out. After every packet
- * the rig asserts conservation, the engine's own check, and right checksums on everything that left.
+ * A test rig: one engine with a clock of its own, and a way to send a packet and look at what came out. After every
+ * packet the rig asserts conservation, the engine's own check, and right checksums on everything that left.
  *
  * The stage: inside hosts 10.0.0.2.., router 10.0.0.1 inside and 198.51.100.1 outside, remotes 203.0.113.1...
  */
@@ -20,7 +20,7 @@ enum { SECOND = 1000, MINUTE = 60 * SECOND };
 
 static const uint32_t L1 = 0x0a000002, L2 = 0x0a000003, L3 = 0x0a000004; /* inside */
 static const uint32_t ROUTER = 0x0a000001, HOP = 0x0a00fffe;
-static const uint32_t O1 = 0xc6336401, O2 = 0xc6336402; /* outside addresses */
+static const uint32_t O1 = 0xc6336401, O2 = 0xc6336402;                 /* outside addresses */
 static const uint32_t W1 = 0xcb007101, W2 = 0xcb007102, X = 0xcb0071fe; /* remotes, and a router among them */
 
 struct rig {
@@ -33,7 +33,7 @@ struct rig {
 	uint64_t now;
 	struct emissions out;
 	struct engine_result result;
-	bool wrong_sums; /* this test sends wrong checksums on purpose: do not verify transport sums */
+	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
 };
@@ -53,7 +53,8 @@ struct packet *rig_udp(struct rig *rig, enum side from, uint32_t source, uint16_
 		       uint16_t destination_port);
 struct packet *rig_tcp(struct rig *rig, enum side from, uint32_t source, uint16_t source_port, uint32_t destination,
 		       uint16_t destination_port, uint8_t flags, uint32_t sequence, uint32_t acknowledge);
-struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type, uint16_t id);
+struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type,
+			uint16_t id);
 struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, uint32_t source, uint32_t destination);
 
 /* Time passes; expiry work is done to the end. */
@@ -68,14 +69,15 @@ void rig_consumed(struct rig *rig);
 void rig_held(struct rig *rig);
 
 /* An outbound UDP packet that must be forwarded; returns the outside port. */
-uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, uint32_t destination, uint16_t destination_port);
+uint16_t rig_open_udp(struct rig *rig, uint32_t source, uint16_t source_port, uint32_t destination,
+		      uint16_t destination_port);
 /* The flow of an inside endpoint and a remote one; false if there is none. */
-bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote, uint16_t remote_port,
-	      struct flow_view *view);
+bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+	      uint16_t remote_port, struct flow_view *view);
 uint32_t rig_flows(struct rig *rig);
 /* Asserts an ICMP error made by the engine about the packet sent last. */
-void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uint32_t source, uint8_t type, uint8_t code,
-		    uint32_t rest);
+void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uint32_t source, uint8_t type,
+		    uint8_t code, uint32_t rest);
 
 #define rig_test(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 

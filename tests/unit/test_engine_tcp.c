@@ -30,8 +30,8 @@ static void expect_(struct rig *rig, enum tcp_state want, uint32_t seconds, int 
 	if (!rig_flow(rig, PROTO_TCP, L1, 5000, W1, 80, &view))
 		fail_msg("line %d: the flow is gone", line);
 	if (view.tcp_state != want || view.expires_ms != seconds * SECOND)
-		fail_msg("line %d: state %u, %u ms left; expected state %u, %u s", line, view.tcp_state, view.expires_ms, want,
-			 seconds);
+		fail_msg("line %d: state %u, %u ms left; expected state %u, %u s", line, view.tcp_state,
+			 view.expires_ms, want, seconds);
 }
 #define expect(rig, want, seconds) expect_(rig, want, seconds, __LINE__)
 
@@ -123,7 +123,7 @@ static void fin_out_of_window_changes_nothing(void **state)
 /* RFC 7857 section 2.2: only the exact next sequence number resets; data brings the connection back. */
 static void reset_must_be_exact(void **state)
 {
-	static const uint32_t wrong[] = { 500, 502, 510, 501 + 60000, 0, 0xffffffff };
+	static const uint32_t wrong[] = {500, 502, 510, 501 + 60000, 0, 0xffffffff};
 	struct rig *rig = *state;
 
 	handshake(rig);
@@ -150,9 +150,16 @@ static void sequence_numbers_wrap(void **state)
 	server(rig, FLAG_SYN | FLAG_ACK, 0xffffffff, 0xffffffff);
 	client(rig, FLAG_ACK, 0xffffffff, 0);
 	expect(rig, TCP_STATE_ESTABLISHED, 7440);
-	rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000, .destination = W1,
-						       .destination_port = 80, .flags = FLAG_ACK, .sequence = 0xffffffff,
-						       .acknowledge = 0, .payload_length = 100 });
+	rig_send(rig, SIDE_LAN,
+		 &(struct packet_spec){.protocol = PROTO_TCP,
+				       .source = L1,
+				       .source_port = 5000,
+				       .destination = W1,
+				       .destination_port = 80,
+				       .flags = FLAG_ACK,
+				       .sequence = 0xffffffff,
+				       .acknowledge = 0,
+				       .payload_length = 100});
 	server(rig, FLAG_ACK, 0, 99);
 	server(rig, FLAG_RST, 0xffffffff, 0);
 	expect(rig, TCP_STATE_ESTABLISHED, 7440);
@@ -217,9 +224,15 @@ static void a_syn_may_carry_data(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000, .destination = W1,
-						       .destination_port = 80, .flags = FLAG_SYN, .sequence = 100,
-						       .payload_length = 50 });
+	rig_send(rig, SIDE_LAN,
+		 &(struct packet_spec){.protocol = PROTO_TCP,
+				       .source = L1,
+				       .source_port = 5000,
+				       .destination = W1,
+				       .destination_port = 80,
+				       .flags = FLAG_SYN,
+				       .sequence = 100,
+				       .payload_length = 50});
 	rig_forwarded(rig, SIDE_WAN);
 	server(rig, FLAG_SYN | FLAG_ACK, 500, 151);
 	client(rig, FLAG_ACK, 151, 501);

@@ -20,9 +20,9 @@ static void put(uint8_t *at, uint16_t value)
 /* Words before the change are 0, ffff and some in between; every word after it, every neighbour's sum. */
 static void every_change_patches_like_the_full_sum(void **state)
 {
-	static const uint16_t before[] = { 0x0000, 0xffff, 0x0001, 0xfffe, 0x1234, 0x8000, 0x7fff, 0xabcd };
-	static const uint16_t other[] = { 0x0000, 0xffff, 0x0001, 0x5555 };
-	uint8_t bytes[8] = { 0x45, 0, 0, 0, 0, 0, 0, 1 };
+	static const uint16_t before[] = {0x0000, 0xffff, 0x0001, 0xfffe, 0x1234, 0x8000, 0x7fff, 0xabcd};
+	static const uint16_t other[] = {0x0000, 0xffff, 0x0001, 0x5555};
+	uint8_t bytes[8] = {0x45, 0, 0, 0, 0, 0, 0, 1};
 
 	(void)state;
 	for (size_t b = 0; b < 8; b++)
@@ -34,14 +34,14 @@ static void every_change_patches_like_the_full_sum(void **state)
 				uint16_t patched = checksum_patch(sum, checksum_delta16(before[b], (uint16_t)after));
 				put(bytes + 2, (uint16_t)after);
 				uint16_t want = (uint16_t)~packets_sum(bytes, sizeof(bytes), 0);
-		if (patched != want)
+				if (patched != want)
 					fail_msg("%04x -> %04x beside %04x: %04x", before[b], after, other[o], patched);
 			}
 }
 
 static void every_checksum_value_is_patched_right(void **state)
 {
-	uint8_t bytes[8] = { 0x45, 0, 0, 0, 0, 0, 0, 0 };
+	uint8_t bytes[8] = {0x45, 0, 0, 0, 0, 0, 0, 0};
 
 	(void)state;
 	for (uint32_t fill = 0; fill < 65536; fill++) {
