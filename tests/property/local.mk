@@ -1,1 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
+# A short run in every make check, from a fixed seed; more with: tests/property/property_test --packets 1000000 --seed N
+check_PROGRAMS += tests/property/property_test
+tests_property_property_test_SOURCES = tests/property/property_test.c tests/property/world.c tests/property/world.h \
+	tests/property/grammar.c tests/property/model.c tests/property/model.h tests/property/model_expect.c \
+	tests/property/model_fragment.c tests/property/model_icmp.c tests/property/model_tables.c \
+	tests/unit/packets.c tests/unit/packets.h
+tests_property_property_test_LDADD = $(CORE_LIBS)
+TESTS += tests/property/property_test

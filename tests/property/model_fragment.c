@@ -111,7 +111,8 @@ bool model_judge_fragment(struct judgement *j, bool *good)
 	struct model_set *s = set_get(j);
 	uint64_t overlap = UINT64_C(1) << DROP_FRAGMENT_OVERLAP;
 
-	if (complete(s) && j->result->drop != DROP_FRAGMENT_OVERLAP) {
+	if (complete(s) && j->result->drop != DROP_FRAGMENT_OVERLAP &&
+	    !(s->state == SET_REFUSED && j->result->drop == DROP_FRAGMENT_REFUSED)) {
 		s->live = false;
 		s = set_get(j);
 	}

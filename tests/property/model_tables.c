@@ -143,12 +143,9 @@ static bool mapping_serves(const struct model_mapping *p, uint8_t protocol, uint
 static struct model_mapping *mapping_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 					    uint32_t remote, uint16_t remote_port)
 {
-	/* One that a forward made may serve outbound flows of its target as well, but need not if mappings depend on the remote, or if
-	 * it stands at another outside address than the host's own. */
-	const struct model_host *host = host_find(m, inside);
+	/* One that a forward made may serve outbound flows of its target as well, but need not. */
 	for (int i = 0; i < MODEL_FLOWS; i++)
-		if (!(m->mapping[i].by_forward && (m->mapping[i].dependence != ENDPOINT_INDEPENDENT || !host || host->uncertain ||
-						   host->outside != m->mapping[i].outside)) &&
+		if (!m->mapping[i].by_forward &&
 		    mapping_serves(&m->mapping[i], protocol, inside, inside_port, remote, remote_port))
 			return &m->mapping[i];
 	return NULL;
@@ -495,6 +492,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	if ((int32_t)(end - tcp->next) > 0)
 		tcp->next = end;
 	struct model_tcp *other = &flow->tcp[!from];
+	other->odd |= !!(flags & FLAG_RST);
 	uint32_t acknowledge = packet_get32(j->p, j->ihl + 8);
 	if (!(flags & FLAG_ACK))
 		return;

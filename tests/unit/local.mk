@@ -48,6 +48,49 @@ tests_unit_test_io_text_SOURCES = tests/unit/test_io_text.c
 tests_unit_test_io_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_io_text_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 
+# The engine, through engine.h alone.
+RIG = tests/unit/rig.c tests/unit/rig.h tests/unit/packets.c tests/unit/packets.h
+
+UNIT_TESTS += tests/unit/test_engine_mapping
+tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
+tests_unit_test_engine_mapping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_mapping_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_timer
+tests_unit_test_engine_timer_SOURCES = tests/unit/test_engine_timer.c $(RIG)
+tests_unit_test_engine_timer_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_timer_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_tcp
+tests_unit_test_engine_tcp_SOURCES = tests/unit/test_engine_tcp.c $(RIG)
+tests_unit_test_engine_tcp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_tcp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_icmp
+tests_unit_test_engine_icmp_SOURCES = tests/unit/test_engine_icmp.c $(RIG)
+tests_unit_test_engine_icmp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_icmp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_fragment
+tests_unit_test_engine_fragment_SOURCES = tests/unit/test_engine_fragment.c $(RIG)
+tests_unit_test_engine_fragment_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_fragment_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_packet
+tests_unit_test_engine_packet_SOURCES = tests/unit/test_engine_packet.c $(RIG)
+tests_unit_test_engine_packet_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_packet_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_engine_recover
+tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(RIG)
+tests_unit_test_engine_recover_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_recover_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_wire_checksum
+tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/unit/packets.c tests/unit/packets.h
+tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wire_checksum_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
