@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Measures culvertd beside the kernel's own NAT, in one run on one topology of network namespaces. Run as root on Debian 12.
+# Measures culvertd beside the kernel's own NAT, in one run on one topology of network namespaces. Run as root on
+# Debian 12.
 #
 #   scripts/bench.sh [--seconds N] [--repeats N] [--only NAME,...] [--offload no] [--json FILE]
 #
@@ -23,7 +24,8 @@ need_packages $BUILD_PACKAGES iproute2 nftables iperf3 python3 || exit 4
 if [ -z "${CULVERTD:-}" ]; then
 	copy_source "$root" "$place/source" &&
 		(cd "$place/source" && autoreconf -fi && mkdir "$place/build" && cd "$place/build" &&
-			../source/configure && make -j2 culvertd tests/bench/traffic tests/bench/engine_bench) >"$place/build.log" 2>&1 || {
+			../source/configure &&
+			make -j2 culvertd tests/bench/traffic tests/bench/engine_bench) >"$place/build.log" 2>&1 || {
 		tail -n 40 "$place/build.log" >&2
 		exit 5
 	}

@@ -94,7 +94,7 @@ def plant(_tree):
         return change
 
     yield "a call of the clock", compiled("#include <time.h>\nlong p(void) { return (long)time(0); }\n")
-    yield "malloc() outside the engine's object", compiled("#include <stdlib.h>\nvoid *p(unsigned n) { return malloc(n); }\n")
+    yield "malloc() outside the engine's object", compiled("#include <stdlib.h>\nvoid *p(void) { return malloc(1); }\n")
     yield "output", compiled("#include <stdio.h>\nvoid p(int n) { printf(\"%d\", n); }\n")
     yield "a static variable", compiled("static int n; int p(void) { return ++n; }\n")
     yield "an initialised variable", compiled("int planted = 3;\n")

@@ -267,7 +267,7 @@ def test_adv_85_guard_rules_removed_behind_our_back(lab, router):
 
 
 def test_adv_72_storm_of_notifications(lab, router):
-    """Hundreds of links and addresses come and go; the daemon knows its links afterwards, even if messages were lost."""
+    """Hundreds of links and addresses come and go; the daemon knows its links afterwards, even if it lost messages."""
     lines = [f"link add storm{number} type veth peer name mrots{number}" for number in range(40)]
     lines += [
         f"address add 192.168.{number}.{last}/32 dev storm{number}" for number in range(40) for last in range(1, 15)
