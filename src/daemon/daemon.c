@@ -241,14 +241,16 @@ static void daemon_print_statistics(struct daemon *daemon)
 {
 	static const char *const names[SIDES] = {"LAN", "WAN"};
 	const struct datapath_counters *counters = datapath_counters(daemon->datapath);
-	char text[160];
+	char text[200];
 
 	statistics_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
 	for (int side = 0; side < SIDES; side++) {
-		snprintf(text, sizeof(text), "data path %s: %llu batches, %llu receive errors, %llu packets refused",
+		snprintf(text, sizeof(text),
+			 "data path %s: %llu batches, %llu receive errors, %llu packets refused by the kernel, %llu "
+			 "lost before they were read",
 			 names[side], (unsigned long long)counters->batches[side],
 			 (unsigned long long)counters->receive_errors[side],
-			 (unsigned long long)counters->refused[side]);
+			 (unsigned long long)counters->refused[side], (unsigned long long)counters->lost[side]);
 		log_line(daemon->log, text);
 	}
 	snprintf(text, sizeof(text), "data path: %llu packets have waited for their next hop",

@@ -184,6 +184,8 @@ void datapath_free(struct datapath *datapath)
 
 void datapath_set_wan(struct datapath *datapath, struct wan *wan)
 {
+	if (datapath->wan)
+		datapath->counters.lost[SIDE_WAN] += wan_take_lost(datapath->wan);
 	datapath->wan = wan;
 }
 
@@ -266,7 +268,10 @@ bool datapath_waits(const struct datapath *datapath)
 	return datapath->waiting.count > 0;
 }
 
-const struct datapath_counters *datapath_counters(const struct datapath *datapath)
+const struct datapath_counters *datapath_counters(struct datapath *datapath)
 {
+	datapath->counters.lost[SIDE_LAN] = tun_count_lost(datapath->tun);
+	if (datapath->wan)
+		datapath->counters.lost[SIDE_WAN] += wan_take_lost(datapath->wan);
 	return &datapath->counters;
 }

@@ -25,6 +25,7 @@ struct datapath_counters {
 	uint64_t refused[SIDES]; /* packets to that side which the kernel did not take */
 	uint64_t waited;         /* packets put aside until the next hop was known */
 	uint64_t receive_errors[SIDES];
+	uint64_t lost[SIDES]; /* packets from that side that the kernel threw away because we were too slow */
 };
 
 /* Everything is the caller's and must outlive the data path. NULL, with errno set, if there is no memory. */
@@ -44,6 +45,7 @@ void datapath_retry(struct datapath *datapath, uint64_t now_ms);
 /* Are there such packets? */
 bool datapath_waits(const struct datapath *datapath);
 
-const struct datapath_counters *datapath_counters(const struct datapath *datapath);
+/* Asks the kernel for what it knows, so not for every packet. */
+const struct datapath_counters *datapath_counters(struct datapath *datapath);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ enum {
 
 struct tun {
 	int fd;
+	char name[IFNAMSIZ];
 };
 
 /* A wish: with the default of 500 the loop works too, but drops bursts of small packets sooner. */
@@ -129,6 +131,7 @@ struct tun *tun_open(const char *name, kernel_report *report, void *context, int
 		return NULL;
 	}
 	tun->fd = fd;
+	snprintf(tun->name, sizeof(tun->name), "%s", name);
 	*exit_code = 0;
 	return tun;
 }
@@ -200,4 +203,27 @@ int tun_send(struct tun *tun, const struct packet *packet)
 		sent = write(tun->fd, start, OFFLOAD_HEADER + packet->length);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? errno : 0;
+}
+
+uint64_t tun_count_lost(const struct tun *tun)
+{
+	/* Behind the name: eight numbers of what we wrote, then bytes, packets, errors and drops of what we read. */
+	static const char numbers[] = "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64;
+	FILE *devices = fopen("/proc/net/dev", "re");
+	char line[512];
+	uint64_t lost = 0;
+
+	if (!devices)
+		return 0;
+	while (fgets(line, sizeof(line), devices)) {
+		char *name = line + strspn(line, " "), *colon = strchr(name, ':');
+
+		if (!colon)
+			continue;
+		*colon = '\0';
+		if (strcmp(name, tun->name) == 0 && sscanf(colon + 1, numbers, &lost) != 1)
+			lost = 0;
+	}
+	fclose(devices);
+	return lost;
 }

@@ -34,6 +34,9 @@ int tun_fd(const struct tun *tun);
 /* Fills batch with what is there, until it is full or holds about a megabyte. False if the device is gone for good. */
 bool tun_receive(struct tun *tun, struct batch *batch);
 
+/* Packets for us that the kernel threw away since the device exists, because too many waited. 0 if it does not say. */
+uint64_t tun_count_lost(const struct tun *tun);
+
 /* Hands one packet to the kernel; the BATCH_HEADROOM bytes in front of it are overwritten. 0, or the errno. */
 int tun_send(struct tun *tun, const struct packet *packet);
 

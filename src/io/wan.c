@@ -202,6 +202,14 @@ int wan_receive(struct wan *wan, struct batch *batch)
 	return 0;
 }
 
+uint64_t wan_take_lost(struct wan *wan)
+{
+	struct tpacket_stats found; /* since it was asked last */
+	socklen_t size = sizeof(found);
+
+	return getsockopt(wan->fd, SOL_PACKET, PACKET_STATISTICS, &found, &size) == 0 ? found.tp_drops : 0;
+}
+
 bool wan_offloads(const struct wan *wan)
 {
 	return wan->virtio != 0;

@@ -34,6 +34,9 @@ int wan_fd(const struct wan *wan);
 /* Fills batch with what is there. 0, or the errno: ENETDOWN when the link went down or away. */
 int wan_receive(struct wan *wan, struct batch *batch);
 
+/* Packets that the kernel threw away since the last call, because the receive buffer was full. */
+uint64_t wan_take_lost(struct wan *wan);
+
 /* False: the link has no offloads, so that only plain packets may be queued. */
 bool wan_offloads(const struct wan *wan);
 
