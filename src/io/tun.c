@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,10 +204,26 @@ int tun_send(struct tun *tun, const struct packet *packet)
 	return sent < 0 ? errno : 0;
 }
 
+/* The number in that column of numbers between spaces; 0 if there are not that many. */
+static uint64_t tun_read_column(const char *text, uint32_t column)
+{
+	uint64_t number = 0;
+
+	for (uint32_t i = 0; i <= column; i++) {
+		char *end;
+
+		number = strtoull(text, &end, 10);
+		if (end == text)
+			return 0;
+		text = end;
+	}
+	return number;
+}
+
 uint64_t tun_count_lost(const struct tun *tun)
 {
 	/* Behind the name: eight numbers of what we wrote, then bytes, packets, errors and drops of what we read. */
-	static const char numbers[] = "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64;
+	enum { DROPS_COLUMN = 11 };
 	FILE *devices = fopen("/proc/net/dev", "re");
 	char line[512];
 	uint64_t lost = 0;
@@ -221,8 +236,8 @@ uint64_t tun_count_lost(const struct tun *tun)
 		if (!colon)
 			continue;
 		*colon = '\0';
-		if (strcmp(name, tun->name) == 0 && sscanf(colon + 1, numbers, &lost) != 1)
-			lost = 0;
+		if (strcmp(name, tun->name) == 0)
+			lost = tun_read_column(colon + 1, DROPS_COLUMN);
 	}
 	fclose(devices);
 	return lost;
