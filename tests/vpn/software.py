@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The VPN software of the room, unpacked beside the host instead of installed on it: a package with a daemon would
+start that daemon. Only the guests see the result, laid over their root.
+
+Whatever the machine has already is found in the guests' root; the rest is fetched with apt-get and kept in a cache,
+so that the second run needs no network.
+"""
+import glob
+import os
+import pathlib
+import shutil
+import subprocess
+
+PACKAGES = ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"]
+# Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
+MERGED = ["bin", "sbin", "lib", "lib64"]
+
+
+class Missing(Exception):
+    """The software is not here and can not be fetched."""
+
+
+def cache_folder():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(base, "culvert-vpn-room")
+
+
+def fetch(archives):
+    """Packages and what they depend on, as far as the machine lacks it. apt looks at what is there already."""
+    (archives / "partial").mkdir(parents=True, exist_ok=True)
+    command = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
+    download = [*command, "-o", f"Dir::Cache::archives={archives}", "install", "--download-only"]
+    download += ["--no-install-recommends", *PACKAGES]
+    # A machine with fresh package lists does not fetch them again; an old or empty one does.
+    for words in (download, [*command, "update"], download):
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+        if words is download and done.returncode == 0:
+            return
+    raise Missing(f"apt-get could not fetch {' '.join(PACKAGES)}:\n{done.stdout}{done.stderr}")
+
+
+def unpack(archives, root):
+    for package in sorted(archives.glob("*.deb")):
+        subprocess.run(["dpkg-deb", "-x", package, root], check=True, timeout=120)
+    for name in MERGED:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, root / "usr" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(root / name)
+
+
+def prepare():
+    """The folder to lay over a guest's root, made when it is not there yet."""
+    folder = cache_folder()
+    root = folder / "root"
+    if not root.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        fetch(folder / "archives")
+        half = folder / f"unpacked-{os.getpid()}"
+        half.mkdir()
+        unpack(folder / "archives", half)
+        try:
+            half.rename(root)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(half)
+        shutil.rmtree(folder / "archives", ignore_errors=True)
+    find_kernel(root)
+    return root
+
+
+def find_kernel(root):
+    """The program that is the guests' kernel, and its modules."""
+    for top in (root, pathlib.Path("/")):
+        modules = glob.glob(f"{top}/usr/lib/uml/modules/*/modules.dep")
+        if os.access(top / "usr/bin/linux.uml", os.X_OK) and modules:
+            return top / "usr/bin/linux.uml", os.path.dirname(modules[0])
+    raise Missing(f"no linux.uml below {root} or /: remove {root.parent} and run again")
