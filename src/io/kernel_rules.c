@@ -52,7 +52,9 @@ enum {
 	OWN_LAST = 65534,
 	SYSTEM_PORTS = 1024, /* never given to connections, so not worth reserving */
 	METRIC_TUN = 1,
-	RPROTOCOLS = 256,
+	MTU_MIN = 68, /* of a TUN device */
+	MTU_MAX = 65535,
+	PROTOCOLS = 256,
 };
 
 static const char port_range[] = "net/ipv4/ip_local_port_range";
@@ -122,6 +124,14 @@ static void kernel_rules_device_sysctl(struct builder *to, const char *family, c
 	kernel_rules_sysctl(to, path, value, flags);
 }
 
+/* That of the WAN, so that the kernel answers for packets that are too big; while there is no WAN, as it is. */
+static uint32_t kernel_rules_choose_mtu(const struct kernel_facts *facts)
+{
+	uint32_t mtu = facts->links->wan.ifindex ? facts->links->wan.mtu : facts->tun_mtu_before;
+
+	return mtu < MTU_MIN ? MTU_MIN : mtu > MTU_MAX ? MTU_MAX : mtu;
+}
+
 static void kernel_rules_build_tun(struct builder *to)
 {
 	const struct kernel_facts *facts = to->facts;
@@ -135,7 +145,7 @@ static void kernel_rules_build_tun(struct builder *to)
 	change = kernel_rules_add(to, CHANGE_LINK);
 	if (change) {
 		snprintf(change->device, sizeof(change->device), "%s", facts->tun);
-		change->link.mtu = facts->links->wan.mtu;
+		change->link.mtu = kernel_rules_choose_mtu(facts);
 		change->link.mtu_before = facts->tun_mtu_before;
 		change->link.up_before = facts->tun_up_before;
 	}
@@ -223,7 +233,7 @@ static void kernel_rules_build_guard(struct builder *to)
 	kernel_rules_blackhole(to, (struct prefix){links->hop_address, 32}, 0);
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
 		kernel_rules_blackhole(to, links->lan.prefixes[i], 0);
-	for (uint32_t protocol = 1; protocol < RPROTOCOLS; protocol++)
+	for (uint32_t protocol = 1; protocol < PROTOCOLS; protocol++)
 		if (!memchr(busy, (int)protocol, sizeof(busy)))
 			kernel_rules_blackhole(to, any, (uint8_t)protocol);
 }
