@@ -259,9 +259,13 @@ def test_the_routers_own_client_with_a_port_the_kernel_chose(lab, router):
     assert "2 received" in lab.R.run("ping", "-n", "-c", 2, "-i", "0.01", "-W", 1, "203.0.113.10").stdout
 
 
-@pytest.mark.xfail(
-    strict=True, reason="rules with ports match no fragments: the router's own datagrams must fit the MTU"
-)
-def test_the_routers_own_big_datagrams(lab, router):
+@pytest.mark.culvert_only("the kernel without a guard takes its own fragments, too")
+def test_the_routers_own_datagrams_must_fit_the_mtu(lab, router):
+    """Rules with ports match no fragments, so the guard takes what comes in pieces; what fits passes."""
     with lab.udp("W1", port=3494) as server, lab.udp("R", "0.0.0.0") as own:
-        lab.echo_once(own, server, os.urandom(4000))
+        for size in (1200, 1472):
+            lab.echo_once(own, server, os.urandom(size))
+        server.sendto(os.urandom(1473), (ROUTER_WAN, own.getsockname()[1]))
+        own.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            own.recv(2000)
