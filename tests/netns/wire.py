@@ -279,6 +279,7 @@ class Guard:
         self.wan_capture = Capture(*wan_end, filter_guard(lan, wan), 64 << 20)
         self.lan_capture = Capture(*lan_end, filter_guard(lan, wan, errors_only=True), 64 << 20)
         self.host_ports = set()
+        self.said = set()
 
     def close(self):
         self.wan_capture.close()
@@ -286,9 +287,12 @@ class Guard:
 
     def leaks(self, allow=lambda ip: False):
         """What the router should not have sent since the last call, in words."""
-        said = {Essence(frame.data[14:]).key for frame in self.lan_capture.frames(0.02) if frame.type == ETH_P_IP}
         found = []
-        for frame in self.wan_capture.frames(0.02):
+        # What was on the WAN now was on the LAN before; what was on the LAN late may be on the WAN in the next round.
+        sent = self.wan_capture.frames(0.02)
+        fresh = {Essence(frame.data[14:]).key for frame in self.lan_capture.frames(0.02) if frame.type == ETH_P_IP}
+        said, self.said = fresh | self.said, fresh
+        for frame in sent:
             if frame.source_mac != self.router_mac:
                 continue
             if frame.type == ETH_P_ARP:
