@@ -466,7 +466,7 @@ static void kernel_report_addresses(struct kernel *kernel)
 	char text[ADDRESSES_TEXT_MAX] = "", address[INET_ADDRSTRLEN];
 	size_t used = 0;
 
-	for (uint32_t i = 0; i < links->wan.address_count && used + 2 * INET_ADDRSTRLEN < sizeof(text); i++)
+	for (uint32_t i = 0; i < links->wan.address_count && used + (size_t)2 * INET_ADDRSTRLEN < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
 					 kernel_address_text(links->wan.addresses[i], address));
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, addresses %s", kernel->request.wan,
