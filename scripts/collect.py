@@ -3,7 +3,7 @@
 """For test.sh: what single tests did, as lines of outcome, name and reason with tabs between.
 
   collect.py check BUILD               from the logs of make check in a build directory
-  collect.py pytest FILE               from a JUnit file
+  collect.py pytest FILE STAGE         from a JUnit file
   collect.py judge RESULTS ALLOWED     adds a failure to RESULTS for each skip that no line of ALLOWED matches
 """
 
@@ -50,9 +50,9 @@ def read_check(build):
             yield line("pass", name)
 
 
-def read_pytest(path):
+def read_pytest(path, stage):
     for case in xml.etree.ElementTree.parse(path).iter("testcase"):
-        name = f"namespaces: {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
+        name = f"{stage}: {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
         outcome, reason = "pass", ""
         for child in case:
             if child.tag in ("failure", "error"):

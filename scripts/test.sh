@@ -4,7 +4,8 @@
 #
 # Two lanes run side by side. One builds with gcc and the sanitizers, runs make check, then the tests in network
 # namespaces with that daemon. The other builds with clang and libFuzzer, runs the fuzz targets and the linters, then
-# builds without sanitizers and makes a distribution of it. Everything happens in a copy of the tree.
+# builds without sanitizers, makes a distribution of it and calls through it with VPN software. Everything happens in a
+# copy of the tree.
 #
 #   FUZZ_SECONDS=N  how long each fuzz target runs (5)
 #   CI=1            a skipped test fails unless tests/allowed-skips lists it
@@ -87,14 +88,18 @@ collect() {
 	/usr/bin/python3 "$work/source/scripts/collect.py" "$@"
 }
 
+# run_pytest STAGE DIRECTORY CULVERTD
+run_pytest() {
+	stage "$1" "collect pytest $work/$2.xml $1" env CULVERTD="$3" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
+		-p no:cacheprovider -q -rs --durations=10 --junitxml="$work/$2.xml" "$work/source/tests/$2"
+}
+
 lane_sanitizers() {
 	local build=$work/sanitizers
 	stage "build gcc sanitizers: configure" - configure_in "$build" CC=gcc --enable-sanitizers || return
 	stage "build gcc sanitizers: make" - make -C "$build" -j2 all || return
 	stage "make check" "collect check $build" make -C "$build" -j2 -k check
-	stage "namespaces" "collect pytest $work/netns.xml" env CULVERTD="$build/culvertd" PYTHONDONTWRITEBYTECODE=1 \
-		/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs --durations=10 --junitxml="$work/netns.xml" \
-		"$work/source/tests/netns"
+	run_pytest "namespaces" netns "$build/culvertd"
 }
 
 lane_clang() {
@@ -113,6 +118,7 @@ lane_clang() {
 	stage "build gcc: configure" - configure_in "$plain" CC=gcc || return
 	stage "build gcc: make" - make -C "$plain" -j2 all || return
 	stage "make distcheck" - make -C "$plain" -j2 distcheck
+	run_pytest "vpn" vpn "$plain/culvertd"
 }
 
 echo "culvert: every test, working in $work"
