@@ -27,9 +27,13 @@ static struct model_set *set_get(struct judgement *j)
 	for (int i = 0; !s && i < MODEL_SETS; i++)
 		if (!j->m->set[i].live) {
 			s = &j->m->set[i];
-			*s = (struct model_set){ .live = true, .from = j->from, .source = j->source,
-						 .destination = j->destination, .protocol = j->protocol,
-						 .id = packet_get16(j->p, 4), .began = j->m->now };
+			*s = (struct model_set){.live = true,
+						.from = j->from,
+						.source = j->source,
+						.destination = j->destination,
+						.protocol = j->protocol,
+						.id = packet_get16(j->p, 4),
+						.began = j->m->now};
 		}
 	if (!s)
 		abort();
@@ -51,7 +55,7 @@ static void add_piece(struct judgement *j, struct model_set *s, bool hold)
 	if (s->pieces == MODEL_PIECES)
 		abort();
 	struct model_piece *piece = &s->piece[s->pieces++];
-	*piece = (struct model_piece){ .from = j->offset, .to = j->offset + j->total - j->ihl };
+	*piece = (struct model_piece){.from = j->offset, .to = j->offset + j->total - j->ihl};
 	if (!j->mf)
 		s->end = piece->to;
 	if (!hold)
@@ -96,7 +100,8 @@ static bool judge_later(struct judgement *j, struct model_set *s, bool was_held)
 	return good;
 }
 
-/* All of the datagram has gone on: the engine may have forgotten the set, so that its identification can serve again. */
+/* All of the datagram has gone on: the engine may have forgotten the set, so that its identification can serve again.
+ */
 static bool complete(const struct model_set *s)
 {
 	uint32_t sum = 0;
@@ -136,13 +141,21 @@ bool model_judge_fragment(struct judgement *j, bool *good)
 	add_piece(j, s, s->state == SET_WAITING);
 	switch (s->state) {
 	case SET_WAITING:
-		*good = j->result->verdict == VERDICT_HELD ? true
-			: model_fail(j->m, "a fragment whose first one has not come was not held (verdict %u, %s)",
-				     j->result->verdict, drop_name(j->result->drop));
+		*good = j->result->verdict == VERDICT_HELD
+				? true
+				: model_fail(j->m,
+					     "a fragment whose first one has not come was not held (verdict %u, %s)",
+					     j->result->verdict, drop_name(j->result->drop));
 		break;
-	case SET_FORWARDED: *good = judge_later(j, s, false); break;
-	case SET_CONSUMED: *good = expect_consumed(j); break;
-	default: *good = expect_drop(j, DROP_FRAGMENT_REFUSED); break;
+	case SET_FORWARDED:
+		*good = judge_later(j, s, false);
+		break;
+	case SET_CONSUMED:
+		*good = expect_consumed(j);
+		break;
+	default:
+		*good = expect_drop(j, DROP_FRAGMENT_REFUSED);
+		break;
 	}
 	return false;
 }

@@ -184,14 +184,14 @@ static int port_tier(uint8_t protocol, uint16_t port, uint16_t inside_port)
 		return (port & 1) == (inside_port & 1) ? TIER_PARITY : TIER_CLASS;
 	bool low = port < 1024, inside_low = inside_port < 1024;
 
-
 	if (low == inside_low)
 		return (port & 1) == (inside_port & 1) ? TIER_PARITY : TIER_CLASS;
 	return inside_low ? TIER_OTHER : TIER_NEVER;
 }
 
 /* Is a port of a tier below limit surely free? */
-static bool any_free(struct model *m, uint8_t protocol, uint32_t outside, uint32_t inside, uint16_t inside_port, int limit)
+static bool any_free(struct model *m, uint8_t protocol, uint32_t outside, uint32_t inside, uint16_t inside_port,
+		     int limit)
 {
 	for (uint32_t port = 1; port < 65536; port++)
 		if (port_tier(protocol, (uint16_t)port, inside_port) < limit &&
@@ -226,12 +226,15 @@ static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint
 	enum port_state state = port_state(m, protocol, outside, port, inside, inside_port);
 	if (state == PORT_TAKEN)
 		return model_fail(m, "outside port %u for inside port %u was not free", port, inside_port);
-	/* The engine remembers in a few bits only whom a port rests for: a stranger may be taken for its owner, but rarely. */
+	/* The engine remembers in a few bits only whom a port rests for: a stranger may be taken for its owner, but
+	 * rarely. */
 	m->strangers += state == PORT_RESTS;
-	m->rested += state != PORT_RESTS && port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_RESTS;
+	m->rested +=
+		state != PORT_RESTS && port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_RESTS;
 	bool good;
 	if (forward_port_due(m, protocol, outside, port, inside, inside_port, &good))
-		return good ? true : model_fail(m, "outside port %u, though a forward's port leads to %u", port, inside_port);
+		return good ? true
+			    : model_fail(m, "outside port %u, though a forward's port leads to %u", port, inside_port);
 	if (port == inside_port)
 		return true;
 	if (port_state(m, protocol, outside, inside_port, inside, inside_port) == PORT_FREE)
@@ -240,8 +243,8 @@ static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint
 	if (tier == TIER_NEVER)
 		return model_fail(m, "outside port %u below 1024 for inside port %u", port, inside_port);
 	if (tier > 0 && any_free(m, protocol, outside, inside, inside_port, tier))
-		return model_fail(m, "outside port %u for inside port %u, though one of its class or parity was free", port,
-				  inside_port);
+		return model_fail(m, "outside port %u for inside port %u, though one of its class or parity was free",
+				  port, inside_port);
 	return true;
 }
 
@@ -268,7 +271,8 @@ uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint
 	bool inbound = outside != 0;
 	if (!inbound)
 		outside = host && host->outside ? host->outside : address_for_new_host(m);
-	if ((host ? host->uncertain || !host->outside : m->now < m->stale || any_uncertain(m)) && claimed == DROP_OWNER_TAKEN)
+	if ((host ? host->uncertain || !host->outside : m->now < m->stale || any_uncertain(m)) &&
+	    claimed == DROP_OWNER_TAKEN)
 		reasons |= UINT64_C(1) << DROP_OWNER_TAKEN;
 	if (!model_has_ports(protocol)) {
 		struct model_flow *owner = model_flow_outside(m, protocol, outside, 0, remote, 0);
@@ -313,12 +317,18 @@ uint32_t model_host_outside(struct model *m, uint32_t inside)
 static uint64_t flow_timeout(const struct model *m, const struct model_flow *f)
 {
 	switch (f->protocol) {
-	case PROTO_TCP: return m->config.timeout[TIMEOUT_TCP_OPENING];
-	case PROTO_UDP: return m->config.timeout[f->remote_port == 53 ? TIMEOUT_UDP_DNS : TIMEOUT_UDP];
-	case PROTO_ICMP: return m->config.timeout[TIMEOUT_ICMP];
-	case PROTO_GRE: return m->config.timeout[TIMEOUT_GRE];
-	case PROTO_ESP: return m->config.timeout[TIMEOUT_ESP];
-	default: return m->config.timeout[TIMEOUT_OTHER];
+	case PROTO_TCP:
+		return m->config.timeout[TIMEOUT_TCP_OPENING];
+	case PROTO_UDP:
+		return m->config.timeout[f->remote_port == 53 ? TIMEOUT_UDP_DNS : TIMEOUT_UDP];
+	case PROTO_ICMP:
+		return m->config.timeout[TIMEOUT_ICMP];
+	case PROTO_GRE:
+		return m->config.timeout[TIMEOUT_GRE];
+	case PROTO_ESP:
+		return m->config.timeout[TIMEOUT_ESP];
+	default:
+		return m->config.timeout[TIMEOUT_OTHER];
 	}
 }
 
@@ -340,8 +350,10 @@ static struct model_flow *flow_new(struct model *m, const struct model_flow *wha
 	for (int i = 0; !host && i < MODEL_FLOWS; i++)
 		if (!m->host[i].live) {
 			host = &m->host[i];
-			*host = (struct model_host){ .live = true, .address = what->inside, .outside = what->outside,
-						     .uncertain = m->now < m->stale };
+			*host = (struct model_host){.live = true,
+						    .address = what->inside,
+						    .outside = what->outside,
+						    .uncertain = m->now < m->stale};
 		}
 	if (!host)
 		abort();
@@ -377,13 +389,13 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 	if (model_has_ports(protocol)) {
 		mapping = model_mapping_outside(m, protocol, view.outside_address, view.outside_port);
 		if (mapping && !mapping_serves(mapping, protocol, inside, inside_port, remote, remote_port)) {
-			model_fail(m, "the flow of %08x:%u shares outside port %u with another mapping", inside, inside_port,
-				   view.outside_port);
+			model_fail(m, "the flow of %08x:%u shares outside port %u with another mapping", inside,
+				   inside_port, view.outside_port);
 			return NULL;
 		}
 		if (!mapping && mapping_inside(m, protocol, inside, inside_port, remote, remote_port)) {
-			model_fail(m, "the flow of %08x:%u got outside port %u beside the mapping it has", inside, inside_port,
-				   view.outside_port);
+			model_fail(m, "the flow of %08x:%u got outside port %u beside the mapping it has", inside,
+				   inside_port, view.outside_port);
 			return NULL;
 		}
 		if (!mapping && !judge_port(m, protocol, view.outside_address, view.outside_port, inside, inside_port))
@@ -391,8 +403,8 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 	}
 	if (!mapping && view.outside_address != outside &&
 	    !(host ? !host->outside || host->uncertain : m->now < m->stale || any_uncertain(m))) {
-		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside, view.outside_address,
-			   outside);
+		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside,
+			   view.outside_address, outside);
 		return NULL;
 	}
 	if (host && !mapping && view.outside_address != host->outside) {
@@ -400,14 +412,23 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 		host->uncertain = false;
 	}
 	if (model_has_ports(protocol) && !mapping)
-		mapping = mapping_new(m, &(struct model_mapping){ .protocol = protocol, .inside = inside,
-								  .inside_port = inside_port, .outside = view.outside_address,
-								  .outside_port = view.outside_port, .remote = remote,
-								  .remote_port = remote_port,
-								  .dependence = m->config.mapping });
-	return flow_new(m, &(struct model_flow){ .protocol = protocol, .inside = inside, .inside_port = inside_port,
-						 .outside = view.outside_address, .outside_port = view.outside_port,
-						 .remote = remote, .remote_port = remote_port }, mapping);
+		mapping = mapping_new(m, &(struct model_mapping){.protocol = protocol,
+								 .inside = inside,
+								 .inside_port = inside_port,
+								 .outside = view.outside_address,
+								 .outside_port = view.outside_port,
+								 .remote = remote,
+								 .remote_port = remote_port,
+								 .dependence = m->config.mapping});
+	return flow_new(m,
+			&(struct model_flow){.protocol = protocol,
+					     .inside = inside,
+					     .inside_port = inside_port,
+					     .outside = view.outside_address,
+					     .outside_port = view.outside_port,
+					     .remote = remote,
+					     .remote_port = remote_port},
+			mapping);
 }
 
 struct model_flow *model_open_inbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
@@ -419,16 +440,25 @@ struct model_flow *model_open_inbound(struct model *m, uint8_t protocol, uint32_
 	if (model_has_ports(protocol)) {
 		mapping = model_mapping_outside(m, protocol, outside, outside_port);
 		if (!mapping)
-			mapping = mapping_new(m, &(struct model_mapping){ .protocol = protocol, .inside = inside,
-									  .inside_port = inside_port, .outside = outside,
-									  .outside_port = outside_port, .remote = remote,
-									  .remote_port = remote_port,
-									  .by_forward = by_forward,
-									  .dependence = m->config.mapping });
+			mapping = mapping_new(m, &(struct model_mapping){.protocol = protocol,
+									 .inside = inside,
+									 .inside_port = inside_port,
+									 .outside = outside,
+									 .outside_port = outside_port,
+									 .remote = remote,
+									 .remote_port = remote_port,
+									 .by_forward = by_forward,
+									 .dependence = m->config.mapping});
 	}
-	return flow_new(m, &(struct model_flow){ .protocol = protocol, .inside = inside, .inside_port = inside_port,
-						 .outside = outside, .outside_port = outside_port, .remote = remote,
-						 .remote_port = remote_port }, mapping);
+	return flow_new(m,
+			&(struct model_flow){.protocol = protocol,
+					     .inside = inside,
+					     .inside_port = inside_port,
+					     .outside = outside,
+					     .outside_port = outside_port,
+					     .remote = remote,
+					     .remote_port = remote_port},
+			mapping);
 }
 
 static void rest_port(struct model *m, const struct model_mapping *p, uint64_t when)
@@ -438,17 +468,22 @@ static void rest_port(struct model *m, const struct model_mapping *p, uint64_t w
 
 	for (uint32_t i = 0; i < m->rests; i++) {
 		const struct model_rest *r = &m->rest[i];
-		bool same = r->protocol == p->protocol && r->outside == p->outside && r->outside_port == p->outside_port;
+		bool same =
+			r->protocol == p->protocol && r->outside == p->outside && r->outside_port == p->outside_port;
 		if (!same && r->perhaps > m->now)
 			m->rest[kept++] = *r;
 	}
 	m->rests = kept;
 	if (m->rests == MODEL_RESTS)
 		abort();
-	m->rest[m->rests++] = (struct model_rest){
-		.protocol = p->protocol, .outside = p->outside, .outside_port = p->outside_port, .inside = p->inside,
-		.inside_port = p->inside_port, .optional = p->protocol == PROTO_TCP, .surely = when + hold,
-		.perhaps = m->lazy ? UINT64_MAX : when + hold + MODEL_SWEEP };
+	m->rest[m->rests++] = (struct model_rest){.protocol = p->protocol,
+						  .outside = p->outside,
+						  .outside_port = p->outside_port,
+						  .inside = p->inside,
+						  .inside_port = p->inside_port,
+						  .optional = p->protocol == PROTO_TCP,
+						  .surely = when + hold,
+						  .perhaps = m->lazy ? UINT64_MAX : when + hold + MODEL_SWEEP};
 }
 
 void model_close(struct model *m, struct model_flow *flow, uint64_t when)
@@ -485,7 +520,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	uint32_t end = sequence + (j->total - j->ihl - header) + !!(flags & FLAG_SYN) + !!(flags & FLAG_FIN);
 
 	if (!tcp->heard)
-		*tcp = (struct model_tcp){ .heard = true, .odd = tcp->odd, .first = sequence, .next = end };
+		*tcp = (struct model_tcp){.heard = true, .odd = tcp->odd, .first = sequence, .next = end};
 	uint32_t jump = sequence - tcp->next;
 	if (jump + 65536 > 2 * 65536 || (flags & FLAG_RST))
 		tcp->odd = true;
@@ -512,7 +547,8 @@ static bool judge_view(struct model *m, struct model_flow *f, const struct flow_
 
 	if (f->protocol == PROTO_TCP && deadline != f->deadline) {
 		uint64_t timer = deadline - f->touched;
-		if (timer != m->config.timeout[TIMEOUT_TCP_OPENING] && timer != m->config.timeout[TIMEOUT_TCP_ESTABLISHED] &&
+		if (timer != m->config.timeout[TIMEOUT_TCP_OPENING] &&
+		    timer != m->config.timeout[TIMEOUT_TCP_ESTABLISHED] &&
 		    timer != m->config.timeout[TIMEOUT_TCP_CLOSING])
 			return model_fail(m, "TCP flow of %08x:%u: timer is %llu ms after its last packet", f->inside,
 					  f->inside_port, (unsigned long long)timer);
@@ -522,8 +558,8 @@ static bool judge_view(struct model *m, struct model_flow *f, const struct flow_
 		f->deadline = deadline;
 	f->loose = false;
 	if (deadline != f->deadline)
-		return model_fail(m, "flow %u of %08x:%u to %08x:%u expires in %u ms, the model says %llu", f->protocol, f->inside,
-				  f->inside_port, f->remote, f->remote_port, view->expires_ms,
+		return model_fail(m, "flow %u of %08x:%u to %08x:%u expires in %u ms, the model says %llu", f->protocol,
+				  f->inside, f->inside_port, f->remote, f->remote_port, view->expires_ms,
 				  (unsigned long long)(f->deadline - m->now));
 	return true;
 }
@@ -537,9 +573,10 @@ bool model_compare_flows(struct model *m)
 		struct model_flow *f = model_flow_inside(m, view.protocol, view.inside_address, view.inside_port,
 							 view.remote_address, view.remote_port);
 		if (!f || f->outside != view.outside_address || f->outside_port != view.outside_port)
-			return model_fail(m, "the engine has a flow %u %08x:%u <> %08x:%u <> %08x:%u that the model has not",
-					  view.protocol, view.inside_address, view.inside_port, view.outside_address,
-					  view.outside_port, view.remote_address, view.remote_port);
+			return model_fail(
+				m, "the engine has a flow %u %08x:%u <> %08x:%u <> %08x:%u that the model has not",
+				view.protocol, view.inside_address, view.inside_port, view.outside_address,
+				view.outside_port, view.remote_address, view.remote_port);
 		if (!judge_view(m, f, &view))
 			return false;
 		seen++;
@@ -577,7 +614,7 @@ bool model_claimed(uint8_t protocol, uint16_t port, enum service *service)
 		uint8_t protocol;
 		uint16_t port;
 	} claim[] = {
-#define CLAIM(name, number, at) { SERVICE_##name, number, at },
+#define CLAIM(name, number, at) {SERVICE_##name, number, at},
 #include <culvert/services.def>
 #undef CLAIM
 	};
@@ -643,8 +680,10 @@ static bool end_flows(struct model *m, uint32_t ended, bool configured)
 			continue;
 		enum fate fate = flow_fate(m, f, configured);
 		if (fate == FATE_EITHER)
-			fate = engine_find_flow(m, f->protocol, f->inside, f->inside_port, f->remote, f->remote_port, &view)
-				       ? FATE_STAYS : FATE_ENDS;
+			fate = engine_find_flow(m, f->protocol, f->inside, f->inside_port, f->remote, f->remote_port,
+						&view)
+				       ? FATE_STAYS
+				       : FATE_ENDS;
 		if (fate == FATE_ENDS) {
 			model_close(m, f, m->now);
 			count++;
@@ -676,7 +715,8 @@ bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t coun
 	for (uint32_t i = 0; i < m->gones; i++) {
 		for (int h = 0; h < MODEL_FLOWS; h++)
 			if (m->host[h].live && m->host[h].outside == m->gone[i])
-				m->host[h].outside = 0; /* still has a flow elsewhere; gets another address, whichever */
+				m->host[h].outside =
+					0; /* still has a flow elsewhere; gets another address, whichever */
 	}
 	bool good = end_flows(m, ended, false);
 	for (uint32_t i = 0; i < m->rests; i++) /* the ports of an address that went need not rest when it comes back */

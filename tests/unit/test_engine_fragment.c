@@ -17,20 +17,28 @@ static void send_piece(struct rig *rig, enum side from, const struct test_packet
 }
 
 /* A datagram of PIECES pieces; outbound from L1:5000, inbound to its mapping. */
-static void build_datagram(struct test_packet *whole, enum side from, uint8_t protocol, uint16_t id, uint16_t outside_port)
+static void build_datagram(struct test_packet *whole, enum side from, uint8_t protocol, uint16_t id,
+			   uint16_t outside_port)
 {
 	bool out = from == SIDE_LAN;
 	uint32_t header = protocol == PROTO_TCP ? 20 : 8;
 
-	packets_build(whole, &(struct packet_spec){ .protocol = protocol, .source = out ? L1 : W1,
-						    .source_port = out || protocol == PROTO_ICMP ? (out ? 5000 : outside_port) : 7,
-						    .destination = out ? W1 : O1, .destination_port = out ? 7 : outside_port,
-						    .icmp_type = out ? 8 : 0, .flags = FLAG_ACK, .spi = 9, .id = id,
-						    .payload_length = PIECES * PIECE - header - 5 });
+	packets_build(whole, &(struct packet_spec){
+				     .protocol = protocol,
+				     .source = out ? L1 : W1,
+				     .source_port = out || protocol == PROTO_ICMP ? (out ? 5000 : outside_port) : 7,
+				     .destination = out ? W1 : O1,
+				     .destination_port = out ? 7 : outside_port,
+				     .icmp_type = out ? 8 : 0,
+				     .flags = FLAG_ACK,
+				     .spi = 9,
+				     .id = id,
+				     .payload_length = PIECES * PIECE - header - 5});
 }
 
 /* Puts what came out together again and compares it with the datagram, translated by hand. */
-static void expect_whole(struct test_packet *got, const struct test_packet *whole, enum side from, uint16_t outside_port)
+static void expect_whole(struct test_packet *got, const struct test_packet *whole, enum side from,
+			 uint16_t outside_port)
 {
 	struct test_packet *want = malloc(sizeof(*want));
 
@@ -76,21 +84,27 @@ static void gather(struct rig *rig, struct test_packet *got, enum side to, uint1
 
 static void every_order_arrives(void **state)
 {
-	static const uint8_t protocol[] = { PROTO_UDP, PROTO_TCP, PROTO_ICMP, PROTO_ESP };
+	static const uint8_t protocol[] = {PROTO_UDP, PROTO_TCP, PROTO_ICMP, PROTO_ESP};
 	struct rig *rig = *state;
 	struct test_packet *whole = malloc(sizeof(*whole)), *got = malloc(sizeof(*got));
 
 	for (uint32_t n = 0; n < 4 * 2 * 24; n++) {
 		enum side from = n / 24 % 2 ? SIDE_WAN : SIDE_LAN;
 		uint8_t proto = protocol[n / 48];
-		uint32_t order[PIECES] = { 0, 1, 2, 3 }, code = n % 24, count = 0;
+		uint32_t order[PIECES] = {0, 1, 2, 3}, code = n % 24, count = 0;
 		uint16_t id = 0, outside_port = 0;
 		rig_restart(rig);
 		/* the mapping, with its port changed */
 		for (uint32_t host = L2; host >= L1; host--) {
-			struct packet_spec spec = { .protocol = proto, .source = host, .source_port = 5000, .destination = host == L1 ? W1 : W2,
-						    .destination_port = 7, .icmp_type = 8, .flags = FLAG_SYN, .spi = 9,
-						    .payload_length = 30 };
+			struct packet_spec spec = {.protocol = proto,
+						   .source = host,
+						   .source_port = 5000,
+						   .destination = host == L1 ? W1 : W2,
+						   .destination_port = 7,
+						   .icmp_type = 8,
+						   .flags = FLAG_SYN,
+						   .spi = 9,
+						   .payload_length = 30};
 			struct packet *p = rig_send(rig, SIDE_LAN, &spec);
 			rig_forwarded(rig, SIDE_WAN);
 			outside_port = proto == PROTO_ICMP ? packets_icmp_id(p) : packets_source_port(p);
@@ -151,8 +165,13 @@ static void tiny_and_absurd_fragments_are_dropped(void **state)
 	struct rig *rig = *state;
 	struct test_packet *whole = malloc(sizeof(*whole));
 
-	packets_build(whole, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000, .destination = W1,
-						    .destination_port = 80, .flags = FLAG_SYN, .payload_length = 400 });
+	packets_build(whole, &(struct packet_spec){.protocol = PROTO_TCP,
+						   .source = L1,
+						   .source_port = 5000,
+						   .destination = W1,
+						   .destination_port = 80,
+						   .flags = FLAG_SYN,
+						   .payload_length = 400});
 	for (uint32_t first = 8; first < 24; first += 8) {
 		send_piece(rig, SIDE_LAN, whole, 0, first);
 		rig_dropped(rig, DROP_FRAGMENT_TINY);
@@ -189,8 +208,13 @@ static void held_fragments_end(void **state)
 	/* refused with the first: */
 	rig->config.service[SERVICE_IPSEC] = MODE_BLOCK;
 	rig_configure(rig);
-	packets_build(whole, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 500, .destination = W1,
-						    .destination_port = 500, .id = 6, .payload_length = 984 });
+	packets_build(whole, &(struct packet_spec){.protocol = PROTO_UDP,
+						   .source = L1,
+						   .source_port = 500,
+						   .destination = W1,
+						   .destination_port = 500,
+						   .id = 6,
+						   .payload_length = 984});
 	send_piece(rig, SIDE_LAN, whole, 2 * PIECE, PIECE);
 	rig_held(rig);
 	send_piece(rig, SIDE_LAN, whole, 0, PIECE);
@@ -228,8 +252,13 @@ static void floods_hurt_nobody(void **state)
 	/* one datagram holds 64 at most */
 	rig->limits.fragments = 1024;
 	rig_restart(rig);
-	packets_build(whole, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 500, .destination = W1,
-						    .destination_port = 77, .id = 6, .payload_length = 8000 });
+	packets_build(whole, &(struct packet_spec){.protocol = PROTO_UDP,
+						   .source = L1,
+						   .source_port = 500,
+						   .destination = W1,
+						   .destination_port = 77,
+						   .id = 6,
+						   .payload_length = 8000});
 	for (uint32_t i = 1; i <= 70; i++) {
 		send_piece(rig, SIDE_LAN, whole, 16 + i * 64, 64);
 		if (i <= 64)

@@ -8,14 +8,22 @@
 
 #include "rig.h"
 
-static const uint8_t PROTOCOLS[] = { PROTO_UDP, PROTO_TCP, PROTO_ICMP, PROTO_GRE, PROTO_ESP };
+static const uint8_t PROTOCOLS[] = {PROTO_UDP, PROTO_TCP, PROTO_ICMP, PROTO_GRE, PROTO_ESP};
 enum { PROTOCOL_COUNT = 5 };
 
 static struct packet_spec outbound(uint8_t protocol)
 {
-	return (struct packet_spec){ .protocol = protocol, .source = L1, .source_port = 5001, .destination = W1,
-				     .destination_port = 7, .flags = FLAG_SYN, .sequence = 1000, .icmp_type = 8, .spi = 0x2002,
-				     .df = true, .payload_length = 33 };
+	return (struct packet_spec){.protocol = protocol,
+				    .source = L1,
+				    .source_port = 5001,
+				    .destination = W1,
+				    .destination_port = 7,
+				    .flags = FLAG_SYN,
+				    .sequence = 1000,
+				    .icmp_type = 8,
+				    .spi = 0x2002,
+				    .df = true,
+				    .payload_length = 33};
 }
 
 /* Another host has the same ports first, so that the port under test is really changed. */
@@ -31,7 +39,8 @@ static void take_port(struct rig *rig, uint8_t protocol)
 
 /* The error as it must arrive: built anew about the packet of the other side, so no byte comes from the engine. */
 static void expect_error(struct rig *rig, const struct packet *got, uint32_t source, uint32_t destination, uint8_t type,
-			 uint8_t code, uint32_t rest, const struct packet *quoted, uint32_t length, const struct packet *sent)
+			 uint8_t code, uint32_t rest, const struct packet *quoted, uint32_t length,
+			 const struct packet *sent)
 {
 	struct test_packet *want = malloc(sizeof(*want));
 
@@ -50,7 +59,8 @@ static void expect_error(struct rig *rig, const struct packet *got, uint32_t sou
 static void errors_from_outside_are_translated(void **state)
 {
 	struct rig *rig = *state;
-	struct test_packet *inner = malloc(sizeof(*inner)), *outer = malloc(sizeof(*outer)), *error = malloc(sizeof(*error));
+	struct test_packet *inner = malloc(sizeof(*inner)), *outer = malloc(sizeof(*outer)),
+			   *error = malloc(sizeof(*error));
 
 	for (int i = 0; i < PROTOCOL_COUNT; i++)
 		for (uint32_t cut = 0; cut < 3; cut++) {
@@ -75,9 +85,10 @@ static void errors_from_outside_are_translated(void **state)
 
 static void errors_from_inside_are_translated(void **state)
 {
-	static const uint32_t from[] = { L1, HOP };
+	static const uint32_t from[] = {L1, HOP};
 	struct rig *rig = *state;
-	struct test_packet *came = malloc(sizeof(*came)), *arrived = malloc(sizeof(*arrived)), *error = malloc(sizeof(*error));
+	struct test_packet *came = malloc(sizeof(*came)), *arrived = malloc(sizeof(*arrived)),
+			   *error = malloc(sizeof(*error));
 
 	for (int i = 0; i < PROTOCOL_COUNT * 2; i++) {
 		struct packet_spec spec = outbound(PROTOCOLS[i / 2]);
@@ -85,9 +96,16 @@ static void errors_from_inside_are_translated(void **state)
 		take_port(rig, PROTOCOLS[i / 2]);
 		struct packet *sent = rig_send(rig, SIDE_LAN, &spec);
 		uint32_t ihl = 20;
-		struct packet_spec back = { .protocol = spec.protocol, .source = W1, .source_port = 7, .destination = O1,
-					    .destination_port = packet_get16(sent, ihl), .flags = FLAG_SYN | FLAG_ACK,
-					    .sequence = 5000, .acknowledge = 1034, .spi = 0x77, .payload_length = 50 };
+		struct packet_spec back = {.protocol = spec.protocol,
+					   .source = W1,
+					   .source_port = 7,
+					   .destination = O1,
+					   .destination_port = packet_get16(sent, ihl),
+					   .flags = FLAG_SYN | FLAG_ACK,
+					   .sequence = 5000,
+					   .acknowledge = 1034,
+					   .spi = 0x77,
+					   .payload_length = 50};
 		if (spec.protocol == PROTO_ICMP)
 			back.source_port = packets_icmp_id(sent);
 		struct packet *p = rig_send(rig, SIDE_WAN, &back);
@@ -193,25 +211,32 @@ static void bad_errors_are_dropped(void **state)
 /* RFC 5508 REQ-3: inner options are skipped, a wrong inner transport checksum does not matter, extensions stay. */
 static void odd_but_good_errors_pass(void **state)
 {
-	static const uint8_t options[8] = { 7, 7, 4, 0, 0, 0, 0, 0 };
+	static const uint8_t options[8] = {7, 7, 4, 0, 0, 0, 0, 0};
 	struct rig *rig = *state;
 	struct test_packet *error = malloc(sizeof(*error)), *sent = malloc(sizeof(*sent));
 	uint8_t quote[200];
 
-	packets_copy(sent, rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1,
-									  .source_port = 5000, .destination = W1,
-									  .destination_port = 7, .ip_options = options,
-									  .ip_options_length = 8, .payload_length = 20 }));
+	packets_copy(sent, rig_send(rig, SIDE_LAN,
+				    &(struct packet_spec){.protocol = PROTO_UDP,
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 7,
+							  .ip_options = options,
+							  .ip_options_length = 8,
+							  .payload_length = 20}));
 	sent->bytes[28 + 6] ^= 0x55; /* the UDP checksum */
 	memset(quote, 0x5a, sizeof(quote));
 	memcpy(quote, sent->bytes, sent->packet.length);
-	packets_build_error(error, X, O1, 11, 0, 0x00200000, quote, sizeof(quote)); /* RFC 4884: length, then extensions */
+	packets_build_error(error, X, O1, 11, 0, 0x00200000, quote,
+			    sizeof(quote)); /* RFC 4884: length, then extensions */
 	struct packet *p = rig_send_packet(rig, SIDE_WAN, &error->packet);
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(packets_destination(p), L1);
 	assert_int_equal(packet_get32(p, 24), 0x00200000);
 	assert_int_equal(packet_get32(p, 28 + 12), L1);
-	assert_memory_equal(p->data + 28 + sent->packet.length, quote + sent->packet.length, sizeof(quote) - sent->packet.length);
+	assert_memory_equal(p->data + 28 + sent->packet.length, quote + sent->packet.length,
+			    sizeof(quote) - sent->packet.length);
 	assert_int_equal(packets_sum(p->data + 28, 28, 0), 0xffff);
 	free(error);
 	free(sent);
@@ -224,14 +249,20 @@ static void quoted_sequence_must_be_in_flight(void **state)
 
 	rig_tcp(rig, SIDE_LAN, L1, 5000, W1, 80, FLAG_SYN, 0x10000000, 0);
 	rig_tcp(rig, SIDE_WAN, W1, 80, O1, 5000, FLAG_SYN | FLAG_ACK, 500, 0x10000001);
-	packets_copy(sent, rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000,
-									  .destination = W1, .destination_port = 80,
-									  .flags = FLAG_ACK, .sequence = 0x10000001,
-									  .acknowledge = 501, .payload_length = 1000 }));
+	packets_copy(sent, rig_send(rig, SIDE_LAN,
+				    &(struct packet_spec){.protocol = PROTO_TCP,
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 80,
+							  .flags = FLAG_ACK,
+							  .sequence = 0x10000001,
+							  .acknowledge = 501,
+							  .payload_length = 1000}));
 	packets_build_error(error, X, O1, 3, 1, 0, sent->bytes, 28);
 	rig_send_packet(rig, SIDE_WAN, &error->packet);
 	rig_forwarded(rig, SIDE_LAN);
-	static const uint32_t wrong[] = { 0x90000000, 0x50000000, 0xd0000000, 0x10000001 + 2000 };
+	static const uint32_t wrong[] = {0x90000000, 0x50000000, 0xd0000000, 0x10000001 + 2000};
 	for (int i = 0; i < 4; i++) {
 		struct packet quoted = sent->packet;
 		packet_put32(&quoted, 24, wrong[i]);
@@ -247,7 +278,8 @@ static void quoted_sequence_must_be_in_flight(void **state)
 static void errors_of_hairpins_turn_round(void **state)
 {
 	struct rig *rig = *state;
-	struct test_packet *came = malloc(sizeof(*came)), *error = malloc(sizeof(*error)), *sent = malloc(sizeof(*sent));
+	struct test_packet *came = malloc(sizeof(*came)), *error = malloc(sizeof(*error)),
+			   *sent = malloc(sizeof(*sent));
 	uint16_t t = rig_open_udp(rig, L2, 6000, W1, 7);
 
 	packets_copy(came, rig_udp(rig, SIDE_LAN, L1, 5000, O1, t));
@@ -275,13 +307,18 @@ static void the_hosts_own_errors_are_consumed(void **state)
 
 	port_set_add(&rig->config.host_udp, 123);
 	rig_configure(rig);
-	packets_build(own, &(struct packet_spec){ .protocol = PROTO_UDP, .source = O1, .source_port = 123, .destination = W1,
-						  .destination_port = 123 });
+	packets_build(own, &(struct packet_spec){.protocol = PROTO_UDP,
+						 .source = O1,
+						 .source_port = 123,
+						 .destination = W1,
+						 .destination_port = 123});
 	packets_build_error(error, X, O1, 3, 1, 0, own->bytes, 28);
 	rig_send_packet(rig, SIDE_WAN, &error->packet);
 	rig_consumed(rig);
-	packets_build(own, &(struct packet_spec){ .protocol = PROTO_ICMP, .source = O1, .icmp_type = 8, .source_port = 99,
-						  .destination = W1 });
+	packets_build(
+		own,
+		&(struct packet_spec){
+			.protocol = PROTO_ICMP, .source = O1, .icmp_type = 8, .source_port = 99, .destination = W1});
 	packets_build_error(error, X, O1, 11, 0, 0, own->bytes, 28);
 	rig_send_packet(rig, SIDE_WAN, &error->packet);
 	rig_consumed(rig);
@@ -320,8 +357,13 @@ static void every_type_has_its_fate(void **state)
 static void made_errors_are_limited(void **state)
 {
 	struct rig *rig = *state;
-	struct packet_spec big = { .protocol = PROTO_UDP, .source = L1, .source_port = 5000, .destination = W1,
-				   .destination_port = 7, .df = true, .payload_length = 1600 };
+	struct packet_spec big = {.protocol = PROTO_UDP,
+				  .source = L1,
+				  .source_port = 5000,
+				  .destination = W1,
+				  .destination_port = 7,
+				  .df = true,
+				  .payload_length = 1600};
 
 	rig->config.icmp_rate = 10;
 	rig_configure(rig);

@@ -14,9 +14,9 @@ static void mapping_depends_on_what_is_configured(void **state)
 		enum dependence mapping;
 		bool same_address, same_endpoint; /* as the first: another port of W1; W2 */
 	} row[] = {
-		{ ENDPOINT_INDEPENDENT, true, true },
-		{ ADDRESS_DEPENDENT, true, false },
-		{ ADDRESS_AND_PORT_DEPENDENT, false, false },
+		{ENDPOINT_INDEPENDENT, true, true},
+		{ADDRESS_DEPENDENT, true, false},
+		{ADDRESS_AND_PORT_DEPENDENT, false, false},
 	};
 	struct rig *rig = *state;
 
@@ -38,20 +38,28 @@ static void filtering_accepts_what_is_configured(void **state)
 		enum dependence filtering;
 		bool other_port, other_host;
 	} row[] = {
-		{ ENDPOINT_INDEPENDENT, true, true },
-		{ ADDRESS_DEPENDENT, true, false },
-		{ ADDRESS_AND_PORT_DEPENDENT, false, false },
+		{ENDPOINT_INDEPENDENT, true, true},
+		{ADDRESS_DEPENDENT, true, false},
+		{ADDRESS_AND_PORT_DEPENDENT, false, false},
 	};
-	static const uint8_t protocol[] = { PROTO_UDP, PROTO_TCP };
+	static const uint8_t protocol[] = {PROTO_UDP, PROTO_TCP};
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < 6; i++) {
 		rig->config.filtering = row[i % 3].filtering;
 		rig_restart(rig);
-		struct packet_spec out = { .protocol = protocol[i / 3], .source = L1, .source_port = 40000, .destination = W1,
-					   .destination_port = 7, .flags = FLAG_SYN };
-		struct packet_spec in = { .protocol = protocol[i / 3], .source = W1, .source_port = 7, .destination = O1,
-					  .destination_port = 40000, .flags = FLAG_SYN };
+		struct packet_spec out = {.protocol = protocol[i / 3],
+					  .source = L1,
+					  .source_port = 40000,
+					  .destination = W1,
+					  .destination_port = 7,
+					  .flags = FLAG_SYN};
+		struct packet_spec in = {.protocol = protocol[i / 3],
+					 .source = W1,
+					 .source_port = 7,
+					 .destination = O1,
+					 .destination_port = 40000,
+					 .flags = FLAG_SYN};
 		rig_send(rig, SIDE_LAN, &out);
 		rig_forwarded(rig, SIDE_WAN);
 		rig_send(rig, SIDE_WAN, &in);
@@ -144,7 +152,7 @@ static void low_ports_stay_low(void **state)
 static void changed_ports_are_spread(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t bucket[16] = { 0 }, steps = 0;
+	uint32_t bucket[16] = {0}, steps = 0;
 	uint16_t last = 0;
 
 	rig->limits.flows = 20000;
@@ -167,7 +175,7 @@ static void changed_ports_are_spread(void **state)
 static void pooling_is_paired(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t host[] = { L1, L2, L3 }, want[] = { O1, O2, O1 };
+	uint32_t host[] = {L1, L2, L3}, want[] = {O1, O2, O1};
 
 	rig_outside(rig, 2, O1, O2);
 	for (int i = 0; i < 3; i++)
@@ -211,7 +219,8 @@ static void leave_only_ports(struct rig *rig, uint16_t first, uint16_t last)
 	rig_configure(rig);
 }
 
-/* Every port of the pool is reachable (RFC 6888 REQ-13), then refusal with ICMP 3/13 (RFC 5508 REQ-8), never overloading. */
+/* Every port of the pool is reachable (RFC 6888 REQ-13), then refusal with ICMP 3/13 (RFC 5508 REQ-8), never
+ * overloading. */
 static void ports_run_out_to_the_last(void **state)
 {
 	struct rig *rig = *state;
@@ -292,7 +301,7 @@ static void cleanly_closed_tcp_needs_no_rest(void **state)
 
 static void add_forward(struct rig *rig, uint8_t protocol, uint16_t first, uint16_t last, uint32_t to, uint16_t to_port)
 {
-	rig->config.forward[rig->config.forwards++] = (struct forward){ protocol, first, last, to, to_port };
+	rig->config.forward[rig->config.forwards++] = (struct forward){protocol, first, last, to, to_port};
 	rig_configure(rig);
 }
 
@@ -460,16 +469,25 @@ static void blocked_services_are_refused(void **state)
 		uint16_t port;
 		enum drop drop;
 	} row[] = {
-		{ SERVICE_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED },   { SERVICE_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED },
-		{ SERVICE_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED },   { SERVICE_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED },
-		{ SERVICE_IPSEC, PROTO_UDP, 500, DROP_IPSEC_BLOCKED },  { SERVICE_IPSEC, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED },
-		{ SERVICE_IPSEC, PROTO_ESP, 0, DROP_IPSEC_BLOCKED },
+		{SERVICE_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED},
+		{SERVICE_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED},
+		{SERVICE_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED},
+		{SERVICE_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED},
+		{SERVICE_IPSEC, PROTO_UDP, 500, DROP_IPSEC_BLOCKED},
+		{SERVICE_IPSEC, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED},
+		{SERVICE_IPSEC, PROTO_ESP, 0, DROP_IPSEC_BLOCKED},
 	};
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct packet_spec spec = { .protocol = row[i].protocol, .source = L1, .source_port = 7777, .destination = W1,
-					    .destination_port = row[i].port, .flags = FLAG_SYN, .spi = 9, .payload_length = 30 };
+		struct packet_spec spec = {.protocol = row[i].protocol,
+					   .source = L1,
+					   .source_port = 7777,
+					   .destination = W1,
+					   .destination_port = row[i].port,
+					   .flags = FLAG_SYN,
+					   .spi = 9,
+					   .payload_length = 30};
 		rig->config.service[row[i].service] = MODE_PLAIN;
 		rig_configure(rig);
 		rig_send(rig, SIDE_LAN, &spec);

@@ -16,8 +16,12 @@ static struct packet *resend(struct rig *rig, enum side from)
 
 static void build_udp(struct rig *rig)
 {
-	packets_build(&rig->packet, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 5000,
-							   .destination = W1, .destination_port = 7, .payload_length = 40 });
+	packets_build(&rig->packet, &(struct packet_spec){.protocol = PROTO_UDP,
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 7,
+							  .payload_length = 40});
 }
 
 /* adv_01 to adv_04 */
@@ -76,17 +80,25 @@ static void options_pass_but_source_routes(void **state)
 		uint8_t bytes[8];
 		bool good;
 	} row[] = {
-		{ { 1, 1, 1, 1, 1, 1, 1, 0 }, true },    { { 7, 7, 4, 0, 0, 0, 0, 0 }, true },   { { 68, 8, 5, 0, 0, 0, 0, 0 }, true },
-		{ { 148, 4, 0, 0, 0, 0, 0, 0 }, true },  { { 0, 131, 7, 4, 0, 0, 0, 0 }, true }, { { 131, 7, 4, 0, 0, 0, 0, 0 }, false },
-		{ { 1, 137, 7, 4, 0, 0, 0, 0 }, false }, { { 7, 0, 0, 0, 0, 0, 0, 0 }, false },  { { 7, 1, 0, 0, 0, 0, 0, 0 }, false },
-		{ { 7, 9, 4, 0, 0, 0, 0, 0 }, false },   { { 1, 1, 1, 1, 1, 1, 1, 7 }, false },
+		{{1, 1, 1, 1, 1, 1, 1, 0}, true},    {{7, 7, 4, 0, 0, 0, 0, 0}, true},
+		{{68, 8, 5, 0, 0, 0, 0, 0}, true},   {{148, 4, 0, 0, 0, 0, 0, 0}, true},
+		{{0, 131, 7, 4, 0, 0, 0, 0}, true},  {{131, 7, 4, 0, 0, 0, 0, 0}, false},
+		{{1, 137, 7, 4, 0, 0, 0, 0}, false}, {{7, 0, 0, 0, 0, 0, 0, 0}, false},
+		{{7, 1, 0, 0, 0, 0, 0, 0}, false},   {{7, 9, 4, 0, 0, 0, 0, 0}, false},
+		{{1, 1, 1, 1, 1, 1, 1, 7}, false},
 	};
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct packet *p = rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1,
-				.source_port = 5000, .destination = W1, .destination_port = 7, .ip_options = row[i].bytes,
-				.ip_options_length = 8, .payload_length = 10 });
+		struct packet *p = rig_send(rig, SIDE_LAN,
+					    &(struct packet_spec){.protocol = PROTO_UDP,
+								  .source = L1,
+								  .source_port = 5000,
+								  .destination = W1,
+								  .destination_port = 7,
+								  .ip_options = row[i].bytes,
+								  .ip_options_length = 8,
+								  .payload_length = 10});
 		if (!row[i].good) {
 			rig_dropped(rig, DROP_IP_OPTION);
 			continue;
@@ -99,7 +111,8 @@ static void options_pass_but_source_routes(void **state)
 /* adv_07 to adv_10 */
 static void martians_and_spoofs_are_dropped(void **state)
 {
-	static const uint32_t martian[] = { 0, 0x00ffffff, 0x7f000001, 0x7fffffff, 0xe0000001, 0xefffffff, 0xf0000000, 0xffffffff };
+	static const uint32_t martian[] = {0,          0x00ffffff, 0x7f000001, 0x7fffffff,
+					   0xe0000001, 0xefffffff, 0xf0000000, 0xffffffff};
 	struct rig *rig = *state;
 
 	for (int i = 0; i < 8; i++) {
@@ -129,10 +142,19 @@ static void the_rest_is_preserved(void **state)
 
 	for (uint32_t tos = 0; tos < 256; tos++)
 		for (int df = 0; df < 2; df++) {
-			struct packet *p = rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1,
-					.source_port = 5000, .destination = W1, .destination_port = 80, .tos = (uint8_t)tos,
-					.ttl = (uint8_t)(tos ? tos : 1), .df = df, .id = 4711, .flags = FLAG_ACK | FLAG_ECE | FLAG_CWR,
-					.sequence = 77, .payload_length = 50 });
+			struct packet *p = rig_send(rig, SIDE_LAN,
+						    &(struct packet_spec){.protocol = PROTO_TCP,
+									  .source = L1,
+									  .source_port = 5000,
+									  .destination = W1,
+									  .destination_port = 80,
+									  .tos = (uint8_t)tos,
+									  .ttl = (uint8_t)(tos ? tos : 1),
+									  .df = df,
+									  .id = 4711,
+									  .flags = FLAG_ACK | FLAG_ECE | FLAG_CWR,
+									  .sequence = 77,
+									  .payload_length = 50});
 			rig_forwarded(rig, SIDE_WAN);
 			assert_int_equal(packet_get8(p, 1), tos);
 			assert_int_equal(packet_get8(p, 8), tos ? tos : 1);
@@ -140,7 +162,8 @@ static void the_rest_is_preserved(void **state)
 			if (df)
 				assert_int_equal(packet_get16(p, 4), 4711);
 			assert_int_equal(packet_get32(p, 16), W1);
-			assert_memory_equal(p->data + 22, rig->packet.bytes + 22, 14); /* ports to window, but for the source port */
+			assert_memory_equal(p->data + 22, rig->packet.bytes + 22,
+					    14); /* ports to window, but for the source port */
 			assert_memory_equal(p->data + 38, rig->packet.bytes + 38, p->length - 38);
 		}
 }
@@ -152,8 +175,14 @@ static void time_to_live_runs_out_here(void **state)
 
 	rig_open_udp(rig, L1, 5000, W1, 7);
 	for (uint8_t ttl = 0; ttl < 4; ttl++) {
-		struct packet_spec spec = { .protocol = PROTO_UDP, .source = W1, .source_port = 7, .destination = O1,
-					    .destination_port = 5000, .ttl = ttl, .ttl_zero = true, .payload_length = 10 };
+		struct packet_spec spec = {.protocol = PROTO_UDP,
+					   .source = W1,
+					   .source_port = 7,
+					   .destination = O1,
+					   .destination_port = 5000,
+					   .ttl = ttl,
+					   .ttl_zero = true,
+					   .payload_length = 10};
 		rig_send(rig, SIDE_WAN, &spec);
 		if (ttl > 1) {
 			rig_forwarded(rig, SIDE_LAN);
@@ -178,9 +207,13 @@ static void too_big_is_told(void **state)
 		for (uint32_t more = 0; more < 2; more++) {
 			bool lan = side == SIDE_LAN;
 			uint32_t mtu = lan ? 1400 : 1300;
-			struct packet_spec spec = { .protocol = PROTO_UDP, .source = lan ? L1 : W1, .source_port = lan ? 5000 : 7,
-						    .destination = lan ? W1 : O1, .destination_port = lan ? 7 : 5000, .df = true,
-						    .payload_length = mtu - 28 + more };
+			struct packet_spec spec = {.protocol = PROTO_UDP,
+						   .source = lan ? L1 : W1,
+						   .source_port = lan ? 5000 : 7,
+						   .destination = lan ? W1 : O1,
+						   .destination_port = lan ? 7 : 5000,
+						   .df = true,
+						   .payload_length = mtu - 28 + more};
 			rig_send(rig, side, &spec);
 			if (!more) {
 				rig_forwarded(rig, lan ? SIDE_WAN : SIDE_LAN);
@@ -190,8 +223,13 @@ static void too_big_is_told(void **state)
 			rig_made_error(rig, &rig->out.item[0], side, lan ? ROUTER : O1, 3, 4, mtu);
 		}
 	/* DF clear to the LAN: the kernel's business */
-	rig_send(rig, SIDE_WAN, &(struct packet_spec){ .protocol = PROTO_UDP, .source = W1, .source_port = 7, .destination = O1,
-						       .destination_port = 5000, .payload_length = 2000 });
+	rig_send(rig, SIDE_WAN,
+		 &(struct packet_spec){.protocol = PROTO_UDP,
+				       .source = W1,
+				       .source_port = 7,
+				       .destination = O1,
+				       .destination_port = 5000,
+				       .payload_length = 2000});
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(rig->out.count, 1);
 }
@@ -207,9 +245,14 @@ static void fragments_are_made(void **state)
 			uint32_t expected = 0;
 			rig->config.wan_mtu = mtu;
 			rig_configure(rig);
-			rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 5000,
-								       .destination = W1, .destination_port = 7, .partial = partial,
-								       .payload_length = 4001 });
+			rig_send(rig, SIDE_LAN,
+				 &(struct packet_spec){.protocol = PROTO_UDP,
+						       .source = L1,
+						       .source_port = 5000,
+						       .destination = W1,
+						       .destination_port = 7,
+						       .partial = partial,
+						       .payload_length = 4001});
 			rig_forwarded(rig, SIDE_WAN);
 			packets_copy(whole, &rig->packet.packet);
 			for (uint32_t i = 0; i < rig->out.count; i++) {
@@ -238,10 +281,17 @@ static void super_packets_pass(void **state)
 	for (int protocol = 0; protocol < 2; protocol++)
 		for (uint16_t more = 0; more < 2; more++) {
 			uint16_t header = protocol ? 28 : 40;
-			struct packet *p = rig_send(rig, SIDE_LAN, &(struct packet_spec){
-					.protocol = protocol ? PROTO_UDP : PROTO_TCP, .source = L1, .source_port = 5000, .destination = W1,
-					.destination_port = 80, .flags = FLAG_ACK, .df = true, .payload_length = 64000,
-					.gso_size = (uint16_t)(1500 - header + more) });
+			struct packet *p =
+				rig_send(rig, SIDE_LAN,
+					 &(struct packet_spec){.protocol = protocol ? PROTO_UDP : PROTO_TCP,
+							       .source = L1,
+							       .source_port = 5000,
+							       .destination = W1,
+							       .destination_port = 80,
+							       .flags = FLAG_ACK,
+							       .df = true,
+							       .payload_length = 64000,
+							       .gso_size = (uint16_t)(1500 - header + more)});
 			if (more) {
 				rig_dropped(rig, DROP_TOO_BIG);
 				rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 4, 1500);
@@ -259,14 +309,19 @@ static void super_packets_pass(void **state)
 static void udp_checksums_through_the_engine(void **state)
 {
 	struct rig *rig = *state;
-	struct engine_sink sink = { .emit = emissions_emit, .context = &rig->out };
+	struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
 	uint32_t ffff = 0;
 
 	for (uint32_t fill = 0; fill < 65536; fill++) {
-		uint8_t payload[2] = { (uint8_t)(fill >> 8), (uint8_t)fill };
-		packets_build(&rig->packet, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 5000,
-								   .destination = W1, .destination_port = 7, .df = true,
-								   .payload = payload, .payload_length = 2 });
+		uint8_t payload[2] = {(uint8_t)(fill >> 8), (uint8_t)fill};
+		packets_build(&rig->packet, &(struct packet_spec){.protocol = PROTO_UDP,
+								  .source = L1,
+								  .source_port = 5000,
+								  .destination = W1,
+								  .destination_port = 7,
+								  .df = true,
+								  .payload = payload,
+								  .payload_length = 2});
 		emissions_clear(&rig->out);
 		engine_process(rig->engine, SIDE_LAN, &rig->packet.packet, 1, rig->now, &sink, NULL);
 		assert_int_equal(rig->out.count, 1);
@@ -276,9 +331,14 @@ static void udp_checksums_through_the_engine(void **state)
 		ffff += packet_get16(p, 26) == 0xffff;
 	}
 	assert_int_equal(ffff, 1);
-	struct packet *p = rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1, .source_port = 5000,
-									  .destination = W1, .destination_port = 7,
-									  .udp_no_checksum = true, .payload_length = 9 });
+	struct packet *p = rig_send(rig, SIDE_LAN,
+				    &(struct packet_spec){.protocol = PROTO_UDP,
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 7,
+							  .udp_no_checksum = true,
+							  .payload_length = 9});
 	assert_int_equal(packet_get16(p, 26), 0);
 }
 
@@ -289,11 +349,11 @@ static void mss_is_clamped(void **state)
 		uint8_t bytes[12];
 		uint8_t at; /* of the value; 0: nothing changes */
 	} row[] = {
-		{ { 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0, 0 }, 2 },  { { 1, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0 }, 3 },
-		{ { 1, 1, 1, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0 }, 5 },  { { 3, 3, 7, 2, 4, 0x23, 0x28, 4, 2, 0, 0, 0 }, 5 },
-		{ { 2, 4, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0, 0 }, 0 },  { { 0, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0 }, 0 },
-		{ { 5, 0, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0 }, 0 },
-		{ { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4 }, 0 },        { { 8, 40, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0 }, 0 },
+		{{2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0, 0}, 2},  {{1, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0}, 3},
+		{{1, 1, 1, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0}, 5},  {{3, 3, 7, 2, 4, 0x23, 0x28, 4, 2, 0, 0, 0}, 5},
+		{{2, 4, 0x02, 0x00, 0, 0, 0, 0, 0, 0, 0, 0}, 0},  {{0, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0}, 0},
+		{{5, 0, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0}, 0},  {{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4}, 0},
+		{{8, 40, 2, 4, 0x23, 0x28, 0, 0, 0, 0, 0, 0}, 0},
 	};
 	struct rig *rig = *state;
 
@@ -301,9 +361,15 @@ static void mss_is_clamped(void **state)
 	rig_configure(rig);
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		for (int partial = 0; partial < 2; partial++) {
-			struct packet_spec spec = { .protocol = PROTO_TCP, .source = L1, .source_port = 5000, .destination = W1,
-						    .destination_port = 80, .flags = FLAG_SYN, .tcp_options = row[i].bytes,
-						    .tcp_options_length = 12, .partial = partial };
+			struct packet_spec spec = {.protocol = PROTO_TCP,
+						   .source = L1,
+						   .source_port = 5000,
+						   .destination = W1,
+						   .destination_port = 80,
+						   .flags = FLAG_SYN,
+						   .tcp_options = row[i].bytes,
+						   .tcp_options_length = 12,
+						   .partial = partial};
 			uint8_t want[12];
 			memcpy(want, row[i].bytes, 12);
 			if (row[i].at) {
@@ -318,19 +384,30 @@ static void mss_is_clamped(void **state)
 			p = rig_send(rig, SIDE_LAN, &spec);
 			assert_memory_equal(p->data + 40, row[i].bytes, 12);
 			/* and inbound */
-			spec = (struct packet_spec){ .protocol = PROTO_TCP, .source = W1, .source_port = 80, .destination = O1,
-						     .destination_port = 5000, .flags = FLAG_SYN | FLAG_ACK,
-						     .tcp_options = row[i].bytes, .tcp_options_length = 12, .partial = partial };
+			spec = (struct packet_spec){.protocol = PROTO_TCP,
+						    .source = W1,
+						    .source_port = 80,
+						    .destination = O1,
+						    .destination_port = 5000,
+						    .flags = FLAG_SYN | FLAG_ACK,
+						    .tcp_options = row[i].bytes,
+						    .tcp_options_length = 12,
+						    .partial = partial};
 			p = rig_send(rig, SIDE_WAN, &spec);
 			rig_forwarded(rig, SIDE_LAN);
 			assert_memory_equal(p->data + 40, want, 12);
 		}
 	rig->config.clamp_mss = false;
 	rig_configure(rig);
-	struct packet *p = rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000,
-									  .destination = W1, .destination_port = 80,
-									  .flags = FLAG_SYN, .tcp_options = row[0].bytes,
-									  .tcp_options_length = 12 });
+	struct packet *p = rig_send(rig, SIDE_LAN,
+				    &(struct packet_spec){.protocol = PROTO_TCP,
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 80,
+							  .flags = FLAG_SYN,
+							  .tcp_options = row[0].bytes,
+							  .tcp_options_length = 12});
 	assert_memory_equal(p->data + 40, row[0].bytes, 12);
 }
 
@@ -339,7 +416,7 @@ static void bypassed_destinations_are_untouched(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.bypass[0] = (struct prefix){ 0xac100000, 12 };
+	rig->config.bypass[0] = (struct prefix){0xac100000, 12};
 	rig->config.bypasses = 1;
 	rig_configure(rig);
 	struct packet *p = rig_udp(rig, SIDE_LAN, L1, 5000, 0xac100001, 7);
@@ -360,9 +437,13 @@ static void transport_headers_that_lie_are_dropped(void **state)
 	struct rig *rig = *state;
 
 	for (uint32_t offset = 0; offset < 16; offset++) {
-		packets_build(&rig->packet, &(struct packet_spec){ .protocol = PROTO_TCP, .source = L1, .source_port = 5000,
-								   .destination = W1, .destination_port = 80, .flags = FLAG_SYN,
-								   .payload_length = 12 });
+		packets_build(&rig->packet, &(struct packet_spec){.protocol = PROTO_TCP,
+								  .source = L1,
+								  .source_port = 5000,
+								  .destination = W1,
+								  .destination_port = 80,
+								  .flags = FLAG_SYN,
+								  .payload_length = 12});
 		rig->packet.bytes[32] = (uint8_t)(offset << 4);
 		packets_fix_transport_checksum(&rig->packet.packet);
 		resend(rig, SIDE_LAN);
@@ -387,8 +468,9 @@ static void transport_headers_that_lie_are_dropped(void **state)
 		resend(rig, SIDE_LAN);
 		rig_dropped(rig, DROP_PORT_ZERO);
 	}
-	rig_send(rig, SIDE_LAN, &(struct packet_spec){ .protocol = PROTO_ESP, .source = L1, .destination = W1, .spi = 0,
-						       .payload_length = 20 });
+	rig_send(rig, SIDE_LAN,
+		 &(struct packet_spec){
+			 .protocol = PROTO_ESP, .source = L1, .destination = W1, .spi = 0, .payload_length = 20});
 	rig_dropped(rig, DROP_ESP_MALFORMED);
 }
 

@@ -31,11 +31,11 @@ static void every_timer_is_exact(void **state)
 		enum opening opening;
 		uint32_t seconds;
 	} row[] = {
-		{ PROTO_UDP, 7, 0, 300 },       { PROTO_UDP, 53, 0, 30 },          { PROTO_UDP, 500, 0, 300 },
-		{ PROTO_UDP, 4500, 0, 300 },    { PROTO_TCP, 80, BY_ONE, 240 },    { PROTO_TCP, 80, BY_HANDSHAKE, 7440 },
-		{ PROTO_TCP, 80, BY_RST, 240 }, { PROTO_TCP, 80, BY_FINS, 240 },   { PROTO_ICMP, 0, 0, 60 },
-		{ PROTO_GRE, 0, 0, 180 },       { PROTO_ESP, 0, 0, 3600 },         { PROTO_IPIP, 0, 0, 180 },
-		{ PROTO_SCTP, 0, 0, 180 },      { PROTO_L2TP, 0, 0, 180 },
+		{PROTO_UDP, 7, 0, 300},       {PROTO_UDP, 53, 0, 30},        {PROTO_UDP, 500, 0, 300},
+		{PROTO_UDP, 4500, 0, 300},    {PROTO_TCP, 80, BY_ONE, 240},  {PROTO_TCP, 80, BY_HANDSHAKE, 7440},
+		{PROTO_TCP, 80, BY_RST, 240}, {PROTO_TCP, 80, BY_FINS, 240}, {PROTO_ICMP, 0, 0, 60},
+		{PROTO_GRE, 0, 0, 180},       {PROTO_ESP, 0, 0, 3600},       {PROTO_IPIP, 0, 0, 180},
+		{PROTO_SCTP, 0, 0, 180},      {PROTO_L2TP, 0, 0, 180},
 	};
 	struct rig *rig = *state;
 
@@ -43,7 +43,8 @@ static void every_timer_is_exact(void **state)
 		for (int lazy = 0; lazy < 2; lazy++) {
 			struct flow_view view;
 			uint16_t inside = row[i].protocol == PROTO_TCP || row[i].protocol == PROTO_UDP ? 5000
-					  : row[i].protocol == PROTO_ICMP ? 77 : 0;
+					  : row[i].protocol == PROTO_ICMP                              ? 77
+												       : 0;
 			for (int s = 0; s < SERVICES; s++)
 				rig->config.service[s] = MODE_PLAIN;
 			rig_restart(rig);
@@ -67,9 +68,14 @@ static void every_timer_is_exact(void **state)
 			else
 				rig->now += 1;
 			assert_int_equal(rig_flows(rig), 0);
-			struct packet_spec in = { .protocol = row[i].protocol, .source = W1, .destination = O1,
-						  .source_port = row[i].remote_port, .destination_port = inside,
-						  .flags = FLAG_ACK, .spi = 1, .payload_length = 20 };
+			struct packet_spec in = {.protocol = row[i].protocol,
+						 .source = W1,
+						 .destination = O1,
+						 .source_port = row[i].remote_port,
+						 .destination_port = inside,
+						 .flags = FLAG_ACK,
+						 .spi = 1,
+						 .payload_length = 20};
 			if (row[i].protocol == PROTO_ICMP)
 				in.source_port = inside;
 			rig_send(rig, SIDE_WAN, &in);
@@ -164,10 +170,12 @@ static void a_storm_of_deadlines_is_worked_off(void **state)
 	rig->config.host_flows = 30000;
 	rig_restart(rig);
 	for (uint32_t i = 0; i < 20000; i++) {
-		packets_build(&rig->packet, &(struct packet_spec){ .protocol = PROTO_UDP, .source = L1 + i % 4,
-								   .source_port = (uint16_t)(1024 + i), .destination = W1,
-								   .destination_port = 7 });
-		struct engine_sink sink = { .emit = emissions_emit, .context = &rig->out };
+		packets_build(&rig->packet, &(struct packet_spec){.protocol = PROTO_UDP,
+								  .source = L1 + i % 4,
+								  .source_port = (uint16_t)(1024 + i),
+								  .destination = W1,
+								  .destination_port = 7});
+		struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
 		emissions_clear(&rig->out);
 		engine_process(rig->engine, SIDE_LAN, &rig->packet.packet, 1, rig->now, &sink, NULL);
 	}
