@@ -90,8 +90,9 @@ collect() {
 
 # run_pytest STAGE DIRECTORY CULVERTD
 run_pytest() {
-	stage "$1" "collect pytest $work/$2.xml $1" env CULVERTD="$3" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-		-p no:cacheprovider -q -rs --durations=10 --junitxml="$work/$2.xml" "$work/source/tests/$2"
+	stage "$1" "collect pytest $work/$2.xml $1" \
+		env CULVERTD="$3" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
+		--durations=10 --junitxml="$work/$2.xml" "$work/source/tests/$2"
 }
 
 lane_sanitizers() {
