@@ -23,6 +23,9 @@
  * the WAN altogether. A rule with ports does not match fragments, so fragments to the router's own ports are lost; the
  * router's own traffic must fit the MTU.
  *
+ * Rules of one preference must differ in what they name and not in whether they name it: the kernel takes a rule that
+ * names no protocol for the same as any that does, and does not add it.
+ *
  * Table T has a default route to the TUN and behind it an unreachable one, which stays when the TUN goes away with the
  * daemon. The policy is made before forwarding is switched on, and taken away after forwarding is switched off.
  */
@@ -138,8 +141,8 @@ static void kernel_rules_build_tun(struct builder *to)
 	struct change *change;
 
 	kernel_rules_device_sysctl(to, "ipv6", facts->tun, "disable_ipv6", "1", OPTIONAL);
-	/* Sources on the TUN are remote hosts, reached by the WAN: loose. Those of hairpins are our own addresses:
-	 * accept_local. */
+	/* The kernel looks up where an answer would go. To a remote host and to a hairpin's outside address that is the
+	 * TUN, but the engine's ICMP errors come from the router's LAN address: loose, and accept_local. */
 	kernel_rules_device_sysctl(to, "ipv4", facts->tun, "rp_filter", "2", 0);
 	kernel_rules_device_sysctl(to, "ipv4", facts->tun, "accept_local", "1", 0);
 	change = kernel_rules_add(to, CHANGE_LINK);

@@ -148,6 +148,8 @@ class Place:
         self.X.ip(f"route add {LAN} via {ROUTER_WAN}")  # so that a leak would find its way
         for device in ("lan0", "wan0"):
             wait_for(lambda: self.R.ip_json("link", "show", "dev", device)[0]["operstate"] == "UP", f"{device} is up")
+        # The kernel gives links their IPv6 addresses a little later.
+        wait_for(lambda: str(self.R.ip_json("-6", "addr")).count("'fe80:") == 2, "IPv6 addresses of both links")
         for space in (self.L, self.X):
             space.set_sysctl("net/ipv4/icmp_ratelimit", 0)
 

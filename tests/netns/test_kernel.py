@@ -91,6 +91,7 @@ def test_the_dry_run_is_what_is_done(place):
     before = read_state(place.R)
     probe = place.start("--tcp", "22,443")
     wanted = read_state(place.R)
+    assert len(wanted["ip rule"]) == done.stdout.count("ip rule add") + 2, "the kernel has each of them"
     assert probe.stop() == 0
     assert_same(before, place)
     script = place.folder / "plan.sh"

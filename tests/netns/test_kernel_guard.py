@@ -275,6 +275,26 @@ def test_the_routers_own_ports_are_reached_from_the_lan_by_the_outside_address(p
     assert not probe.tun_packets()
 
 
+@pytest.mark.parametrize("strict", [0, 1])
+def test_hairpins_to_any_port_reach_the_lan(place, strict):
+    """To a port, too, that is the router's own on the outside address, and with strict reverse paths everywhere.
+    What the engine says itself comes from the router's LAN address."""
+    for device in ("all", "default"):
+        place.R.set_sysctl(f"net/ipv4/conf/{device}/rp_filter", strict)
+    probe = place.start("--tcp", "22", "--udp", "22")
+    ports = (22, 4000, 64600)
+    place.L.run("ping", "-c", "1", "-W", "2", ROUTER_LAN)
+    with place.capture_lan() as lan:
+        for port in ports:
+            inject(probe, IP(src=ROUTER_WAN, dst=HOST) / UDP(sport=5000, dport=port))
+            inject(probe, IP(src=REMOTE, dst=HOST) / UDP(sport=5000, dport=port))
+            inject(probe, IP(src=ROUTER_LAN, dst=HOST) / UDP(sport=5000, dport=port))
+        got = [frame.ip for frame in lan.frames(0.3) if frame.type == ETH_P_IP and frame.ip.dst == HOST]
+    seen = {(packet.src, packet[UDP].dport) for packet in got if packet.haslayer(UDP) and packet.proto == 17}
+    assert seen == {(source, port) for source in (ROUTER_WAN, REMOTE, ROUTER_LAN) for port in ports}
+    assert probe.stop() == 0
+
+
 def test_the_engine_hands_the_router_its_own_traffic_through_the_tun(place, probe):
     with place.capture_lan() as lan:
         inject(probe, IP(src=HOST, dst=ROUTER_WAN) / ICMP(id=7, seq=1))
