@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The arena after a crash: an engine that dies at any packet is taken over with the flows it had; an arena that is spoilt,
- * foreign or cut short never does harm (docs/architecture.md; robustness: kill -9 under load).
+ * The arena after a crash: an engine that dies at any packet is taken over with the flows it had; an arena that is
+ * spoilt, foreign or cut short never does harm (docs/architecture.md; robustness: kill -9 under load).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,18 +80,31 @@ static void a_crash_after_every_packet(void **state)
 	struct rig *rig = *state;
 	struct test_random r = test_random_seed(7);
 
-	rig->limits = (struct engine_limits){ .flows = 64, .hosts = 8, .addresses = 2, .fragments = 64 };
+	rig->limits = (struct engine_limits){.flows = 64, .hosts = 8, .addresses = 2, .fragments = 64};
 	rig_restart(rig);
 	for (int i = 0; i < 1500; i++) {
 		uint32_t host = L1 + test_random_below(&r, 6);
-		uint16_t port = (uint16_t)(5000 + test_random_below(&r, 5)), remote = (uint16_t)(7 + test_random_below(&r, 3));
+		uint16_t port = (uint16_t)(5000 + test_random_below(&r, 5)),
+			 remote = (uint16_t)(7 + test_random_below(&r, 3));
 		switch (test_random_below(&r, 6)) {
-		case 0: rig_udp(rig, SIDE_LAN, host, port, W1, remote); break;
-		case 1: rig_tcp(rig, SIDE_LAN, host, port, W1, remote, FLAG_SYN, 1, 0); break;
-		case 2: rig_portless(rig, SIDE_LAN, PROTO_ESP, host, W1 + remote); break;
-		case 3: rig_udp(rig, SIDE_WAN, W1, remote, O1, port); break;
-		case 4: rig_echo(rig, SIDE_LAN, host, W1, 8, port); break;
-		default: rig_wait(rig, test_random_below(&r, 60000)); break;
+		case 0:
+			rig_udp(rig, SIDE_LAN, host, port, W1, remote);
+			break;
+		case 1:
+			rig_tcp(rig, SIDE_LAN, host, port, W1, remote, FLAG_SYN, 1, 0);
+			break;
+		case 2:
+			rig_portless(rig, SIDE_LAN, PROTO_ESP, host, W1 + remote);
+			break;
+		case 3:
+			rig_udp(rig, SIDE_WAN, W1, remote, O1, port);
+			break;
+		case 4:
+			rig_echo(rig, SIDE_LAN, host, W1, 8, port);
+			break;
+		default:
+			rig_wait(rig, test_random_below(&r, 60000));
+			break;
 		}
 		uint32_t flows = rig_flows(rig);
 		crash(rig);
@@ -106,7 +119,7 @@ static void a_spoilt_arena_does_no_harm(void **state)
 	struct test_random r = test_random_seed(11);
 	uint32_t taken = 0;
 
-	rig->limits = (struct engine_limits){ .flows = 64, .hosts = 8, .addresses = 2, .fragments = 64 };
+	rig->limits = (struct engine_limits){.flows = 64, .hosts = 8, .addresses = 2, .fragments = 64};
 	rig_restart(rig);
 	for (uint16_t i = 0; i < 40; i++)
 		rig_open_udp(rig, L1 + i % 6, (uint16_t)(5000 + i), W1, 7);
@@ -114,7 +127,8 @@ static void a_spoilt_arena_does_no_harm(void **state)
 		uint8_t *copy = copy_arena(rig);
 		uint32_t spots = 1 + test_random_below(&r, 200);
 		for (uint32_t i = 0; i < spots; i++) /* the front holds the records, the rest is mostly empty */
-			copy[64 + test_random_below(&r, (uint32_t)(test_random_one_in(&r, 2) ? 16384 : rig->size - 64))] ^=
+			copy[64 +
+			     test_random_below(&r, (uint32_t)(test_random_one_in(&r, 2) ? 16384 : rig->size - 64))] ^=
 				(uint8_t)(1 << test_random_below(&r, 8));
 		struct engine *e = take_over(rig, copy, rig->size);
 		if (e) {
@@ -123,9 +137,11 @@ static void a_spoilt_arena_does_no_harm(void **state)
 			taken++;
 			rig->engine = e;
 			rig->arena = copy;
+			rig->unchecked = true;
 			assert_true(rig_flows(rig) <= 64);
 			rig_udp(rig, SIDE_LAN, L1, 6000, W1, 7);
 			rig_udp(rig, SIDE_WAN, W1, 7, O1, 5001);
+			rig->unchecked = false;
 			rig->engine = good;
 			rig->arena = arena;
 			engine_free(e);

@@ -1,0 +1,6 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Runs the fuzz targets of the engine over their corpora.
+set -e
+"$top_builddir/tests/fuzz/replay_packet" "$top_srcdir/tests/fuzz/corpus/fuzz_packet"
+"$top_builddir/tests/fuzz/replay_engine" "$top_srcdir/tests/fuzz/corpus/fuzz_engine"
