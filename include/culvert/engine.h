@@ -78,6 +78,7 @@ struct engine_limits {
 	uint32_t hosts;     /* inside hosts, at most 65536 */
 	uint32_t addresses; /* outside addresses, at most 64 */
 	uint32_t fragments; /* blocks of 2 KiB for fragments that wait; datagrams tracked are a quarter of it */
+	uint32_t tunnels; /* VPN control connections that modules read, at most 32768; calls are twice that. 0: none */
 };
 
 struct prefix {
@@ -158,14 +159,56 @@ struct engine_counters {
  */
 struct flow_view {
 	uint8_t protocol;
-	uint8_t tcp_state; /* enum tcp_state of nat/tcp.h; 0 for others */
-	bool hairpin;      /* the remote end is another inside host behind our outside address */
+	uint8_t tcp_state;     /* enum tcp_state of nat/tcp.h; 0 for others */
+	bool hairpin;          /* the remote end is another inside host behind our outside address */
+	bool inside_is_server; /* opened by a forward */
 	uint32_t inside_address, outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];
 	uint32_t expires_ms; /* from now */
 };
+
+/* Why a tunnel ended. */
+enum tunnel_end {
+	END_NOT = 0,
+	END_REFUSED,
+	END_DISCONNECTED,
+	END_CLEARED,
+	END_STOPPED,
+	END_CONTROL_CLOSED,
+	END_CONTROL_RESET,
+	END_CONTROL_SILENT,
+	END_SILENT,
+	END_NO_ANSWER,
+	END_ROUTER,
+	ENDS,
+};
+
+/* A VPN tunnel: a PPTP call. Identifiers count only where their has_... is true. */
+struct tunnel_view {
+	enum service service;
+	uint32_t inside_address, outside_address, remote_address;
+	bool inside_is_server;
+	bool has_inside_id, has_remote_id;
+	uint16_t inside_id, outside_id, remote_id;
+	const char *state;     /* requested, connected, clearing, ended */
+	enum tunnel_end end; /* END_NOT while it lives */
+	uint32_t age_ms;       /* since it was requested */
+	uint64_t bytes[SIDES]; /* received from that side */
+	uint32_t packets[SIDES];
+	uint32_t last_ms[SIDES]; /* since the last packet from that side; counts only if there were packets */
+	int silent;              /* enum side that has been silent for 10 s while the other one speaks, or -1 */
+};
+
+enum engine_event_kind {
+	EVENT_TUNNEL_UP,
+	EVENT_TUNNEL_DOWN,
+	EVENT_NOT_UNDERSTOOD, /* a control connection is no longer read and passes as it is */
+};
+
+/* Told as it happens; view is valid during the call only. */
+typedef void engine_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 
 struct engine;
 
@@ -214,12 +257,18 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 /* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
 bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
 
+/* Who is told of events; NULL: nobody. */
+void engine_on_event(struct engine *engine, engine_event *event, void *context);
+/* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */
+bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view);
+
 /* Checks every table against every other one; NULL if all is well, else what is wrong. For tests: it takes a while. */
 const char *engine_check(const struct engine *engine);
 
 const char *drop_name(enum drop reason);
 const char *drop_meaning(enum drop reason);
 const char *drop_advice(enum drop reason);
+const char *tunnel_end_text(enum tunnel_end end);
 const char *stat_name(enum statistic stat);
 const char *stat_meaning(enum statistic stat);
 

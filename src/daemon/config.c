@@ -282,6 +282,7 @@ void config_to_limits(const struct config *config, struct engine_limits *limits)
 	limits->hosts = config->hosts;
 	limits->addresses = config->addresses;
 	limits->fragments = config->fragments;
+	limits->tunnels = config->tunnels;
 }
 
 void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request)

@@ -50,7 +50,7 @@ struct config {
 	bool refresh_inbound;
 	uint32_t icmp_rate;
 	uint32_t timeout[TIMEOUTS]; /* seconds */
-	uint32_t flows, host_flows, hosts, fragments, addresses;
+	uint32_t flows, host_flows, hosts, fragments, addresses, tunnels;
 	enum service_mode service[SERVICES];
 	struct config_forward forward[FORWARDS_MAX];
 	uint32_t forwards;

@@ -26,6 +26,7 @@
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/statistics.h"
+#include "daemon/tunnels.h"
 #include "io/clock.h"
 #include "io/kernel.h"
 #include "io/random.h"
@@ -244,6 +245,7 @@ static void daemon_print_statistics(struct daemon *daemon)
 	char text[200];
 
 	statistics_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
+	tunnels_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
 	for (int side = 0; side < SIDES; side++) {
 		snprintf(text, sizeof(text),
 			 "data path %s: %llu batches, %llu receive errors, %llu packets refused by the kernel, %llu "
@@ -331,6 +333,7 @@ static int daemon_start_engine(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "no memory for the engine: lower the values of [limits]");
 		return EXIT_NETWORK;
 	}
+	engine_on_event(daemon->engine, tunnels_log_event, daemon->log);
 	return EXIT_OK;
 }
 

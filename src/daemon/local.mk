@@ -4,7 +4,7 @@ libculvert_daemon_a_SOURCES += src/daemon/datapath.c src/daemon/datapath.h src/d
 libculvert_daemon_a_SOURCES += src/daemon/background.c src/daemon/background.h src/daemon/log.c src/daemon/log.h \
 	src/daemon/options.c src/daemon/options.h src/daemon/pidfile.c src/daemon/pidfile.h src/daemon/privileges.c \
 	src/daemon/privileges.h src/daemon/privileges_filter.c \
-	src/daemon/statistics.c src/daemon/statistics.h src/daemon/text.c src/daemon/text.h
+	src/daemon/statistics.c src/daemon/statistics.h src/daemon/text.c src/daemon/text.h src/daemon/tunnels.c src/daemon/tunnels.h
 libculvert_daemon_a_SOURCES += src/daemon/config.c src/daemon/config.h src/daemon/config_check.c src/daemon/config_keys.c \
 	src/daemon/config_keys.h src/daemon/config_parse.c src/daemon/config_print.c src/daemon/config_values.c
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <culvert/module.h>
+
 #include "nat/fragment_store.h"
 
 enum { ARENA_VERSION = 1, LINE = 64 };
@@ -15,7 +17,7 @@ static uint32_t layout_of(const struct engine_limits *limits)
 	const uint64_t sizes[] = {
 		sizeof(struct arena_header),
 		sizeof(struct flow),
-		sizeof(struct tcp_track),
+		sizeof(union flow_track),
 		sizeof(struct sibling),
 		sizeof(struct mapping),
 		sizeof(struct host),
@@ -27,6 +29,7 @@ static uint32_t layout_of(const struct engine_limits *limits)
 		limits->hosts,
 		limits->addresses,
 		limits->fragments,
+		limits->tunnels,
 		TIMEOUTS,
 		DROPS,
 	};
@@ -35,6 +38,9 @@ static uint32_t layout_of(const struct engine_limits *limits)
 
 	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
 		hash = siphash(&key, hash, sizes[i]);
+	for (int service = 0; service < SERVICES; service++)
+		if (module_of((enum service)service) != NULL)
+			hash = siphash(&key, hash, module_of((enum service)service)->memory_size(limits));
 	return (uint32_t)hash;
 }
 
@@ -58,27 +64,37 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 	size_t used = 0;
 
 	if (limits->flows == 0 || limits->flows > MAX_FLOWS || limits->hosts == 0 || limits->hosts > MAX_HOSTS ||
-	    limits->addresses == 0 || limits->addresses > ADDRESSES_MAX || limits->fragments > MAX_FRAGMENTS)
+	    limits->addresses == 0 || limits->addresses > ADDRESSES_MAX || limits->fragments > MAX_FRAGMENTS ||
+	    limits->tunnels > MAX_TUNNELS)
 		return 0;
 	uint8_t *header = take(arena, &used, sizeof(struct arena_header));
 	uint8_t *flow = take(arena, &used, (size_t)limits->flows * sizeof(struct flow));
-	uint8_t *tcp = take(arena, &used, (size_t)limits->flows * sizeof(struct tcp_track));
+	uint8_t *track = take(arena, &used, (size_t)limits->flows * sizeof(union flow_track));
 	uint8_t *sibling = take(arena, &used, (size_t)limits->flows * sizeof(struct sibling));
 	uint8_t *mapping = take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
 	uint8_t *host = take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
 	uint8_t *outside = take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
 	uint8_t *set = take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
 	uint8_t *block = take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
-	take_table(engine != NULL ? &engine->flow_out : &unused, limits->flows, arena, &used);
-	take_table(engine != NULL ? &engine->flow_in : &unused, limits->flows, arena, &used);
+	/* A call stands twice in each table. */
+	uint32_t keys = limits->flows + 2 * limits->tunnels;
+	take_table(engine != NULL ? &engine->flow_out : &unused, keys, arena, &used);
+	take_table(engine != NULL ? &engine->flow_in : &unused, keys, arena, &used);
 	take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);
 	take_table(engine != NULL ? &engine->mapping_table : &unused, limits->flows, arena, &used);
 	take_table(engine != NULL ? &engine->host_table : &unused, limits->hosts, arena, &used);
+	for (int service = 0; service < SERVICES; service++) {
+		const struct module *module = module_of((enum service)service);
+		size_t size = module != NULL ? module->memory_size(limits) : 0;
+		uint8_t *memory = take(arena, &used, size);
+		if (engine != NULL)
+			engine->module[service] = size > 0 ? memory : NULL;
+	}
 	if (engine != NULL) {
 		engine->header = (void *)header;
 		engine->counters = &engine->header->counters;
 		engine->flow = (void *)flow;
-		engine->tcp = (void *)tcp;
+		engine->track = (void *)track;
 		engine->sibling = (void *)sibling;
 		engine->mapping = (void *)mapping;
 		engine->host = (void *)host;
@@ -108,6 +124,9 @@ void arena_init(struct engine *engine, const struct engine_limits *limits, const
 	for (uint32_t i = 0; i < limits->addresses; i++)
 		engine->outside[i].address = 0;
 	fragment_store_init(engine);
+	for (int service = 0; service < SERVICES; service++)
+		if (engine->module[service] != NULL)
+			module_of((enum service)service)->start(engine->module[service], limits);
 	header->version = ARENA_VERSION;
 	header->layout = layout_of(limits);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -24,18 +24,33 @@ static bool match_index(const void *context, uint32_t index)
 	return *(const uint32_t *)context == index;
 }
 
+static bool is_in_tables(const struct engine *engine, uint32_t index, enum key_by by)
+{
+	const struct flow *flow = &engine->flow[index];
+	struct flow_key key = {
+		.remote = flow->remote_address,
+		.remote_port = by == BY_LOCAL_ID ? 0 : flow->remote_port,
+		.protocol = flow->protocol,
+		.by = (uint8_t)by,
+	};
+
+	key.local = flow->inside_address;
+	key.local_port = by == BY_REMOTE_ID ? 0 : flow->inside_port;
+	if (table_find(&engine->flow_out, flow_hash(engine, &key), match_index, &index) == NONE)
+		return false;
+	key.local = flow->outside_address;
+	key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
+	return table_find(&engine->flow_in, flow_hash(engine, &key), match_index, &index) != NONE;
+}
+
 static const char *check_flow(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = {flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
-				  flow->protocol};
-	struct flow_key outside = {flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
-				   flow->protocol};
 
-	if (table_find(&engine->flow_out, flow_hash(engine, &inside), match_index, &index) == NONE)
-		return "a flow is not found by its inside key";
-	if (table_find(&engine->flow_in, flow_hash(engine, &outside), match_index, &index) == NONE)
-		return "a flow is not found by its outside key";
+	if (!is_in_tables(engine, index, flow->flags & FLOW_CALL ? BY_LOCAL_ID : BY_PORTS))
+		return "a flow is not found by its key";
+	if ((flow->flags & FLOW_ANSWERED) && !is_in_tables(engine, index, BY_REMOTE_ID))
+		return "a call is not found by its remote Call ID";
 	if (outside_find(engine, flow->outside_address) == NULL)
 		return "a flow's outside address is not ours";
 	if (host_find(engine, flow->inside_address) == NONE)
@@ -129,7 +144,7 @@ static const char *check_hosts(const struct engine *engine)
 
 static const char *check_fragments(const struct engine *engine)
 {
-	uint64_t held[SIDES] = {0};
+	uint64_t held[SIDES] = {engine->header->kept[SIDE_LAN], engine->header->kept[SIDE_WAN]};
 	uint32_t used = 0;
 
 	for (uint32_t i = 0; i < fragment_store_sets(engine); i++) {

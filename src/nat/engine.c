@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <culvert/module.h>
+
 #include "nat/arena.h"
+#include "nat/call.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/fragment_store.h"
@@ -31,13 +34,17 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	passage->packet = packet;
 	passage->from = from;
 	passage->set = NULL;
+	passage->made = false;
 	passage->fault = DROP_NONE;
+	passage->transport.gre.is_call = passage->transport.gre.is_enhanced = false;
 	enum drop drop = ip_parse(packet, &passage->ip);
 	if (drop == DROP_NONE)
 		drop = addresses_acceptable(&passage->ip);
 	if (drop != DROP_NONE || passage->ip.offset != 0)
 		return drop;
 	passage->fault = transport_parse(packet, &passage->ip, &passage->transport);
+	if (engine->config.service[SERVICE_PPTP] == MODE_PLAIN)
+		passage->transport.gre.is_call = false; /* GRE like any other */
 	if (passage->fault == DROP_NONE) {
 		struct flow_key key = passage_key(passage);
 		passage->hash = flow_hash(engine, &key);
@@ -58,7 +65,7 @@ static inline __attribute__((always_inline)) void prefetch_record(const struct e
 		return;
 	__builtin_prefetch(&engine->flow[index], 1);
 	if (passage->ip.protocol == PROTOCOL_TCP)
-		__builtin_prefetch(&engine->tcp[index], 1);
+		__builtin_prefetch(&engine->track[index], 1);
 }
 
 static void count_verdict(struct engine *engine, enum side from, struct engine_result result)
@@ -80,6 +87,27 @@ static void count_verdict(struct engine *engine, enum side from, struct engine_r
 	}
 }
 
+static struct engine_result process_one(struct engine *engine, struct passage *passage, enum drop drop)
+{
+	if (drop != DROP_NONE)
+		return verdict_drop(drop);
+	return passage->from == SIDE_LAN ? outbound_process(engine, passage) : inbound_process(engine, passage);
+}
+
+/* Packets that a module kept go the way of all packets once their turn has come; they were received before. */
+static void process_kept(struct engine *engine)
+{
+	struct packet packet;
+	struct passage passage;
+	enum side from;
+
+	while (call_next_kept(engine, &packet, &from)) {
+		enum drop drop = prepare(engine, &passage, from, &packet);
+		passage.made = true;
+		count_verdict(engine, from, process_one(engine, &passage, drop));
+	}
+}
+
 static void process_batch(struct engine *engine, enum side from, struct packet *packets, uint32_t n,
 			  struct engine_result *results)
 {
@@ -95,13 +123,12 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 		if (drop[i] == DROP_NONE)
 			prefetch_record(engine, &passage[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		struct engine_result result = verdict_drop(drop[i]);
-		if (drop[i] == DROP_NONE)
-			result = from == SIDE_LAN ? outbound_process(engine, &passage[i])
-						  : inbound_process(engine, &passage[i]);
+		struct engine_result result = process_one(engine, &passage[i], drop[i]);
 		count_verdict(engine, from, result);
 		if (results != NULL)
 			results[i] = result;
+		if (engine->readies > 0)
+			process_kept(engine);
 	}
 }
 
@@ -144,10 +171,21 @@ static void recover_counters(struct engine *engine)
 		uint64_t sum = counters->forwarded[side] + counters->consumed[side];
 		counters->dropped[side][DROP_FRAGMENT_TIMEOUT] += counters->held[side];
 		counters->held[side] = 0;
+		counters->dropped[side][DROP_NONE] = 0;
 		for (int reason = 1; reason < DROPS; reason++)
 			sum += counters->dropped[side][reason];
 		counters->received[side] = sum;
 	}
+}
+
+static void recover_modules(struct engine *engine)
+{
+	for (int service = 0; service < SERVICES; service++)
+		if (engine->module[service] != NULL)
+			module_of((enum service)service)->recover(engine, engine->module[service]);
+	for (uint32_t i = 0; i < engine->header->flow_used; i++)
+		if (engine->flow[i].flags & FLOW_LIVE)
+			call_drop_orphan(engine, i);
 }
 
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
@@ -168,6 +206,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	} else if (arena_is_ours(engine, limits)) {
 		fragment_store_init(engine);
 		flow_recover(engine);
+		recover_modules(engine);
 		recover_counters(engine);
 	} else {
 		free(engine);
@@ -203,6 +242,9 @@ static bool flow_is_still_legal(const struct engine *engine, const struct flow *
 {
 	struct passage passage = {.ip = {.protocol = flow->protocol}, .from = SIDE_WAN};
 
+	if (flow->flags & FLOW_CALL)
+		return engine->config.service[SERVICE_PPTP] == MODE_PASS;
+	passage.transport.gre.is_enhanced = (flow->flags & FLOW_ENHANCED) != 0;
 	passage.transport.source_port = flow->remote_port;
 	passage.transport.destination_port = flow->outside_port;
 	if (!(flow->flags & FLOW_FORWARD))
@@ -224,7 +266,10 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
 	adopt_config(engine, config);
 	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
 		const struct flow *flow = &engine->flow[i];
-		if ((flow->flags & FLOW_LIVE) && !flow_is_still_legal(engine, flow)) {
+		if (!(flow->flags & FLOW_LIVE))
+			continue;
+		call_follow_mode(engine, i);
+		if (!flow_is_still_legal(engine, flow)) {
 			flow_close(engine, i);
 			ended++;
 		}
@@ -324,6 +369,7 @@ bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t no
 			.protocol = flow->protocol,
 			.tcp_state = flow->tcp_state,
 			.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
+			.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
 			.inside_address = flow->inside_address,
 			.outside_address = flow->outside_address,
 			.remote_address = flow->remote_address,
@@ -335,6 +381,28 @@ bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t no
 			.expires_ms = flow->deadline - (uint32_t)now_ms,
 		};
 		return true;
+	}
+	return false;
+}
+
+void engine_on_event(struct engine *engine, engine_event *event, void *context)
+{
+	engine->event = event;
+	engine->event_context = context;
+}
+
+bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view)
+{
+	engine->now_ms = now_ms;
+	while (*cursor >> 32 < SERVICES) {
+		enum service service = (enum service)(*cursor >> 32);
+		uint32_t at = (uint32_t)*cursor;
+		if (engine->module[service] != NULL &&
+		    module_of(service)->next_tunnel(engine, engine->module[service], &at, view)) {
+			*cursor = (uint64_t)service << 32 | at;
+			return true;
+		}
+		*cursor = ((uint64_t)service + 1) << 32;
 	}
 	return false;
 }

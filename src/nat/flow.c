@@ -2,6 +2,7 @@
 /* Opening, finding and closing flows. */
 #include "nat/flow.h"
 
+#include "nat/call.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/tcp.h"
@@ -15,7 +16,8 @@ struct flow_match {
 uint64_t flow_hash(const struct engine *engine, const struct flow_key *key)
 {
 	uint64_t a = (uint64_t)key->local << 32 | key->remote;
-	uint64_t b = (uint64_t)key->local_port << 32 | (uint64_t)key->remote_port << 16 | key->protocol;
+	uint64_t b = (uint64_t)key->local_port << 32 | (uint64_t)key->remote_port << 16 | (uint64_t)key->by << 8 |
+		     key->protocol;
 
 	return siphash(&engine->header->hash_key, a, b);
 }
@@ -25,14 +27,26 @@ static uint64_t peer_hash(const struct engine *engine, uint32_t mapping, uint32_
 	return siphash(&engine->header->hash_key, (uint64_t)mapping << 32 | remote_address, 1);
 }
 
+static inline bool ports_match(const struct flow *flow, uint16_t local_port, const struct flow_key *key)
+{
+	switch (key->by) {
+	case BY_PORTS:
+		return local_port == key->local_port && flow->remote_port == key->remote_port &&
+		       !(flow->flags & FLOW_CALL);
+	case BY_LOCAL_ID:
+		return (flow->flags & FLOW_CALL) && local_port == key->local_port;
+	default:
+		return (flow->flags & FLOW_ANSWERED) && flow->remote_port == key->remote_port;
+	}
+}
+
 static bool match_outbound(const void *context, uint32_t index)
 {
 	const struct flow_match *match = context;
 	const struct flow *flow = &match->flow[index];
 
 	return flow->inside_address == match->key->local && flow->remote_address == match->key->remote &&
-	       flow->inside_port == match->key->local_port && flow->remote_port == match->key->remote_port &&
-	       flow->protocol == match->key->protocol;
+	       flow->protocol == match->key->protocol && ports_match(flow, flow->inside_port, match->key);
 }
 
 static bool match_inbound(const void *context, uint32_t index)
@@ -41,8 +55,7 @@ static bool match_inbound(const void *context, uint32_t index)
 	const struct flow *flow = &match->flow[index];
 
 	return flow->outside_address == match->key->local && flow->remote_address == match->key->remote &&
-	       flow->outside_port == match->key->local_port && flow->remote_port == match->key->remote_port &&
-	       flow->protocol == match->key->protocol;
+	       flow->protocol == match->key->protocol && ports_match(flow, flow->outside_port, match->key);
 }
 
 static uint32_t close_if_expired(struct engine *engine, uint32_t index)
@@ -67,16 +80,49 @@ uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside
 	return close_if_expired(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
-static struct flow_key inside_key_of(const struct flow *flow)
+static struct flow_key inside_key_of(const struct flow *flow, enum key_by by)
 {
-	return (struct flow_key){flow->inside_address, flow->remote_address, flow->inside_port, flow->remote_port,
-				 flow->protocol};
+	return (struct flow_key){
+		.local = flow->inside_address,
+		.remote = flow->remote_address,
+		.local_port = by == BY_REMOTE_ID ? 0 : flow->inside_port,
+		.remote_port = by == BY_LOCAL_ID ? 0 : flow->remote_port,
+		.protocol = flow->protocol,
+		.by = (uint8_t)by,
+	};
 }
 
-static struct flow_key outside_key_of(const struct flow *flow)
+static struct flow_key outside_key_of(const struct flow *flow, enum key_by by)
 {
-	return (struct flow_key){flow->outside_address, flow->remote_address, flow->outside_port, flow->remote_port,
-				 flow->protocol};
+	struct flow_key key = inside_key_of(flow, by);
+
+	key.local = flow->outside_address;
+	key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
+	return key;
+}
+
+/* One kind of key, into both tables or out of them. */
+static void enter_keys(struct engine *engine, uint32_t index, enum key_by by)
+{
+	const struct flow *flow = &engine->flow[index];
+	struct flow_key inside = inside_key_of(flow, by), outside = outside_key_of(flow, by);
+
+	table_insert(&engine->flow_out, flow_hash(engine, &inside), index);
+	table_insert(&engine->flow_in, flow_hash(engine, &outside), index);
+}
+
+static void leave_keys(struct engine *engine, uint32_t index, enum key_by by)
+{
+	const struct flow *flow = &engine->flow[index];
+	struct flow_key inside = inside_key_of(flow, by), outside = outside_key_of(flow, by);
+
+	table_remove(&engine->flow_out, flow_hash(engine, &inside), index);
+	table_remove(&engine->flow_in, flow_hash(engine, &outside), index);
+}
+
+static enum key_by first_key_of(const struct flow *flow)
+{
+	return flow->flags & FLOW_CALL ? BY_LOCAL_ID : BY_PORTS;
 }
 
 /* --- the ring of flows with equal mapping and remote address --- */
@@ -220,10 +266,10 @@ static uint32_t take_record(struct engine *engine)
 static void enter_tables(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
-	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
 
-	table_insert(&engine->flow_out, flow_hash(engine, &inside), index);
-	table_insert(&engine->flow_in, flow_hash(engine, &outside), index);
+	enter_keys(engine, index, first_key_of(flow));
+	if (flow->flags & FLOW_ANSWERED)
+		enter_keys(engine, index, BY_REMOTE_ID);
 	if (flow->mapping != NONE) {
 		sibling_join(engine, index);
 		peer_join(engine, index);
@@ -247,8 +293,7 @@ uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop
 	struct flow *flow = &engine->flow[index];
 	*flow = *identity;
 	flow->flags &= (uint8_t)~FLOW_LIVE;
-	if (flow->protocol == PROTOCOL_TCP)
-		engine->tcp[index] = (struct tcp_track){0};
+	engine->track[index] = (union flow_track){.tcp = {{{0}}}};
 	enter_tables(engine, index);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	flow->flags |= FLOW_LIVE;
@@ -256,15 +301,35 @@ uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop
 	return index;
 }
 
-void flow_close(struct engine *engine, uint32_t index)
+void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id)
 {
 	struct flow *flow = &engine->flow[index];
-	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
+
+	if (flow->flags & FLOW_ANSWERED)
+		leave_keys(engine, index, BY_REMOTE_ID);
+	flow->remote_port = remote_id;
+	flow->flags |= FLOW_ANSWERED;
+	enter_keys(engine, index, BY_REMOTE_ID);
+}
+
+void flow_close(struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (flow->control != 0 || (flow->flags & FLOW_CALL))
+		call_flow_closes(engine, index);
+	flow_close_orphan(engine, index);
+}
+
+void flow_close_orphan(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
 
 	flow->flags &= (uint8_t)~FLOW_LIVE;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	table_remove(&engine->flow_out, flow_hash(engine, &inside), index);
-	table_remove(&engine->flow_in, flow_hash(engine, &outside), index);
+	leave_keys(engine, index, first_key_of(flow));
+	if (flow->flags & FLOW_ANSWERED)
+		leave_keys(engine, index, BY_REMOTE_ID);
 	if (flow->mapping != NONE) {
 		peer_leave(engine, index);
 		sibling_leave(engine, index);
@@ -297,7 +362,8 @@ static bool flow_is_whole(const struct engine *engine, const struct flow *flow)
 
 static bool flow_is_known(struct engine *engine, const struct flow *flow)
 {
-	struct flow_key inside = inside_key_of(flow), outside = outside_key_of(flow);
+	struct flow_key inside = inside_key_of(flow, first_key_of(flow)),
+			outside = outside_key_of(flow, first_key_of(flow));
 	struct flow_match by_inside = {engine->flow, &inside}, by_outside = {engine->flow, &outside};
 
 	return table_find(&engine->flow_out, flow_hash(engine, &inside), match_outbound, &by_inside) != NONE ||

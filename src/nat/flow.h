@@ -11,11 +11,21 @@
 
 #include "nat/state.h"
 
-/* The five parts a flow is known by; side says whether local is the inside or the outside endpoint. */
+/*
+ * What a flow is known by; local is the inside or the outside endpoint. Most flows are known by both ports. The packets
+ * of a PPTP call carry one Call ID only, that of their receiver, so that a call is known by either of the two.
+ */
+enum key_by {
+	BY_PORTS = 0,
+	BY_LOCAL_ID,  /* local_port: the Call ID of our end */
+	BY_REMOTE_ID, /* remote_port: the Call ID of the remote end */
+};
+
 struct flow_key {
 	uint32_t local, remote;
 	uint16_t local_port, remote_port;
 	uint8_t protocol;
+	uint8_t by; /* enum key_by */
 };
 
 uint64_t flow_hash(const struct engine *engine, const struct flow_key *key);
@@ -30,7 +40,11 @@ bool flow_has_room(struct engine *engine);
 /* Opens a flow of a mapping that is alive (NONE for protocols without ports), after flow_has_room(). NONE and *why if a
  * limit forbids it. */
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why);
+/* A call's remote Call ID became known. */
+void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
 void flow_close(struct engine *engine, uint32_t index);
+/* The same for a flow that no module knows. */
+void flow_close_orphan(struct engine *engine, uint32_t index);
 
 /* The mapping has a flow that lives; those that have expired are closed on the way, and the mapping with its last one.
  */

@@ -25,6 +25,7 @@ void fragment_store_init(struct engine *engine)
 	header->set_free = sets > 0 ? 0 : NONE;
 	header->block_free = blocks > 0 ? 0 : NONE;
 	header->sets_used = 0;
+	header->kept[SIDE_LAN] = header->kept[SIDE_WAN] = 0;
 }
 
 static uint32_t *chain_of(struct engine *engine, uint32_t source, uint32_t destination, uint16_t identification,
@@ -193,15 +194,13 @@ bool fragment_store_push(struct engine *engine, struct fragment_set *set, const 
 	return true;
 }
 
-void fragment_store_first(struct engine *engine, const struct fragment_set *set, struct packet *packet)
+/* The bytes of a chain of blocks in one piece. */
+static void join_blocks(struct engine *engine, uint32_t first, struct packet *packet)
 {
-	struct block *block = &engine->block[set->held];
+	const struct block *block = &engine->block[first];
 	uint32_t length = block->length;
 
-	*packet = (struct packet){.data = block->data, .length = length};
-	if (length <= BLOCK_SIZE)
-		return;
-	packet->data = engine->joined;
+	*packet = (struct packet){.data = engine->joined, .length = length};
 	for (uint32_t at = 0; at < length;) {
 		uint32_t part = length - at < BLOCK_SIZE ? length - at : BLOCK_SIZE;
 		memcpy(engine->joined + at, block->data, part);
@@ -209,6 +208,39 @@ void fragment_store_first(struct engine *engine, const struct fragment_set *set,
 		if (at < length)
 			block = &engine->block[block->next];
 	}
+}
+
+void fragment_store_first(struct engine *engine, const struct fragment_set *set, struct packet *packet)
+{
+	struct block *block = &engine->block[set->held];
+
+	if (block->length > BLOCK_SIZE)
+		join_blocks(engine, set->held, packet);
+	else
+		*packet = (struct packet){.data = block->data, .length = block->length};
+}
+
+uint32_t fragment_store_keep(struct engine *engine, const struct packet *packet)
+{
+	uint32_t first = copy_to_blocks(engine, packet);
+
+	if (first == NONE)
+		return NONE;
+	engine->block[first].length = packet->length;
+	engine->block[first].offload = packet->offload;
+	return first;
+}
+
+void fragment_store_take_kept(struct engine *engine, uint32_t kept, struct packet *packet)
+{
+	join_blocks(engine, kept, packet);
+	packet->offload = engine->block[kept].offload;
+	free_blocks(engine, kept);
+}
+
+void fragment_store_drop_kept(struct engine *engine, uint32_t kept)
+{
+	free_blocks(engine, kept);
 }
 
 void fragment_store_pop(struct engine *engine, struct fragment_set *set)

@@ -26,4 +26,11 @@ void fragment_store_pop(struct engine *engine, struct fragment_set *set);
 /* Drops and counts everything the set holds. */
 void fragment_store_drop_held(struct engine *engine, struct fragment_set *set, enum drop reason);
 
+/* Copies a packet into blocks of the same memory, on behalf of a module; its first block, or NONE if there is no room.
+ */
+uint32_t fragment_store_keep(struct engine *engine, const struct packet *packet);
+/* Gives a kept packet back, in the engine's joined buffer, and frees its blocks. */
+void fragment_store_take_kept(struct engine *engine, uint32_t kept, struct packet *packet);
+void fragment_store_drop_kept(struct engine *engine, uint32_t kept);
+
 #endif

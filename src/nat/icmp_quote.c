@@ -20,7 +20,7 @@ struct quote {
 	struct transport ports;
 };
 
-static enum drop quote_parse(struct passage *passage, struct quote *quote)
+static enum drop quote_parse(const struct engine *engine, struct passage *passage, struct quote *quote)
 {
 	struct packet *packet = passage->packet;
 	uint32_t icmp = passage->ip.header_length;
@@ -40,6 +40,8 @@ static enum drop quote_parse(struct passage *passage, struct quote *quote)
 	if (quote->ip.source != passage->ip.destination ||
 	    !transport_parse_quoted(packet, quote->transport, quote->ip.protocol, &quote->ports))
 		return DROP_ICMP_QUOTE_MALFORMED;
+	if (engine->config.service[SERVICE_PPTP] == MODE_PLAIN)
+		quote->ports.gre.is_call = false;
 	return DROP_NONE;
 }
 
@@ -99,10 +101,27 @@ static void rewrite_quote(struct passage *passage, const struct quote *quote, bo
 		ports = put16(packet, quote->transport + (source ? 0 : 2), port);
 	else if (quote->ip.protocol == PROTOCOL_ICMP)
 		ports = put16(packet, quote->transport + ICMP_OFFSET_IDENTIFIER, port);
+	else if (quote->ip.protocol == PROTOCOL_GRE && quote->ports.gre.is_call && !source)
+		ports = put16(packet, quote->transport + GRE_OFFSET_CALL_ID, port);
 	delta += ports;
 	delta += patch_quoted_checksum(packet, quote, addresses, ports);
 	uint32_t field = passage->ip.header_length + ICMP_OFFSET_CHECKSUM;
 	packet_put16(packet, field, checksum_patch(packet_get16(packet, field), delta));
+}
+
+static void take_gre_key(const struct quote *quote, struct flow_key *key, enum key_by by)
+{
+	const struct gre *gre = &quote->ports.gre;
+
+	if (quote->ip.protocol != PROTOCOL_GRE)
+		return;
+	if (gre->is_call) {
+		key->by = (uint8_t)by;
+		*(by == BY_LOCAL_ID ? &key->local_port : &key->remote_port) = gre->call_id;
+	} else if (gre->has_key) {
+		key->local_port = (uint16_t)(gre->key >> 16);
+		key->remote_port = (uint16_t)gre->key;
+	}
 }
 
 static uint32_t flow_of_quote_inbound(struct engine *engine, const struct quote *quote)
@@ -115,6 +134,8 @@ static uint32_t flow_of_quote_inbound(struct engine *engine, const struct quote 
 		.protocol = quote->ip.protocol,
 	};
 
+	/* A packet we sent carries the Call ID of the remote end. */
+	take_gre_key(quote, &key, BY_REMOTE_ID);
 	return flow_find_inbound(engine, &key, flow_hash(engine, &key));
 }
 
@@ -128,6 +149,8 @@ static uint32_t flow_of_quote_outbound(struct engine *engine, const struct quote
 		.protocol = quote->ip.protocol,
 	};
 
+	/* A packet we delivered carries the Call ID of the inside end. */
+	take_gre_key(quote, &key, BY_LOCAL_ID);
 	return flow_find_outbound(engine, &key, flow_hash(engine, &key));
 }
 
@@ -158,7 +181,7 @@ static enum drop error_is_credible(const struct engine *engine, const struct pas
 			return DROP_ICMP_MTU;
 	}
 	if (quote->ip.protocol == PROTOCOL_TCP &&
-	    !tcp_is_in_flight(&engine->tcp[flow], SIDE_LAN, quote->ports.tcp.sequence))
+	    !tcp_is_in_flight(&engine->track[flow].tcp, SIDE_LAN, quote->ports.tcp.sequence))
 		return DROP_ICMP_QUOTE_WINDOW;
 	return DROP_NONE;
 }
@@ -171,14 +194,14 @@ static struct engine_result send_error(struct engine *engine, struct passage *pa
 	rewrite_header(passage->packet, &passage->ip, rewrite);
 	fragment_remember(passage, rewrite, to);
 	count(engine, STAT_ICMP_TRANSLATED);
-	output_send(engine, passage->packet, &passage->ip, to, false);
+	output_send(engine, passage->packet, &passage->ip, to, passage->made);
 	return verdict_forwarded();
 }
 
 struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *passage)
 {
 	struct quote quote;
-	enum drop drop = quote_parse(passage, &quote);
+	enum drop drop = quote_parse(engine, passage, &quote);
 
 	if (drop != DROP_NONE)
 		return verdict_drop(drop);
@@ -229,7 +252,7 @@ static struct engine_result hairpinned_query_error(struct engine *engine, struct
 struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *passage)
 {
 	struct quote quote;
-	enum drop drop = quote_parse(passage, &quote);
+	enum drop drop = quote_parse(engine, passage, &quote);
 
 	if (drop != DROP_NONE)
 		return verdict_drop(drop);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the WAN: docs/nat-behaviour.md section 4. */
+#include "nat/call.h"
 #include "nat/fragment.h"
 #include "nat/icmp_error.h"
 #include "nat/icmp_quote.h"
@@ -11,6 +12,24 @@
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
+
+static void account(struct engine *engine, const struct passage *passage, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+
+	if (flow->flags & FLOW_CALL) {
+		call_account(engine, index, SIDE_WAN, passage->packet->length);
+		return;
+	}
+	flow->bytes[SIDE_WAN] += passage->packet->length;
+	flow->packets[SIDE_WAN]++;
+	if (flow->protocol == PROTOCOL_TCP) {
+		tcp_track(engine, index, SIDE_WAN, &passage->transport.tcp);
+		call_follow_control(engine, index);
+	} else if (engine->config.refresh_inbound) {
+		timer_touch(engine, flow);
+	}
+}
 
 static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
 {
@@ -25,13 +44,11 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 				ICMP_CODE_FRAGMENTATION_NEEDED, (uint16_t)output_mtu(engine, SIDE_LAN));
 		return verdict_drop(DROP_TOO_BIG);
 	}
-	flow->bytes[SIDE_WAN] += passage->packet->length;
-	flow->packets[SIDE_WAN]++;
-	if (flow->protocol == PROTOCOL_TCP)
-		tcp_track(engine, index, SIDE_WAN, &passage->transport.tcp);
-	else if (engine->config.refresh_inbound)
-		timer_touch(engine, flow);
+	struct engine_result inspected = call_inspect(engine, index, SIDE_WAN, passage);
+	if (inspected.verdict != VERDICT_FORWARDED)
+		return inspected;
 	struct rewrite rewrite = rewrite_none(passage);
+	account(engine, passage, index);
 	rewrite.destination = flow->inside_address;
 	if (passage->ip.protocol == PROTOCOL_ICMP)
 		rewrite.source_port = flow->inside_port;
@@ -40,7 +57,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, &rewrite, SIDE_LAN);
-	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, false);
+	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, passage->made);
 	return verdict_forwarded();
 }
 
@@ -78,6 +95,7 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 		.remote_port = key.remote_port,
 		.protocol = key.protocol,
 		.tcp_flags = passage->transport.tcp.flags,
+		.enhanced = passage->ip.protocol == PROTOCOL_GRE && passage->transport.gre.is_enhanced,
 	};
 	struct target target;
 
@@ -96,6 +114,9 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 		return icmp_quote_inbound(engine, passage);
 	struct flow_key key = passage_key(passage);
 	uint32_t index = flow_find_inbound(engine, &key, passage->hash);
+	if (passage_is_call(passage))
+		return index != NONE && call_passes(engine, index) ? deliver(engine, passage, index)
+								   : verdict_drop(DROP_GRE_NO_CALL);
 	if (index != NONE && icmp_fits_flow(passage, &engine->flow[index]))
 		return deliver(engine, passage, index);
 	if (is_for_the_router(engine, passage))

@@ -30,13 +30,12 @@ libculvert_core_a_SOURCES += \
 	src/nat/rewrite.h \
 	src/nat/session.c \
 	src/nat/session.h \
-	src/nat/siphash.h \
 	src/nat/state.h \
-	src/nat/table.c \
-	src/nat/table.h \
 	src/nat/tcp.c \
 	src/nat/tcp.h \
 	src/nat/timer.c \
 	src/nat/timer.h \
 	src/nat/verdict.h \
+	src/nat/call.c \
+	src/nat/call.h \
 	src/nat/check.c

@@ -183,12 +183,15 @@ void mapping_recover(struct engine *engine)
 
 	table_clear(&engine->mapping_table);
 	header->mapping_free = NONE;
+	header->resting = 0;
 	engine->counters->mappings = 0;
 	for (uint32_t i = 0; i < header->outside_count; i++) {
 		outside = &engine->outside[header->outside_order[i]];
 		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
-				if (!(outside->port[space][port] & PORT_RESTING))
+				if (outside->port[space][port] & PORT_RESTING)
+					header->resting++;
+				else
 					outside->port[space][port] = 0;
 	}
 	for (uint32_t index = header->mapping_used; index-- > 0;) {

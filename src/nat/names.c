@@ -36,6 +36,25 @@ const char *drop_advice(enum drop reason)
 	return reason < DROPS ? drop_text[reason].advice : "";
 }
 
+const char *tunnel_end_text(enum tunnel_end end)
+{
+	static const char *const texts[ENDS] = {
+		[END_NOT] = "",
+		[END_REFUSED] = "refused by the other end",
+		[END_DISCONNECTED] = "disconnected",
+		[END_CLEARED] = "cleared by the client",
+		[END_STOPPED] = "the control connection was stopped",
+		[END_CONTROL_CLOSED] = "the control connection was closed",
+		[END_CONTROL_RESET] = "the control connection was reset",
+		[END_CONTROL_SILENT] = "the control connection fell silent",
+		[END_SILENT] = "silence",
+		[END_NO_ANSWER] = "no answer",
+		[END_ROUTER] = "ended by the router",
+	};
+
+	return end < ENDS ? texts[end] : "";
+}
+
 const char *stat_name(enum statistic statistic)
 {
 	return statistic < STATS ? stat_text[statistic][0] : "unknown";

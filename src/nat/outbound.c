@@ -3,6 +3,7 @@
  * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside
  * source and come straight back in.
  */
+#include "nat/call.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
@@ -42,16 +43,34 @@ static uint32_t find_or_open(struct engine *engine, const struct passage *passag
 	return index != NONE ? index : session_open_outbound(engine, passage, why);
 }
 
+/* Data of a call is never a reason to open anything: its control connection does that. */
+static uint32_t find_call(struct engine *engine, const struct passage *passage, enum drop *why)
+{
+	struct flow_key key = passage_key(passage);
+	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+
+	if (index != NONE && call_passes(engine, index))
+		return index;
+	*why = DROP_GRE_NO_CALL;
+	return NONE;
+}
+
 static void account(struct engine *engine, const struct passage *passage, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 
+	if (flow->flags & FLOW_CALL) {
+		call_account(engine, index, SIDE_LAN, passage->packet->length);
+		return;
+	}
 	flow->bytes[SIDE_LAN] += passage->packet->length;
 	flow->packets[SIDE_LAN]++;
-	if (flow->protocol == PROTOCOL_TCP)
+	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, index, SIDE_LAN, &passage->transport.tcp);
-	else
+		call_follow_control(engine, index);
+	} else {
 		timer_touch(engine, flow);
+	}
 }
 
 static struct engine_result too_big(struct engine *engine, const struct passage *passage, enum side to)
@@ -67,6 +86,9 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 
 	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_WAN))
 		return too_big(engine, passage, SIDE_WAN);
+	struct engine_result inspected = call_inspect(engine, index, SIDE_LAN, passage);
+	if (inspected.verdict != VERDICT_FORWARDED)
+		return inspected;
 	account(engine, passage, index);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = flow->outside_address;
@@ -75,7 +97,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, &rewrite, SIDE_WAN);
-	output_send(engine, passage->packet, &passage->ip, SIDE_WAN, false);
+	output_send(engine, passage->packet, &passage->ip, SIDE_WAN, passage->made);
 	return verdict_forwarded();
 }
 
@@ -120,7 +142,7 @@ static struct engine_result turn_round(struct engine *engine, struct passage *pa
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, rewrite, SIDE_LAN);
 	count(engine, STAT_HAIRPINNED);
-	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, false);
+	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, passage->made);
 	return verdict_forwarded();
 }
 
@@ -214,19 +236,56 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 	if (called == NONE)
 		return is_refusal(why) ? refuse(engine, passage, why)
 				       : verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
+	struct engine_result inspected = call_inspect(engine, index, SIDE_LAN, passage);
+	if (inspected.verdict == VERDICT_FORWARDED)
+		inspected = call_inspect(engine, called, SIDE_WAN, passage);
+	if (inspected.verdict != VERDICT_FORWARDED)
+		return inspected;
 	account(engine, passage, index);
 	struct flow *flow = &engine->flow[called];
 	flow->bytes[SIDE_WAN] += passage->packet->length;
 	flow->packets[SIDE_WAN]++;
-	if (flow->protocol == PROTOCOL_TCP)
+	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, called, SIDE_WAN, &passage->transport.tcp);
-	else if (engine->config.refresh_inbound)
+		call_follow_control(engine, called);
+	} else if (engine->config.refresh_inbound) {
 		timer_touch(engine, flow);
+	}
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = caller.outside_address;
 	rewrite.source_port = caller.outside_port;
 	rewrite.destination = flow->inside_address;
 	rewrite.destination_port = flow->inside_port;
+	return turn_round(engine, passage, &rewrite);
+}
+
+/* Both halves of a call that runs between two inside hosts, in one pass. */
+static struct engine_result hairpin_call(struct engine *engine, struct passage *passage, const struct outside *outside)
+{
+	enum drop why;
+	uint32_t caller = find_call(engine, passage, &why);
+
+	if (caller == NONE)
+		return verdict_drop(why);
+	struct flow_key key = {
+		.local = outside->address,
+		.remote = engine->flow[caller].outside_address,
+		.local_port = passage->transport.gre.call_id,
+		.protocol = PROTOCOL_GRE,
+		.by = BY_LOCAL_ID,
+	};
+	uint32_t called = flow_find_inbound(engine, &key, flow_hash(engine, &key));
+	if (called == NONE || !call_passes(engine, called))
+		return verdict_drop(DROP_GRE_NO_CALL);
+	struct engine_result fits = hairpin_fits(engine, passage);
+	if (fits.verdict != VERDICT_FORWARDED)
+		return fits;
+	account(engine, passage, caller);
+	call_account(engine, called, SIDE_WAN, passage->packet->length);
+	struct rewrite rewrite = rewrite_none(passage);
+	rewrite.source = engine->flow[caller].outside_address;
+	rewrite.destination = engine->flow[called].inside_address;
+	rewrite.destination_port = engine->flow[called].inside_port;
 	return turn_round(engine, passage, &rewrite);
 }
 
@@ -245,6 +304,8 @@ static struct engine_result hairpin(struct engine *engine, struct passage *passa
 		return passage_forward_unchanged(engine, passage, SIDE_LAN);
 	if (!engine->config.hairpinning)
 		return verdict_drop(DROP_HAIRPIN_OFF);
+	if (passage_is_call(passage))
+		return hairpin_call(engine, passage, outside);
 	if (port_space(passage->ip.protocol) < 0)
 		return verdict_drop(DROP_HAIRPIN_NO_TARGET);
 	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_answer(passage->transport.icmp_type))
@@ -269,7 +330,8 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 		return icmp_quote_outbound(engine, passage);
 	if (to_us != NULL)
 		return hairpin(engine, passage, to_us);
-	uint32_t index = find_or_open(engine, passage, &why);
+	uint32_t index =
+		passage_is_call(passage) ? find_call(engine, passage, &why) : find_or_open(engine, passage, &why);
 	if (index == NONE)
 		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
 	return send_out(engine, passage, index);

@@ -8,6 +8,23 @@
 #include "nat/passages.h"
 #include "nat/verdict.h"
 
+/* The receiver's Call ID is all that a call's packet carries; the key of other GRE is the same in both directions. */
+static void take_gre_key(const struct passage *passage, struct flow_key *key)
+{
+	const struct gre *gre = &passage->transport.gre;
+
+	if (gre->is_call && passage->from == SIDE_LAN) {
+		key->by = BY_REMOTE_ID;
+		key->remote_port = gre->call_id;
+	} else if (gre->is_call) {
+		key->by = BY_LOCAL_ID;
+		key->local_port = gre->call_id;
+	} else if (gre->has_key) {
+		key->local_port = (uint16_t)(gre->key >> 16);
+		key->remote_port = (uint16_t)gre->key;
+	}
+}
+
 struct flow_key passage_key(const struct passage *passage)
 {
 	const struct ip_header *ip = &passage->ip;
@@ -26,6 +43,8 @@ struct flow_key passage_key(const struct passage *passage)
 		key.local_port = transport->destination_port;
 		key.remote_port = has_ports ? transport->source_port : 0;
 	}
+	if (ip->protocol == PROTOCOL_GRE)
+		take_gre_key(passage, &key);
 	return key;
 }
 
@@ -51,7 +70,9 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
 		return DROP_AH_UNTRANSLATABLE;
 	if (!engine->any_blocked)
 		return DROP_NONE;
-	if (!protocol_has_ports(protocol)) {
+	if (protocol == PROTOCOL_GRE && !passage->transport.gre.is_enhanced) {
+		return DROP_NONE; /* only enhanced GRE is PPTP's */
+	} else if (!protocol_has_ports(protocol)) {
 		service = service_claiming(protocol, 0);
 	} else if (passage->fault == DROP_NONE && passage->ip.offset == 0) {
 		service = service_claiming(protocol, passage->transport.destination_port);
@@ -73,6 +94,6 @@ struct engine_result passage_forward_unchanged(struct engine *engine, struct pas
 	}
 	struct rewrite rewrite = rewrite_none(passage);
 	fragment_remember(passage, &rewrite, to);
-	output_send(engine, passage->packet, &passage->ip, to, false);
+	output_send(engine, passage->packet, &passage->ip, to, passage->made);
 	return verdict_forwarded();
 }

@@ -11,6 +11,12 @@ struct engine_result inbound_process(struct engine *engine, struct passage *pass
 
 /* The key of the flow a packet would belong to, seen from the side it came from. */
 struct flow_key passage_key(const struct passage *passage);
+/* The packet is data of a PPTP call, and calls are ours to tell apart. */
+static inline bool passage_is_call(const struct passage *passage)
+{
+	return passage->ip.protocol == PROTOCOL_GRE && passage->transport.gre.is_call;
+}
+
 /* Forwards a packet as it is (bypass prefixes, and what the kernel shall take as its own). */
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to);
 /* The reason for which a blocked service or AH is refused, or DROP_NONE. Ports count only if the transport header is

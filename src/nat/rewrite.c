@@ -2,6 +2,8 @@
 /* Changing packets in place. */
 #include "nat/rewrite.h"
 
+#include "nat/passages.h"
+
 #include "wire/checksum.h"
 
 struct rewrite rewrite_none(const struct passage *passage)
@@ -10,7 +12,8 @@ struct rewrite rewrite_none(const struct passage *passage)
 		.source = passage->ip.source,
 		.destination = passage->ip.destination,
 		.source_port = passage->transport.source_port,
-		.destination_port = passage->transport.destination_port,
+		.destination_port =
+			passage_is_call(passage) ? passage->transport.gre.call_id : passage->transport.destination_port,
 		.identification = passage->ip.identification,
 	};
 }
@@ -62,6 +65,9 @@ void rewrite_packet(struct packet *packet, const struct ip_header *ip, const str
 		patch_checksum(packet, at, ICMP_OFFSET_CHECKSUM, 0, ports, false);
 		return;
 	}
+	/* No checksum of enhanced GRE covers its Call ID (RFC 2637 section 4.1). */
+	if (ip->protocol == PROTOCOL_GRE && transport->gre.is_call)
+		packet_put16(packet, at + GRE_OFFSET_CALL_ID, to->destination_port);
 	if (!protocol_has_ports(ip->protocol))
 		return;
 	ports += checksum_delta16(transport->destination_port, to->destination_port);

@@ -9,7 +9,8 @@
 /* What the packet shall carry; start from rewrite_none() and change what changes. */
 struct rewrite {
 	uint32_t source, destination;
-	uint16_t source_port, destination_port; /* ICMP queries: source_port is the identifier */
+	uint16_t source_port, destination_port; /* ICMP queries: source_port is the identifier; calls: destination_port
+						   is the Call ID */
 	uint16_t identification;
 };
 

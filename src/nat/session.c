@@ -2,8 +2,10 @@
 /* Opening sessions; docs/nat-behaviour.md section 3 and section 4, steps 7 and 8. */
 #include "nat/session.h"
 
+#include "nat/call.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
+#include "nat/passages.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
@@ -48,7 +50,12 @@ static uint32_t open_or_release(struct engine *engine, const struct flow *flow, 
 static uint32_t open_portless(struct engine *engine, struct flow *flow, enum drop *why)
 {
 	struct flow_key key = {
-		.local = flow->outside_address, .remote = flow->remote_address, .protocol = flow->protocol};
+		.local = flow->outside_address,
+		.remote = flow->remote_address,
+		.local_port = flow->outside_port,
+		.remote_port = flow->remote_port,
+		.protocol = flow->protocol,
+	};
 
 	if (flow_find_inbound(engine, &key, flow_hash(engine, &key)) != NONE) {
 		*why = DROP_OWNER_TAKEN;
@@ -76,8 +83,8 @@ static uint32_t mapping_for_outbound(struct engine *engine, const struct passage
 uint32_t session_open_outbound(struct engine *engine, const struct passage *passage, enum drop *why)
 {
 	const struct ip_header *ip = &passage->ip;
-	uint16_t remote_port = protocol_has_ports(ip->protocol) ? passage->transport.destination_port : 0;
-	struct flow flow = new_flow(engine, ip->protocol, ip->destination, remote_port);
+	struct flow_key key = passage_key(passage);
+	struct flow flow = new_flow(engine, ip->protocol, ip->destination, key.remote_port);
 
 	if (ip->protocol == PROTOCOL_TCP && (passage->transport.tcp.flags & TCP_RST)) {
 		*why = DROP_TCP_NO_FLOW;
@@ -95,13 +102,20 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 	if (port_space(ip->protocol) < 0) {
 		flow.inside_address = ip->source;
 		flow.outside_address = outside->address;
+		/* The key of GRE, which is the same everywhere, stands in the place of ports. */
+		flow.inside_port = flow.outside_port = key.local_port;
+		if (ip->protocol == PROTOCOL_GRE && passage->transport.gre.is_enhanced)
+			flow.flags |= FLOW_ENHANCED;
 		return open_portless(engine, &flow, why);
 	}
 	uint32_t mapping = mapping_for_outbound(engine, passage, &flow, outside, why);
 	if (mapping == NONE)
 		return NONE;
 	take_endpoints(&flow, engine, mapping);
-	return open_or_release(engine, &flow, why);
+	uint32_t index = open_or_release(engine, &flow, why);
+	if (index != NONE && flow.protocol == PROTOCOL_TCP)
+		call_attach(engine, index, flow.remote_port);
+	return index;
 }
 
 /* RFC 4787 section 5: does the filtering rule accept this sender? */
@@ -167,7 +181,7 @@ static bool clash_gives_way(struct engine *engine, const struct knock *knock, co
 	struct flow_key key = {
 		.local = target->inside_address,
 		.remote = knock->remote,
-		.local_port = target->inside_port,
+		.local_port = port_space(knock->protocol) < 0 ? knock->port : target->inside_port,
 		.remote_port = knock->remote_port,
 		.protocol = knock->protocol,
 	};
@@ -199,6 +213,9 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	if (port_space(knock->protocol) < 0) {
 		flow.inside_address = target->inside_address;
 		flow.outside_address = knock->outside->address;
+		flow.inside_port = flow.outside_port = knock->port;
+		if (knock->enhanced)
+			flow.flags |= FLOW_ENHANCED;
 		return open_portless(engine, &flow, why);
 	}
 	if (mapping != NONE && !engine->mapping[mapping].live)
@@ -212,5 +229,8 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	if (mapping == NONE)
 		return NONE;
 	take_endpoints(&flow, engine, mapping);
-	return open_or_release(engine, &flow, why);
+	uint32_t index = open_or_release(engine, &flow, why);
+	if (index != NONE && flow.protocol == PROTOCOL_TCP && (flow.flags & FLOW_FORWARD))
+		call_attach(engine, index, flow.outside_port);
+	return index;
 }

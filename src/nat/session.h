@@ -19,6 +19,7 @@ struct knock {
 	uint16_t port, remote_port; /* port: outside port or identifier */
 	uint8_t protocol;
 	uint8_t tcp_flags;
+	bool enhanced; /* enhanced GRE */
 	bool hairpin; /* from another inside host: not filtered */
 };
 

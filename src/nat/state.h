@@ -12,8 +12,8 @@
 
 #include <culvert/engine.h>
 
-#include "nat/siphash.h"
-#include "nat/table.h"
+#include "base/siphash.h"
+#include "base/table.h"
 #include "wire/ip.h"
 #include "wire/transport.h"
 
@@ -29,6 +29,7 @@ enum {
 	MAX_FLOWS = 1 << 22,
 	MAX_HOSTS = 65536,
 	MAX_FRAGMENTS = 16384,
+	MAX_TUNNELS = 32768,
 };
 #define NONE TABLE_NONE
 
@@ -37,8 +38,11 @@ enum port_space { SPACE_TCP, SPACE_UDP, SPACE_ICMP, SPACES };
 
 enum flow_flag {
 	FLOW_LIVE = 1,
-	FLOW_FORWARD = 2, /* opened by a static forward */
-	FLOW_HAIRPIN = 4, /* the remote end is one of our outside addresses */
+	FLOW_FORWARD = 2,   /* opened by a static forward */
+	FLOW_HAIRPIN = 4,   /* the remote end is one of our outside addresses */
+	FLOW_CALL = 8,      /* a PPTP call: known by Call IDs, see struct flow_key */
+	FLOW_ANSWERED = 16, /* a call whose remote Call ID is known */
+	FLOW_ENHANCED = 32, /* opened by enhanced GRE while that was like any other traffic */
 };
 
 /* A session: what the fast path needs is all here. */
@@ -53,7 +57,7 @@ struct flow {
 	uint32_t packets[SIDES];
 	uint8_t timeout;   /* enum timeout */
 	uint8_t tcp_state; /* enum tcp_state */
-	uint16_t unused;
+	uint16_t control;  /* state of the module that reads this flow; 0: none */
 	uint64_t bytes[SIDES];
 };
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
@@ -92,6 +96,20 @@ struct host {
 	uint32_t live;
 };
 
+/* What is remembered beside a call in the place of TCP's state. */
+struct call_track {
+	uint32_t last_ms[SIDES]; /* of the last packet from that side, low 32 bits; valid if packets[] is not 0 */
+	uint32_t record;         /* of the module */
+	uint32_t drain_ms;       /* once it has ended: until when late packets pass */
+	bool ended;
+};
+
+union flow_track {
+	struct tcp_track tcp;
+	struct call_track call;
+};
+_Static_assert(sizeof(union flow_track) == 24, "beside each flow");
+
 /* What an outside port is used for: 0 free, a mapping's index + 1, or resting. */
 enum {
 	PORT_RESTING = 1u << 31, /* then 8 bits that remember who had it, and 23 bits of seconds until it is free */
@@ -128,10 +146,12 @@ struct fragment_set {
 };
 
 struct block {
-	uint32_t next;      /* block of the same fragment, or the free list */
-	uint32_t next_held; /* first block of the next held fragment */
-	uint32_t length;    /* of the whole fragment, in its first block */
-	uint32_t offset;    /* of the fragment in its datagram */
+	uint32_t next;          /* block of the same fragment, or the free list */
+	uint32_t next_held;     /* first block of the next held fragment */
+	uint32_t length;        /* of the whole fragment, in its first block */
+	uint32_t offset;        /* of the fragment in its datagram */
+	uint8_t side;           /* of a packet that a module keeps: where it came from */
+	struct offload offload; /* of a packet that a module keeps */
 	uint8_t data[BLOCK_SIZE];
 };
 
@@ -148,6 +168,7 @@ struct arena_header {
 	uint32_t host_free, host_used;
 	uint32_t set_free, block_free;
 	uint32_t sets_used, resting;
+	uint32_t kept[SIDES]; /* packets that modules keep */
 	uint32_t outside_count;
 	uint8_t outside_order[ADDRESSES_MAX]; /* records of struct outside in order of preference */
 	uint32_t sweep_flow, sweep_port;
@@ -164,10 +185,11 @@ struct icmp_budget {
 
 struct engine {
 	struct arena_header *header;
+	void *module[SERVICES];           /* each module's records */
 	struct engine_counters *counters; /* in the header */
 	struct table flow_out, flow_in, peer, mapping_table, host_table;
 	struct flow *flow;
-	struct tcp_track *tcp;   /* beside each flow */
+	union flow_track *track; /* beside each flow */
 	struct sibling *sibling; /* beside each flow */
 	struct mapping *mapping;
 	struct host *host;
@@ -179,6 +201,15 @@ struct engine {
 	bool any_blocked;             /* some service is in mode block */
 	struct icmp_budget budget[SIDES];
 	uint64_t now_ms;
+	/* control connections whose kept packets may have got their turn by the packet under way */
+	struct {
+		enum service service;
+		uint16_t control;
+		enum side side;
+	} ready[2];
+	uint32_t readies;
+	engine_event *event;
+	void *event_context;
 	uint64_t demand_at;                     /* when the next sweep on demand may be */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
@@ -194,6 +225,7 @@ struct passage {
 	enum side from;
 	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
+	bool made;                /* its bytes are the engine's own, see struct engine_sink */
 };
 
 static inline bool is_expired(uint32_t deadline, uint64_t now_ms)

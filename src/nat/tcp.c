@@ -125,7 +125,7 @@ static enum tcp_state next_state(const struct flow *flow, const struct tcp_track
 void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment)
 {
 	struct flow *flow = &engine->flow[index];
-	struct tcp_track *track = &engine->tcp[index];
+	struct tcp_track *track = &engine->track[index].tcp;
 	struct tcp_end *sender = &track->end[from], *receiver = &track->end[!from];
 	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
 

@@ -2,6 +2,8 @@
 /* The VPN services and what each one claims, from services.def. Claims do not overlap, so their order never matters. */
 #include <culvert/module.h>
 
+#include "passthrough/pptp.h"
+
 struct claim {
 	enum service service;
 	uint8_t protocol;
@@ -45,4 +47,13 @@ const char *service_name(enum service service)
 	};
 
 	return service < SERVICES ? names[service] : "none";
+}
+
+const struct module *module_of(enum service service)
+{
+	static const struct module *const modules[SERVICES] = {
+		[SERVICE_PPTP] = &pptp_module,
+	};
+
+	return service < SERVICES ? modules[service] : NULL;
 }

@@ -103,7 +103,7 @@ enum drop transport_parse(const struct packet *packet, const struct ip_header *i
 	case PROTOCOL_ICMP:
 		return icmp_parse(packet, ip, transport);
 	case PROTOCOL_GRE:
-		return packet_has(packet, ip->header_length, 4) ? DROP_NONE : DROP_GRE_MALFORMED;
+		return gre_parse(packet, ip->header_length, &transport->gre);
 	case PROTOCOL_ESP:
 		return packet_has(packet, ip->header_length, 8) && packet_get32(packet, ip->header_length) != 0
 			       ? DROP_NONE
@@ -123,6 +123,8 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 		transport->source_port = packet_get16(packet, offset);
 		transport->destination_port = packet_get16(packet, offset + 2);
 		transport->tcp.sequence = packet_get32(packet, offset + TCP_OFFSET_SEQUENCE);
+	} else if (protocol == PROTOCOL_GRE) {
+		return gre_parse(packet, offset, &transport->gre) == DROP_NONE;
 	} else if (protocol == PROTOCOL_ICMP) {
 		transport->icmp_type = packet_get8(packet, offset);
 		transport->source_port = transport->destination_port =
@@ -130,6 +132,20 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 		return icmp_is_request(transport->icmp_type) || icmp_is_answer(transport->icmp_type);
 	}
 	return true;
+}
+
+void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value)
+{
+	uint8_t before = packet_get8(packet, at);
+
+	packet_put8(packet, at, value);
+	if (packet->offload.partial || before == value)
+		return;
+	bool is_high = (at - offset) % 2 == 0;
+	uint32_t delta = is_high ? checksum_delta16((uint16_t)(before << 8), (uint16_t)(value << 8))
+				 : checksum_delta16(before, value);
+	uint16_t checksum = packet_get16(packet, offset + TCP_OFFSET_CHECKSUM);
+	packet_put16(packet, offset + TCP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
 }
 
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most)

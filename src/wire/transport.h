@@ -6,6 +6,7 @@
 #ifndef CULVERT_WIRE_TRANSPORT_H
 #define CULVERT_WIRE_TRANSPORT_H
 
+#include "wire/gre.h"
 #include "wire/ip.h"
 
 enum {
@@ -50,6 +51,7 @@ struct transport {
 	uint16_t source_port, destination_port; /* ICMP queries: the identifier in both; portless: 0 */
 	uint8_t icmp_type, icmp_code;
 	struct tcp_segment tcp;
+	struct gre gre;
 };
 
 static inline bool protocol_has_ports(uint8_t protocol)
@@ -78,6 +80,9 @@ enum drop transport_parse(const struct packet *packet, const struct ip_header *i
 /* Reads only ports, type and identifier from the 8 bytes that every ICMP error quotes; false if they are not there. */
 bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol,
 			    struct transport *transport);
+
+/* Gives one byte of a TCP segment another value; the checksum follows. */
+void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value);
 
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);

@@ -13,14 +13,15 @@ import lint
 
 # layer → layers it may include, beside itself
 BELOW = {
+    "base": set(),
     "wire": {"culvert"},
     "passthrough": {"culvert", "wire"},
-    "nat": {"culvert", "wire", "passthrough"},
+    "nat": {"culvert", "base", "wire", "passthrough"},
     "io": {"culvert"},
     "daemon": {"culvert", "io"},
     "culvert": set(),
 }
-CORE = {"wire", "nat", "passthrough", "culvert"}
+CORE = {"base", "wire", "nat", "passthrough", "culvert"}
 # The core is C and nothing else.
 PURE = {"stdbool.h", "stddef.h", "stdint.h", "limits.h", "inttypes.h", "stdalign.h", "string.h", "stdlib.h"}
 # header → the file family that may include it

@@ -620,7 +620,9 @@ bool model_claimed(uint8_t protocol, uint16_t port, enum service *service)
 	};
 
 	for (size_t i = 0; i < sizeof(claim) / sizeof(claim[0]); i++)
-		if (claim[i].protocol == protocol && (!claim[i].port || claim[i].port == port)) {
+		/* Of GRE only the enhanced kind is PPTP's, which the grammar does not make. */
+		if (protocol != PROTO_GRE && claim[i].protocol == protocol &&
+		    (!claim[i].port || claim[i].port == port)) {
 			*service = claim[i].service;
 			return true;
 		}

@@ -121,6 +121,13 @@ static uint32_t build_transport(uint8_t *at, const struct packet_spec *spec, uin
 			put32(at + 4, (uint32_t)spec->source_port << 16 | (spec->sequence & 0xffff));
 		return 8;
 	case PROTO_GRE:
+		if (spec->enhanced) {
+			put16(at, 0x2001);
+			put16(at + 2, 0x880b);
+			put16(at + 4, (uint16_t)spec->payload_length);
+			put16(at + 6, spec->call_id);
+			return 8;
+		}
 		put16(at, 0);
 		put16(at + 2, 0x0800);
 		return 4;

@@ -67,6 +67,8 @@ struct packet_spec {
 	uint8_t icmp_type, icmp_code;
 	uint32_t icmp_rest; /* errors: the second word; queries take identifier and sequence instead */
 	uint32_t spi;
+	bool enhanced;    /* GRE of a PPTP call */
+	uint16_t call_id; /* of it */
 
 	const uint8_t *payload; /* NULL: a pattern */
 	uint32_t payload_length;

@@ -487,6 +487,7 @@ static void blocked_services_are_refused(void **state)
 					   .destination_port = row[i].port,
 					   .flags = FLAG_SYN,
 					   .spi = 9,
+					   .enhanced = true,
 					   .payload_length = 30};
 		rig->config.service[row[i].service] = MODE_PLAIN;
 		rig_configure(rig);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The writing half of the hash table. */
-#include "nat/table.h"
+#include "base/table.h"
 
 #include <string.h>
 

@@ -6,8 +6,8 @@
  * A lookup reads one line in nearly every case and stops at the first bucket whose count is 0; deletion needs no
  * tombstones. The caller brings the 64-bit hash and a match function; both are inlined.
  */
-#ifndef CULVERT_NAT_TABLE_H
-#define CULVERT_NAT_TABLE_H
+#ifndef CULVERT_BASE_TABLE_H
+#define CULVERT_BASE_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * SipHash-1-3 (Aumasson, Bernstein) of exactly two 64-bit words. Strangers choose the keys of our tables, so the hash
  * is keyed; the same function in counter mode is the engine's random source.
  */
-#ifndef CULVERT_NAT_SIPHASH_H
-#define CULVERT_NAT_SIPHASH_H
+#ifndef CULVERT_BASE_SIPHASH_H
+#define CULVERT_BASE_SIPHASH_H
 
 #include <stdint.h>
 

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control connections: every segment is read in order, translated, and sent on; what comes too early is kept for
+ * its turn. A segment that can not be translated now is dropped whole, and everything it changed in the stream is taken
+ * back: TCP sends it again.
+ */
+#include "passthrough/pptp.h"
+
+#include "wire/transport.h"
+
+static bool before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static struct engine_result drop(enum drop reason)
+{
+	return (struct engine_result){VERDICT_DROPPED, (uint8_t)reason};
+}
+
+static const struct engine_result forwarded = {VERDICT_FORWARDED, DROP_NONE};
+
+/* --- memory --- */
+
+static uint32_t calls_for(const struct engine_limits *limits)
+{
+	return limits->tunnels * 2;
+}
+
+static size_t pptp_memory_size(const struct engine_limits *limits)
+{
+	if (limits->tunnels == 0)
+		return 0;
+	return sizeof(struct pptp) + limits->tunnels * sizeof(struct pptp_control) +
+	       calls_for(limits) * sizeof(struct pptp_call);
+}
+
+static void set_pointers(struct pptp *pptp)
+{
+	pptp->control = (struct pptp_control *)(void *)(pptp + 1);
+	pptp->call = (struct pptp_call *)(void *)(pptp->control + pptp->controls);
+}
+
+static void pptp_start(void *memory, const struct engine_limits *limits)
+{
+	struct pptp *pptp = memory;
+
+	*pptp = (struct pptp){.controls = limits->tunnels, .calls = calls_for(limits)};
+	set_pointers(pptp);
+	for (uint32_t i = 0; i < pptp->controls; i++)
+		pptp->control[i] = (struct pptp_control){.flow = i + 1 < pptp->controls ? i + 1 : MODULE_NONE};
+	for (uint32_t i = 0; i < pptp->calls; i++)
+		pptp->call[i] = (struct pptp_call){
+			.next = i + 1 < pptp->calls ? i + 1 : MODULE_NONE,
+			.flow = MODULE_NONE,
+			.control = MODULE_NONE,
+		};
+}
+
+/* Streams are searched for their next message; what was kept is lost. Lists are made anew from the records. */
+static void pptp_recover(struct engine *engine, void *memory)
+{
+	struct pptp *pptp = memory;
+
+	set_pointers(pptp);
+	pptp->control_free = pptp->call_free = MODULE_NONE;
+	for (uint32_t i = pptp->controls; i-- > 0;) {
+		struct pptp_control *control = &pptp->control[i];
+		bool keeps = control->live && module_owns_flow(engine, control->flow, (uint16_t)(i + 1), 0);
+		*control = (struct pptp_control){
+			.live = keeps,
+			.flow = keeps ? control->flow : pptp->control_free,
+			.first_call = MODULE_NONE,
+		};
+		if (!keeps)
+			pptp->control_free = i;
+	}
+	for (uint32_t i = pptp->calls; i-- > 0;) {
+		struct pptp_call *call = &pptp->call[i];
+		bool keeps = call->state != CALL_FREE && module_owns_flow(engine, call->flow, 0, i);
+		bool has_control = keeps && call->state != CALL_ENDED && call->control < pptp->controls &&
+				   pptp->control[call->control].live;
+		if (!keeps) {
+			*call = (struct pptp_call){
+				.next = pptp->call_free, .flow = MODULE_NONE, .control = MODULE_NONE};
+			pptp->call_free = i;
+		} else if (has_control) {
+			call->next = pptp->control[call->control].first_call;
+			pptp->control[call->control].first_call = i;
+			pptp->control[call->control].calls++;
+		} else if (call->state != CALL_ENDED) {
+			call->state = CALL_ENDED;
+			call->control = MODULE_NONE;
+			module_call_end(engine, call->flow, PPTP_DRAIN_MS);
+		}
+	}
+}
+
+static bool pptp_knows(const void *memory, uint32_t flow, uint16_t control, uint32_t record)
+{
+	const struct pptp *pptp = memory;
+
+	if (pptp == NULL)
+		return false;
+	if (control != 0)
+		return control <= pptp->controls && pptp->control[control - 1u].live &&
+		       pptp->control[control - 1u].flow == flow;
+	return record < pptp->calls && pptp->call[record].state != CALL_FREE && pptp->call[record].flow == flow;
+}
+
+static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow)
+{
+	struct pptp *pptp = memory;
+	uint32_t index = pptp->control_free;
+
+	if (index == MODULE_NONE)
+		return 0;
+	pptp->control_free = pptp->control[index].flow;
+	pptp->control[index] = (struct pptp_control){.live = true, .flow = flow, .first_call = MODULE_NONE};
+	module_count(engine, STAT_PPTP_CONTROLS);
+	return (uint16_t)(index + 1);
+}
+
+/* --- reading --- */
+
+/* Writes the remembered values of all bytes that lie in this segment. */
+static void apply_patches(struct engine *engine, const struct pptp_stream *stream, const struct module_segment *segment)
+{
+	bool changed = false;
+
+	for (unsigned i = 0; i < stream->patches; i++) {
+		uint32_t at = stream->patch[i].sequence - segment->sequence;
+		if (at >= segment->length)
+			continue;
+		tcp_patch_byte(segment->packet, segment->transport, segment->payload + at, stream->patch[i].value);
+		changed = true;
+	}
+	if (changed)
+		module_count(engine, STAT_PPTP_PATCHED);
+}
+
+static enum drop remember_field(struct pptp_stream *stream, uint32_t sequence, uint16_t value, uint16_t translated)
+{
+	bool fits = true;
+
+	if (value >> 8 != translated >> 8)
+		fits = pptp_stream_remember(stream, sequence, (uint8_t)(translated >> 8));
+	if ((value & 255) != (translated & 255))
+		fits = fits && pptp_stream_remember(stream, sequence + 1, (uint8_t)translated);
+	return fits ? DROP_NONE : DROP_PPTP_CROWDED;
+}
+
+static enum pptp_field field_at(const struct pptp_stream *stream, uint32_t offset)
+{
+	const struct pptp_shape *shape = pptp_shape(stream->type);
+
+	return (enum pptp_field)(offset == PPTP_OFFSET_FIRST ? shape->first : shape->second);
+}
+
+static enum drop field_complete(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
+				uint32_t offset)
+{
+	struct pptp_stream *stream = &pptp->control[control].stream[from];
+	uint16_t value = pptp_get16(stream->head + offset), translated;
+	uint32_t sequence = stream->next - 2;
+	enum drop why = DROP_NONE;
+
+	if (!pptp_call_translate(engine, pptp, control, from, field_at(stream, offset), value,
+				 stream->half ? stream->sent_half : -1, &translated, &why))
+		return why;
+	/* Its first byte went out with an earlier segment: what it was then is final. */
+	if (stream->half && stream->sent_half != translated >> 8)
+		return DROP_PPTP_SPLIT;
+	stream->half = false;
+	return remember_field(stream, sequence, value, translated);
+}
+
+static enum drop field_half(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from, uint32_t offset)
+{
+	struct pptp_stream *stream = &pptp->control[control].stream[from];
+	uint8_t value = stream->head[offset], translated;
+
+	if (!pptp_call_translate_half(engine, pptp, control, from, field_at(stream, offset), value, &translated))
+		return DROP_PPTP_SPLIT;
+	stream->half = true;
+	stream->sent_half = translated;
+	if (translated == value)
+		return DROP_NONE;
+	return pptp_stream_remember(stream, stream->next - 1, translated) ? DROP_NONE : DROP_PPTP_CROWDED;
+}
+
+/* Reads what is new in a segment. */
+static enum drop read_new(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
+			  const struct module_segment *segment)
+{
+	struct pptp_stream *stream = &pptp->control[control].stream[from];
+	uint32_t used = stream->next - segment->sequence, offset = 0;
+	const uint8_t *bytes = segment->packet->data + segment->payload;
+	enum drop reason = DROP_NONE;
+
+	while (reason == DROP_NONE) {
+		switch (pptp_stream_read(stream, bytes, segment->length, &used, &offset)) {
+		case PPTP_STOP_FIELD:
+			reason = field_complete(engine, pptp, control, from, offset);
+			break;
+		case PPTP_STOP_HALF:
+			return field_half(engine, pptp, control, from, offset);
+		case PPTP_STOP_MESSAGE:
+			pptp_call_message(engine, pptp, control, from, stream);
+			break;
+		default:
+			return DROP_NONE;
+		}
+	}
+	return reason;
+}
+
+static void tell_lost(struct engine *engine, struct pptp_control *control)
+{
+	struct tunnel_view view = {.service = SERVICE_PPTP, .state = "", .silent = -1};
+	struct flow_view flow;
+
+	if (control->told_lost)
+		return;
+	control->told_lost = true;
+	module_count(engine, STAT_PPTP_OUT_OF_STEP);
+	module_view_flow(engine, control->flow, &flow, NULL);
+	view.inside_address = flow.inside_address;
+	view.outside_address = flow.outside_address;
+	view.remote_address = flow.remote_address;
+	module_report(engine, EVENT_NOT_UNDERSTOOD, &view);
+}
+
+/* Ahead of its turn: kept, if it is not too far ahead. */
+static struct engine_result keep(struct engine *engine, struct pptp_control *control, enum side from,
+				 const struct module_segment *segment)
+{
+	uint8_t *count = &control->kept_count[from];
+	bool is_near = segment->sequence - control->stream[from].next <= PPTP_KEPT_BYTES;
+
+	if (*count == PPTP_KEPT || segment->packet->length > PPTP_KEPT_BYTES || !is_near)
+		return drop(DROP_PPTP_AHEAD);
+	uint32_t packet = module_keep(engine, segment->packet, segment->arrived);
+	if (packet == MODULE_NONE)
+		return drop(DROP_PPTP_AHEAD);
+	control->kept[from][(*count)++] = (struct pptp_kept){segment->sequence, packet};
+	return (struct engine_result){VERDICT_HELD, DROP_NONE};
+}
+
+static void note_acknowledgement(struct pptp_control *control, enum side from, const struct module_segment *segment)
+{
+	struct pptp_stream *other = &control->stream[!from];
+
+	/* Nobody can acknowledge what was not read. */
+	if (segment->has_acknowledgement && other->started && !before(other->next, segment->acknowledgement))
+		pptp_stream_acknowledge(other, segment->acknowledgement);
+}
+
+static struct engine_result pptp_inspect(struct engine *engine, void *memory, uint16_t number, enum side from,
+					 const struct module_segment *segment)
+{
+	struct pptp *pptp = memory;
+	uint32_t index = number - 1u;
+	struct pptp_control *control = &pptp->control[index];
+	struct pptp_stream *stream = &control->stream[from];
+
+	if (segment->starts)
+		pptp_stream_start(stream, segment->sequence);
+	note_acknowledgement(control, from, segment);
+	if (segment->length == 0)
+		return forwarded;
+	if (stream->state == PPTP_STREAM_SEARCHING)
+		pptp_stream_search(stream, segment->sequence, segment->packet->data + segment->payload,
+				   segment->length);
+	if (stream->state == PPTP_STREAM_IN_STEP) {
+		if (before(stream->next, segment->sequence))
+			return keep(engine, control, from, segment);
+		struct pptp_stream saved = *stream;
+		enum drop reason = read_new(engine, pptp, index, from, segment);
+		if (reason != DROP_NONE) {
+			*stream = saved;
+			return drop(reason);
+		}
+		if (stream->state == PPTP_STREAM_OUT_OF_STEP)
+			tell_lost(engine, control);
+	}
+	uint32_t now = (uint32_t)module_now_ms(engine);
+	if (now - control->refreshed_ms >= 1000) {
+		control->refreshed_ms = now;
+		pptp_call_refresh_all(engine, pptp, index);
+	}
+	apply_patches(engine, stream, segment);
+	return forwarded;
+}
+
+static uint32_t pptp_next_kept(void *memory, uint16_t number, enum side from)
+{
+	struct pptp *pptp = memory;
+	struct pptp_control *control = &pptp->control[number - 1u];
+	const struct pptp_stream *stream = &control->stream[from];
+
+	for (unsigned i = 0; i < control->kept_count[from]; i++) {
+		struct pptp_kept kept = control->kept[from][i];
+		if (stream->state == PPTP_STREAM_IN_STEP && before(stream->next, kept.sequence))
+			continue;
+		control->kept[from][i] = control->kept[from][--control->kept_count[from]];
+		return kept.packet;
+	}
+	return MODULE_NONE;
+}
+
+static void pptp_control_over(struct engine *engine, void *memory, uint16_t number, enum tunnel_end why)
+{
+	struct pptp *pptp = memory;
+	uint32_t index = number - 1u;
+	struct pptp_control *control = &pptp->control[index];
+
+	pptp_call_end_all(engine, pptp, index, why);
+	for (int side = 0; side < SIDES; side++)
+		while (control->kept_count[side] > 0)
+			module_drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
+					 DROP_PPTP_AHEAD);
+	control->live = false;
+	control->flow = pptp->control_free;
+	pptp->control_free = index;
+}
+
+static void pptp_call_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why)
+{
+	pptp_call_flow_over(engine, memory, record, why);
+}
+
+static bool pptp_next_tunnel(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view)
+{
+	const struct pptp *pptp = memory;
+
+	while (*cursor < pptp->calls) {
+		uint32_t index = (*cursor)++;
+		if (pptp->call[index].state == CALL_FREE)
+			continue;
+		pptp_call_view(engine, pptp, index, view);
+		return true;
+	}
+	return false;
+}
+
+const struct module pptp_module = {
+	.memory_size = pptp_memory_size,
+	.start = pptp_start,
+	.recover = pptp_recover,
+	.knows = pptp_knows,
+	.attach = pptp_attach,
+	.inspect = pptp_inspect,
+	.next_kept = pptp_next_kept,
+	.control_over = pptp_control_over,
+	.call_over = pptp_call_over,
+	.next_tunnel = pptp_next_tunnel,
+};
