@@ -38,7 +38,7 @@ static void address(struct packet *p, enum side from, uint8_t choice)
 	static const uint32_t remote[4] = {0xcb007101, 0xcb007102, 0xc0000201, 0xc6336401};
 
 	packet_put32(p, from == SIDE_LAN ? 12 : 16,
-		     from == SIDE_LAN ? 0x0a000002 + choice % 4 : 0xc6336401 + choice % 2);
+		     from == SIDE_LAN ? 0x0a000002u + choice % 4 : 0xc6336401u + choice % 2);
 	packet_put32(p, from == SIDE_LAN ? 16 : 12, remote[choice / 4 % 4]);
 }
 
