@@ -181,6 +181,15 @@ class Capture:
         self.lost += struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
         return result
 
+    def expect(self, want, timeout=2.0):
+        """The next IPv4 packet that want() accepts; packets() is for what should not be there."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            frame = self.receive(left)
+            if frame is not None and frame.type == ETH_P_IP and want(frame.ip):
+                return frame.ip
+        raise AssertionError(f"no such packet within {timeout} s")
+
     def packets(self, settle=0.05):
         """The IPv4 packets among frames()."""
         return [frame.ip for frame in self.frames(settle) if frame.type == ETH_P_IP]
