@@ -75,7 +75,7 @@ static void check(struct rig *rig)
 {
 	const char *wrong = packets_check_conservation(engine_counters(rig->engine));
 
-	if (!wrong && !rig->unchecked)
+	if (!wrong)
 		wrong = engine_check(rig->engine);
 	for (uint32_t i = 0; !wrong && i < rig->out.count; i++)
 		wrong = rig->wrong_sums ? packets_verify_ip(&rig->out.item[i].packet)

@@ -34,7 +34,6 @@ struct rig {
 	struct emissions out;
 	struct engine_result result;
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
-	bool unchecked;            /* this test's engine does not hold together: engine_check() is left out */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
 };
