@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -285,6 +286,26 @@ void config_to_limits(const struct config *config, struct engine_limits *limits)
 	limits->tunnels = config->tunnels;
 }
 
+void config_forwarded_ports(const struct config *config, struct port_set *tcp, struct port_set *udp)
+{
+	struct forward expanded[FORWARD_EXPANDS_MAX];
+
+	memset(tcp, 0, sizeof(*tcp));
+	memset(udp, 0, sizeof(*udp));
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		uint32_t count = config_forward_expand(&config->forward[i], expanded);
+
+		for (uint32_t j = 0; j < count; j++) {
+			struct port_set *ports = expanded[j].protocol == IPPROTO_TCP ? tcp : udp;
+
+			if (expanded[j].protocol != IPPROTO_TCP && expanded[j].protocol != IPPROTO_UDP)
+				continue;
+			for (uint32_t port = expanded[j].port_first; port <= expanded[j].port_last; port++)
+				port_set_add(ports, (uint16_t)port);
+		}
+	}
+}
+
 void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request)
 {
 	memset(request, 0, sizeof(*request));
@@ -295,4 +316,5 @@ void config_to_kernel(const struct config *config, const char *state_dir, struct
 	request->host_udp = config->host_udp;
 	port_set_add(&request->host_udp, DHCP_CLIENT_PORT);
 	request->state_dir = state_dir;
+	config_forwarded_ports(config, &request->forward_tcp, &request->forward_udp);
 }

@@ -98,6 +98,8 @@ void config_print_defaults(FILE *out);
 /* The engine's part. The links' facts (inside, lan_address, hop_address, MTUs) keep the values they have in *engine. */
 void config_to_engine(const struct config *config, struct engine_config *engine);
 void config_to_limits(const struct config *config, struct engine_limits *limits);
+/* The TCP and UDP ports that forwards own. */
+void config_forwarded_ports(const struct config *config, struct port_set *tcp, struct port_set *udp);
 /* The kernel's part; state_dir is kept by the caller. */
 struct kernel_request;
 void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request);

@@ -263,6 +263,7 @@ static void daemon_print_statistics(struct daemon *daemon)
 static void daemon_reload(struct daemon *daemon)
 {
 	uint64_t now_ms = clock_now_ms();
+	struct port_set tcp, udp;
 
 	if (!config_reload(&daemon->config, &daemon->options->source, log_report_text, daemon->log)) {
 		log_write(daemon->log, LOG_ERR, "the configuration was not read again: the one from before holds");
@@ -270,6 +271,8 @@ static void daemon_reload(struct daemon *daemon)
 	}
 	log_set_level(daemon->log, options_log_level(daemon->options, &daemon->config));
 	log_open(daemon->log, daemon->config.log_target, daemon->options->foreground);
+	config_forwarded_ports(&daemon->config, &tcp, &udp);
+	kernel_set_forwards(daemon->kernel, &tcp, &udp);
 	daemon_tell_engine(daemon, now_ms);
 	daemon_set_timer(daemon, now_ms);
 	log_write(daemon->log, LOG_NOTICE, "the configuration was read again");

@@ -138,17 +138,26 @@ static void kernel_merge_ports(struct port_set *to, const struct port_set *from)
 		to->bits[i] |= from->bits[i];
 }
 
-/* The router's own ports: those of the configuration, those in use at start, and those its connections get. */
+static void kernel_remove_ports(struct port_set *from, const struct port_set *which)
+{
+	for (size_t i = 0; i < sizeof(from->bits) / sizeof(from->bits[0]); i++)
+		from->bits[i] &= ~which->bits[i];
+}
+
+/* The router's own ports: those in use at start and those its connections get, unless a forward was written for them,
+ * and those of the configuration. */
 static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *links)
 {
-	links->host_tcp = kernel->request.host_tcp;
-	links->host_udp = kernel->request.host_udp;
-	kernel_merge_ports(&links->host_tcp, &kernel->found_tcp);
-	kernel_merge_ports(&links->host_udp, &kernel->found_udp);
-	port_set_add(&links->host_udp, DHCP_CLIENT_PORT);
+	links->host_tcp = kernel->found_tcp;
+	links->host_udp = kernel->found_udp;
 	if (!kernel_rules_own_ports(&kernel->made.list, &links->host_tcp, &links->host_udp))
 		kernel->report(kernel->context, LOG_WARNING,
 			       "can not read net.ipv4.ip_local_port_range: the router's own connections may fail");
+	kernel_remove_ports(&links->host_tcp, &kernel->request.forward_tcp);
+	kernel_remove_ports(&links->host_udp, &kernel->request.forward_udp);
+	kernel_merge_ports(&links->host_tcp, &kernel->request.host_tcp);
+	kernel_merge_ports(&links->host_udp, &kernel->request.host_udp);
+	port_set_add(&links->host_udp, DHCP_CLIENT_PORT);
 }
 
 static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
@@ -516,6 +525,19 @@ void kernel_read_events(struct kernel *kernel)
 		next_hop_resync(kernel->hops);
 	if (events.changed || events.lost)
 		kernel_look_again(kernel, events.rules && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS);
+}
+
+void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp)
+{
+	if (!memcmp(tcp, &kernel->request.forward_tcp, sizeof(*tcp)) &&
+	    !memcmp(udp, &kernel->request.forward_udp, sizeof(*udp)))
+		return;
+	kernel->request.forward_tcp = *tcp;
+	kernel->request.forward_udp = *udp;
+	kernel_collect_ports(kernel, &kernel->links);
+	kernel->links.generation++;
+	if (kernel->set_up)
+		kernel_reconcile(kernel, false);
 }
 
 void kernel_refresh(struct kernel *kernel)

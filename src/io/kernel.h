@@ -22,7 +22,9 @@ enum { KERNEL_ADDRESSES_MAX = 64 };
 struct kernel_request {
 	char lan[IFNAMSIZ], wan[IFNAMSIZ], tun[IFNAMSIZ];
 	struct port_set host_tcp, host_udp; /* configured host ports; kernel_setup() adds what it finds */
-	const char *state_dir;              /* where the journal and the WAN lock live */
+	struct port_set forward_tcp,
+		forward_udp;   /* ports of forwards: not the router's, even if a socket of it is there */
+	const char *state_dir; /* where the journal and the WAN lock live */
 };
 
 /* What is true of the links now; kept up to date by kernel_read_events(). */
@@ -82,6 +84,8 @@ const struct kernel_links *kernel_links(const struct kernel *kernel);
  */
 int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
+/* Other forwards after a reload. */
+void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp);
 /* Looks again at everything; to be called every few seconds for what notifications can miss, for neighbours in use,
  * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);

@@ -204,6 +204,26 @@ def test_reload_changes_forwards_and_keeps_flows(lab, daemon):
             target.recv(10)
         assert lab.echo_once(client, server) == seen
 
+def test_a_forward_wins_over_a_listener_of_the_router(lab, daemon):
+    """A socket of the router that was there at the start keeps its port, unless a forward is written for that port; a
+    reload may write one, and take it away again."""
+    with lab.tcp_listen("R", "0.0.0.0", 2200) as own, lab.tcp_listen("L1", port=2200) as inside:
+
+        def answers(listener):
+            with lab.tcp_connect("W1", (ROUTER_WAN, 2200)):
+                listener.accept()[0].close()
+
+        lab.guard.host_ports.add(2200)
+        daemon.start()
+        answers(own)
+        daemon.reload({"forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
+        answers(inside)
+        daemon.reload({})
+        answers(own)
+        daemon.stop()
+        daemon.start({"forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
+        answers(inside)
+
 
 def test_adv_81_reload_of_a_broken_file_changes_nothing(lab, daemon):
     daemon.start({"forward:kept": {"protocol": "udp", "port": "8083", "to": "10.77.0.12"}})
