@@ -24,7 +24,7 @@ enum {
 /* What is known of one TCP direction: enough to know whether a quoted sequence number is surely right or surely wrong.
  */
 struct model_tcp {
-	bool heard, odd; /* odd: the sender jumped about, nothing is certain */
+	bool heard, syn, odd; /* odd: the sender jumped about, nothing is certain */
 	uint32_t first, next;
 	bool acked_known; /* by the other side */
 	uint32_t acked;

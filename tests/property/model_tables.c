@@ -521,6 +521,9 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 
 	if (!tcp->heard)
 		*tcp = (struct model_tcp){.heard = true, .odd = tcp->odd, .first = sequence, .next = end};
+	/* A SYN that answers something else changes nothing (section 8), so what it carried may not count as sent. */
+	tcp->syn |= !!(flags & FLAG_SYN);
+	tcp->odd |= (flags & FLAG_SYN) && flow->tcp[!from].heard && !flow->tcp[!from].syn;
 	uint32_t jump = sequence - tcp->next;
 	if (jump + 65536 > 2 * 65536 || (flags & FLAG_RST))
 		tcp->odd = true;
