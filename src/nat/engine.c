@@ -15,6 +15,7 @@
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/fragment_store.h"
+#include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/tcp.h"
@@ -340,6 +341,7 @@ uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, ui
 	for (uint32_t i = 0; i < count; i++)
 		if (addresses[i] != 0 && outside_find(engine, addresses[i]) == NULL)
 			header->outside_order[header->outside_count++] = outside_slot(engine, addresses[i]);
+	host_recount(engine);
 	return ended;
 }
 

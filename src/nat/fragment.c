@@ -58,7 +58,9 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 		.identification = set->new_identification,
 	};
 
-	if (set->to == SIDE_LAN && ip->ttl <= 1)
+	/* What goes on as it is goes to the router itself or is bypassed: its hop is not ours to count. */
+	bool is_translated = set->new_destination != set->destination;
+	if (set->to == SIDE_LAN && is_translated && ip->ttl <= 1)
 		return DROP_IP_TTL;
 	if (output_is_too_big(engine, packet, ip, (enum side)set->to))
 		return DROP_TOO_BIG;

@@ -120,3 +120,14 @@ void host_reset(struct engine *engine)
 	for (uint32_t i = 0; i < engine->header->outside_count; i++)
 		engine->outside[engine->header->outside_order[i]].hosts = 0;
 }
+
+void host_recount(struct engine *engine)
+{
+	for (uint32_t i = 0; i < engine->header->outside_count; i++)
+		engine->outside[engine->header->outside_order[i]].hosts = 0;
+	for (uint32_t i = 0; i < engine->header->host_used; i++) {
+		struct outside *outside = outside_find(engine, engine->host[i].outside_address);
+		if (engine->host[i].live && outside != NULL)
+			outside->hosts++;
+	}
+}

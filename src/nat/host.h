@@ -16,5 +16,7 @@ struct outside *host_outside(struct engine *engine, uint32_t inside_address);
 uint32_t host_take(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why);
 void host_release(struct engine *engine, uint32_t index);
 void host_reset(struct engine *engine);
+/* Counts anew how many hosts each outside address has: addresses came or went. */
+void host_recount(struct engine *engine);
 
 #endif
