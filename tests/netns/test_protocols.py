@@ -29,6 +29,8 @@ def forbidden(peer):
     got = peer.expect()
     assert (got[ICMP].type, got[ICMP].code) == (3, 13) and got["IP in ICMP"].src == peer.address
 
+ENHANCED_GRE = bytes.fromhex("3001880b0008123400000001") + b"a packet"
+
 
 def body(number):
     return Raw(BODY.get(number, b"\x12\x34\x56\x78 payload of protocol %d" % number))
@@ -141,6 +143,8 @@ def service_packet(number, port, answer=False, own_port=48200):
         )
     if number == 17:
         return UDP(sport=port, dport=own_port) / b"answer" if answer else UDP(sport=own_port, dport=port) / b"question"
+    if number == 47:
+        return Raw(ENHANCED_GRE)  # of GRE only the enhanced kind is PPTP's
     return body(number)
 
 
