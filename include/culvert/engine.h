@@ -193,7 +193,7 @@ struct tunnel_view {
 	bool has_inside_id, has_remote_id;
 	uint16_t inside_id, outside_id, remote_id;
 	const char *state;     /* requested, connected, clearing, ended */
-	enum tunnel_end end; /* END_NOT while it lives */
+	enum tunnel_end end;   /* END_NOT while it lives */
 	uint32_t age_ms;       /* since it was requested */
 	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];

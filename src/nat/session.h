@@ -20,7 +20,7 @@ struct knock {
 	uint8_t protocol;
 	uint8_t tcp_flags;
 	bool enhanced; /* enhanced GRE */
-	bool hairpin; /* from another inside host: not filtered */
+	bool hairpin;  /* from another inside host: not filtered */
 };
 
 /* Who answers the door: a mapping or a forward. */

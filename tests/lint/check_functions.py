@@ -9,7 +9,7 @@ import lint
 
 ANYWHERE = r"src/|include/|tests/.*\.[ch]$"
 PRODUCT = r"src/|include/"
-CORE = r"src/(wire|nat|passthrough)/|include/"
+CORE = r"src/(base|wire|nat|passthrough)/|include/"
 
 # functions, where the rule holds, where they may stand all the same, what to do instead
 FORBIDDEN = (

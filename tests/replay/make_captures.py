@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""make_captures.py DIRECTORY: writes lan-in.pcap and wan-in.pcap, what two LAN hosts and two remotes send to the router.
+"""make_captures.py DIRECTORY: writes lan-in.pcap and wan-in.pcap, what two LAN hosts and two remotes send.
 
-A conversation of each kind: DNS, a TCP connection through to its FINs, ping and traceroute, GRE, ESP, a fragmented datagram
-out of order, a forwarded connection from outside, strangers, broken packets. Ports are such that they are preserved, so
-that the remotes' packets can be written beforehand. Nothing random: the same files come out every time.
+A conversation of each kind: DNS, a TCP connection through to its FINs, ping and traceroute, GRE, ESP, a fragmented
+datagram out of order, a forwarded connection from outside, strangers, broken packets. Ports are such that they are
+preserved, so that the remotes' packets can be written beforehand. Nothing random: the same files come out every time.
 """
 import sys
 
@@ -19,7 +19,8 @@ def conversation():
     body = Raw(bytes(range(64)))
     yield LAN, IP(src=L1, dst=W1, id=1) / UDP(sport=5353, dport=53) / body
     yield WAN, IP(src=W1, dst=OUT, id=1) / UDP(sport=53, dport=5353) / body
-    yield LAN, IP(src=L1, dst=W1, id=2, flags="DF") / TCP(sport=40000, dport=443, flags="S", seq=1000, options=[("MSS", 9000)])
+    syn = TCP(sport=40000, dport=443, flags="S", seq=1000, options=[("MSS", 9000)])
+    yield LAN, IP(src=L1, dst=W1, id=2, flags="DF") / syn
     yield WAN, IP(src=W1, dst=OUT, id=2, flags="DF") / TCP(sport=443, dport=40000, flags="SA", seq=5000, ack=1001,
                                                           options=[("NOP", None), ("MSS", 1460)])
     yield LAN, IP(src=L1, dst=W1, id=3, flags="DF") / TCP(sport=40000, dport=443, flags="A", seq=1001, ack=5001)
@@ -55,7 +56,9 @@ def conversation():
 
 
 def main(directory):
-    writers = {name: RawPcapWriter(f"{directory}/{name}", linktype=101, endianness="<", sync=True) for name in (LAN, WAN)}
+    writers = {
+        name: RawPcapWriter(f"{directory}/{name}", linktype=101, endianness="<", sync=True) for name in (LAN, WAN)
+    }
     for writer in writers.values():
         writer.write_header(None)
     for number, (side, packet) in enumerate(conversation()):
