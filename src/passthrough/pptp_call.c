@@ -157,15 +157,28 @@ static bool translate_own(struct engine *engine, struct pptp *pptp, uint32_t con
 	return true;
 }
 
-/* Call-Disconnect-Notify from outside: the sender's own ID stays; ours, echoed, is translated back. A call that is
- * being cleared explains an echo better than a server's ID that happens to be equal. */
-static void translate_notify(const struct pptp *pptp, uint32_t control, uint16_t value, uint16_t *translated)
+/* Call-Disconnect-Notify carries the sender's own ID or echoes the receiver's. An ID that is both is the sender's,
+ * unless only the call of which it is the receiver's is being cleared. */
+static struct pptp_call *notified(const struct pptp *pptp, uint32_t control, enum side from, uint16_t id, bool *is_ours)
 {
-	const struct pptp_call *ours = find(pptp, control, has_outside_id, value);
-	const struct pptp_call *theirs = find(pptp, control, has_remote_id, value);
+	struct pptp_call *ours = find(pptp, control, from == SIDE_LAN ? has_inside_id : has_outside_id, id);
+	struct pptp_call *theirs = find(pptp, control, has_remote_id, id);
+	struct pptp_call *own = from == SIDE_LAN ? ours : theirs, *echoed = from == SIDE_LAN ? theirs : ours;
+	bool is_echo = own == NULL || (echoed != NULL && echoed->state == CALL_CLEARING && own->state != CALL_CLEARING);
+	struct pptp_call *call = is_echo ? echoed : own;
 
-	if (ours != NULL && (theirs == NULL || (ours->state == CALL_CLEARING && theirs->state != CALL_CLEARING)))
-		*translated = ours->inside_id;
+	*is_ours = call != NULL && is_echo == (from == SIDE_WAN);
+	return call;
+}
+
+static void translate_notify(const struct pptp *pptp, uint32_t control, enum side from, uint16_t value,
+			     uint16_t *translated)
+{
+	bool is_ours;
+	const struct pptp_call *call = notified(pptp, control, from, value, &is_ours);
+
+	if (is_ours)
+		*translated = from == SIDE_LAN ? call->outside_id : call->inside_id;
 }
 
 bool pptp_call_translate(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
@@ -174,22 +187,19 @@ bool pptp_call_translate(struct engine *engine, struct pptp *pptp, uint32_t cont
 	const struct pptp_call *call;
 
 	*translated = value;
+	if (field == PPTP_FIELD_EITHER) {
+		translate_notify(pptp, control, from, value, translated);
+		return true;
+	}
 	if (from == SIDE_LAN) {
 		if (field == PPTP_FIELD_PEER)
 			return true;
 		return translate_own(engine, pptp, control, field == PPTP_FIELD_OWN_NEW, value, high, translated, why);
 	}
-	switch (field) {
-	case PPTP_FIELD_PEER:
+	if (field == PPTP_FIELD_PEER) {
 		call = find(pptp, control, has_outside_id, value);
 		if (call != NULL)
 			*translated = call->inside_id;
-		break;
-	case PPTP_FIELD_EITHER:
-		translate_notify(pptp, control, value, translated);
-		break;
-	default:
-		break;
 	}
 	return true;
 }
@@ -264,25 +274,13 @@ static void disconnect(struct engine *engine, struct pptp *pptp, struct pptp_cal
 		end_call(engine, pptp, call, call->state == CALL_CLEARING ? END_CLEARED : END_DISCONNECTED);
 }
 
-static struct pptp_call *notified(const struct pptp *pptp, uint32_t control, enum side from, uint16_t id)
-{
-	struct pptp_call *ours = find(pptp, control, from == SIDE_LAN ? has_inside_id : has_outside_id, id);
-	struct pptp_call *theirs = find(pptp, control, has_remote_id, id);
-
-	if (from == SIDE_LAN)
-		return ours != NULL ? ours : theirs;
-	if (ours != NULL && (theirs == NULL || (ours->state == CALL_CLEARING && theirs->state != CALL_CLEARING)))
-		return ours;
-	return theirs;
-}
-
 void pptp_call_message(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
 		       const struct pptp_stream *stream)
 {
 	uint16_t first = pptp_get16(stream->head + PPTP_OFFSET_FIRST),
 		 second = pptp_get16(stream->head + PPTP_OFFSET_SECOND);
 	bool is_accepted = stream->head[PPTP_OFFSET_RESULT] == PPTP_RESULT_CONNECTED;
-	bool is_lan = from == SIDE_LAN;
+	bool is_lan = from == SIDE_LAN, is_ours;
 
 	switch (stream->type) {
 	case PPTP_STOP_REPLY:
@@ -299,7 +297,7 @@ void pptp_call_message(struct engine *engine, struct pptp *pptp, uint32_t contro
 		clear(find(pptp, control, is_lan ? has_inside_id : has_remote_id, first));
 		break;
 	case PPTP_CALL_DISCONNECT_NOTIFY:
-		disconnect(engine, pptp, notified(pptp, control, from, first));
+		disconnect(engine, pptp, notified(pptp, control, from, first, &is_ours));
 		break;
 	default:
 		break;

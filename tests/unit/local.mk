@@ -91,6 +91,14 @@ tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/un
 tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_checksum_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+# PPTP: control connections and calls.
+PPTP_RIG = $(RIG) tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h
+
+UNIT_TESTS += tests/unit/test_pptp_messages
+tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_RIG)
+tests_unit_test_pptp_messages_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pptp_messages_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)

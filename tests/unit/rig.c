@@ -71,11 +71,11 @@ void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t secon
 	engine_set_outside(rig->engine, address, count, rig->now);
 }
 
-static void check(struct rig *rig)
+void rig_check(struct rig *rig)
 {
 	const char *wrong = packets_check_conservation(engine_counters(rig->engine));
 
-	if (!wrong)
+	if (!wrong && !rig->in_haste)
 		wrong = engine_check(rig->engine);
 	for (uint32_t i = 0; !wrong && i < rig->out.count; i++)
 		wrong = rig->wrong_sums ? packets_verify_ip(&rig->out.item[i].packet)
@@ -94,7 +94,7 @@ struct packet *rig_send_packet(struct rig *rig, enum side from, const struct pac
 	emissions_clear(&rig->out);
 	memset(&rig->result, 0xff, sizeof(rig->result));
 	engine_process(rig->engine, from, &rig->work.packet, 1, rig->now, &sink, &rig->result);
-	check(rig);
+	rig_check(rig);
 	return rig->out.count == 1 ? &rig->out.item[0].packet : NULL;
 }
 
@@ -163,7 +163,7 @@ void rig_wait(struct rig *rig, uint64_t ms)
 		engine_expire(rig->engine, rig->now);
 	}
 	emissions_clear(&rig->out);
-	check(rig);
+	rig_check(rig);
 }
 
 static const char *verdict_text(const struct rig *rig)

@@ -34,6 +34,7 @@ struct rig {
 	struct emissions out;
 	struct engine_result result;
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
+	bool in_haste;             /* many packets: engine_check() takes too long after each */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
 };
@@ -56,6 +57,9 @@ struct packet *rig_tcp(struct rig *rig, enum side from, uint32_t source, uint16_
 struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type,
 			uint16_t id);
 struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, uint32_t source, uint32_t destination);
+
+/* Conservation, the engine's own check, and the checksums of what came out last. */
+void rig_check(struct rig *rig);
 
 /* Time passes; expiry work is done to the end. */
 void rig_wait(struct rig *rig, uint64_t ms);
