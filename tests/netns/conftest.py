@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab import Lab  # noqa: E402
 from namespace import sweep_leftovers  # noqa: E402
 from reference import Kernel  # noqa: E402
-from router import Culvert, find_culvertd  # noqa: E402
+from router import OFFLOADS_OFF, Culvert, find_culvertd  # noqa: E402
 
 KIND = os.environ.get("ROUTER", "culvert")
 
@@ -61,7 +61,7 @@ def needs_root():
 @pytest.fixture(scope="module")
 def lab_offload():
     """Whether the links of a file's lab have their offloads; test files override it to be run both ways."""
-    return True
+    return not OFFLOADS_OFF
 
 
 @pytest.fixture(scope="module")

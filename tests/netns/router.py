@@ -18,6 +18,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 STATISTICS = re.compile(r"from (LAN|WAN): received|flows( of|:)|^\S+ \w+: \d+ \(|dropped \w+: \d|data path")
 
 
+# OFFLOADS=off: every test runs without offloads, in the daemon and on the links.
+OFFLOADS_OFF = os.environ.get("OFFLOADS") == "off"
+
+
 def find_culvertd():
     """$CULVERTD, else the build directory the tests were started from."""
     named = os.environ.get("CULVERTD")
@@ -54,6 +58,8 @@ def merge(*layers):
 
 
 BASE = {"lan": {"interface": "lan0"}, "wan": {"interface": "wan0"}}
+if OFFLOADS_OFF:
+    BASE["wan"]["offload"] = "no"
 
 
 class Culvert:
