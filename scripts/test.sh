@@ -88,11 +88,25 @@ collect() {
 	/usr/bin/python3 "$work/source/scripts/collect.py" "$@"
 }
 
-# run_pytest STAGE ID CULVERTD TESTS
+# run_pytest STAGE ID CULVERTD TESTS...
 run_pytest() {
-	stage "$1" "collect pytest $work/$2.xml $1" \
-		env CULVERTD="$3" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
-		--durations=10 --junitxml="$work/$2.xml" "$4"
+	local name=$1 id=$2 program=$3
+	shift 3
+	stage "$name" "collect pytest $work/$id.xml $name" \
+		env CULVERTD="$program" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
+		--durations=10 --junitxml="$work/$id.xml" "$@"
+}
+
+# The kernel's own tests carry no traffic, and test_traffic has both kinds in itself.
+run_without_offloads() {
+	local tests=$work/source/tests/netns
+	OFFLOADS=off run_pytest "namespaces without offloads" offloads "$1" "$tests" --ignore "$tests/test_kernel.py" \
+		--ignore "$tests/test_kernel_guard.py" --ignore "$tests/test_traffic.py" \
+		--ignore "$tests/test_privileges.py"
+}
+
+make_property_test() {
+	make -C "$1" -j2 tests/property/property_test && "$1/tests/property/property_test" --packets 1000000
 }
 
 lane_sanitizers() {
@@ -118,9 +132,11 @@ lane_clang() {
 	}
 	stage "build gcc: configure" - configure_in "$plain" CC=gcc || return
 	stage "build gcc: make" - make -C "$plain" -j2 all || return
+	stage "property test, a million packets" - make_property_test "$plain"
 	stage "make distcheck" - make -C "$plain" -j2 distcheck
 	# The filter of system calls is not in a build with sanitizers.
 	run_pytest "privileges" privileges "$plain/culvertd" "$work/source/tests/netns/test_privileges.py"
+	run_without_offloads "$plain/culvertd"
 	run_pytest "vpn" vpn "$plain/culvertd" "$work/source/tests/vpn"
 }
 
