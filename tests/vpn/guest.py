@@ -19,7 +19,7 @@ import time
 import software
 
 HERE = pathlib.Path(__file__).resolve().parent
-MEMORY_MIB = 128
+MEMORY_MIB = 192
 BOOT_SECONDS = 120
 MODULES = ["ppp_async", "ppp_synctty", "ppp_mppe", "ppp_deflate", "l2tp_ppp"]
 
@@ -195,9 +195,8 @@ class Guest:
         return f"--- console of {self.name}\n" + "\n".join(text.splitlines()[-30:])
 
     def syslog_tail(self, lines=40):
-        return (
-            f"--- log of {self.name}\n" + self.try_run(f"tail -n {lines} /run/syslog /run/ppp-*.log 2>/dev/null").output
-        )
+        done = self.try_run(f"dmesg | tail -n 5; tail -n {lines} /run/syslog /run/ppp-*.log 2>/dev/null")
+        return f"--- log of {self.name}\n{done.output}"
 
 
 def memory_folder(fallback):

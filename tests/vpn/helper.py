@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The kernel's own NAT with its PPTP helper: what the room itself is checked with (ROUTER=kernel)."""
+from lab import ROUTER_WAN
 from reference import Kernel
 from router import merge
 
+CONTROL = {"pptp": "tcp dport 1723", "l2tp": "udp dport 1701"}
 HELPER = """
     table ip helper {
         ct helper pptp { type "pptp" protocol tcp; }
@@ -23,8 +25,6 @@ class KernelWithHelper(Kernel):
         super().start(sections)
         self.space.run("nft", "-f", "-", input=HELPER)
         for name, keys in merge(sections or {}).items():
-            if name.startswith("forward:") and keys.get("service") == "pptp":
-                self.space.run(
-                    "nft", "add", "rule", "ip", "nat", "prerouting", "ip", "daddr", "198.51.100.2",
-                    "tcp", "dport", "1723", "dnat", "to", keys["to"],
-                )  # fmt: skip
+            if name.startswith("forward:") and (match := CONTROL.get(keys.get("service"))):
+                rule = f"add rule ip nat prerouting ip daddr {ROUTER_WAN} {match} dnat to {keys['to']}"
+                self.space.run("nft", rule)

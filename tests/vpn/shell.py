@@ -37,7 +37,7 @@ def main():
     try:
         room.build(software.prepare())
         room.router.start(sections_of(sys.argv[1]) if len(sys.argv) > 1 else {})
-        server = Server(room.S1, 1).start()
+        server = Server(room.S1, "10.99.1").start()
         for guest in (room.C1, room.C2, room.C3):
             Client(guest, server).write_files()
         print(f"pptpd answers on S1, {room.S1.address}; `C1 pppd call room` dials, `C1 pkill pppd` hangs up")

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """PPTP with real software at both ends: pptp-linux and pppd call pptpd, MS-CHAP v2 and MPPE with 128 bits, at pppd's
 own MTU, where full-size packets travel as fragmented GRE."""
-import contextlib
 import time
 
 import pytest
 
+from calls import ENOUGH, all_hung_up, dial_all, use_all
 from lab import ROUTER_WAN
-from pptp import Client, Server, Watch
+from pptp import Client, Server
+from wires import watch
 
-ENOUGH = 5 << 20
-FULL = 1496 - 28  # a ping that fills the tunnel's MTU
 CALL_ID = 65
 LAN_SERVER = {"forward:vpn": {"service": "pptp", "to": "10.77.0.23"}}
 
 
 @pytest.fixture(scope="module")
 def server(room):
-    server = Server(room.S1, 1).start()
+    server = Server(room.S1, "10.99.1").start()
     yield server
     server.stop()
 
@@ -30,52 +29,13 @@ def callers(room, server):
         yield clients
 
 
-@contextlib.contextmanager
-def all_hung_up(server, clients):
-    try:
-        yield
-    finally:
-        for finish in [client.begin_hang_up() for client in clients]:
-            finish()
-    wait_for_sessions(server, 0)
-
-
-def wait_for_sessions(server, count, timeout=20):
-    end = time.monotonic() + timeout
-    while (now := server.sessions()) != count:
-        assert time.monotonic() < end, f"{server.guest.name} has {now} calls instead of {count}"
-        time.sleep(0.1)
-
-
-def dial_all(clients, call_id=None):
-    """All at one time."""
-    for client, finish in [(client, client.begin_dial(call_id)) for client in clients]:
-        client.check(finish())
-
-
-def use_all(clients, count=ENOUGH):
-    """Pings and count bytes each way, in all calls at one time."""
-    waiting = [client.begin_transfer(count) for client in clients]
-    for client in clients:
-        client.ping()
-    for finish in waiting:
-        finish()
-
-
-@contextlib.contextmanager
-def watch(room):
-    """Both wires of the router."""
-    with Watch(room.lab.B, "to_r") as lan, Watch(room.lab.X, "to_r") as wan:
-        yield lan, wan
-
-
 def test_one_call_carries_full_packets_both_ways(room, router, callers, record_property):
     client, here, there = callers[0], callers[0].guest.address, callers[0].server.guest.address
     with watch(room) as (lan, wan):
         client.dial()
         assert client.link()[1] == 1496
         client.ping()
-        client.ping(FULL)
+        client.ping_full()
         record_property("seconds", client.transfer(ENOUGH)["seconds"])
         lan.read(), wan.read()
     ((_, _, own, server_id),) = lan.replies
@@ -92,9 +52,9 @@ def test_the_same_call_three_times(room, router, callers):
     with watch(room) as (lan, wan):
         for _ in range(3):
             client.dial(CALL_ID)
-            client.ping(FULL)
+            client.ping_full()
             client.hang_up()
-            wait_for_sessions(client.server, 0)
+            client.server.wait_for_sessions(0)
         lan.read(), wan.read()
     assert lan.requests == [(client.guest.address, client.address, CALL_ID)]
 
@@ -118,13 +78,12 @@ def test_one_hangs_up_while_the_others_go_on(router, callers):
     dial_all(callers, CALL_ID)
     waiting = [client.begin_transfer(ENOUGH) for client in others]
     first.hang_up()
-    wait_for_sessions(first.server, 2)
-    for client in others:
-        client.ping(FULL)
+    first.server.wait_for_sessions(2)
     first.dial(CALL_ID)
-    first.ping(FULL)
     for finish in waiting:
         finish()
+    for client in callers:
+        client.ping_full()
     use_all(callers, 1 << 20)
 
 
@@ -132,7 +91,7 @@ def test_one_hangs_up_while_the_others_go_on(router, callers):
 def test_a_server_on_the_lan_while_others_call_out(room, router, callers):
     """S1 is the hard case: it calls the server behind the router and is called from there, between the same two
     addresses."""
-    inner = Server(room.C3, 3).start()
+    inner = Server(room.C3, "10.99.3").start()
     incoming = [Client(guest, inner, ROUTER_WAN) for guest in (room.S1, room.S2)]
     clients = [*callers[:2], *incoming]
     with all_hung_up(inner, incoming), watch(room) as (lan, wan):
@@ -145,7 +104,7 @@ def test_a_server_on_the_lan_while_others_call_out(room, router, callers):
             (room.S2.address, ROUTER_WAN),
         }
         callers[0].hang_up()
-        incoming[0].ping(FULL)
+        incoming[0].ping_full()
     inner.stop()
 
 
@@ -176,4 +135,4 @@ def test_without_help_one_host_at_a_time_has_a_call(router, callers):
     assert second.begin_dial()().code != 0, "two hosts share GRE to one server without help"
     assert time.monotonic() - begin < 10
     assert count_dropped(router, "owner_taken") > before
-    first.ping(FULL)
+    first.ping_full()

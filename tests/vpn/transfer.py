@@ -14,9 +14,18 @@ import sys
 import threading
 import time
 
+PIECE = 16384
+
 
 def content(side, name, count):
-    return hashlib.shake_128(f"{side} {name}".encode()).digest(count)
+    """count bytes in pieces."""
+    for start in range(0, count, PIECE):
+        yield hashlib.shake_128(f"{side} {name} {start}".encode()).digest(min(PIECE, count - start))
+
+
+def send(sock, pieces):
+    for piece in pieces:
+        sock.sendall(piece)
 
 
 def read_exactly(stream, count):
@@ -28,9 +37,9 @@ def read_exactly(stream, count):
 
 def exchange(sock, stream, mine, theirs):
     """Sends and receives at one time; says whether what arrived is right, and hears the same from the other side."""
-    sender = threading.Thread(target=sock.sendall, args=(mine,), daemon=True)
+    sender = threading.Thread(target=send, args=(sock, mine), daemon=True)
     sender.start()
-    right = read_exactly(stream, len(theirs)) == theirs
+    right = all([read_exactly(stream, len(piece)) == piece for piece in theirs])
     sender.join()
     sock.sendall(b"y" if right else b"n")
     return right and read_exactly(stream, 1) == b"y"
