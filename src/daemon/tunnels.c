@@ -74,7 +74,9 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 	append_traffic(text, view);
 }
 
-void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
+/* Those that live, or those that have ended; how many there are. */
+static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, uint32_t shown, statistics_line *line,
+			   void *context)
 {
 	char text[TUNNEL_TEXT], labelled[TUNNEL_TEXT + 16];
 	struct tunnel_view view;
@@ -82,15 +84,25 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 	uint32_t seen = 0;
 
 	while (engine_next_tunnel(engine, &cursor, now_ms, &view)) {
-		if (++seen > TUNNELS_SHOWN && !all)
+		if ((view.end != END_NOT) != ended || ++seen > shown)
 			continue;
 		tunnels_describe(&view, text);
 		snprintf(labelled, sizeof(labelled), "tunnel: %s", text);
 		line(context, labelled);
 	}
-	if (seen > TUNNELS_SHOWN && !all) {
-		snprintf(labelled, sizeof(labelled), "tunnels: %" PRIu32 " more are not shown", seen - TUNNELS_SHOWN);
-		line(context, labelled);
+	return seen;
+}
+
+void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
+{
+	uint32_t room = all ? UINT32_MAX : TUNNELS_SHOWN, seen;
+	char text[TUNNEL_TEXT];
+
+	seen = print_some(engine, now_ms, false, room, line, context);
+	seen += print_some(engine, now_ms, true, seen < room ? room - seen : 0, line, context);
+	if (seen > room) {
+		snprintf(text, sizeof(text), "tunnels: %" PRIu32 " more are not shown", seen - room);
+		line(context, text);
 	}
 }
 

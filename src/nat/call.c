@@ -159,7 +159,8 @@ void call_account(struct engine *engine, uint32_t index, enum side from, uint32_
 	flow->bytes[from] += length;
 	flow->packets[from]++;
 	track->last_ms[from] = (uint32_t)engine->now_ms;
-	if (!track->ended)
+	/* Data that comes before the answer does not make the wait for it longer. */
+	if (!track->ended && (flow->flags & FLOW_ANSWERED))
 		timer_touch(engine, flow);
 }
 
@@ -325,8 +326,31 @@ uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t
 	return index;
 }
 
+/* Remote ends use their IDs again at once: what carries this one belongs to the new call from now on, not to one that
+ * has ended and lingers. A call of the same inside host gives way in any state, because the remote end knows it no more;
+ * one of another host that lives is told apart by its host. */
+static void free_remote_id(struct engine *engine, const struct flow *call, uint16_t remote_id)
+{
+	struct flow_key key = {
+		.local = call->inside_address,
+		.remote = call->remote_address,
+		.remote_port = remote_id,
+		.protocol = PROTOCOL_GRE,
+		.by = BY_REMOTE_ID,
+	};
+	uint32_t index = flow_find_outbound(engine, &key, flow_hash(engine, &key));
+
+	if (index != NONE)
+		flow_forget_answer(engine, index);
+	key.local = call->outside_address;
+	index = flow_find_inbound(engine, &key, flow_hash(engine, &key));
+	if (index != NONE && engine->track[index].call.ended)
+		flow_forget_answer(engine, index);
+}
+
 void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id)
 {
+	free_remote_id(engine, &engine->flow[call_flow], remote_id);
 	flow_answer(engine, call_flow, remote_id);
 }
 

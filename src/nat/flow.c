@@ -312,6 +312,16 @@ void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id)
 	enter_keys(engine, index, BY_REMOTE_ID);
 }
 
+void flow_forget_answer(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+
+	if (!(flow->flags & FLOW_ANSWERED))
+		return;
+	leave_keys(engine, index, BY_REMOTE_ID);
+	flow->flags &= (uint8_t)~FLOW_ANSWERED;
+}
+
 void flow_close(struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];

@@ -42,6 +42,8 @@ bool flow_has_room(struct engine *engine);
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why);
 /* A call's remote Call ID became known. */
 void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
+/* The remote Call ID belongs to another call now; the flow is known by its own ID only. */
+void flow_forget_answer(struct engine *engine, uint32_t index);
 void flow_close(struct engine *engine, uint32_t index);
 /* The same for a flow that no module knows. */
 void flow_close_orphan(struct engine *engine, uint32_t index);
