@@ -43,6 +43,17 @@ static bool add_range(struct fragment_set *set, uint32_t from, uint32_t to, bool
 	return true;
 }
 
+/* Does anything of the datagram contradict that it ends there? */
+static bool end_is_wrong(const struct fragment_set *set, uint32_t end)
+{
+	if (set->complete_known)
+		return true;
+	for (unsigned i = 0; i < set->ranges; i++)
+		if (set->range[i].to > end)
+			return true;
+	return false;
+}
+
 static bool is_complete(const struct fragment_set *set)
 {
 	return set->complete_known && set->ranges == 1 && set->range[0].from == 0 && set->range[0].to >= set->end;
@@ -127,7 +138,8 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 		result->drop = set->drop;
 		return true;
 	}
-	if (!add_range(set, from, to, &too_many) || (set->complete_known && to > set->end)) {
+	bool is_wrong = ip->mf ? set->complete_known && to > set->end : end_is_wrong(set, to);
+	if (is_wrong || !add_range(set, from, to, &too_many)) {
 		refuse(engine, set, DROP_FRAGMENT_OVERLAP, DROP_FRAGMENT_OVERLAP);
 		result->drop = DROP_FRAGMENT_OVERLAP;
 		return true;

@@ -160,6 +160,42 @@ static void overlaps_poison_the_set(void **state)
 	free(whole);
 }
 
+static void send_last(struct rig *rig, const struct test_packet *whole, uint32_t at)
+{
+	packets_build_fragment(&rig->packet, whole, at, PIECE);
+	rig->packet.bytes[6] &= 0xdf; /* no more fragments */
+	packets_fix_ip_checksum(rig->packet.bytes);
+	rig_send_packet(rig, SIDE_WAN, &rig->packet.packet);
+}
+
+/* A datagram has one end, and nothing behind it, in whatever order its pieces come. */
+static void the_end_is_the_end(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *whole = malloc(sizeof(*whole));
+
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	for (uint16_t i = 0; i < 4; i++) {
+		bool is_translated = i % 2 == 0, is_second = i / 2 == 0;
+
+		build_datagram(whole, SIDE_WAN, PROTO_UDP, (uint16_t)(1 + i), 5000);
+		if (is_translated)
+			send_piece(rig, SIDE_WAN, whole, 0, PIECE);
+		if (is_second)
+			send_last(rig, whole, 3 * PIECE);
+		else
+			send_piece(rig, SIDE_WAN, whole, 2 * PIECE, PIECE);
+		if (is_translated)
+			rig_forwarded(rig, SIDE_LAN);
+		else
+			rig_held(rig);
+		send_last(rig, whole, PIECE);
+		rig_dropped(rig, DROP_FRAGMENT_OVERLAP);
+		assert_int_equal(engine_counters(rig->engine)->held[SIDE_WAN], 0);
+	}
+	free(whole);
+}
+
 static void tiny_and_absurd_fragments_are_dropped(void **state)
 {
 	struct rig *rig = *state;
@@ -294,6 +330,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(every_order_arrives),
 		rig_test(overlaps_poison_the_set),
+		rig_test(the_end_is_the_end),
 		rig_test(tiny_and_absurd_fragments_are_dropped),
 		rig_test(held_fragments_end),
 		rig_test(floods_hurt_nobody),
