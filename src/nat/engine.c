@@ -337,10 +337,15 @@ uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, ui
 				header->resting -= (outside->port[space][port] & PORT_RESTING) != 0;
 		outside->address = 0;
 	}
-	header->outside_count = 0;
+	/* All is ready before the first change that a process which takes over would see. */
+	uint8_t order[ADDRESSES_MAX];
+	uint32_t used = 0;
 	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] != 0 && outside_find(engine, addresses[i]) == NULL)
-			header->outside_order[header->outside_count++] = outside_slot(engine, addresses[i]);
+		if (addresses[i] != 0 && !is_listed(addresses[i], addresses, i))
+			order[used++] = outside_slot(engine, addresses[i]);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	memcpy(header->outside_order, order, used);
+	header->outside_count = used;
 	host_recount(engine);
 	return ended;
 }

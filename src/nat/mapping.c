@@ -185,9 +185,10 @@ void mapping_recover(struct engine *engine)
 	header->mapping_free = NONE;
 	header->resting = 0;
 	engine->counters->mappings = 0;
-	for (uint32_t i = 0; i < header->outside_count; i++) {
-		outside = &engine->outside[header->outside_order[i]];
-		for (int space = 0; space < SPACES; space++)
+	/* Also those that are not in use right now: the process may have died while the addresses changed. */
+	for (uint32_t i = 0; i < header->limits.addresses; i++) {
+		outside = &engine->outside[i];
+		for (int space = 0; outside->address != 0 && space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
 				if (outside->port[space][port] & PORT_RESTING)
 					header->resting++;

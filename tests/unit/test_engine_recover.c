@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nat/state.h"
 #include "rig.h"
 
 static struct engine *take_over(struct rig *rig, void *arena, size_t size)
@@ -151,6 +152,28 @@ static void a_spoilt_arena_does_no_harm(void **state)
 	assert_true(taken > 100);
 }
 
+/* A process that dies while its addresses change leaves records of addresses that are not in use. */
+static void a_crash_while_addresses_change(void **state)
+{
+	static const uint32_t both[] = {O1, O2};
+	struct rig *rig = *state;
+
+	for (uint32_t left = 0; left < 2; left++) {
+		rig_restart(rig);
+		rig_outside(rig, 2, O1, O2);
+		rig_open_udp(rig, L1, 5000, W1, 7);
+		rig_open_udp(rig, L2, 5000, W1, 7);
+		rig->engine->header->outside_count = left;
+		crash(rig);
+		engine_set_outside(rig->engine, both, 2, rig->now);
+		if (engine_check(rig->engine))
+			fail_msg("%s", engine_check(rig->engine));
+		assert_int_equal(rig_flows(rig), left);
+		rig_udp(rig, SIDE_WAN, W1, 7, left > 0 ? O2 : O1, 5000);
+		rig_dropped(rig, DROP_UNSOLICITED);
+	}
+}
+
 static void a_foreign_arena_is_refused(void **state)
 {
 	struct rig *rig = *state;
@@ -185,9 +208,8 @@ static void a_foreign_arena_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(flows_outlive_the_engine),
-		rig_test(a_crash_after_every_packet),
-		rig_test(a_spoilt_arena_does_no_harm),
+		rig_test(flows_outlive_the_engine),    rig_test(a_crash_after_every_packet),
+		rig_test(a_spoilt_arena_does_no_harm), rig_test(a_crash_while_addresses_change),
 		rig_test(a_foreign_arena_is_refused),
 	};
 
