@@ -132,7 +132,7 @@ struct engine_config {
 	uint32_t insides;
 	uint32_t lan_address; /* the router on the LAN; source of ICMP errors made for inside hosts */
 	uint32_t hop_address; /* the TUN's address; the kernel's own ICMP errors come from it */
-	uint32_t lan_mtu;     /* 68 to 65535 */
+	uint32_t lan_mtu;     /* 68 to 65535; the nearest of these counts */
 	uint32_t wan_mtu;
 };
 

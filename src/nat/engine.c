@@ -22,6 +22,8 @@
 #include "nat/timer.h"
 #include "nat/verdict.h"
 
+enum { MTU_MIN = 68 };
+
 static enum drop addresses_acceptable(const struct ip_header *ip)
 {
 	if (ip_is_martian(ip->source))
@@ -147,9 +149,17 @@ void engine_process(struct engine *engine, enum side from, struct packet *packet
 
 /* --- life --- */
 
+/* A link of less can not carry IPv4 (RFC 791 section 3.2), but may be asked to. */
+static uint32_t sane_mtu(uint32_t mtu)
+{
+	return mtu < MTU_MIN ? MTU_MIN : mtu > PACKET_LENGTH_MAX ? PACKET_LENGTH_MAX : mtu;
+}
+
 static void adopt_config(struct engine *engine, const struct engine_config *config)
 {
 	engine->config = *config;
+	engine->config.lan_mtu = sane_mtu(config->lan_mtu);
+	engine->config.wan_mtu = sane_mtu(config->wan_mtu);
 	memset(engine->forwarded, 0, sizeof engine->forwarded);
 	for (uint32_t i = 0; i < config->forwards; i++) {
 		const struct forward *forward = &config->forward[i];

@@ -492,6 +492,34 @@ static void every_protocol_has_its_fate(void **state)
 	}
 }
 
+/* A link may say that it carries less than IPv4 needs. */
+static void an_absurd_mtu_does_no_harm(void **state)
+{
+	static const uint8_t options[40] = {1};
+	struct rig *rig = *state;
+
+	for (uint32_t mtu = 0; mtu < 68; mtu++) {
+		rig->config.wan_mtu = rig->config.lan_mtu = mtu;
+		rig_configure(rig);
+		rig_send(rig, SIDE_LAN,
+			 &(struct packet_spec){.protocol = PROTO_UDP,
+					       .source = L1,
+					       .source_port = 5000,
+					       .destination = W1,
+					       .destination_port = 7,
+					       .ip_options = options,
+					       .ip_options_length = mtu % 2 ? sizeof(options) : 0,
+					       .payload_length = 400});
+		rig_forwarded(rig, SIDE_WAN);
+		for (uint32_t i = 0; i < rig->out.count; i++)
+			assert_true(rig->out.item[i].packet.length <= 68);
+		rig_tcp(rig, SIDE_LAN, L1, 5000, W1, 80, FLAG_SYN, 1, 0);
+		rig_forwarded(rig, SIDE_WAN);
+		rig_udp(rig, SIDE_LAN, L1, 5000, O1, 9);
+		rig_dropped(rig, DROP_HAIRPIN_NO_TARGET);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +536,7 @@ int main(void)
 		rig_test(bypassed_destinations_are_untouched),
 		rig_test(transport_headers_that_lie_are_dropped),
 		rig_test(every_protocol_has_its_fate),
+		rig_test(an_absurd_mtu_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
