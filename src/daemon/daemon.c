@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* clang-format off */
 /*
  * Start: first what changes nothing outside this process, then the TUN device, then the kernel's rules, last the packet
  * socket. Stop: the other way round. In between events call the handlers here:
  *
  *   packets from the TUN or the WAN -> datapath_receive()
- *   links, addresses, neighbours    -> kernel_read_events(), then daemon_follow_links() tells the engine and the data
- * path a deadline of the engine        -> engine_expire() signals                         -> stop, reload, statistics,
- * reopen the log
+ *   links, addresses, neighbours    -> kernel_read_events(), then daemon_follow_links() tells engine and data path
+ *   a deadline of the engine        -> engine_expire()
+ *   signals                         -> stop, reload, statistics, reopen the log
  */
+/* clang-format on */
 #include "daemon/daemon.h"
 
 #include <arpa/inet.h>
