@@ -99,6 +99,11 @@ tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_R
 tests_unit_test_pptp_messages_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_messages_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_pptp_addresses
+tests_unit_test_pptp_addresses_SOURCES = tests/unit/test_pptp_addresses.c $(PPTP_RIG)
+tests_unit_test_pptp_addresses_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pptp_addresses_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
