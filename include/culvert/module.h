@@ -37,7 +37,7 @@ struct module {
 	/* Makes the memory empty. */
 	void (*start)(void *memory, const struct engine_limits *limits);
 	/* The memory is that of a process that died: keeps what still fits the engine's flows. */
-	void (*recover)(struct engine *engine, void *memory);
+	void (*recover)(struct engine *engine, void *memory, const struct engine_limits *limits);
 	/* The records say so of this flow, too: it is this control connection or (control 0) the call of this record.
 	 */
 	bool (*knows)(const void *memory, uint32_t flow, uint16_t control, uint32_t record);

@@ -14,14 +14,18 @@ enum {
 	ID_SAME_HIGH_TRIES = 24, /* of them that are tried; more would cost time where the byte is full */
 	ID_STRIDE = 91,          /* odd, so that all are met */
 	ID_TRIES = 4096,         /* random ones tried after that */
+	KEPT_SHARE = 16,         /* one packet kept for so many blocks: fragments have most of the room */
 };
+
+static uint16_t server_port_of(const struct flow *flow)
+{
+	return flow->flags & FLOW_FORWARD ? flow->outside_port : flow->remote_port;
+}
 
 /* Only one service has a module that reads TCP: its port decides. */
 static enum service service_of_flow(const struct flow *flow)
 {
-	uint16_t port = flow->flags & FLOW_FORWARD ? flow->outside_port : flow->remote_port;
-
-	return flow->flags & FLOW_CALL ? SERVICE_PPTP : service_claiming(flow->protocol, port);
+	return flow->flags & FLOW_CALL ? SERVICE_PPTP : service_claiming(flow->protocol, server_port_of(flow));
 }
 
 /* --- control connections --- */
@@ -41,9 +45,18 @@ struct engine_result call_inspect(struct engine *engine, uint32_t index, enum si
 {
 	struct flow *flow = &engine->flow[index];
 
-	if (flow->control == 0)
+	if (flow->protocol != PROTOCOL_TCP)
 		return verdict_forwarded();
 	const struct tcp_segment *tcp = &passage->transport.tcp;
+	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+	/* The same two endpoints again, see tcp_track(). */
+	if (flow->control == 0 && is_over && (tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		call_attach(engine, index, server_port_of(flow));
+	if (flow->control == 0)
+		return verdict_forwarded();
+	/* A SYN in the middle of a connection means nothing. */
+	bool is_start = (tcp->flags & TCP_SYN) &&
+			(is_over || flow->tcp_state == TCP_STATE_NONE || flow->tcp_state == TCP_STATE_OPENING);
 	uint32_t payload = (uint32_t)passage->ip.header_length + tcp->header_length;
 	struct module_segment segment = {
 		.packet = passage->packet,
@@ -53,7 +66,7 @@ struct engine_result call_inspect(struct engine *engine, uint32_t index, enum si
 		.sequence = tcp->sequence + ((tcp->flags & TCP_SYN) != 0),
 		.acknowledgement = tcp->acknowledgement,
 		.has_acknowledgement = (tcp->flags & TCP_ACK) != 0,
-		.starts = (tcp->flags & TCP_SYN) != 0,
+		.starts = is_start,
 		.arrived = passage->from,
 	};
 	enum service service = service_of_flow(flow);
@@ -208,8 +221,10 @@ bool module_owns_flow(const struct engine *engine, uint32_t index, uint16_t cont
 		return false;
 	const struct flow *flow = &engine->flow[index];
 	if (control != 0)
-		return flow->control == control;
-	return (flow->flags & FLOW_CALL) && engine->track[index].call.record == record;
+		return flow->control == control && flow->protocol == PROTOCOL_TCP && !(flow->flags & FLOW_CALL) &&
+		       service_of_flow(flow) != SERVICE_NONE;
+	return (flow->flags & FLOW_CALL) && flow->protocol == PROTOCOL_GRE && flow->mapping == NONE &&
+	       flow->control == 0 && engine->track[index].call.record == record;
 }
 
 /* A call that has ended and rests keeps its ID for its own inside end only. */
@@ -328,8 +343,8 @@ uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t
 }
 
 /* Remote ends use their IDs again at once: what carries this one belongs to the new call from now on, not to one that
- * has ended and lingers. A call of the same inside host gives way in any state, because the remote end knows it no more;
- * one of another host that lives is told apart by its host. */
+ * has ended and lingers. A call of the same inside host gives way in any state, because the remote end knows it no
+ * more; one of another host that lives is told apart by its host. */
 static void free_remote_id(struct engine *engine, const struct flow *call, uint16_t remote_id)
 {
 	struct flow_key key = {
@@ -371,8 +386,11 @@ void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_m
 
 uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived)
 {
-	uint32_t kept = fragment_store_keep(engine, packet);
+	const struct arena_header *header = engine->header;
 
+	if (header->kept[SIDE_LAN] + header->kept[SIDE_WAN] >= header->limits.fragments / KEPT_SHARE)
+		return MODULE_NONE;
+	uint32_t kept = fragment_store_keep(engine, packet);
 	if (kept == NONE)
 		return MODULE_NONE;
 	engine->block[kept].side = (uint8_t)arrived;

@@ -189,11 +189,11 @@ static void recover_counters(struct engine *engine)
 	}
 }
 
-static void recover_modules(struct engine *engine)
+static void recover_modules(struct engine *engine, const struct engine_limits *limits)
 {
 	for (int service = 0; service < SERVICES; service++)
 		if (engine->module[service] != NULL)
-			module_of((enum service)service)->recover(engine, engine->module[service]);
+			module_of((enum service)service)->recover(engine, engine->module[service], limits);
 	for (uint32_t i = 0; i < engine->header->flow_used; i++)
 		if (engine->flow[i].flags & FLOW_LIVE)
 			call_drop_orphan(engine, i);
@@ -217,7 +217,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	} else if (arena_is_ours(engine, limits)) {
 		fragment_store_init(engine);
 		flow_recover(engine);
-		recover_modules(engine);
+		recover_modules(engine, limits);
 		recover_counters(engine);
 	} else {
 		free(engine);

@@ -269,7 +269,7 @@ struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *
 	}
 	struct quote turned = quote;
 	turned.ip.destination = flow->outside_address;
-	turned.ports.destination_port = flow->outside_port;
+	turned.ports.destination_port = turned.ports.gre.call_id = flow->outside_port;
 	uint32_t caller = flow_of_quote_inbound(engine, &turned);
 	if (caller == NONE)
 		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);

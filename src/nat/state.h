@@ -101,7 +101,7 @@ struct call_track {
 	uint32_t last_ms[SIDES]; /* of the last packet from that side, low 32 bits; valid if packets[] is not 0 */
 	uint32_t record;         /* of the module */
 	uint32_t drain_ms;       /* once it has ended: until when late packets pass */
-	bool ended;
+	uint8_t ended;
 };
 
 union flow_track {

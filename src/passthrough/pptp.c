@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control connections: every segment is read in order, translated, and sent on; what comes too early is kept for
- * its turn. A segment that can not be translated now is dropped whole, and everything it changed in the stream is taken
- * back: TCP sends it again.
+ * its turn. A segment that can not be translated to its end is dropped whole: TCP sends it again, and reading goes on
+ * where it stopped.
  */
 #include "passthrough/pptp.h"
 
@@ -37,8 +37,9 @@ static size_t pptp_memory_size(const struct engine_limits *limits)
 
 static void set_pointers(struct pptp *pptp)
 {
-	pptp->control = (struct pptp_control *)(void *)(pptp + 1);
-	pptp->call = (struct pptp_call *)(void *)(pptp->control + pptp->controls);
+	/* Calls first: they need the wider alignment. */
+	pptp->call = (struct pptp_call *)(void *)(pptp + 1);
+	pptp->control = (struct pptp_control *)(void *)(pptp->call + pptp->calls);
 }
 
 static void pptp_start(void *memory, const struct engine_limits *limits)
@@ -57,27 +58,51 @@ static void pptp_start(void *memory, const struct engine_limits *limits)
 		};
 }
 
-/* Streams are searched for their next message; what was kept is lost. Lists are made anew from the records. */
-static void pptp_recover(struct engine *engine, void *memory)
+/* Streams are searched for their next message, but one that was no PPTP is none now; what was kept is lost. */
+static void recover_controls(struct engine *engine, struct pptp *pptp)
 {
-	struct pptp *pptp = memory;
-
-	set_pointers(pptp);
-	pptp->control_free = pptp->call_free = MODULE_NONE;
 	for (uint32_t i = pptp->controls; i-- > 0;) {
 		struct pptp_control *control = &pptp->control[i];
-		bool keeps = control->live && module_owns_flow(engine, control->flow, (uint16_t)(i + 1), 0);
+		struct pptp_control old = *control;
+		bool keeps = old.live && module_owns_flow(engine, old.flow, (uint16_t)(i + 1), 0);
 		*control = (struct pptp_control){
 			.live = keeps,
-			.flow = keeps ? control->flow : pptp->control_free,
+			.flow = keeps ? old.flow : pptp->control_free,
 			.first_call = MODULE_NONE,
 		};
+		for (int side = 0; keeps && side < SIDES; side++) {
+			if (old.stream[side].state == PPTP_STREAM_OUT_OF_STEP) {
+				control->stream[side].state = PPTP_STREAM_OUT_OF_STEP;
+				control->told_lost = true;
+			}
+		}
 		if (!keeps)
 			pptp->control_free = i;
 	}
+}
+
+static bool call_is_whole(struct engine *engine, const struct pptp_call *call, uint32_t index)
+{
+	return call->state > CALL_FREE && call->state <= CALL_ENDED && call->end < ENDS &&
+	       (call->end == END_NOT) == (call->state != CALL_ENDED) && module_owns_flow(engine, call->flow, 0, index);
+}
+
+/* Lists are made anew from the records; what was counted in them is not believed. */
+static void pptp_recover(struct engine *engine, void *memory, const struct engine_limits *limits)
+{
+	struct pptp *pptp = memory;
+
+	*pptp = (struct pptp){
+		.controls = limits->tunnels,
+		.calls = calls_for(limits),
+		.control_free = MODULE_NONE,
+		.call_free = MODULE_NONE,
+	};
+	set_pointers(pptp);
+	recover_controls(engine, pptp);
 	for (uint32_t i = pptp->calls; i-- > 0;) {
 		struct pptp_call *call = &pptp->call[i];
-		bool keeps = call->state != CALL_FREE && module_owns_flow(engine, call->flow, 0, i);
+		bool keeps = call_is_whole(engine, call, i);
 		bool has_control = keeps && call->state != CALL_ENDED && call->control < pptp->controls &&
 				   pptp->control[call->control].live;
 		if (!keeps) {
@@ -90,6 +115,7 @@ static void pptp_recover(struct engine *engine, void *memory)
 			pptp->control[call->control].calls++;
 		} else if (call->state != CALL_ENDED) {
 			call->state = CALL_ENDED;
+			call->end = END_ROUTER;
 			call->control = MODULE_NONE;
 			module_call_end(engine, call->flow, PPTP_DRAIN_MS);
 		}
@@ -180,6 +206,8 @@ static enum drop field_half(struct engine *engine, struct pptp *pptp, uint32_t c
 	struct pptp_stream *stream = &pptp->control[control].stream[from];
 	uint8_t value = stream->head[offset], translated;
 
+	if (stream->half)
+		return DROP_NONE; /* it has gone out already: this segment brought nothing new */
 	if (!pptp_call_translate_half(engine, pptp, control, from, field_at(stream, offset), value, &translated))
 		return DROP_PPTP_SPLIT;
 	stream->half = true;
@@ -189,22 +217,30 @@ static enum drop field_half(struct engine *engine, struct pptp *pptp, uint32_t c
 	return pptp_stream_remember(stream, stream->next - 1, translated) ? DROP_NONE : DROP_PPTP_CROWDED;
 }
 
-/* Reads what is new in a segment. */
+/* Reads what is new in a segment. If something can not be translated, the stream stands in front of it: what came
+ * before is done, and stays as it was translated. */
 static enum drop read_new(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
 			  const struct module_segment *segment)
 {
 	struct pptp_stream *stream = &pptp->control[control].stream[from];
 	uint32_t used = stream->next - segment->sequence, offset = 0;
 	const uint8_t *bytes = segment->packet->data + segment->payload;
+	struct pptp_stream saved = *stream;
 	enum drop reason = DROP_NONE;
 
-	while (reason == DROP_NONE) {
+	for (;; saved = *stream) {
 		switch (pptp_stream_read(stream, bytes, segment->length, &used, &offset)) {
 		case PPTP_STOP_FIELD:
 			reason = field_complete(engine, pptp, control, from, offset);
-			break;
+			if (reason == DROP_NONE)
+				break;
+			*stream = saved;
+			return reason;
 		case PPTP_STOP_HALF:
-			return field_half(engine, pptp, control, from, offset);
+			reason = field_half(engine, pptp, control, from, offset);
+			if (reason != DROP_NONE)
+				*stream = saved;
+			return reason;
 		case PPTP_STOP_MESSAGE:
 			pptp_call_message(engine, pptp, control, from, stream);
 			break;
@@ -212,7 +248,6 @@ static enum drop read_new(struct engine *engine, struct pptp *pptp, uint32_t con
 			return DROP_NONE;
 		}
 	}
-	return reason;
 }
 
 static void tell_lost(struct engine *engine, struct pptp_control *control)
@@ -275,12 +310,9 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 	if (stream->state == PPTP_STREAM_IN_STEP) {
 		if (before(stream->next, segment->sequence))
 			return keep(engine, control, from, segment);
-		struct pptp_stream saved = *stream;
 		enum drop reason = read_new(engine, pptp, index, from, segment);
-		if (reason != DROP_NONE) {
-			*stream = saved;
+		if (reason != DROP_NONE)
 			return drop(reason);
-		}
 		if (stream->state == PPTP_STREAM_OUT_OF_STEP)
 			tell_lost(engine, control);
 	}

@@ -29,13 +29,13 @@ struct pptp_call {
 	uint32_t flow;    /* the engine's, or MODULE_NONE */
 	uint32_t control; /* its control connection, or MODULE_NONE once that is over */
 	uint16_t inside_id, outside_id, remote_id;
-	uint8_t state; /* enum pptp_call_state */
-	bool has_remote_id;
+	uint8_t state;         /* enum pptp_call_state */
+	uint8_t has_remote_id; /* a byte, as all that recovery reads: it may be anything then */
 	uint32_t requested_ms; /* low 32 bits */
 	uint8_t end;           /* enum tunnel_end */
 	/* what is shown once the flow is gone */
 	uint32_t inside_address, outside_address, remote_address;
-	bool inside_is_server;
+	uint8_t inside_is_server;
 	uint32_t packets[SIDES], last_ms[SIDES];
 	uint64_t bytes[SIDES];
 };
@@ -46,7 +46,8 @@ struct pptp_kept {
 
 struct pptp_control {
 	uint32_t flow; /* the engine's, or the next free record */
-	bool live, told_lost;
+	uint8_t live;
+	bool told_lost;
 	uint8_t kept_count[SIDES];
 	uint16_t calls;
 	uint32_t first_call;

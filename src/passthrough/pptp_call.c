@@ -210,7 +210,7 @@ bool pptp_call_translate_half(struct engine *engine, const struct pptp *pptp, ui
 	bool is_known = false;
 
 	*translated = value;
-	if ((from == SIDE_LAN) == (field == PPTP_FIELD_PEER))
+	if (field != PPTP_FIELD_EITHER && (from == SIDE_LAN) == (field == PPTP_FIELD_PEER))
 		return true;
 	/* A call yet to be made: any high byte will do that has an ID left. */
 	if (from == SIDE_LAN && field == PPTP_FIELD_OWN_NEW) {
@@ -224,7 +224,12 @@ bool pptp_call_translate_half(struct engine *engine, const struct pptp *pptp, ui
 		const struct pptp_call *call = &pptp->call[i];
 		uint8_t before = (uint8_t)((from == SIDE_LAN ? call->inside_id : call->outside_id) >> 8);
 		uint8_t after = (uint8_t)((from == SIDE_LAN ? call->outside_id : call->inside_id) >> 8);
-		if (before != value)
+		bool is_theirs = field == PPTP_FIELD_EITHER && call->has_remote_id && call->remote_id >> 8 == value;
+		if (is_theirs && after != value && before == value)
+			return false;
+		if (is_theirs)
+			after = value;
+		else if (before != value)
 			continue;
 		if (is_known && after != *translated)
 			return false;

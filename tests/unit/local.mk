@@ -99,6 +99,21 @@ tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_R
 tests_unit_test_pptp_messages_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_messages_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_pptp_stream
+tests_unit_test_pptp_stream_SOURCES = tests/unit/test_pptp_stream.c $(PPTP_RIG)
+tests_unit_test_pptp_stream_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pptp_stream_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_pptp_call
+tests_unit_test_pptp_call_SOURCES = tests/unit/test_pptp_call.c $(PPTP_RIG)
+tests_unit_test_pptp_call_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pptp_call_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_pptp_limits
+tests_unit_test_pptp_limits_SOURCES = tests/unit/test_pptp_limits.c $(PPTP_RIG)
+tests_unit_test_pptp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pptp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_pptp_addresses
 tests_unit_test_pptp_addresses_SOURCES = tests/unit/test_pptp_addresses.c $(PPTP_RIG)
 tests_unit_test_pptp_addresses_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
