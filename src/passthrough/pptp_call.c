@@ -246,7 +246,6 @@ static void connect_call(struct engine *engine, struct pptp *pptp, struct pptp_c
 	if (call->state != CALL_REQUESTED)
 		return;
 	call->state = CALL_CONNECTED;
-	module_call_keep(engine, call->flow);
 	module_count(engine, STAT_PPTP_CALLS_OPENED);
 	report(engine, pptp, call, EVENT_TUNNEL_UP);
 }
@@ -264,6 +263,7 @@ static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *ca
 	call->remote_id = remote_id;
 	call->has_remote_id = true;
 	module_call_answer(engine, call->flow, remote_id);
+	module_call_keep(engine, call->flow);
 	connect_call(engine, pptp, call);
 }
 
@@ -312,7 +312,7 @@ void pptp_call_message(struct engine *engine, struct pptp *pptp, uint32_t contro
 void pptp_call_refresh_all(struct engine *engine, struct pptp *pptp, uint32_t control)
 {
 	for (uint32_t i = pptp->control[control].first_call; i != MODULE_NONE; i = pptp->call[i].next)
-		if (pptp->call[i].state != CALL_REQUESTED)
+		if (pptp->call[i].has_remote_id)
 			module_call_keep(engine, pptp->call[i].flow);
 }
 
@@ -325,12 +325,12 @@ void pptp_call_end_all(struct engine *engine, struct pptp *pptp, uint32_t contro
 void pptp_call_flow_over(struct engine *engine, struct pptp *pptp, uint32_t index, enum tunnel_end why)
 {
 	struct pptp_call *call = &pptp->call[index];
-	bool was_requested = call->state == CALL_REQUESTED;
+	bool was_answered = call->has_remote_id;
 
 	remember_flow(engine, call);
 	call->flow = MODULE_NONE;
 	if (why != END_NOT && call->control != MODULE_NONE)
-		end_call(engine, pptp, call, was_requested && why == END_SILENT ? END_NO_ANSWER : why);
+		end_call(engine, pptp, call, !was_answered && why == END_SILENT ? END_NO_ANSWER : why);
 }
 
 /* --- showing --- */

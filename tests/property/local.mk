@@ -7,3 +7,10 @@ tests_property_property_test_SOURCES = tests/property/property_test.c tests/prop
 	tests/unit/packets.c tests/unit/packets.h
 tests_property_property_test_LDADD = $(CORE_LIBS)
 TESTS += tests/property/property_test
+
+# The same for PPTP: tests/property/pptp_property --packets 1000000 --seed N
+check_PROGRAMS += tests/property/pptp_property
+tests_property_pptp_property_SOURCES = tests/property/pptp_property.c tests/unit/packets.c tests/unit/packets.h \
+	tests/unit/pptp_messages.h
+tests_property_pptp_property_LDADD = $(CORE_LIBS)
+TESTS += tests/property/pptp_property

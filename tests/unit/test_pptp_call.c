@@ -408,6 +408,24 @@ static void a_request_without_an_answer(void **state)
 	line_call(&line, OWN, THEIRS);
 }
 
+/* Giving up before the answer makes the wait no longer; an answer all the same does. */
+static void cleared_before_the_answer(void **state)
+{
+	for (int answered = 0; answered < 2; answered++) {
+		struct rig *rig = *state;
+		rig_restart(rig);
+		struct line line = line_to(rig, L1, 3000, W1);
+		uint16_t outside_id = line_request(&line, OWN);
+		line_message(&line, SIDE_LAN, CLEAR_REQUEST, OWN, 0, 0);
+		if (answered)
+			line_message(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, outside_id, 1);
+		rig_wait(rig, 30 * SECOND);
+		line_message(&line, SIDE_LAN, ECHO_REQUEST, 1, 1, 0);
+		rig_wait(rig, 41 * SECOND);
+		pptp_expect_tunnel(rig, L1, OWN, answered ? "clearing" : "ended", answered ? END_NOT : END_NO_ANSWER);
+	}
+}
+
 static void silence(void **state)
 {
 	struct rig *rig = *state;
@@ -506,6 +524,7 @@ int main(void)
 		pptp_test(a_hairpinned_call),
 		pptp_test(ended_by_every_cause),
 		pptp_test(a_request_without_an_answer),
+		pptp_test(cleared_before_the_answer),
 		pptp_test(silence),
 		pptp_test(a_forgotten_control_connection),
 		pptp_test(dialling_again),
