@@ -74,18 +74,40 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 	append_traffic(text, view);
 }
 
-/* Those that live, or those that have ended; how many there are. */
-static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, uint32_t shown, statistics_line *line,
-			   void *context)
+/* The age of the oldest one among the youngest tunnels that have ended, as many of them as there is room for. */
+static uint32_t age_limit(struct engine *engine, uint64_t now_ms, uint32_t room)
+{
+	uint32_t ages[TUNNELS_SHOWN], kept = 0;
+	struct tunnel_view view;
+	uint64_t cursor = 0;
+
+	while (engine_next_tunnel(engine, &cursor, now_ms, &view)) {
+		if (view.end == END_NOT || (kept == room && view.age_ms >= ages[kept - 1]))
+			continue;
+		uint32_t at = kept < room ? kept++ : kept - 1;
+		for (; at > 0 && ages[at - 1] > view.age_ms; at--)
+			ages[at] = ages[at - 1];
+		ages[at] = view.age_ms;
+	}
+	return kept > 0 ? ages[kept - 1] : 0;
+}
+
+/* Those that live, or those that have ended and are not older; at most room of them. How many there are. */
+static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, uint32_t age_ms, uint32_t room,
+			   statistics_line *line, void *context)
 {
 	char text[TUNNEL_TEXT], labelled[TUNNEL_TEXT + 16];
 	struct tunnel_view view;
 	uint64_t cursor = 0;
-	uint32_t seen = 0;
+	uint32_t seen = 0, shown = 0;
 
 	while (engine_next_tunnel(engine, &cursor, now_ms, &view)) {
-		if ((view.end != END_NOT) != ended || ++seen > shown)
+		if ((view.end != END_NOT) != ended)
 			continue;
+		seen++;
+		if (view.age_ms > age_ms || shown == room)
+			continue;
+		shown++;
 		tunnels_describe(&view, text);
 		snprintf(labelled, sizeof(labelled), "tunnel: %s", text);
 		line(context, labelled);
@@ -95,11 +117,14 @@ static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, u
 
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
 {
-	uint32_t room = all ? UINT32_MAX : TUNNELS_SHOWN, seen;
+	uint32_t room = all ? UINT32_MAX : TUNNELS_SHOWN, seen, left, age_ms = UINT32_MAX;
 	char text[TUNNEL_TEXT];
 
-	seen = print_some(engine, now_ms, false, room, line, context);
-	seen += print_some(engine, now_ms, true, seen < room ? room - seen : 0, line, context);
+	seen = print_some(engine, now_ms, false, UINT32_MAX, room, line, context);
+	left = seen < room ? room - seen : 0;
+	if (!all && left > 0)
+		age_ms = age_limit(engine, now_ms, left);
+	seen += print_some(engine, now_ms, true, age_ms, left, line, context);
 	if (seen > room) {
 		snprintf(text, sizeof(text), "tunnels: %" PRIu32 " more are not shown", seen - room);
 		line(context, text);

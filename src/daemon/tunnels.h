@@ -12,8 +12,8 @@ enum { TUNNEL_TEXT = 400 };
 
 /* One line about a tunnel: who, which IDs, how long, what passed and which side is silent. */
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
-/* A line for each tunnel, those that ended lately as well; without all at most 100 of them, and how many more there
- * are. */
+/* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
+ * youngest of the ended ones, and how many more there are. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);
 /* Writes an event to the log; context is a struct log. Fits engine_on_event(). */
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
