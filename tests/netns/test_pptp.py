@@ -11,7 +11,7 @@ from lab import ROUTER_WAN, UPSTREAM, linger_reset
 from pptp_peer import IP_MTU_DISCOVER, Ends, carry, ended, live_tunnels, message, outside_ids
 from scapy.layers.inet import IP
 from test_icmp import IP_RECVERR, offender
-from test_mtu import SMALL_HOP, SMALL_LAN
+from test_mtu import SMALL_HOP, SMALL_LAN, SMALL_WAN
 
 THIRD = "10.77.0.13"
 FORWARD = {"forward:vpn": {"service": "pptp", "to": "10.77.0.12"}}
@@ -50,6 +50,22 @@ def test_three_clients_with_one_call_id(lab, router, ends):
         connection.echo()
         connection.hang_up(call)
     carry(ends, calls, 3)  # what is late still passes
+
+
+def test_a_hundred_clients_with_one_call_id(lab, router, ends):
+    server = ends.serve("W1")
+    addresses = [f"10.77.0.{number}" for number in range(120, 220)]
+    lab.L2.ip(*(f"address add {address}/32 dev eth0" for address in addresses))
+    try:
+        calls = [
+            ends.connect("L2", server, address=address).dial(7050, number) for number, address in enumerate(addresses)
+        ]
+        assert len(set(outside_ids(*calls))) == 100
+        carry(ends, calls, 3, 100)
+        assert len(live_tunnels(router)) == 100
+    finally:
+        ends.close()
+        lab.L2.ip(*(f"address delete {address}/32 dev eth0" for address in addresses))
 
 
 def test_one_call_id_to_two_servers_keeps_its_number(lab, router, ends):
@@ -377,6 +393,16 @@ def test_data_with_df_behind_a_small_hop(lab, router, ends):
         assert refused_df(call.line, call.remote, call.packet(b"x" * 1400)) == (UPSTREAM, 3, 4)
         assert learned_mtu(lab.L2, server.address) == 1280 and learned_mtu(lab.L1, server.address) is None
         carry(ends, calls, 3, 1200)
+
+
+@pytest.mark.parametrize("links", [SMALL_WAN, SMALL_LAN], ids=["wan", "lan"])
+def test_data_without_df_over_a_small_link(lab, router, ends, links):
+    """Is fragmented on the way, in both directions."""
+    server = ends.serve("W1")
+    calls = [ends.connect(host, server).dial(8620, 1 + number) for number, host in enumerate(("L2", "L1"))]
+    with lab.mtu(*links):
+        router.settle()
+        carry(ends, calls, 4, 1420)
 
 
 def test_data_with_df_to_a_small_lan(lab, router, ends):
