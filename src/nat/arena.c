@@ -137,7 +137,8 @@ bool arena_is_ours(const struct engine *engine, const struct engine_limits *limi
 {
 	const struct arena_header *header = engine->header;
 
-	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION || header->layout != layout_of(limits))
+	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION || header->layout != layout_of(limits) ||
+	    memcmp(&header->limits, limits, sizeof *limits) != 0)
 		return false;
 	if (header->flow_used > limits->flows || header->mapping_used > limits->flows ||
 	    header->outside_count > limits->addresses)

@@ -354,11 +354,16 @@ void flow_close_orphan(struct engine *engine, uint32_t index)
 
 /* --- recovery --- */
 
-static bool flow_is_whole(const struct engine *engine, const struct flow *flow)
+static bool flow_is_whole(const struct engine *engine, uint32_t index)
 {
+	const struct flow *flow = &engine->flow[index];
+	bool is_tcp = flow->protocol == PROTOCOL_TCP, is_call = (flow->flags & FLOW_CALL) != 0;
+
 	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL)
 		return false;
-	if (flow->timeout >= TIMEOUTS)
+	if (flow->timeout >= TIMEOUTS || (is_tcp && !tcp_is_whole(flow, &engine->track[index].tcp)))
+		return false;
+	if ((is_call && flow->protocol != PROTOCOL_GRE) || (!is_call && (flow->flags & FLOW_ANSWERED)))
 		return false;
 	if (flow->mapping == NONE)
 		return port_space(flow->protocol) < 0;
@@ -395,7 +400,7 @@ uint32_t flow_recover(struct engine *engine)
 	for (uint32_t index = header->flow_used; index-- > 0;) {
 		struct flow *flow = &engine->flow[index];
 		uint32_t host = NONE;
-		if (flow_is_whole(engine, flow) && !flow_is_known(engine, flow))
+		if (flow_is_whole(engine, index) && !flow_is_known(engine, flow))
 			host = host_take(engine, flow->inside_address, flow->outside_address, &why);
 		if (host == NONE) {
 			flow->flags = 0;

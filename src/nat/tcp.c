@@ -7,6 +7,12 @@ enum {
 	BACKWARD_WINDOW = 66000, /* how far back a retransmission is believed */
 };
 
+bool tcp_is_whole(const struct flow *flow, const struct tcp_track *track)
+{
+	return flow->tcp_state <= TCP_STATE_RESET && track->end[SIDE_LAN].scale <= SCALE_UNKNOWN &&
+	       track->end[SIDE_WAN].scale <= SCALE_UNKNOWN;
+}
+
 static bool before(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b) < 0;

@@ -29,6 +29,9 @@ enum tcp_end_flag {
 /* Takes a segment of the flow at index into account; sets state, timer class and deadline. */
 void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment);
 
+/* State and windows are such as tcp_track() makes: for flows that another process left. */
+bool tcp_is_whole(const struct flow *flow, const struct tcp_track *track);
+
 /* A segment with this sequence number can have been sent by that side and still be on its way (for quotes in ICMP
  * errors). */
 bool tcp_is_in_flight(const struct tcp_track *track, enum side sender, uint32_t sequence);

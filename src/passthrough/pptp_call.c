@@ -329,7 +329,7 @@ void pptp_call_flow_over(struct engine *engine, struct pptp *pptp, uint32_t inde
 
 	remember_flow(engine, call);
 	call->flow = MODULE_NONE;
-	if (why != END_NOT && call->control != MODULE_NONE)
+	if (call->control != MODULE_NONE)
 		end_call(engine, pptp, call, !was_answered && why == END_SILENT ? END_NO_ANSWER : why);
 }
 

@@ -114,6 +114,11 @@ tests_unit_test_pptp_limits_SOURCES = tests/unit/test_pptp_limits.c $(PPTP_RIG)
 tests_unit_test_pptp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_spoilt
+tests_unit_test_engine_spoilt_SOURCES = tests/unit/test_engine_spoilt.c $(PPTP_RIG)
+tests_unit_test_engine_spoilt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_spoilt_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_pptp_addresses
 tests_unit_test_pptp_addresses_SOURCES = tests/unit/test_pptp_addresses.c $(PPTP_RIG)
 tests_unit_test_pptp_addresses_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
