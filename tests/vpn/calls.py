@@ -42,7 +42,10 @@ class Server:
     def wait_for_sessions(self, count, timeout=20):
         end = time.monotonic() + timeout
         while (now := self.sessions()) != count:
-            assert time.monotonic() < end, f"{self.guest.name} has {now} calls instead of {count}"
+            if time.monotonic() > end:
+                raise AssertionError(
+                    f"{self.guest.name} has {now} calls instead of {count}\n{self.guest.syslog_tail()}"
+                )
             time.sleep(0.1)
 
 

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 PACKAGES = ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"]
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
@@ -40,6 +41,7 @@ def fetch(archives):
 
 
 def unpack(archives, root):
+    root.mkdir()
     for package in sorted(archives.glob("*.deb")):
         subprocess.run(["dpkg-deb", "-x", package, root], check=True, timeout=120)
     for name in MERGED:
@@ -50,19 +52,18 @@ def unpack(archives, root):
 
 def prepare():
     """The folder to lay over a guest's root, made when it is not there yet."""
-    folder = cache_folder()
-    root = folder / "root"
+    root = cache_folder() / "root"
     if not root.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        fetch(folder / "archives")
-        half = folder / f"unpacked-{os.getpid()}"
-        half.mkdir()
-        unpack(folder / "archives", half)
-        try:
-            half.rename(root)
-        except OSError:  # somebody else was faster
-            shutil.rmtree(half)
-        shutil.rmtree(folder / "archives", ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent) as folder:
+            archives, unpacked = pathlib.Path(folder, "archives"), pathlib.Path(folder, "root")
+            fetch(archives)
+            unpack(archives, unpacked)
+            try:
+                unpacked.rename(root)
+            except OSError:
+                if not root.is_dir():  # else somebody was faster
+                    raise
     find_kernel(root)
     return root
 

@@ -49,7 +49,7 @@ def test_one_call_carries_full_packets_both_ways(room, router, callers, record_p
 def test_three_calls_from_one_port_to_one_server(room, router, callers):
     with watch(room) as (lan, wan):
         dial_all(callers)
-        use_all(callers)
+        use_all(callers, 2 << 20)
         first, *others = callers
         first.hang_up()
         first.server.wait_for_sessions(2)

@@ -136,3 +136,42 @@ def test_without_help_one_host_at_a_time_has_a_call(router, callers):
     assert time.monotonic() - begin < 10
     assert count_dropped(router, "owner_taken") > before
     first.ping_full()
+
+
+@pytest.mark.culvert_only("a host would need a rule of its own for it")
+@pytest.mark.config(LAN_SERVER)
+def test_a_server_on_the_lan_called_by_its_outside_address(room, router, callers):
+    """Hairpinning: both ends are inside, each sees the other by the outside address."""
+    inner = Server(room.C3, "10.99.3").start()
+    client = Client(room.C1, inner, ROUTER_WAN)
+    with all_hung_up(inner, [client]), watch(room) as (lan, wan):
+        client.dial()
+        use_all([client], 2 << 20)
+        lan.read(), wan.read()
+        assert not wan.gre and not wan.requests
+    inner.stop()
+
+
+@pytest.mark.culvert_only("it has no state of its own")
+def test_calls_outlive_a_killed_router(router, callers):
+    clients = callers[:2]
+    dial_all(clients, CALL_ID)
+    router.kill()
+    router.start(router.config)
+    use_all(clients, 1 << 20)
+    clients[0].hang_up()
+    clients[0].server.wait_for_sessions(1)
+    clients[0].dial(CALL_ID)
+    use_all(clients, 1 << 20)
+
+
+@pytest.mark.culvert_only("it has no such mode")
+def test_blocking_ends_calls_that_are_up(router, callers):
+    client, before = callers[0], count_dropped(router, "pptp_blocked")
+    client.dial()
+    client.ping()
+    router.reload({"pptp": {"mode": "block"}})
+    done = client.guest.try_run("ping", "-q", "-c", "3", "-i", "0.2", "-W", "1", client.server.inside)
+    assert "3 packets transmitted, 0 received" in done.output, done.output
+    assert count_dropped(router, "pptp_blocked") > before
+    router.reload({})
