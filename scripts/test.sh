@@ -93,8 +93,8 @@ run_pytest() {
 	local name=$1 id=$2 program=$3
 	shift 3
 	stage "$name" "collect pytest $work/$id.xml $name" \
-		env CULVERTD="$program" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
-		--durations=10 --junitxml="$work/$id.xml" "$@"
+		env CULVERTD="$program" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q \
+		-rs --durations=10 --junitxml="$work/$id.xml" "$@"
 }
 
 # The kernel's own tests carry no traffic, and test_traffic has both kinds in itself.
