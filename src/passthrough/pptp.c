@@ -139,8 +139,10 @@ static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow)
 	struct pptp *pptp = memory;
 	uint32_t index = pptp->control_free;
 
-	if (index == MODULE_NONE)
+	if (index == MODULE_NONE) {
+		module_count(engine, STAT_PPTP_UNREAD);
 		return 0;
+	}
 	pptp->control_free = pptp->control[index].flow;
 	pptp->control[index] = (struct pptp_control){.live = true, .flow = flow, .first_call = MODULE_NONE};
 	module_count(engine, STAT_PPTP_CONTROLS);

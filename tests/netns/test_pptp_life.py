@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from lab import ROUTER_WAN, linger_reset
+from lab import ROUTER_WAN, ROUTER_WAN_SECOND, linger_reset
 from pptp_peer import LENGTHS, Ends, carry, ended, live_tunnels, loses, message, outside_ids, tunnels
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
+from test_changes import set_addresses, wan_addresses
 
 FORWARD = {"forward:vpn": {"service": "pptp", "to": "10.77.0.12"}}
 FAR_FUTURE = 100000000
@@ -562,6 +563,39 @@ def test_a_flood_of_requests(lab, router, ends):
     flood.pac.send(message("outgoing_call_reply", call=500, peer=seen[8], result=1))
     answered = flood.hear_answer(20008, seen[8], 500)
     carry(ends, [call, flood.answer(20256, 501), answered])
+
+
+@pytest.mark.config({"limits": {"tunnels": "1"}})
+def test_more_connections_than_can_be_read(lab, router, ends):
+    """The one too many passes as it is and is counted; it has its turn when another one has gone."""
+    server = ends.serve("W1")
+    first, second = ends.connect("L1", server), ends.connect("L2", server)
+    call, unread = first.dial(9850, 1), second.dial(9851, 2)
+    with router.dropping(lan={"gre_no_call": 2}, wan={"gre_no_call": 2}):
+        assert loses(unread.pns, unread.pac) == 2 and loses(unread.pac, unread.pns) == 2
+    assert router.statistics().counter["pptp_unread"] == 1
+    carry(ends, [call])
+    linger_reset(first.pns.socket)
+    unread.forget()
+    carry(ends, [ends.connect("L2", server).dial(9852, 3)])
+
+
+def test_two_outside_addresses(lab, router, ends):
+    """Each client has its own, so both keep their Call ID; when one address goes, its calls end and the others stay."""
+    server = ends.serve("W1")
+    with wan_addresses(lab, ROUTER_WAN, ROUTER_WAN_SECOND):
+        connections = [ends.connect(host, server) for host in ("L1", "L2")]
+        calls = [connection.dial(9870, number) for number, connection in enumerate(connections)]
+        assert {connection.seen_from for connection in connections} == {ROUTER_WAN, ROUTER_WAN_SECOND}
+        assert outside_ids(*calls) == [9870, 9870]
+        carry(ends, calls)
+        goes = [connection.seen_from for connection in connections].index(ROUTER_WAN_SECOND)
+        set_addresses(lab, [ROUTER_WAN])
+        assert list(ended(router, 9870).values()) == ["ended by the router"]
+        carry(ends, [calls[1 - goes]])
+        again = ends.connect(("L1", "L2")[goes], server)
+        assert again.seen_from == ROUTER_WAN
+        carry(ends, [calls[1 - goes], again.dial(9870, 9)])
 
 
 def test_signals_under_load(lab, router, ends):
