@@ -52,6 +52,9 @@ static int state_file_open_file(struct state_file *file)
 		return errno;
 	if (!S_ISREG(status.st_mode) || status.st_nlink != 1)
 		return EINVAL;
+	/* What is in it is trusted as the process itself is. */
+	if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
+		return EPERM;
 	if (flock(file->fd, LOCK_EX | LOCK_NB) != 0)
 		return errno;
 	return 0;

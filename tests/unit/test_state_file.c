@@ -159,6 +159,23 @@ static void bad_files_are_not_used(void **state)
 	assert_int_equal(unlink(other), 0);
 }
 
+static void files_of_others_are_not_used(void **state)
+{
+	(void)state;
+	for (mode_t mode = 0620; mode; mode = mode == 0620 ? 0602 : 0) {
+		leave_file();
+		assert_int_equal(chmod(path, mode), 0);
+		assert_ordinary();
+		assert_int_equal(unlink(path), 0);
+	}
+	leave_file();
+	if (chown(path, geteuid() + 1, (gid_t)-1) != 0) {
+		print_message("only root can give a file away\n");
+		skip();
+	}
+	assert_ordinary();
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -183,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_size_or_boot_is_not_ours, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(second_process_is_refused, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(bad_files_are_not_used, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(files_of_others_are_not_used, make_directory, remove_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
