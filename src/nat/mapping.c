@@ -176,6 +176,27 @@ static bool mapping_is_whole(const struct engine *engine, const struct mapping *
 	return *outside != NULL && mapping_at(*outside, mapping->protocol, mapping->outside_port) == NONE;
 }
 
+/* The process may have died while the addresses changed: what is not in the list is forgotten, ports and all, and made
+ * anew when it comes back. */
+static void outside_recover(struct engine *engine)
+{
+	struct arena_header *header = engine->header;
+	bool is_listed[ADDRESSES_MAX] = {false};
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < header->outside_count; i++) {
+		uint8_t slot = header->outside_order[i];
+		if (is_listed[slot] || engine->outside[slot].address == 0)
+			continue;
+		is_listed[slot] = true;
+		header->outside_order[kept++] = slot;
+	}
+	header->outside_count = kept;
+	for (uint32_t i = 0; i < header->limits.addresses; i++)
+		if (!is_listed[i])
+			engine->outside[i].address = 0;
+}
+
 void mapping_recover(struct engine *engine)
 {
 	struct arena_header *header = engine->header;
@@ -185,10 +206,10 @@ void mapping_recover(struct engine *engine)
 	header->mapping_free = NONE;
 	header->resting = 0;
 	engine->counters->mappings = 0;
-	/* Also those that are not in use right now: the process may have died while the addresses changed. */
-	for (uint32_t i = 0; i < header->limits.addresses; i++) {
-		outside = &engine->outside[i];
-		for (int space = 0; outside->address != 0 && space < SPACES; space++)
+	outside_recover(engine);
+	for (uint32_t i = 0; i < header->outside_count; i++) {
+		outside = &engine->outside[header->outside_order[i]];
+		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
 				if (outside->port[space][port] & PORT_RESTING)
 					header->resting++;
