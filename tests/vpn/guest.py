@@ -21,8 +21,8 @@ import software
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_MIB = 192
 BOOT_SECONDS = 120
-# gre: without it a guest's kernel answers "protocol unreachable" when data of a call comes late and its program is gone.
-# pptpd takes that for the end of every call from the same address, and all hosts behind a NAT have the same.
+# gre: without it a guest's kernel answers "protocol unreachable" when data of a call comes late and its program is
+# gone. pptpd takes that for the end of every call from the same address, and all hosts behind a NAT have the same.
 MODULES = ["gre", "ppp_async", "ppp_synctty", "ppp_mppe", "ppp_deflate", "l2tp_ppp"]
 
 Result = collections.namedtuple("Result", "code output")
