@@ -41,8 +41,9 @@ struct module {
 	/* The records say so of this flow, too: it is this control connection or (control 0) the call of this record.
 	 */
 	bool (*knows)(const void *memory, uint32_t flow, uint16_t control, uint32_t record);
-	/* A control connection was opened. Its state, from 1 on, or 0: not read. */
-	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow);
+	/* A control connection was opened. Its state, from 1 on, or 0: not read. answered: the called end has agreed;
+	 * until then a stranger's SYN may be all there is, and it is asked again. */
+	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow, bool answered);
 	/* Reads and changes a segment. VERDICT_FORWARDED: it may go on. VERDICT_HELD: it was kept by module_keep(). */
 	struct engine_result (*inspect)(struct engine *engine, void *memory, uint16_t control, enum side from,
 					const struct module_segment *segment);

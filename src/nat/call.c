@@ -30,7 +30,7 @@ static enum service service_of_flow(const struct flow *flow)
 
 /* --- control connections --- */
 
-void call_attach(struct engine *engine, uint32_t index, uint16_t server_port)
+static void attach(struct engine *engine, uint32_t index, uint16_t server_port, bool answered)
 {
 	enum service service = service_claiming(PROTOCOL_TCP, server_port);
 
@@ -38,7 +38,12 @@ void call_attach(struct engine *engine, uint32_t index, uint16_t server_port)
 		return;
 	const struct module *module = module_of(service);
 	if (module != NULL && engine->module[service] != NULL)
-		engine->flow[index].control = module->attach(engine, engine->module[service], index);
+		engine->flow[index].control = module->attach(engine, engine->module[service], index, answered);
+}
+
+void call_attach(struct engine *engine, uint32_t index, uint16_t server_port)
+{
+	attach(engine, index, server_port, false);
 }
 
 struct engine_result call_inspect(struct engine *engine, uint32_t index, enum side from, const struct passage *passage)
@@ -51,7 +56,12 @@ struct engine_result call_inspect(struct engine *engine, uint32_t index, enum si
 	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
 	/* The same two endpoints again, see tcp_track(). */
 	if (flow->control == 0 && is_over && (tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		call_attach(engine, index, server_port_of(flow));
+		attach(engine, index, server_port_of(flow), false);
+	/* A server inside agrees: what is read from now on is no stranger's SYN. */
+	bool is_answer = (flow->flags & FLOW_FORWARD) && from == SIDE_LAN && flow->tcp_state == TCP_STATE_OPENING &&
+			 (tcp->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+	if (flow->control == 0 && is_answer)
+		attach(engine, index, server_port_of(flow), true);
 	if (flow->control == 0)
 		return verdict_forwarded();
 	/* A SYN in the middle of a connection means nothing. */

@@ -134,19 +134,37 @@ static bool pptp_knows(const void *memory, uint32_t flow, uint16_t control, uint
 	return record < pptp->calls && pptp->call[record].state != CALL_FREE && pptp->call[record].flow == flow;
 }
 
-static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow)
+/* Strangers who only send SYNs may have a quarter of the records. */
+static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow, bool answered)
 {
 	struct pptp *pptp = memory;
 	uint32_t index = pptp->control_free;
+	struct flow_view view;
 
+	module_view_flow(engine, flow, &view, NULL);
+	bool knocks = view.inside_is_server && !answered;
+	if (knocks && pptp->knocking >= pptp->controls / 4)
+		return 0;
 	if (index == MODULE_NONE) {
 		module_count(engine, STAT_PPTP_UNREAD);
 		return 0;
 	}
 	pptp->control_free = pptp->control[index].flow;
-	pptp->control[index] = (struct pptp_control){.live = true, .flow = flow, .first_call = MODULE_NONE};
+	pptp->control[index] = (struct pptp_control){
+		.live = true,
+		.knocks = knocks,
+		.flow = flow,
+		.first_call = MODULE_NONE,
+	};
+	pptp->knocking += knocks;
 	module_count(engine, STAT_PPTP_CONTROLS);
 	return (uint16_t)(index + 1);
+}
+
+static void stop_knocking(struct pptp *pptp, struct pptp_control *control)
+{
+	pptp->knocking -= control->knocks;
+	control->knocks = 0;
 }
 
 /* --- reading --- */
@@ -301,8 +319,14 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 	struct pptp_control *control = &pptp->control[index];
 	struct pptp_stream *stream = &control->stream[from];
 
-	if (segment->starts)
+	if (segment->starts) {
 		pptp_stream_start(stream, segment->sequence);
+		/* Whoever answers a SYN says where the other stream starts, if that was not read. */
+		if (segment->has_acknowledgement && !control->stream[!from].started)
+			pptp_stream_start(&control->stream[!from], segment->acknowledgement);
+		if (from == SIDE_LAN)
+			stop_knocking(pptp, control);
+	}
 	note_acknowledgement(control, from, segment);
 	if (segment->length == 0)
 		return forwarded;
@@ -354,6 +378,7 @@ static void pptp_control_over(struct engine *engine, void *memory, uint16_t numb
 		while (control->kept_count[side] > 0)
 			module_drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
 					 DROP_PPTP_AHEAD);
+	stop_knocking(pptp, control);
 	control->live = false;
 	control->flow = pptp->control_free;
 	pptp->control_free = index;

@@ -48,6 +48,7 @@ struct pptp_control {
 	uint32_t flow; /* the engine's, or the next free record */
 	uint8_t live;
 	bool told_lost;
+	uint8_t knocks; /* opened from outside, and the server inside has not answered yet */
 	uint8_t kept_count[SIDES];
 	uint16_t calls;
 	uint32_t first_call;
@@ -59,6 +60,7 @@ struct pptp_control {
 struct pptp {
 	uint32_t controls, calls; /* how many records there are */
 	uint32_t control_free, call_free;
+	uint32_t knocking;            /* control connections that knock */
 	uint32_t call_oldest;         /* where the search for an ended call to overwrite goes on */
 	struct pptp_control *control; /* set anew by every process */
 	struct pptp_call *call;

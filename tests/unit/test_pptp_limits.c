@@ -62,6 +62,28 @@ static void calls_of_one_connection(void **state)
 				 i);
 }
 
+/* A stranger who only sends SYNs to the forwarded port takes no help away: neither from clients inside nor from those
+ * who call the server. */
+static void a_flood_of_knocks(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->limits.tunnels = 16;
+	rig_restart(rig);
+	rig->in_haste = true;
+	for (uint16_t i = 0; i < 100; i++) {
+		struct line knock = line_plan(rig, true, SERVER, (uint16_t)(20000 + i), W2);
+		line_segment(&knock, SIDE_WAN, FLAG_SYN, 77, NULL, 0);
+		rig_forwarded(rig, SIDE_LAN);
+	}
+	rig->in_haste = false;
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CONTROLS], 4);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 0);
+	struct line out = line_to(rig, L1, 3000, W1), in = line_from(rig, W1, 4000);
+	line_data_passes(&out, OWN, line_call(&out, OWN, THEIRS), THEIRS);
+	line_data_passes(&in, OWN, line_call(&in, OWN, THEIRS), THEIRS);
+}
+
 static void records_of_calls(void **state)
 {
 	struct rig *rig = *state;
@@ -533,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		pptp_test(calls_of_one_connection),
 		pptp_test(records_of_calls),
+		pptp_test(a_flood_of_knocks),
 		pptp_test(no_tunnels_at_all),
 		pptp_test(flows_run_out),
 		pptp_test(ids_run_out),
