@@ -382,7 +382,11 @@ void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remo
 
 void module_call_keep(struct engine *engine, uint32_t call_flow)
 {
-	timer_touch(engine, &engine->flow[call_flow]);
+	struct flow *flow = &engine->flow[call_flow];
+
+	/* What is over does not live again because its memory was not cleaned up yet. */
+	if (!is_expired(flow->deadline, engine->now_ms))
+		timer_touch(engine, flow);
 }
 
 void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms)
