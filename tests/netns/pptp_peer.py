@@ -305,6 +305,11 @@ class Connection:
             two.send(message("echo_reply", identifier=77, result=1))
             assert one.receive("echo_reply").identifier == 77
 
+    def echo_from_server(self):
+        """Only the server's request: it arrives, whatever the client is in the middle of."""
+        self.pac.send(message("echo_request", identifier=78))
+        assert self.pns.receive("echo_request").identifier == 78
+
     def stop(self):
         self.pns.send(message("stop_request", reason=1))
         self.pac.receive("stop_request")

@@ -155,6 +155,7 @@ def test_a_request_without_an_answer(lab, router, ends, jump):
     connection.pns.send(message("outgoing_call_request", call=8950))
     request = connection.pac.receive("outgoing_call_request")
     call = connection.tunnel(8950, request.call, 5, 5)
+    connection.echo()  # so that the request is acknowledged, and not sent again in the future
     jump(55)
     assert loses(call.pac, call.pns) == 0
     jump(65)
@@ -213,6 +214,22 @@ def test_kill_and_restart_while_calls_are_up(lab, router, ends, jump, seconds):
         connection.hang_up(call)
     assert len(live_tunnels(router)) == 2
     carry(ends, calls[2:])
+
+
+def test_kill_in_the_middle_of_a_request(lab, router, ends):
+    """The Call ID had gone out translated, the rest of the request comes after the restart, then further calls."""
+    server = ends.serve("W1")
+    rival, connection = ends.connect("L2", server), ends.connect("L1", server)
+    calls = [rival.dial(9030, 1)]
+    request = message("outgoing_call_request", call=9030)
+    connection.pns.send(request[:20])
+    connection.echo_from_server()
+    router.kill()
+    router.start(router.config)
+    connection.pns.send(request[20:])
+    calls.append(connection.answer(9030, 2))
+    calls += [rival.dial(9031, 3), connection.dial(9031, 4)]
+    carry(ends, calls)
 
 
 def test_data_is_the_first_to_come_after_a_restart(lab, router, ends):
@@ -585,17 +602,17 @@ def test_two_outside_addresses(lab, router, ends):
     server = ends.serve("W1")
     with wan_addresses(lab, ROUTER_WAN, ROUTER_WAN_SECOND):
         connections = [ends.connect(host, server) for host in ("L1", "L2")]
-        calls = [connection.dial(9870, number) for number, connection in enumerate(connections)]
+        calls = [connection.dial(14000, number) for number, connection in enumerate(connections)]
         assert {connection.seen_from for connection in connections} == {ROUTER_WAN, ROUTER_WAN_SECOND}
-        assert outside_ids(*calls) == [9870, 9870]
+        assert outside_ids(*calls) == [14000, 14000]
         carry(ends, calls)
         goes = [connection.seen_from for connection in connections].index(ROUTER_WAN_SECOND)
         set_addresses(lab, [ROUTER_WAN])
-        assert list(ended(router, 9870).values()) == ["ended by the router"]
+        assert list(ended(router, 14000).values()) == ["ended by the router"]
         carry(ends, [calls[1 - goes]])
         again = ends.connect(("L1", "L2")[goes], server)
         assert again.seen_from == ROUTER_WAN
-        carry(ends, [calls[1 - goes], again.dial(9870, 9)])
+        carry(ends, [calls[1 - goes], again.dial(14000, 9)])
 
 
 def test_signals_under_load(lab, router, ends):
