@@ -4,3 +4,4 @@
 set -e
 "$top_builddir/tests/fuzz/replay_packet" "$top_srcdir/tests/fuzz/corpus/fuzz_packet"
 "$top_builddir/tests/fuzz/replay_engine" "$top_srcdir/tests/fuzz/corpus/fuzz_engine"
+"$top_builddir/tests/fuzz/replay_pptp" "$top_srcdir/tests/fuzz/corpus/fuzz_pptp"

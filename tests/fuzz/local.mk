@@ -23,12 +23,21 @@ tests_fuzz_fuzz_engine_SOURCES = tests/fuzz/fuzz_engine.c $(FUZZ_STAGE)
 tests_fuzz_fuzz_engine_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_engine_LDADD = $(CORE_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/fuzz_pptp
+FUZZ_PPTP = tests/fuzz/fuzz_pptp.c tests/unit/packets.c tests/unit/packets.h tests/unit/pptp_messages.h
+tests_fuzz_fuzz_pptp_SOURCES = $(FUZZ_PPTP)
+tests_fuzz_fuzz_pptp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_pptp_LDADD = $(CORE_LIBS)
+
 # The corpus as a regression test for every compiler; tests/fuzz/seeds DIRECTORY writes the seeds of the two targets above.
 check_PROGRAMS += tests/fuzz/replay_packet tests/fuzz/replay_engine tests/fuzz/seeds
 tests_fuzz_replay_packet_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_packet.c $(FUZZ_STAGE)
 tests_fuzz_replay_packet_LDADD = $(CORE_LIBS)
 tests_fuzz_replay_engine_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_engine.c $(FUZZ_STAGE)
 tests_fuzz_replay_engine_LDADD = $(CORE_LIBS)
+check_PROGRAMS += tests/fuzz/replay_pptp
+tests_fuzz_replay_pptp_SOURCES = tests/fuzz/replay_main.c $(FUZZ_PPTP)
+tests_fuzz_replay_pptp_LDADD = $(CORE_LIBS)
 tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh
 EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus
