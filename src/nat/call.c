@@ -5,6 +5,7 @@
 #include <culvert/module.h>
 
 #include "nat/fragment_store.h"
+#include "nat/host.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
@@ -30,15 +31,41 @@ static enum service service_of_flow(const struct flow *flow)
 
 /* --- control connections --- */
 
+/* One inside host may not have every record: a quarter stays for the others. Callers of a server inside are no hosts of
+ * ours. */
+static bool host_has_its_share(const struct engine *engine, const struct flow *flow)
+{
+	uint32_t tunnels = engine->header->limits.tunnels;
+	uint32_t host = host_find(engine, flow->inside_address);
+
+	return !(flow->flags & FLOW_FORWARD) && host != NONE && engine->host[host].controls >= tunnels - tunnels / 4;
+}
+
+static void count_control(struct engine *engine, const struct flow *flow, int change)
+{
+	uint32_t host = host_find(engine, flow->inside_address);
+
+	if (host != NONE && !(flow->flags & FLOW_FORWARD))
+		engine->host[host].controls = (uint16_t)(engine->host[host].controls + change);
+}
+
 static void attach(struct engine *engine, uint32_t index, uint16_t server_port, bool answered)
 {
+	struct flow *flow = &engine->flow[index];
 	enum service service = service_claiming(PROTOCOL_TCP, server_port);
 
 	if (service == SERVICE_NONE || engine->config.service[service] != MODE_PASS)
 		return;
 	const struct module *module = module_of(service);
-	if (module != NULL && engine->module[service] != NULL)
-		engine->flow[index].control = module->attach(engine, engine->module[service], index, answered);
+	if (module == NULL || engine->module[service] == NULL)
+		return;
+	if (host_has_its_share(engine, flow)) {
+		count(engine, STAT_PPTP_UNREAD);
+		return;
+	}
+	flow->control = module->attach(engine, engine->module[service], index, answered);
+	if (flow->control != 0)
+		count_control(engine, flow, 1);
 }
 
 void call_attach(struct engine *engine, uint32_t index, uint16_t server_port)
@@ -95,6 +122,7 @@ static void end_control(struct engine *engine, uint32_t index, enum tunnel_end w
 	uint16_t control = flow->control;
 
 	flow->control = 0;
+	count_control(engine, flow, -1);
 	module_of(service)->control_over(engine, engine->module[service], control, why);
 }
 
@@ -125,6 +153,8 @@ void call_drop_orphan(struct engine *engine, uint32_t index)
 
 	if (flow->control != 0 && !module->knows(engine->module[SERVICE_PPTP], index, flow->control, 0))
 		flow->control = 0;
+	else if (flow->control != 0)
+		count_control(engine, flow, 1);
 	if ((flow->flags & FLOW_CALL) &&
 	    !module->knows(engine->module[SERVICE_PPTP], index, 0, engine->track[index].call.record))
 		flow_close_orphan(engine, index);

@@ -129,16 +129,19 @@ static const char *check_ports(const struct engine *engine)
 static const char *check_hosts(const struct engine *engine)
 {
 	uint32_t live = 0;
-	uint64_t flows = 0;
+	uint64_t flows = 0, inbound = 0;
 
 	for (uint32_t i = 0; i < engine->header->host_used; i++) {
 		if (!engine->host[i].live)
 			continue;
 		live++;
 		flows += engine->host[i].flows;
+		inbound += engine->host[i].inbound;
 	}
 	if (live != engine->counters->hosts)
 		return "the number of hosts is wrong";
+	if (inbound != engine->header->inbound)
+		return "hosts disagree about flows opened by remote ends";
 	return flows == engine->counters->flows ? NULL : "hosts and flows disagree";
 }
 

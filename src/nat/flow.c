@@ -279,15 +279,15 @@ static void enter_tables(struct engine *engine, uint32_t index)
 
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
 {
-	uint32_t host = host_take(engine, identity->inside_address, identity->outside_address, why);
+	uint32_t host = host_take(engine, identity, why);
 	if (host == NONE && timer_sweep_on_demand(engine))
-		host = host_take(engine, identity->inside_address, identity->outside_address, why);
+		host = host_take(engine, identity, why);
 	if (host == NONE)
 		return NONE;
 	uint32_t index = take_record(engine);
 	if (index == NONE) {
 		*why = DROP_FLOWS_EXHAUSTED;
-		host_release(engine, host);
+		host_release(engine, identity);
 		return NONE;
 	}
 	struct flow *flow = &engine->flow[index];
@@ -345,7 +345,7 @@ void flow_close_orphan(struct engine *engine, uint32_t index)
 		sibling_leave(engine, index);
 		mapping_release(engine, flow->mapping, flow->tcp_state == TCP_STATE_CLOSED);
 	}
-	host_release(engine, host_find(engine, flow->inside_address));
+	host_release(engine, flow);
 	flow->mapping = engine->header->flow_free;
 	engine->header->flow_free = index;
 	engine->counters->flows--;
@@ -401,7 +401,7 @@ uint32_t flow_recover(struct engine *engine)
 		struct flow *flow = &engine->flow[index];
 		uint32_t host = NONE;
 		if (flow_is_whole(engine, index) && !flow_is_known(engine, flow))
-			host = host_take(engine, flow->inside_address, flow->outside_address, &why);
+			host = host_take(engine, flow, &why);
 		if (host == NONE) {
 			flow->flags = 0;
 			flow->mapping = header->flow_free;

@@ -76,29 +76,48 @@ static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_
 	return index;
 }
 
-uint32_t host_take(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+static bool is_over_half(uint32_t used, uint32_t all)
 {
-	uint32_t index = host_find(engine, inside_address);
+	return used >= (all < 2 ? 1 : all / 2);
+}
 
+uint32_t host_take(struct engine *engine, const struct flow *flow, enum drop *why)
+{
+	const struct engine_config *config = &engine->config;
+	bool is_inbound = (flow->flags & FLOW_INBOUND) != 0;
+
+	if (is_inbound && is_over_half(engine->header->inbound, engine->header->limits.flows)) {
+		*why = DROP_FLOWS_EXHAUSTED;
+		return NONE;
+	}
+	uint32_t index = host_find(engine, flow->inside_address);
 	if (index == NONE)
-		index = host_add(engine, inside_address, outside_address);
+		index = host_add(engine, flow->inside_address, flow->outside_address);
 	if (index == NONE) {
 		*why = DROP_HOSTS_EXHAUSTED;
 		return NONE;
 	}
-	if (engine->host[index].flows >= engine->config.host_flows) {
+	struct host *host = &engine->host[index];
+	if (host->flows >= config->host_flows || (is_inbound && is_over_half(host->inbound, config->host_flows))) {
 		*why = DROP_HOST_LIMIT;
 		return NONE;
 	}
-	engine->host[index].flows++;
+	host->flows++;
+	host->inbound += is_inbound;
+	engine->header->inbound += is_inbound;
 	return index;
 }
 
-void host_release(struct engine *engine, uint32_t index)
+void host_release(struct engine *engine, const struct flow *flow)
 {
+	uint32_t index = host_find(engine, flow->inside_address);
+	bool is_inbound = (flow->flags & FLOW_INBOUND) != 0;
+
 	if (index == NONE)
 		return;
 	struct host *host = &engine->host[index];
+	host->inbound -= is_inbound;
+	engine->header->inbound -= is_inbound;
 	if (--host->flows > 0)
 		return;
 	table_remove(&engine->host_table, host_hash(engine, host->address), index);
@@ -116,6 +135,7 @@ void host_reset(struct engine *engine)
 	table_clear(&engine->host_table);
 	engine->header->host_free = NONE;
 	engine->header->host_used = 0;
+	engine->header->inbound = 0;
 	engine->counters->hosts = 0;
 	for (uint32_t i = 0; i < engine->header->outside_count; i++)
 		engine->outside[engine->header->outside_order[i]].hosts = 0;

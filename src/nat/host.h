@@ -11,10 +11,12 @@
 uint32_t host_find(const struct engine *engine, uint32_t inside_address);
 /* The outside address this host has, else the least used one. NULL if there is none. */
 struct outside *host_outside(struct engine *engine, uint32_t inside_address);
-/* Counts one more flow of the host; makes it known if it is new. NONE and *why if it has too many, or there are too
- * many hosts. */
-uint32_t host_take(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why);
-void host_release(struct engine *engine, uint32_t index);
+/* Counts one more flow of the host; makes it known if it is new. Strangers must not use up what the host and others
+ * need: flows opened by remote ends get half of host_flows, and half of the flow table. NONE and *why if there are too
+ * many. */
+uint32_t host_take(struct engine *engine, const struct flow *flow, enum drop *why);
+/* The flow is over. */
+void host_release(struct engine *engine, const struct flow *flow);
 void host_reset(struct engine *engine);
 /* Counts anew how many hosts each outside address has: addresses came or went. */
 void host_recount(struct engine *engine);

@@ -11,6 +11,8 @@
 #include "nat/verdict.h"
 #include "wire/checksum.h"
 
+enum { QUOTE_WORDS_MIN = 32 };
+
 /* The packet quoted in an error. */
 struct quote {
 	uint32_t at;        /* of its IPv4 header */
@@ -33,7 +35,8 @@ static enum drop quote_parse(const struct engine *engine, struct passage *passag
 	quote->transport = quote->at + quote->ip.header_length;
 	quote->end = quote->at + quote->ip.total_length;
 	uint32_t words = packet_get8(packet, icmp + 5);
-	if (words != 0 && quote->at + words * 4 < quote->end)
+	/* Shorter ones than RFC 4884 section 4 allows are somebody's other use of that byte. */
+	if (words >= QUOTE_WORDS_MIN && quote->at + words * 4 < quote->end)
 		quote->end = quote->at + words * 4;
 	if (packet->length < quote->end)
 		quote->end = packet->length;
@@ -249,6 +252,13 @@ static struct engine_result hairpinned_query_error(struct engine *engine, struct
 	return turn_error(engine, passage, quote, turned.ip.destination, quote->ports.source_port, caller);
 }
 
+/* Servers read enhanced GRE by raw sockets, and a kernel tells all of those that talk to an address when that address
+ * says unreachable. But one host's hang-up is no news of the others. What a path MTU needs goes on. */
+static bool speaks_for_all_calls(const struct transport *transport)
+{
+	return transport->icmp_type == ICMP_UNREACHABLE && transport->icmp_code != ICMP_CODE_FRAGMENTATION_NEEDED;
+}
+
 struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *passage)
 {
 	struct quote quote;
@@ -260,6 +270,8 @@ struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *
 	if (index == NONE)
 		return hairpinned_query_error(engine, passage, &quote);
 	const struct flow *flow = &engine->flow[index];
+	if ((flow->flags & FLOW_CALL) && speaks_for_all_calls(&passage->transport))
+		return verdict_drop(DROP_ICMP_OTHER_CALLS);
 	if (!(flow->flags & FLOW_HAIRPIN)) {
 		struct rewrite rewrite = rewrite_none(passage);
 		rewrite.source = flow->outside_address;

@@ -200,6 +200,7 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 			      enum drop *why)
 {
 	struct flow flow = new_flow(engine, knock->protocol, knock->remote, knock->remote_port);
+	flow.flags |= FLOW_INBOUND;
 	uint32_t mapping = target->mapping;
 
 	*why = DROP_FLOWS_EXHAUSTED;

@@ -43,6 +43,7 @@ enum flow_flag {
 	FLOW_CALL = 8,      /* a PPTP call: known by Call IDs, see struct flow_key */
 	FLOW_ANSWERED = 16, /* a call whose remote Call ID is known */
 	FLOW_ENHANCED = 32, /* opened by enhanced GRE while that was like any other traffic */
+	FLOW_INBOUND = 64,  /* opened by the remote end: such flows get half of everything */
 };
 
 /* A session: what the fast path needs is all here. */
@@ -92,8 +93,10 @@ _Static_assert(sizeof(struct mapping) == 24, "a mapping is a fixed record");
 struct host {
 	uint32_t address; /* inside */
 	uint32_t outside_address;
-	uint32_t flows; /* next free record if not live */
-	uint32_t live;
+	uint32_t flows;    /* next free record if not live */
+	uint32_t inbound;  /* of them, opened by remote ends */
+	uint16_t controls; /* control connections that modules read for it */
+	uint8_t live;
 };
 
 /* What is remembered beside a call in the place of TCP's state. */
@@ -168,6 +171,7 @@ struct arena_header {
 	uint32_t host_free, host_used;
 	uint32_t set_free, block_free;
 	uint32_t sets_used, resting;
+	uint32_t inbound;     /* flows opened by remote ends */
 	uint32_t kept[SIDES]; /* packets that modules keep */
 	uint32_t outside_count;
 	uint8_t outside_order[ADDRESSES_MAX]; /* records of struct outside in order of preference */

@@ -150,6 +150,10 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 	/* A SYN in the middle of a connection is answered by a challenge ACK; it tells nothing. */
 	bool is_known = flow->tcp_state != TCP_STATE_OPENING && (segment->flags & TCP_SYN);
 	if (is_known || !is_in_window(receiver, segment) || !is_plausible(track, from, segment)) {
+		/* Whatever an inside host sends beyond its window may be quoted by an error. */
+		uint32_t end = segment->sequence + segment->length;
+		if (from == SIDE_LAN && (sender->flags & TCP_END_HEARD) && before(sender->next, end))
+			sender->next = end;
 		if (!is_over)
 			enter(engine, flow, (enum tcp_state)flow->tcp_state);
 		return;

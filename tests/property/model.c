@@ -437,6 +437,7 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port, by_forward);
 	flow->by_forward = by_forward;
 	flow->inward = by_forward || j->hairpin;
+	flow->from_outside = true;
 	return flow;
 }
 

@@ -48,7 +48,8 @@ struct model_flow {
 	uint32_t inside, outside, remote;
 	uint16_t inside_port, outside_port, remote_port;
 	bool by_forward;
-	bool inward; /* opened from outside: by a forward, or as the called end of a hairpin */
+	bool inward;       /* opened from outside: by a forward, or as the called end of a hairpin */
+	bool from_outside; /* opened by the remote end, however */
 	uint64_t deadline;
 	bool loose; /* the document does not say whether the last packet refreshed it: the engine's deadline is taken */
 	uint64_t touched; /* when a packet last passed; bounds the timers of TCP */

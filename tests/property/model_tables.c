@@ -248,6 +248,21 @@ static bool judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint
 	return true;
 }
 
+static uint32_t half(uint32_t all)
+{
+	return all < 2 ? 1 : all / 2;
+}
+
+/* Live flows that remote ends opened, of one inside host or of all (0). */
+static uint32_t opened_by_others(const struct model *m, uint32_t inside)
+{
+	uint32_t flows = 0;
+
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		flows += m->flow[i].live && m->flow[i].from_outside && (!inside || m->flow[i].inside == inside);
+	return flows;
+}
+
 uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
 			uint16_t remote_port, uint32_t outside, enum drop claimed)
 {
@@ -262,6 +277,10 @@ uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint
 	if (flows >= m->limits.flows)
 		reasons |= UINT64_C(1) << DROP_FLOWS_EXHAUSTED;
 	if (host && host->flows >= m->config.host_flows)
+		reasons |= UINT64_C(1) << DROP_HOST_LIMIT;
+	if (outside && opened_by_others(m, 0) >= half(m->limits.flows))
+		reasons |= UINT64_C(1) << DROP_FLOWS_EXHAUSTED;
+	if (outside && opened_by_others(m, inside) >= half(m->config.host_flows))
 		reasons |= UINT64_C(1) << DROP_HOST_LIMIT;
 	if (m->now < m->stale && ((!host && claimed == DROP_HOSTS_EXHAUSTED) || claimed == DROP_HOST_LIMIT ||
 				  claimed == DROP_FLOWS_EXHAUSTED || (!outside && claimed == DROP_PORTS_EXHAUSTED)))

@@ -365,6 +365,26 @@ static void portless_forward_has_one_owner(void **state)
 	assert_int_equal(packets_destination(p), L2);
 }
 
+/* Forged SYNs to a forward take half of what its target may have; the target's own flows and other hosts' go on. */
+static void strangers_get_half(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.host_flows = 20;
+	add_forward(rig, PROTO_TCP, 8080, 8080, L1, 80);
+	for (uint16_t i = 0; i < 10; i++) {
+		rig_tcp(rig, SIDE_WAN, W1, (uint16_t)(5000 + i), O1, 8080, FLAG_SYN, 77, 0);
+		rig_forwarded(rig, SIDE_LAN);
+	}
+	rig_tcp(rig, SIDE_WAN, W1, 6000, O1, 8080, FLAG_SYN, 77, 0);
+	rig_dropped(rig, DROP_HOST_LIMIT);
+	for (uint16_t i = 0; i < 10; i++)
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
+	rig_udp(rig, SIDE_LAN, L1, 6000, W1, 7);
+	rig_dropped(rig, DROP_HOST_LIMIT);
+	rig_open_udp(rig, L2, 5000, W1, 7);
+}
+
 /* Invariant I6: a full table refuses the new and keeps the old. */
 static void full_tables_refuse_newcomers_only(void **state)
 {
@@ -548,6 +568,8 @@ int main(void)
 		rig_test(forwards_let_strangers_in),
 		rig_test(forwards_that_go_take_their_flows),
 		rig_test(portless_forward_has_one_owner),
+		rig_test(strangers_get_half),
+		rig_test(strangers_get_half),
 		rig_test(full_tables_refuse_newcomers_only),
 		rig_test(hairpin_shows_the_outside_address),
 		rig_test(hairpin_reaches_forwards),

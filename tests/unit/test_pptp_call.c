@@ -208,7 +208,17 @@ static void errors_from_inside(void **state)
 	static struct test_packet error;
 
 	pptp_gre(rig, SIDE_WAN, W1, O1, outside_id);
-	packets_build_error(&error, L1, W1, 3, 2, 0, rig->out.item[0].packet.data, 28);
+	uint8_t delivered[28];
+	memcpy(delivered, rig->out.item[0].packet.data, 28);
+	/* Unreachable would end everybody's calls at the server; what a path MTU needs goes on. */
+	for (uint32_t code = 0; code < 16; code++) {
+		if (code == 4)
+			continue;
+		packets_build_error(&error, L1, W1, 3, (uint8_t)code, 0, delivered, 28);
+		rig_send_packet(rig, SIDE_LAN, &error.packet);
+		rig_dropped(rig, DROP_ICMP_OTHER_CALLS);
+	}
+	packets_build_error(&error, L1, W1, 3, 4, 0, delivered, 28);
 	struct packet *p = rig_send_packet(rig, SIDE_LAN, &error.packet);
 	rig_forwarded(rig, SIDE_WAN);
 	assert_int_equal(packets_source(p), O1);
@@ -285,7 +295,7 @@ static void a_hairpinned_call(void **state)
 	assert_int_equal(packets_source(p), O1);
 	assert_int_equal(packets_destination(p), SERVER);
 	assert_int_equal(packet_get16(p, 26), THEIRS + 1);
-	packets_build_error(&error, SERVER, O1, 3, 2, 0, p->data, 28);
+	packets_build_error(&error, SERVER, O1, 3, 4, 0, p->data, 28);
 	p = rig_send_packet(rig, SIDE_LAN, &error.packet);
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(packets_source(p), O1);
@@ -297,7 +307,7 @@ static void a_hairpinned_call(void **state)
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(packets_destination(p), L1);
 	assert_int_equal(packet_get16(p, 26), OWN);
-	packets_build_error(&error, L1, O1, 3, 2, 0, p->data, 28);
+	packets_build_error(&error, L1, O1, 3, 4, 0, p->data, 28);
 	p = rig_send_packet(rig, SIDE_LAN, &error.packet);
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(packets_destination(p), SERVER);

@@ -84,6 +84,26 @@ static void a_flood_of_knocks(void **state)
 	line_data_passes(&in, OWN, line_call(&in, OWN, THEIRS), THEIRS);
 }
 
+/* One inside host leaves a quarter of the records to the others. */
+static void a_host_that_wants_every_record(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->limits.tunnels = 8;
+	rig_restart(rig);
+	for (uint16_t i = 0; i < 8; i++)
+		line_to(rig, L1, (uint16_t)(3000 + i), W1);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CONTROLS], 6);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 2);
+	struct line line = line_to(rig, L2, 3000, W1);
+	line_data_passes(&line, OWN, line_call(&line, OWN, THEIRS), THEIRS);
+	engine_free(rig->engine);
+	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+	assert_non_null(rig->engine);
+	line_to(rig, L1, 4000, W1);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 3);
+}
+
 static void records_of_calls(void **state)
 {
 	struct rig *rig = *state;
@@ -556,6 +576,7 @@ int main(void)
 		pptp_test(calls_of_one_connection),
 		pptp_test(records_of_calls),
 		pptp_test(a_flood_of_knocks),
+		pptp_test(a_host_that_wants_every_record),
 		pptp_test(no_tunnels_at_all),
 		pptp_test(flows_run_out),
 		pptp_test(ids_run_out),
