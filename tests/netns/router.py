@@ -206,5 +206,5 @@ class Culvert:
         self.configure(sections)
         mark = self.mark()
         self.process.send_signal(signal.SIGHUP)
-        self.wait_for(r"reload", mark)
+        self.wait_for(r"the configuration was (not )?read again", mark)
         return self.log(mark)
