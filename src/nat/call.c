@@ -91,6 +91,9 @@ struct engine_result call_inspect(struct engine *engine, uint32_t index, enum si
 		attach(engine, index, server_port_of(flow), true);
 	if (flow->control == 0)
 		return verdict_forwarded();
+	/* Its receiver will throw it away: what it says was never said. */
+	if (!tcp_checksum_is_right(passage->packet, &passage->ip))
+		return verdict_forwarded();
 	/* A SYN in the middle of a connection means nothing. */
 	bool is_start = (tcp->flags & TCP_SYN) &&
 			(is_over || flow->tcp_state == TCP_STATE_NONE || flow->tcp_state == TCP_STATE_OPENING);

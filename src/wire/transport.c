@@ -134,6 +134,16 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 	return true;
 }
 
+bool tcp_checksum_is_right(const struct packet *packet, const struct ip_header *ip)
+{
+	uint32_t at = ip->header_length, length = packet->length - at;
+
+	if (packet->offload.partial)
+		return true;
+	uint64_t sum = checksum_pseudo(ip->source, ip->destination, PROTOCOL_TCP, length);
+	return checksum_fold(checksum_add(sum, packet->data + at, length)) == 0xffff;
+}
+
 void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value)
 {
 	uint8_t before = packet_get8(packet, at);

@@ -81,6 +81,9 @@ enum drop transport_parse(const struct packet *packet, const struct ip_header *i
 bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol,
 			    struct transport *transport);
 
+/* The checksum of a whole TCP segment is right, or left to a device. */
+bool tcp_checksum_is_right(const struct packet *packet, const struct ip_header *ip);
+
 /* Gives one byte of a TCP segment another value; the checksum follows. */
 void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value);
 

@@ -588,6 +588,41 @@ static void halves_that_can_not_be_told_apart(void **state)
 	pptp_expect_tunnel(rig, L1, OWN, "connected", END_NOT);
 }
 
+static void ignore(void *context, enum side to, struct packet *packet, bool made)
+{
+	(void)context;
+	(void)to;
+	(void)packet;
+	(void)made;
+}
+
+/* Damaged on the way: the receiver throws it away, so it was never said. What TCP sends again is what counts. */
+static void a_damaged_segment_says_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct line other = line_to(rig, L2, 3000, W1), line = line_to(rig, L1, 3000, W1);
+	static struct test_packet damaged;
+	uint8_t bytes[MESSAGE_MAX];
+
+	line_call(&other, OWN, THEIRS);
+	uint32_t length = message_build(bytes, OUTGOING_REQUEST, OWN - 1, 1, 0);
+	packets_build(&damaged, &(struct packet_spec){.protocol = PROTO_TCP,
+						      .source = L1,
+						      .source_port = 3000,
+						      .destination = W1,
+						      .destination_port = 1723,
+						      .flags = FLAG_ACK,
+						      .sequence = line.next[SIDE_LAN],
+						      .acknowledge = line.next[SIDE_WAN],
+						      .payload = bytes,
+						      .payload_length = length,
+						      .df = true});
+	packet_put8(&damaged.packet, 40 + 150, 0x55);
+	engine_process(rig->engine, SIDE_LAN, &damaged.packet, 1, rig->now, &(struct engine_sink){ignore, NULL}, NULL);
+	assert_int_equal(pptp_tunnels(rig, true), 1);
+	assert_int_not_equal(line_call(&line, OWN, THEIRS), OWN);
+}
+
 /* More changed bytes under way than are remembered: dropped whole, and then sent again in smaller pieces. */
 static void crowded(void **state)
 {
@@ -673,6 +708,7 @@ int main(void)
 		pptp_test(a_cut_notification),
 		pptp_test(halves_that_can_not_be_told_apart),
 		pptp_test(crowded),
+		pptp_test(a_damaged_segment_says_nothing),
 		pptp_test(a_drop_behind_a_message_that_counts),
 	};
 
