@@ -20,6 +20,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include <culvert/module.h>
+
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/datapath.h"
@@ -262,17 +264,38 @@ static void daemon_print_statistics(struct daemon *daemon)
 	log_line(daemon->log, text);
 }
 
+/* Before they end, how many tunnels a change of mode will cost. */
+static void daemon_report_ends(struct daemon *daemon, const enum service_mode before[SERVICES], uint64_t now_ms)
+{
+	static const char *const names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+
+	for (int service = 0; service < SERVICES; service++) {
+		enum service_mode mode = daemon->config.service[service];
+		uint32_t tunnels;
+
+		if (mode == MODE_PASS || before[service] != MODE_PASS)
+			continue;
+		tunnels = tunnels_count(daemon->engine, now_ms, (enum service)service);
+		if (tunnels)
+			log_write(daemon->log, LOG_NOTICE, "[%s] mode = %s ends %u tunnels",
+				  service_name((enum service)service), names[mode], tunnels);
+	}
+}
+
 static void daemon_reload(struct daemon *daemon)
 {
 	uint64_t now_ms = clock_now_ms();
+	enum service_mode before[SERVICES];
 	struct port_set tcp, udp;
 
+	memcpy(before, daemon->config.service, sizeof(before));
 	if (!config_reload(&daemon->config, &daemon->options->source, log_report_text, daemon->log)) {
 		log_write(daemon->log, LOG_ERR, "the configuration was not read again: the one from before holds");
 		return;
 	}
 	log_set_level(daemon->log, options_log_level(daemon->options, &daemon->config));
 	log_open(daemon->log, daemon->config.log_target, daemon->options->foreground);
+	daemon_report_ends(daemon, before, now_ms);
 	config_forwarded_ports(&daemon->config, &tcp, &udp);
 	kernel_set_forwards(daemon->kernel, &tcp, &udp);
 	daemon_tell_engine(daemon, now_ms);

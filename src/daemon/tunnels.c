@@ -131,6 +131,17 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 	}
 }
 
+uint32_t tunnels_count(struct engine *engine, uint64_t now_ms, enum service service)
+{
+	struct tunnel_view view;
+	uint64_t cursor = 0;
+	uint32_t count = 0;
+
+	while (engine_next_tunnel(engine, &cursor, now_ms, &view))
+		count += view.service == service && view.end == END_NOT;
+	return count;
+}
+
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view)
 {
 	struct log *log = context;

@@ -15,6 +15,8 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
 /* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
  * youngest of the ended ones, and how many more there are. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);
+/* Tunnels of a service that live. */
+uint32_t tunnels_count(struct engine *engine, uint64_t now_ms, enum service service);
 /* Writes an event to the log; context is a struct log. Fits engine_on_event(). */
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 
