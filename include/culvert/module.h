@@ -82,6 +82,8 @@ uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t
 			  uint32_t request_ms, uint16_t *outside_id, enum drop *why);
 /* A high byte under which an outside ID is free: the wanted one if possible. -1 if there is none. */
 int module_call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted);
+/* The call's time is not over. If it is, the call is closed at once, and call_over() has been called. */
+bool module_call_lives(struct engine *engine, uint32_t call_flow);
 /* The remote end's Call ID became known: data of the inside end flows from now on. */
 void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id);
 /* The call is in use: its timer starts anew. */

@@ -407,6 +407,14 @@ static void free_remote_id(struct engine *engine, const struct flow *call, uint1
 		flow_forget_answer(engine, index);
 }
 
+bool module_call_lives(struct engine *engine, uint32_t call_flow)
+{
+	if (!is_expired(engine->flow[call_flow].deadline, engine->now_ms))
+		return true;
+	flow_close(engine, call_flow);
+	return false;
+}
+
 void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id)
 {
 	free_remote_id(engine, &engine->flow[call_flow], remote_id);

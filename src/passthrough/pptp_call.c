@@ -254,7 +254,8 @@ static void connect_call(struct engine *engine, struct pptp *pptp, struct pptp_c
 static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *call, uint16_t remote_id,
 		  bool is_accepted)
 {
-	if (call == NULL || call->flow == MODULE_NONE)
+	/* An answer that comes too late is none, even if nobody has cleaned up yet. */
+	if (call == NULL || call->flow == MODULE_NONE || !module_call_lives(engine, call->flow))
 		return;
 	if (!is_accepted) {
 		end_call(engine, pptp, call, END_REFUSED);

@@ -399,6 +399,22 @@ static void ended_by_every_cause(void **state)
 	}
 }
 
+/* Nobody has cleaned up yet: the answer is too late all the same, whether the call was answered before or not. */
+static void an_answer_too_late(void **state)
+{
+	struct rig *rig = *state;
+	struct line line = line_to(rig, L1, 3000, W1);
+	uint16_t outside_id = line_request(&line, OWN), other = line_call(&line, OWN + 1, THEIRS + 1);
+
+	rig->now += MINUTE;
+	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, outside_id, 1, THEIRS, OWN);
+	pptp_expect_tunnel(rig, L1, OWN, "ended", END_NO_ANSWER);
+	pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
+	rig_dropped(rig, DROP_GRE_NO_CALL);
+	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS + 1, other, 1, THEIRS + 1, OWN + 1);
+	pptp_expect_tunnel(rig, L1, OWN + 1, "connected", END_NOT);
+}
+
 static void a_request_without_an_answer(void **state)
 {
 	struct rig *rig = *state;
@@ -537,6 +553,7 @@ int main(void)
 		pptp_test(a_hairpinned_call),
 		pptp_test(ended_by_every_cause),
 		pptp_test(a_request_without_an_answer),
+		pptp_test(an_answer_too_late),
 		pptp_test(cleared_before_the_answer),
 		pptp_test(silence),
 		pptp_test(a_forgotten_control_connection),
