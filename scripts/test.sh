@@ -100,7 +100,7 @@ run_pytest() {
 # The kernel's own tests carry no traffic, and test_traffic has both kinds in itself.
 run_without_offloads() {
 	local tests=$work/source/tests/netns
-	OFFLOADS=off run_pytest "namespaces without offloads" offloads "$1" "$tests" --ignore "$tests/test_kernel.py" \
+	OFFLOADS=off run_pytest "namespaces-without-offloads" offloads "$1" "$tests" --ignore "$tests/test_kernel.py" \
 		--ignore "$tests/test_kernel_guard.py" --ignore "$tests/test_traffic.py" \
 		--ignore "$tests/test_privileges.py"
 }
