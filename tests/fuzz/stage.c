@@ -115,8 +115,10 @@ static void check_opened(const struct stage *s, enum side from, const struct flo
 		return;
 	for (uint32_t i = 0; i < s->config.forwards; i++) {
 		const struct forward *f = &s->config.forward[i];
+		/* Of protocols without ports a forward takes all; GRE's key stands where ports do. */
+		bool takes_all = f->port_last == 0;
 		if (f->protocol == opened->protocol && f->to_address == opened->inside_address &&
-		    opened->outside_port >= f->port_first && opened->outside_port <= f->port_last)
+		    (takes_all || (opened->outside_port >= f->port_first && opened->outside_port <= f->port_last)))
 			return;
 	}
 	for (uint32_t i = 0; i < count; i++)
