@@ -240,20 +240,7 @@ void module_report(struct engine *engine, enum engine_event_kind kind, const str
 
 void module_view_flow(const struct engine *engine, uint32_t index, struct flow_view *view, uint32_t last_ms[SIDES])
 {
-	const struct flow *flow = &engine->flow[index];
-
-	*view = (struct flow_view){
-		.protocol = flow->protocol,
-		.inside_address = flow->inside_address,
-		.outside_address = flow->outside_address,
-		.remote_address = flow->remote_address,
-		.inside_port = flow->inside_port,
-		.outside_port = flow->outside_port,
-		.remote_port = flow->remote_port,
-		.bytes = {flow->bytes[SIDE_LAN], flow->bytes[SIDE_WAN]},
-		.packets = {flow->packets[SIDE_LAN], flow->packets[SIDE_WAN]},
-		.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
-	};
+	flow_view_of(&engine->flow[index], engine->now_ms, view);
 	for (int side = 0; side < SIDES && last_ms != NULL; side++)
 		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
 }

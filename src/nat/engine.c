@@ -382,21 +382,7 @@ bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t no
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
 			continue;
-		*view = (struct flow_view){
-			.protocol = flow->protocol,
-			.tcp_state = flow->tcp_state,
-			.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
-			.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
-			.inside_address = flow->inside_address,
-			.outside_address = flow->outside_address,
-			.remote_address = flow->remote_address,
-			.inside_port = flow->inside_port,
-			.outside_port = flow->outside_port,
-			.remote_port = flow->remote_port,
-			.bytes = {flow->bytes[SIDE_LAN], flow->bytes[SIDE_WAN]},
-			.packets = {flow->packets[SIDE_LAN], flow->packets[SIDE_WAN]},
-			.expires_ms = flow->deadline - (uint32_t)now_ms,
-		};
+		flow_view_of(flow, now_ms, view);
 		return true;
 	}
 	return false;

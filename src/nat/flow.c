@@ -352,6 +352,25 @@ void flow_close_orphan(struct engine *engine, uint32_t index)
 	count(engine, STAT_FLOWS_CLOSED);
 }
 
+void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view)
+{
+	*view = (struct flow_view){
+		.protocol = flow->protocol,
+		.tcp_state = flow->tcp_state,
+		.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
+		.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
+		.inside_address = flow->inside_address,
+		.outside_address = flow->outside_address,
+		.remote_address = flow->remote_address,
+		.inside_port = flow->inside_port,
+		.outside_port = flow->outside_port,
+		.remote_port = flow->remote_port,
+		.bytes = {flow->bytes[SIDE_LAN], flow->bytes[SIDE_WAN]},
+		.packets = {flow->packets[SIDE_LAN], flow->packets[SIDE_WAN]},
+		.expires_ms = flow->deadline - (uint32_t)now_ms,
+	};
+}
+
 /* --- recovery --- */
 
 static bool flow_is_whole(const struct engine *engine, uint32_t index)

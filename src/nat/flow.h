@@ -54,6 +54,9 @@ bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping);
 /* A live flow of this mapping with that remote address exists (RFC 4787 section 5, address-dependent). */
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address);
 
+/* A flow as people see it. */
+void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view);
+
 /* Rebuilds every table from the records of a process that died; returns the flows that were kept. */
 uint32_t flow_recover(struct engine *engine);
 

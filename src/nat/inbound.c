@@ -9,27 +9,7 @@
 #include "nat/passages.h"
 #include "nat/rewrite.h"
 #include "nat/session.h"
-#include "nat/tcp.h"
-#include "nat/timer.h"
 #include "nat/verdict.h"
-
-static void account(struct engine *engine, const struct passage *passage, uint32_t index)
-{
-	struct flow *flow = &engine->flow[index];
-
-	if (flow->flags & FLOW_CALL) {
-		call_account(engine, index, SIDE_WAN, passage->packet->length);
-		return;
-	}
-	flow->bytes[SIDE_WAN] += passage->packet->length;
-	flow->packets[SIDE_WAN]++;
-	if (flow->protocol == PROTOCOL_TCP) {
-		tcp_track(engine, index, SIDE_WAN, &passage->transport.tcp);
-		call_follow_control(engine, index);
-	} else if (engine->config.refresh_inbound) {
-		timer_touch(engine, flow);
-	}
-}
 
 static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
 {
@@ -48,7 +28,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	struct rewrite rewrite = rewrite_none(passage);
-	account(engine, passage, index);
+	passage_account(engine, passage, index, SIDE_WAN);
 	rewrite.destination = flow->inside_address;
 	if (passage->ip.protocol == PROTOCOL_ICMP)
 		rewrite.source_port = flow->inside_port;

@@ -13,8 +13,6 @@
 #include "nat/passages.h"
 #include "nat/rewrite.h"
 #include "nat/session.h"
-#include "nat/tcp.h"
-#include "nat/timer.h"
 #include "nat/verdict.h"
 
 /* Refused by rule or for want of room: the sender is told at once (RFC 5508 REQ-8). */
@@ -55,24 +53,6 @@ static uint32_t find_call(struct engine *engine, const struct passage *passage, 
 	return NONE;
 }
 
-static void account(struct engine *engine, const struct passage *passage, uint32_t index)
-{
-	struct flow *flow = &engine->flow[index];
-
-	if (flow->flags & FLOW_CALL) {
-		call_account(engine, index, SIDE_LAN, passage->packet->length);
-		return;
-	}
-	flow->bytes[SIDE_LAN] += passage->packet->length;
-	flow->packets[SIDE_LAN]++;
-	if (flow->protocol == PROTOCOL_TCP) {
-		tcp_track(engine, index, SIDE_LAN, &passage->transport.tcp);
-		call_follow_control(engine, index);
-	} else {
-		timer_touch(engine, flow);
-	}
-}
-
 static struct engine_result too_big(struct engine *engine, const struct passage *passage, enum side to)
 {
 	icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
@@ -89,7 +69,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 	struct engine_result inspected = call_inspect(engine, index, SIDE_LAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
-	account(engine, passage, index);
+	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = flow->outside_address;
 	rewrite.source_port = flow->outside_port;
@@ -158,7 +138,7 @@ static struct engine_result hairpin_query(struct engine *engine, struct passage 
 	uint32_t index = find_or_open(engine, passage, &why);
 	if (index == NONE)
 		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
-	account(engine, passage, index);
+	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = engine->flow[index].outside_address;
 	rewrite.source_port = engine->flow[index].outside_port;
@@ -241,16 +221,9 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 		inspected = call_inspect(engine, called, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
-	account(engine, passage, index);
-	struct flow *flow = &engine->flow[called];
-	flow->bytes[SIDE_WAN] += passage->packet->length;
-	flow->packets[SIDE_WAN]++;
-	if (flow->protocol == PROTOCOL_TCP) {
-		tcp_track(engine, called, SIDE_WAN, &passage->transport.tcp);
-		call_follow_control(engine, called);
-	} else if (engine->config.refresh_inbound) {
-		timer_touch(engine, flow);
-	}
+	passage_account(engine, passage, index, SIDE_LAN);
+	passage_account(engine, passage, called, SIDE_WAN);
+	const struct flow *flow = &engine->flow[called];
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = caller.outside_address;
 	rewrite.source_port = caller.outside_port;
@@ -280,8 +253,8 @@ static struct engine_result hairpin_call(struct engine *engine, struct passage *
 	struct engine_result fits = hairpin_fits(engine, passage);
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
-	account(engine, passage, caller);
-	call_account(engine, called, SIDE_WAN, passage->packet->length);
+	passage_account(engine, passage, caller, SIDE_LAN);
+	passage_account(engine, passage, called, SIDE_WAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = engine->flow[caller].outside_address;
 	rewrite.destination = engine->flow[called].inside_address;

@@ -2,10 +2,13 @@
 /* What both ways through the engine share. */
 #include <culvert/module.h>
 
+#include "nat/call.h"
 #include "nat/fragment.h"
 #include "nat/icmp_error.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
 #include "nat/verdict.h"
 
 /* The receiver's Call ID is all that a call's packet carries; the key of other GRE is the same in both directions. */
@@ -96,4 +99,22 @@ struct engine_result passage_forward_unchanged(struct engine *engine, struct pas
 	fragment_remember(passage, &rewrite, to);
 	output_send(engine, passage->packet, &passage->ip, to, passage->made);
 	return verdict_forwarded();
+}
+
+void passage_account(struct engine *engine, const struct passage *passage, uint32_t index, enum side from)
+{
+	struct flow *flow = &engine->flow[index];
+
+	if (flow->flags & FLOW_CALL) {
+		call_account(engine, index, from, passage->packet->length);
+		return;
+	}
+	flow->bytes[from] += passage->packet->length;
+	flow->packets[from]++;
+	if (flow->protocol == PROTOCOL_TCP) {
+		tcp_track(engine, index, from, &passage->transport.tcp);
+		call_follow_control(engine, index);
+	} else if (from == SIDE_LAN || engine->config.refresh_inbound) {
+		timer_touch(engine, flow);
+	}
 }

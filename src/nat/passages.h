@@ -22,6 +22,10 @@ struct engine_result passage_forward_unchanged(struct engine *engine, struct pas
 /* The reason for which a blocked service or AH is refused, or DROP_NONE. Ports count only if the transport header is
  * sound. */
 enum drop passage_refusal(const struct engine *engine, const struct passage *passage);
+/* Counts a packet of a flow, received from that side (of a hairpin: once for each of its two flows), and does what it
+ * does to the flow's timer: outbound packets refresh, inbound ones where that is configured (RFC 4787 REQ-6), TCP and
+ * calls have rules of their own. */
+void passage_account(struct engine *engine, const struct passage *passage, uint32_t flow, enum side from);
 bool passage_in_bypass(const struct engine *engine, uint32_t address);
 
 #endif

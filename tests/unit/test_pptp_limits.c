@@ -32,6 +32,14 @@ static struct line changed_call(struct rig *rig, uint16_t *outside_id)
 	return line;
 }
 
+static void take_over(struct rig *rig)
+{
+	engine_free(rig->engine);
+	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+	assert_non_null(rig->engine);
+	rig_check(rig);
+}
+
 /* --- what runs out --- */
 
 static void request_refused(struct line *line, uint16_t id, enum drop reason)
@@ -97,9 +105,7 @@ static void a_host_that_wants_every_record(void **state)
 	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 2);
 	struct line line = line_to(rig, L2, 3000, W1);
 	line_data_passes(&line, OWN, line_call(&line, OWN, THEIRS), THEIRS);
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
+	take_over(rig);
 	line_to(rig, L1, 4000, W1);
 	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 3);
 }
@@ -331,14 +337,6 @@ static void tunnels_are_shown(void **state)
 }
 
 /* --- after kill -9 --- */
-
-static void take_over(struct rig *rig)
-{
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
-	rig_check(rig);
-}
 
 static void calls_outlive_the_engine(void **state)
 {
