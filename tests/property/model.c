@@ -417,9 +417,14 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	}
 	uint32_t inside = mapping ? mapping->inside : forward->to_address;
 	uint16_t at = mapping ? mapping->inside_port : to_port;
+	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
+	/* What gives way leaves its place, also in its host's share. */
+	if (clash && j->protocol == PROTO_TCP && j->result->verdict == VERDICT_FORWARDED) {
+		model_close(m, clash, m->now);
+		clash = NULL;
+	}
 	uint64_t reasons = model_refusals(m, j->protocol, inside, at, remote, remote_port, j->destination,
 					  (enum drop)j->result->drop);
-	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
 	if (clash && (j->protocol != PROTO_TCP || j->result->drop == DROP_FLOW_CLASH))
 		reasons |= UINT64_C(1)
 			   << DROP_FLOW_CLASH; /* TCP in state closed or reset gives way, which only the engine knows */
