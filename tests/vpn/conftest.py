@@ -52,7 +52,9 @@ def root():
     try:
         if KIND == "culvert":
             find_culvertd()
-        return software.prepare()
+        folder = software.prepare()
+        software.find_kernel(folder)
+        return folder
     except (FileNotFoundError, software.Missing) as missing:
         pytest.exit(str(missing), 3)
 

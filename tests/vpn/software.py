@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The VPN software of the room, unpacked beside the host instead of installed on it: a package with a daemon would
-start that daemon. Only the guests see the result, laid over their root.
+start that daemon. Only guests and boxes see the result, laid over their root.
 
-Whatever the machine has already is found in the guests' root; the rest is fetched with apt-get and kept in a cache,
+Whatever the machine has already is found in its own root; the rest is fetched with apt-get and kept in a cache,
 so that the second run needs no network.
 """
 import glob
+import hashlib
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
 
-PACKAGES = ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"]
+# Sets that are unpacked apart from each other: packages of one set must not conflict.
+SETS = {
+    "guests": ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"],
+    "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
+}
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
 MERGED = ["bin", "sbin", "lib", "lib64"]
 
@@ -26,18 +31,18 @@ def cache_folder():
     return pathlib.Path(base, "culvert-vpn-room")
 
 
-def fetch(archives):
+def fetch(packages, archives):
     """Packages and what they depend on, as far as the machine lacks it. apt looks at what is there already."""
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     command = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
     download = [*command, "-o", f"Dir::Cache::archives={archives}", "install", "--download-only"]
-    download += ["--no-install-recommends", *PACKAGES]
+    download += ["--no-install-recommends", *packages]
     # A machine with fresh package lists does not fetch them again; an old or empty one does.
     for words in (download, [*command, "update"], download):
         done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
         if words is download and done.returncode == 0:
             return
-    raise Missing(f"apt-get could not fetch {' '.join(PACKAGES)}:\n{done.stdout}{done.stderr}")
+    raise Missing(f"apt-get could not fetch {' '.join(packages)}:\n{done.stdout}{done.stderr}")
 
 
 def unpack(archives, root):
@@ -50,21 +55,22 @@ def unpack(archives, root):
             shutil.rmtree(root / name)
 
 
-def prepare():
-    """The folder to lay over a guest's root, made when it is not there yet."""
-    root = cache_folder() / "root"
+def prepare(name="guests"):
+    """The folder of a set, to lay over a root; made when it is not there yet or its list has changed."""
+    packages = SETS[name]
+    digest = hashlib.sha256(" ".join(packages).encode()).hexdigest()
+    root = cache_folder() / f"{name}-{digest[:8]}"
     if not root.is_dir():
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root.parent) as folder:
             archives, unpacked = pathlib.Path(folder, "archives"), pathlib.Path(folder, "root")
-            fetch(archives)
+            fetch(packages, archives)
             unpack(archives, unpacked)
             try:
                 unpacked.rename(root)
             except OSError:
                 if not root.is_dir():  # else somebody was faster
                     raise
-    find_kernel(root)
     return root
 
 
