@@ -36,6 +36,13 @@ static inline uint32_t checksum_delta32(uint32_t before, uint32_t after)
 	       checksum_delta16((uint16_t)before, (uint16_t)after);
 }
 
+/* The delta of the same change one byte further on: words that start at an odd offset (RFC 1071 section 2 (B)). */
+static inline uint32_t checksum_swap(uint32_t delta)
+{
+	uint16_t folded = checksum_fold(delta);
+	return (uint32_t)(uint16_t)(folded << 8 | folded >> 8);
+}
+
 /* A complete checksum after the delta (RFC 1624 equation 3). */
 static inline uint16_t checksum_patch(uint16_t checksum, uint32_t delta)
 {

@@ -158,6 +158,25 @@ void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t
 	packet_put16(packet, offset + TCP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
 }
 
+void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t value)
+{
+	uint16_t before = packet_get16(packet, at);
+	uint16_t checksum = packet_get16(packet, offset + UDP_OFFSET_CHECKSUM);
+
+	if (offset > packet->length || at < offset + UDP_HEADER || !packet_has(packet, at, 2) || before == value)
+		return;
+	packet_put16(packet, at, value);
+	/* A partial checksum covers only the pseudo-header; the device will sum the new bytes. */
+	if (packet->offload.partial || checksum == 0)
+		return;
+	uint32_t delta = checksum_delta16(before, value);
+	if ((at - offset) % 2 != 0)
+		delta = checksum_swap(delta);
+	checksum = checksum_patch(checksum, delta);
+	/* 0 would mean that there is none (RFC 768). */
+	packet_put16(packet, offset + UDP_OFFSET_CHECKSUM, checksum == 0 ? 0xffff : checksum);
+}
+
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most)
 {
 	uint32_t option = tcp_find_option(packet, offset + TCP_HEADER_MIN, offset + header_length, TCP_OPTION_MSS, 4);
@@ -172,10 +191,8 @@ bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_lengt
 	if (packet->offload.partial)
 		return true;
 	uint32_t delta = checksum_delta16(before, most);
-	if ((option - offset) % 2 != 0) {
-		uint16_t folded = checksum_fold(delta);
-		delta = (uint32_t)(uint16_t)(folded << 8 | folded >> 8);
-	}
+	if ((option - offset) % 2 != 0)
+		delta = checksum_swap(delta);
 	uint16_t checksum = packet_get16(packet, offset + TCP_OFFSET_CHECKSUM);
 	packet_put16(packet, offset + TCP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
 	return true;

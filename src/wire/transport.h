@@ -87,6 +87,12 @@ bool tcp_checksum_is_right(const struct packet *packet, const struct ip_header *
 /* Gives one byte of a TCP segment another value; the checksum follows. */
 void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value);
 
+/*
+ * Gives two bytes of a UDP payload, at offset at from the start of the packet, another value; the checksum follows. A
+ * datagram without a checksum stays without. Does nothing unless both bytes are in the packet and behind the header.
+ */
+void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t value);
+
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);
 
