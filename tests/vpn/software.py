@@ -16,6 +16,7 @@ import tempfile
 # Sets that are unpacked apart from each other: packages of one set must not conflict.
 SETS = {
     "guests": ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"],
+    "strongswan": ["strongswan-charon", "strongswan-swanctl", "strongswan-pki", "libcharon-extra-plugins"],
     "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
 }
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
