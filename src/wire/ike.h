@@ -116,8 +116,7 @@ struct ike_facts {
 void ike_read_clear(const struct packet *packet, uint32_t offset, uint32_t length, const struct ike_header *header,
 		    struct ike_facts *facts);
 
-/* Names for people: "IKE_AUTH", "strongSwan"; "unknown" if there is none. */
-const char *ike_exchange_name(const struct ike_header *header);
+/* "strongSwan" and so on; "unknown" if there is none. */
 const char *ike_software_name(enum ike_software software);
 
 /* What a datagram on UDP 4500 is (RFC 3948 section 2). */
