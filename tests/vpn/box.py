@@ -20,11 +20,12 @@ START_SECONDS = 20
 
 
 class Box:
-    """One box in a namespace of the lab; close() leaves nothing behind, and nothing is left when the tests are killed."""
+    """One box in a namespace of the lab; close() leaves nothing behind; a killed test leaves no process."""
 
     def __init__(self, namespace, name, address=None, sets=("tunnels",)):
         """address is only kept, for those who ask for it: the namespace has its addresses already."""
         self.namespace, self.name, self.address = namespace, name, address
+        self.daemons = {}
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
         command += [sys.executable, "-IS", HERE / "box_init.py", *(software.prepare(each) for each in sets)]
         self.process = subprocess.Popen(
@@ -48,6 +49,8 @@ class Box:
             self.process.kill()
             self.process.wait(5)
         self.process.stdout.close()
+        for child in self.daemons.values():
+            child.wait(5)
 
     def path(self, inside):
         """A file of the box as the host reaches it."""
@@ -55,22 +58,21 @@ class Box:
 
     # --- commands, as Guest has them -------------------------------------------------------------------------------
 
-    def command(self, *words):
-        """One word is a line for sh."""
-        words = ["sh", "-c", words[0]] if len(words) == 1 else [str(word) for word in words]
-        return ["nsenter", f"--target={self.init}", "--mount", "--pid", "--net", "--wd=/", "--", *words]
-
-    def begin(self, *words, timeout=30):
-        """Starts a command; the function that comes back waits for its (code, output)."""
-        output = tempfile.TemporaryFile()  # not a pipe: what a command leaves running would hold that open
-        child = subprocess.Popen(
-            self.command(*words),
+    def _spawn(self, words, output=subprocess.DEVNULL):
+        command = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--net", "--wd=/", "--", *map(str, words)]
+        return subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"},
         )
+
+    def begin(self, *words, timeout=30):
+        """Starts a command; the function that comes back waits for its (code, output). One word is a line for sh."""
+        output = tempfile.TemporaryFile()  # not a pipe: what a command leaves running would hold that open
+        child = self._spawn(["sh", "-c", words[0]] if len(words) == 1 else words, output)
 
         def wait():
             with output:
@@ -113,18 +115,18 @@ class Box:
 
     def start(self, name, *words):
         """Starts a program that stays in the foreground; what it says goes to /run/NAME.log."""
-        script = f'echo $$ >/run/{name}.pid; exec "$@" >/run/{name}.log 2>&1 </dev/null'
-        self.run("sh", "-c", f'(setsid sh -c \'{script}\' sh "$@") & true', "sh", *words)
+        script = 'echo $$ >"/run/$0.pid"; exec "$@" >"/run/$0.log" 2>&1'
+        self.path(f"/run/{name}.pid").unlink(missing_ok=True)
+        self.daemons[name] = self._spawn(["sh", "-c", script, name, *words])
         self.wait_until(f"test -s /run/{name}.pid")
 
     def running(self, name):
-        return self.try_run(f"kill -0 $(cat /run/{name}.pid)").code == 0
+        return self.daemons[name].poll() is None
 
-    def stop(self, name):
+    def stop(self, name, timeout=10):
         """Ends what start() began, and waits for it."""
-        pid = self.path(f"/run/{name}.pid")
-        self.try_run(f"p=$(cat /run/{name}.pid) && kill $p; while kill -0 $p; do sleep 0.05; done")
-        pid.unlink()
+        self.try_run(f"kill $(cat /run/{name}.pid)")
+        self.daemons.pop(name).wait(timeout)
 
     def syslog_tail(self, lines=40):
         done = self.try_run(f"tail -n {lines} /run/*.log 2>/dev/null")

@@ -53,6 +53,8 @@ class Client:
     """One call of a guest to a server at an address. Subclasses know how to dial and to hang up: begin_dial() and
     begin_hang_up() do not wait, the function they return does."""
 
+    device = r"ppp\d+"
+
     def __init__(self, guest, server, address=None):
         self.guest, self.server = guest, server
         self.address = address or server.guest.address
@@ -75,8 +77,8 @@ class Client:
 
     def link(self):
         """Device, MTU and own address of the call."""
-        text = self.guest.run(f"ip -o route get {self.server.inside}; ip -o link show type ppp")
-        found = re.search(r"dev (ppp\d+).* src (\S+)", text)
+        text = self.guest.run(f"ip -o route get {self.server.inside}; ip -o link")
+        found = re.search(rf"dev ({self.device}) .*src (\S+)", text)
         assert found, f"{self.server.inside} is not reached through the tunnel: {text}"
         return found[1], int(re.search(rf"{found[1]}: .*mtu (\d+)", text)[1]), found[2]
 

@@ -21,10 +21,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "netns")]
 
 import software  # noqa: E402
+from box import Box  # noqa: E402
 from guest import Guest, boot  # noqa: E402
 from helper import KernelWithHelper  # noqa: E402
 from lab import Lab  # noqa: E402
-from namespace import sweep_leftovers  # noqa: E402
+from namespace import Namespace, sweep_leftovers  # noqa: E402
 from router import Culvert, find_culvertd  # noqa: E402
 
 KIND = os.environ.get("ROUTER", "culvert")
@@ -99,6 +100,57 @@ class Room:
     def __getattr__(self, name):
         try:
             return self.__dict__["guests"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class BoxRoom:
+    """The lab and its router with boxes instead of guests: room.L1, room.L2, room.W1, room.W2, addresses as in
+    tests/netns, and further hosts on the LAN. A file that wants it has a fixture `room` of its own that gives it."""
+
+    def __init__(self, *sets):
+        self.sets = sets
+        self.boxes, self.extra = {}, []
+        self.lab = self.router = None
+
+    def build(self, hosts=()):
+        """hosts: how the LAN's hosts beyond L1 and L2 are called; they have the addresses 10.77.0.13 and so on."""
+        self.lab = Lab("box")
+        self.router = KernelWithHelper(self.lab) if KIND == "kernel" else Culvert(self.lab)
+        for name in ("L1", "L2", "W1", "W2"):
+            self.boxes[name] = Box(self.lab.spaces[name], name, self.lab.address(name), self.sets)
+        for number, name in enumerate(hosts, 13):
+            self.add_host(name, f"10.77.0.{number}")
+
+    def add_host(self, name, address):
+        space = Namespace(f"box-{name}")
+        self.extra.append(space)
+        port = f"to_{name.lower()}"
+        self.lab.B.ip(
+            f"link add {port} type veth peer name eth0 netns {space.name}",
+            f"link set {port} master br0 up",
+        )
+        space.ip(
+            "link set lo up",
+            "link set eth0 up",
+            f"address add {address}/24 dev eth0",
+            "route add default via 10.77.0.1",
+        )
+        self.boxes[name] = Box(space, name, address, self.sets)
+
+    def close(self):
+        if self.router:
+            self.router.close()
+        for box in self.boxes.values():
+            box.close()
+        for space in self.extra:
+            space.remove()
+        if self.lab:
+            self.lab.close()
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["boxes"][name]
         except KeyError:
             raise AttributeError(name) from None
 
