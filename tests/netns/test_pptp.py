@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab import ROUTER_WAN, UPSTREAM, linger_reset
+from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, linger_reset
 from pptp_peer import IP_MTU_DISCOVER, Ends, carry, ended, live_tunnels, message, outside_ids
 from scapy.layers.inet import IP
 from test_icmp import IP_RECVERR, offender
@@ -393,6 +393,19 @@ def test_data_with_df_behind_a_small_hop(lab, router, ends):
         assert refused_df(call.line, call.remote, call.packet(b"x" * 1400)) == (UPSTREAM, 3, 4)
         assert learned_mtu(lab.L2, server.address) == 1280 and learned_mtu(lab.L1, server.address) is None
         carry(ends, calls, 3, 1200)
+
+
+def test_data_with_df_and_a_small_wan(lab, router, ends):
+    """The router tells the client itself."""
+    server = ends.serve("W1")
+    calls = [ends.connect(host, server).dial(8610, 1 + number) for number, host in enumerate(("L1", "L2"))]
+    with lab.mtu(*SMALL_WAN):
+        router.settle()
+        call = calls[1].pns
+        assert refused_df(call.line, call.remote, call.packet(b"x" * 1390)) == (ROUTER_LAN, 3, 4)
+        assert learned_mtu(lab.L2, server.address) == 1400 and learned_mtu(lab.L1, server.address) is None
+        carry(ends, calls, 3, 1300)
+    router.settle()
 
 
 @pytest.mark.parametrize("links", [SMALL_WAN, SMALL_LAN], ids=["wan", "lan"])
