@@ -91,6 +91,21 @@ tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/un
 tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_checksum_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_wire_ike
+tests_unit_test_wire_ike_SOURCES = tests/unit/test_wire_ike.c tests/unit/ike_messages.h tests/unit/packets.h
+tests_unit_test_wire_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wire_ike_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_wire_l2tp
+tests_unit_test_wire_l2tp_SOURCES = tests/unit/test_wire_l2tp.c tests/unit/l2tp_messages.h tests/unit/packets.h
+tests_unit_test_wire_l2tp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wire_l2tp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_wire_udp
+tests_unit_test_wire_udp_SOURCES = tests/unit/test_wire_udp.c tests/unit/packets.c tests/unit/packets.h
+tests_unit_test_wire_udp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_wire_udp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 # PPTP: control connections and calls.
 PPTP_RIG = $(RIG) tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h
 
