@@ -29,7 +29,19 @@ tests_fuzz_fuzz_pptp_SOURCES = $(FUZZ_PPTP)
 tests_fuzz_fuzz_pptp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_pptp_LDADD = $(CORE_LIBS)
 
-# The corpus as a regression test for every compiler; tests/fuzz/seeds DIRECTORY writes the seeds of the two targets above.
+FUZZ_TARGETS += tests/fuzz/fuzz_ike
+FUZZ_IKE = tests/fuzz/fuzz_ike.c tests/unit/ike_messages.h
+tests_fuzz_fuzz_ike_SOURCES = $(FUZZ_IKE)
+tests_fuzz_fuzz_ike_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ike_LDADD = $(CORE_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_l2tp
+FUZZ_L2TP = tests/fuzz/fuzz_l2tp.c tests/unit/l2tp_messages.h tests/unit/packets.c tests/unit/packets.h
+tests_fuzz_fuzz_l2tp_SOURCES = $(FUZZ_L2TP)
+tests_fuzz_fuzz_l2tp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_l2tp_LDADD = $(CORE_LIBS)
+
+# The corpus as a regression test for every compiler; tests/fuzz/seeds DIRECTORY writes seeds.
 check_PROGRAMS += tests/fuzz/replay_packet tests/fuzz/replay_engine tests/fuzz/seeds
 tests_fuzz_replay_packet_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_packet.c $(FUZZ_STAGE)
 tests_fuzz_replay_packet_LDADD = $(CORE_LIBS)
@@ -38,7 +50,13 @@ tests_fuzz_replay_engine_LDADD = $(CORE_LIBS)
 check_PROGRAMS += tests/fuzz/replay_pptp
 tests_fuzz_replay_pptp_SOURCES = tests/fuzz/replay_main.c $(FUZZ_PPTP)
 tests_fuzz_replay_pptp_LDADD = $(CORE_LIBS)
-tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/packets.c tests/unit/packets.h
+check_PROGRAMS += tests/fuzz/replay_ike tests/fuzz/replay_l2tp
+tests_fuzz_replay_ike_SOURCES = tests/fuzz/replay_main.c $(FUZZ_IKE)
+tests_fuzz_replay_ike_LDADD = $(CORE_LIBS)
+tests_fuzz_replay_l2tp_SOURCES = tests/fuzz/replay_main.c $(FUZZ_L2TP)
+tests_fuzz_replay_l2tp_LDADD = $(CORE_LIBS)
+tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/ike_messages.h tests/unit/l2tp_messages.h \
+	tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh
 EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus
 

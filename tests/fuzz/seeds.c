@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * seeds DIRECTORY: writes the seed inputs of fuzz_packet and fuzz_engine, made by the tests' packet builder.
+ * seeds DIRECTORY: writes the seed inputs of fuzz_packet, fuzz_engine, fuzz_ike and fuzz_l2tp, made by the tests'
+ * builders of packets and messages.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/ike_messages.h"
+#include "../unit/l2tp_messages.h"
 #include "../unit/packets.h"
 
 static void write_seed(const char *directory, const char *target, const char *name, const uint8_t *bytes, size_t size)
@@ -18,6 +21,88 @@ static void write_seed(const char *directory, const char *target, const char *na
 		perror(path);
 		exit(5);
 	}
+}
+
+/* A datagram behind how much of it is there. */
+static void write_message(const char *directory, const char *target, const char *name, const uint8_t *bytes,
+			  uint32_t size)
+{
+	static uint8_t out[2 + IKE_MESSAGE_MAX];
+
+	ike_put(out, size, 2);
+	memcpy(out + 2, bytes, size);
+	write_seed(directory, target, name, out, 2 + size);
+}
+
+static void write_ike(const char *directory)
+{
+	static const char *const vendors[] = {VID_RFC3947,    VID_DRAFT_02N,   VID_DRAFT_02, VID_DRAFT_03,
+					      VID_STRONGSWAN, VID_CISCO_UNITY, VID_DPD,      VID_FRAGMENTATION};
+	static struct ike_message m;
+	uint64_t spi = UINT64_C(0x0102030405060708);
+	uint8_t marked[160] = {0};
+
+	ike_build_sa_init(&m, spi);
+	ike_add(&m, V2_VID, "OE-Libreswan-4.10", 17);
+	write_message(directory, "fuzz_ike", "sa-init", m.bytes, m.length);
+	ike_build_main_mode(&m, spi);
+	write_message(directory, "fuzz_ike", "main-mode", m.bytes, m.length);
+	ike_begin(&m, 1, 4, 0, spi, 0, 0);
+	for (size_t i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++)
+		ike_add(&m, V1_VID, vendors[i], 16);
+	ike_add(&m, V1_NAT_D, NULL, 20);
+	ike_add(&m, V1_NAT_OA, NULL, 8);
+	ike_add(&m, V1_VID, "CISCOVPN-REV-02", 15);
+	write_message(directory, "fuzz_ike", "vendors", m.bytes, m.length);
+	ike_begin(&m, 1, 5, 0, spi, spi + 1, 0);
+	ike_add_notify(&m, 14, 0);
+	write_message(directory, "fuzz_ike", "refusal", m.bytes, m.length);
+	ike_begin(&m, 2, 34, IKE_RESPONSE, spi, 0, 0);
+	ike_add_notify(&m, 16390, 16);
+	ike_add_notify(&m, 17, 2);
+	ike_add_notify(&m, 16391, 0);
+	write_message(directory, "fuzz_ike", "cookie", m.bytes, m.length);
+	ike_begin(&m, 2, 35, IKE_INITIATOR, spi, spi + 1, 1);
+	ike_add(&m, V2_SK, NULL, 100);
+	write_message(directory, "fuzz_ike", "auth", m.bytes, m.length);
+	memcpy(marked + 4, m.bytes, m.length);
+	write_message(directory, "fuzz_ike", "marked", marked, 4 + m.length);
+	write_message(directory, "fuzz_ike", "esp", (const uint8_t *)"\1\2\3\4\0\0\0\1payload", 15);
+	write_message(directory, "fuzz_ike", "keepalive", (const uint8_t *)"\xff", 1);
+}
+
+static void write_l2tp(const char *directory)
+{
+	static struct l2tp_message_bytes m;
+
+	l2tp_build_start(&m, 1, 0, 0x1234, "client");
+	write_message(directory, "fuzz_l2tp", "start", m.bytes, m.length);
+	l2tp_build_start(&m, 2, 0x1234, 0x4321, "server");
+	write_message(directory, "fuzz_l2tp", "start-answer", m.bytes, m.length);
+	l2tp_begin(&m, 2, 7, 9, 3, 4);
+	l2tp_add16(&m, 0, 14);
+	l2tp_add(&m, AVP_M, 0, 1, "\0\3\0\6no money", 12);
+	l2tp_add16(&m, 14, 0x2468);
+	write_message(directory, "fuzz_l2tp", "disconnect", m.bytes, m.length);
+	l2tp_begin(&m, 2, 0, 0, 0, 0);
+	l2tp_add16(&m, 0, 1);
+	l2tp_add(&m, AVP_M | AVP_H, 0, 7, "hidden", 6);
+	l2tp_add(&m, AVP_M | AVP_H, 0, 9, "hidden", 6);
+	l2tp_add(&m, 0, 311, 9, "theirs", 6);
+	write_message(directory, "fuzz_l2tp", "hidden", m.bytes, m.length);
+	l2tp_begin(&m, 2, 7, 0, 1, 1);
+	write_message(directory, "fuzz_l2tp", "zlb", m.bytes, m.length);
+	l2tp_begin(&m, 3, 0, 0, 0, 0);
+	l2tp_add16(&m, 0, 10);
+	l2tp_add(&m, 0, 0, 59, NULL, 17);
+	l2tp_add32(&m, 61, 0x11223344);
+	l2tp_add32(&m, 63, 0x55667788);
+	l2tp_add32(&m, 64, 0);
+	write_message(directory, "fuzz_l2tp", "version-3", m.bytes, m.length);
+	write_message(directory, "fuzz_l2tp", "data", (const uint8_t *)"\0\2\0\7\0\11\377\3\300\41", 10);
+	write_message(directory, "fuzz_l2tp", "data-all",
+		      (const uint8_t *)"\113\2\0\30\0\7\0\11\0\1\0\2\0\2zz\377\3\300\41abcd", 24);
+	write_message(directory, "fuzz_l2tp", "data-version-3", (const uint8_t *)"\0\3\0\0\1\2\3\4ethernet", 16);
 }
 
 int main(int argc, char **argv)
@@ -68,5 +153,7 @@ int main(int argc, char **argv)
 			write_seed(argv[1], "fuzz_packet", name, e.bytes, e.packet.length);
 		}
 	write_seed(argv[1], "fuzz_engine", "life", life, used);
+	write_ike(argv[1]);
+	write_l2tp(argv[1]);
 	return 0;
 }
