@@ -190,3 +190,21 @@ def carry(field, pairs, rounds=3, size=100, timeout=2.0):
             pair.client.send(size)
         assert field.run(lambda: all(pair.whole() for pair in pairs), timeout), "\n".join(map(repr, pairs))
     assert not field.strays(), field.strays()
+
+
+def start_at_once(field, pairs, count=5, timeout=5.0):
+    """All clients send before any server has been heard. Nothing of it may be lost, and everything must be back, with
+    the right client, in time."""
+    for _ in range(count):
+        for pair in pairs:
+            pair.client.send()
+    assert field.run(lambda: all(pair.whole() for pair in pairs), timeout), "\n".join(map(repr, pairs))
+    assert not field.strays(), field.strays()
+
+
+def server_first(field, pair):
+    """The server is the first to use new SPIs, and the client answers."""
+    pair.server.answers, pair.client.answers = False, True
+    pair.server.send()
+    assert field.run(lambda: pair.server.received == [1]), f"{pair}, strays {field.strays()}"
+    pair.server.answers, pair.client.answers = True, False

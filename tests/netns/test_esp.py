@@ -6,21 +6,16 @@ import time
 
 import pytest
 
-from esp_peer import ESP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, OVERHEAD, Field, carry
+from esp_peer import ESP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, OVERHEAD, Field, carry, server_first
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
 from test_icmp import checked, error, offender
 from test_mtu import SMALL_HOP, SMALL_LAN, SMALL_WAN
 
-THIRD = "10.77.0.13"
+one_owner = pytest.mark.culvert_only("the kernel's own NAT says nothing to the second host")
+forward_rule = pytest.mark.culvert_only("the reference has forwards of TCP and UDP only")
 ah_rule = pytest.mark.culvert_only("the kernel's own NAT translates AH, which nobody accepts then")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def third_client(lab):
-    """L2 has a second address: a third client."""
-    lab.L2.ip(f"address add {THIRD}/24 dev eth0")
 
 
 @pytest.fixture
@@ -54,6 +49,39 @@ def test_fragmented_data(lab, router, field, size):
         fragments = [packet for packet in capture.packets() if packet.proto == ESP and packet.frag]
     want = {ROUTER_WAN, pair.server.line.address} if size + OVERHEAD > 1500 else set()
     assert {packet.src for packet in fragments} == want
+
+
+def test_rekey_the_server_first(lab, router, field):
+    """What comes with a new SPI can only be for the one client there is."""
+    pairs = [field.pair("L1", "W1")]
+    carry(field, pairs)
+    for _ in range(3):
+        pairs.append(field.pair("L1", "W1"))
+        server_first(field, pairs[-1])
+        carry(field, pairs)
+
+
+@one_owner
+@pytest.mark.config({"ipsec": {"mode": "plain"}})
+def test_mode_plain_has_one_owner(lab, router, field):
+    first, second = (field.pair(client, "W1") for client in ("L1", "L2"))
+    carry(field, [first])
+    with router.dropping(lan={"owner_taken": 1}):
+        second.client.send()
+        field.rest(0.1)
+    assert not second.server.received
+    carry(field, [first])
+
+
+@forward_rule
+@pytest.mark.config({"forward:vpn": {"service": "ipsec", "to": "10.77.0.12"}})
+def test_a_server_inside(lab, router, field):
+    """Clients at two places outside; each end may be the first."""
+    pairs = [field.pair_inward(client, "L2") for client in ("W1", "W2", ("W1", "203.0.113.11"))]
+    carry(field, pairs)
+    fresh = [field.pair_inward(client, "L2") for client in ("W1", "W2")]
+    server_first(field, fresh[0])
+    carry(field, [*pairs, *fresh])
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
