@@ -54,6 +54,15 @@ enum service {
 	SERVICE_NONE = SERVICES,
 };
 
+/* The parts of services that have modes of their own. */
+enum part {
+#define PART(name, service) PART_##name,
+#include <culvert/services.def>
+#undef PART
+	PARTS,
+	PART_NONE = PARTS,
+};
+
 /* pass: with the protocol's module; plain: translated like any other traffic; block: refused with a reason. */
 enum service_mode { MODE_PASS = 0, MODE_PLAIN, MODE_BLOCK };
 
@@ -118,7 +127,7 @@ struct engine_config {
 	bool hairpinning;
 	bool refresh_inbound; /* inbound packets refresh too (RFC 4787 REQ-6) */
 	bool clamp_mss;       /* to what fits both links */
-	enum service_mode service[SERVICES];
+	enum service_mode mode[PARTS];
 	uint32_t timeout[TIMEOUTS];         /* milliseconds */
 	uint32_t host_flows;                /* flows one inside host may have */
 	struct port_set host_tcp, host_udp; /* the router's own ports on the outside addresses */
@@ -246,8 +255,9 @@ void engine_process(struct engine *engine, enum side from, struct packet *packet
 
 /* When engine_expire() wants to be called next, or UINT64_MAX. */
 uint64_t engine_deadline(const struct engine *engine);
-/* Does a bounded piece of expiry work; held fragments whose time is over are dropped here. */
-void engine_expire(struct engine *engine, uint64_t now_ms);
+/* Does a bounded piece of expiry work; held fragments whose time is over are dropped here, and packets that waited for
+ * their turn leave through the sink. */
+void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_sink *sink);
 
 const struct engine_counters *engine_counters(const struct engine *engine);
 /* A packet that the data path received or was about to send and had to drop. from is the side it came from; a packet

@@ -2,20 +2,23 @@
 /*
  * The contract between the engine and a pass-through module.
  *
- * A module is a const struct in one table (passthrough/registry.c). It reads the control connections of its service and
- * asks the engine for calls; it never sees the engine's tables, keeps its records in memory the engine gave it, and
- * changes packets only byte by byte through functions that also fix checksums. The engine calls the hooks; the
- * functions named module_...() are what it offers in return.
+ * A module is a const struct in one table (passthrough/registry.c). It reads the flows that control its service: TCP
+ * connections (PPTP) or UDP flows (L2TP, IKE). What carries no ports is told apart by identifiers, which the module
+ * finds out: Call IDs of enhanced GRE, SPIs of ESP. A module never sees the engine's tables, keeps its records in
+ * memory the engine gave it, and changes packets only byte by byte through functions that also fix checksums. The
+ * engine calls the hooks; the functions named module_...() are what it offers in return. A hook that a service has no
+ * use for is NULL.
  */
 #ifndef CULVERT_MODULE_H
 #define CULVERT_MODULE_H
 
 #include <culvert/engine.h>
 
-/* The service that claims a protocol and port (port 0: only protocols without ports), or SERVICE_NONE. */
-enum service service_claiming(uint8_t protocol, uint16_t port);
-/* The reason counted for what a service in mode block refuses. */
-enum drop service_drop(enum service service);
+/* The part of a service that claims a protocol and port (port 0: only protocols without ports), or PART_NONE. */
+enum part part_claiming(uint8_t protocol, uint16_t port);
+enum service service_of_part(enum part part);
+/* The reason counted for what a part in mode block refuses. */
+enum drop part_drop(enum part part);
 const char *service_name(enum service service);
 
 /* A TCP segment of a control connection. */
@@ -31,6 +34,28 @@ struct module_segment {
 	enum side arrived; /* where the packet came from; in a hairpin not the side it is read for */
 };
 
+/* A datagram of a UDP flow, or a first fragment of one. */
+struct module_datagram {
+	struct packet *packet;
+	uint32_t transport; /* offset of the UDP header */
+	uint32_t payload;   /* offset of its data */
+	uint32_t length;    /* of its data as the UDP header says; a first fragment may hold less */
+	uint32_t flow;      /* that it belongs to by its ports; MODULE_NONE in claim() */
+	uint32_t outside_address, remote_address;
+	uint16_t outside_port, remote_port;
+	enum side arrived; /* where the packet came from; in a hairpin not the side it is read for */
+	bool is_hairpin;
+};
+
+/* An ESP packet with an SPI that no flow has. */
+struct module_esp {
+	const struct packet *packet;
+	enum side from;
+	uint32_t inside_address; /* from the LAN: its sender; from the WAN: the target of a forward of ESP, or 0 */
+	uint32_t outside_address, remote_address;
+	uint32_t spi, sequence;
+};
+
 struct module {
 	/* Bytes of memory for its records; 0: the limits leave it none. */
 	size_t (*memory_size)(const struct engine_limits *limits);
@@ -38,20 +63,35 @@ struct module {
 	void (*start)(void *memory, const struct engine_limits *limits);
 	/* The memory is that of a process that died: keeps what still fits the engine's flows. */
 	void (*recover)(struct engine *engine, void *memory, const struct engine_limits *limits);
-	/* The records say so of this flow, too: it is this control connection or (control 0) the call of this record.
-	 */
-	bool (*knows)(const void *memory, uint32_t flow, uint16_t control, uint32_t record);
-	/* A control connection was opened. Its state, from 1 on, or 0: not read. answered: the called end has agreed;
-	 * until then a stranger's SYN may be all there is, and it is asked again. */
+	/* The records say so of this flow, too: it is read with this state or (control 0) is known by the identifiers
+	 * of this record. */
+	bool (*knows)(const struct engine *engine, const void *memory, uint32_t flow, uint16_t control,
+		      uint32_t record);
+	/* A flow that controls the service was opened. Its state, from 1 on, or 0: not read. answered: the called end
+	 * has agreed; until then a stranger may be all there is, and it is asked again. Flows may share a state. */
 	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow, bool answered);
 	/* Reads and changes a segment. VERDICT_FORWARDED: it may go on. VERDICT_HELD: it was kept by module_keep(). */
 	struct engine_result (*inspect)(struct engine *engine, void *memory, uint16_t control, enum side from,
 					const struct module_segment *segment);
+	/* The same for a datagram. One from the WAN may be sent another way by giving it another flow of the same
+	 * outside address. */
+	struct engine_result (*datagram)(struct engine *engine, void *memory, uint16_t control, enum side from,
+					 struct module_datagram *datagram);
+	/* A datagram from the WAN for a port of the service, or for a mapping that a flow which is read has with its
+	 * sender, and no flow knows the two endpoints. The flow it is meant for, or MODULE_NONE. */
+	uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *datagram);
+	/* ESP with a new SPI. The flow that takes it, or MODULE_NONE and what becomes of it. */
+	uint32_t (*esp)(struct engine *engine, void *memory, const struct module_esp *esp,
+			struct engine_result *otherwise);
+	/* Something was heard of an SA that is watched, or (is_behind) its sequence number fell far back. */
+	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE. */
 	uint32_t (*next_kept)(void *memory, uint16_t control, enum side from);
-	/* The control connection is over; control is free afterwards. */
-	void (*control_over)(struct engine *engine, void *memory, uint16_t control, enum tunnel_end why);
-	/* A call's flow is over; why is END_NOT if the module itself ended the call before. */
+	/* The time asked for by module_wake_at() has come. */
+	void (*wake)(struct engine *engine, void *memory);
+	/* The flow is no longer read; control is free afterwards, unless other flows share it. */
+	void (*control_over)(struct engine *engine, void *memory, uint16_t control, uint32_t flow, enum tunnel_end why);
+	/* A call's or SA's flow is over; why is END_NOT if the module itself ended it before. */
 	void (*call_over)(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
 	/* Lists tunnels: start with *cursor 0; false at the end. */
 	bool (*next_tunnel)(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view);
@@ -68,7 +108,7 @@ uint64_t module_now_ms(const struct engine *engine);
 void module_count(struct engine *engine, enum statistic statistic);
 /* Addresses, ports and counters of a flow; last_ms as in tunnel_view. */
 void module_view_flow(const struct engine *engine, uint32_t flow, struct flow_view *view, uint32_t last_ms[SIDES]);
-/* The flow lives, is a control connection with this state, or (control 0) a call with this record. */
+/* The flow lives, is read with this state, or (control 0) is a call or SA with this record. */
 bool module_owns_flow(const struct engine *engine, uint32_t flow, uint16_t control, uint32_t record);
 void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view);
 
@@ -90,6 +130,42 @@ void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remo
 void module_call_keep(struct engine *engine, uint32_t call_flow);
 /* The call is over: late data passes for drain_ms, then the ID rests. */
 void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
+
+/* --- SAs of ESP (RFC 4301 section 4.4): flows between an inside host and a remote address, known by SPIs --- */
+
+/* A flow that has no SPI yet; it lives for TIMEOUT_ESP_OPENING, and once it has both for TIMEOUT_ESP, from its last
+ * packet. is_server: the inside end was called through a forward; opened: which side began. MODULE_NONE and *why. */
+uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
+			enum side opened, uint32_t record, enum drop *why);
+/* ESP that comes from this side with this SPI belongs to the flow. No other flow may have it, see module_sa_find(). */
+void module_sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
+/* The flow is not known by what comes from this side any more. */
+void module_sa_forget(struct engine *engine, uint32_t flow, enum side from);
+/* The SPI it is known by, or 0. */
+uint32_t module_sa_spi(const struct engine *engine, uint32_t flow, enum side from);
+/* The flow that takes ESP from the WAN with this SPI, or MODULE_NONE. */
+uint32_t module_sa_find(struct engine *engine, uint32_t outside, uint32_t remote, uint32_t spi);
+/* sa_heard() is told of every packet from now on, or no more. */
+void module_sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
+/* It lives at least this long, if it has both SPIs. */
+void module_sa_keep(struct engine *engine, uint32_t flow, uint32_t at_least_ms);
+void module_sa_close(struct engine *engine, uint32_t flow);
+
+/* --- outside ports that several inside hosts share towards one server --- */
+
+/* What the flow sends leaves from this outside port and not from its mapping's; 0: its own again. What comes back is
+ * told apart by datagram() and claim(). */
+void module_share_port(struct engine *engine, uint32_t flow, uint16_t outside_port);
+uint16_t module_shared_port(const struct engine *engine, uint32_t flow);
+
+/* --- packets that wait --- */
+
+/* Something kept for this state from this side may have got its turn: next_kept() is asked when the packet under way
+ * is done. */
+void module_ready(struct engine *engine, enum service service, uint16_t control, enum side from);
+/* wake() is called at this time, or soon after. The earliest of all that was asked for counts. */
+void module_wake_at(struct engine *engine, uint64_t at_ms);
+uint64_t module_random(struct engine *engine);
 
 /* Keeps a copy of a packet for later; MODULE_NONE if there is no room. */
 uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived);

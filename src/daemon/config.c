@@ -14,6 +14,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <culvert/module.h>
+
 #include "daemon/text.h"
 #include "io/kernel.h"
 
@@ -248,6 +250,21 @@ bool config_reload(struct config *config, const struct config_source *source, co
 
 /* --- the parts of others --- */
 
+enum service_mode config_mode_of(const struct config *config, enum part part)
+{
+	switch (config->part[part]) {
+	case PART_MODE_PASS:
+		return MODE_PASS;
+	case PART_MODE_PLAIN:
+		return MODE_PLAIN;
+	case PART_MODE_BLOCK:
+		return MODE_BLOCK;
+	case PART_MODE_INHERIT:
+		break;
+	}
+	return config->service[service_of_part(part)];
+}
+
 void config_to_engine(const struct config *config, struct engine_config *engine)
 {
 	struct forward expanded[FORWARD_EXPANDS_MAX];
@@ -257,7 +274,8 @@ void config_to_engine(const struct config *config, struct engine_config *engine)
 	engine->hairpinning = config->hairpinning;
 	engine->refresh_inbound = config->refresh_inbound;
 	engine->clamp_mss = config->clamp_mss;
-	memcpy(engine->service, config->service, sizeof(engine->service));
+	for (int part = 0; part < PARTS; part++)
+		engine->mode[part] = config_mode_of(config, (enum part)part);
 	for (size_t i = 0; i < TIMEOUTS; i++)
 		engine->timeout[i] = config->timeout[i] * MS_PER_S;
 	engine->host_flows = config->host_flows;

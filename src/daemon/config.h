@@ -15,6 +15,14 @@
 
 #include <culvert/engine.h>
 
+/* The mode of one part of a service: its own, or that of the service. */
+enum part_mode {
+	PART_MODE_INHERIT = 0,
+	PART_MODE_PASS,
+	PART_MODE_PLAIN,
+	PART_MODE_BLOCK,
+};
+
 enum {
 	CONFIG_PATH_MAX = 108,     /* sun_path of a Unix socket, with its final NUL */
 	CONFIG_NAME_MAX = 32,      /* NAME of [forward:NAME], with its final NUL */
@@ -52,6 +60,7 @@ struct config {
 	uint32_t timeout[TIMEOUTS]; /* seconds */
 	uint32_t flows, host_flows, hosts, fragments, addresses, tunnels;
 	enum service_mode service[SERVICES];
+	enum part_mode part[PARTS];
 	struct config_forward forward[FORWARDS_MAX];
 	uint32_t forwards;
 	char control_socket[CONFIG_PATH_MAX];
@@ -97,6 +106,8 @@ void config_print_defaults(FILE *out);
 
 /* The engine's part. The links' facts (inside, lan_address, hop_address, MTUs) keep the values they have in *engine. */
 void config_to_engine(const struct config *config, struct engine_config *engine);
+/* The mode that holds for a part: its own, or else that of its service. */
+enum service_mode config_mode_of(const struct config *config, enum part part);
 void config_to_limits(const struct config *config, struct engine_limits *limits);
 /* The TCP and UDP ports that forwards own. */
 void config_forwarded_ports(const struct config *config, struct port_set *tcp, struct port_set *udp);

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <culvert/module.h>
+
 enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, DHCP_CLIENT_PORT = 68 };
 
 /* One forward of the engine and the section it comes from. */
@@ -24,11 +26,11 @@ static bool has_ports(uint8_t protocol)
 uint32_t config_forward_expand(const struct config_forward *forward, struct forward out[FORWARD_EXPANDS_MAX])
 {
 	static const struct {
-		enum service service;
+		enum part part;
 		uint8_t protocol;
 		uint16_t port;
 	} claims[] = {
-#define CLAIM(service, protocol, port) {SERVICE_##service, protocol, port},
+#define CLAIM(part, protocol, port) {PART_##part, protocol, port},
 #include <culvert/services.def>
 #undef CLAIM
 	};
@@ -36,7 +38,7 @@ uint32_t config_forward_expand(const struct config_forward *forward, struct forw
 
 	_Static_assert(sizeof(claims) / sizeof(claims[0]) <= FORWARD_EXPANDS_MAX, "every service fits");
 	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && forward->service != SERVICE_NONE; i++) {
-		if (claims[i].service == forward->service)
+		if (service_of_part(claims[i].part) == forward->service)
 			out[count++] = (struct forward){.protocol = claims[i].protocol,
 							.port_first = claims[i].port,
 							.port_last = claims[i].port,
@@ -156,6 +158,16 @@ static bool check_overlap(const struct claim *first, const struct claim *second,
 	return true;
 }
 
+/* Each part of the service that claims traffic is blocked. */
+static bool is_blocked_whole(const struct config *config, enum service service)
+{
+	for (int part = 0; part < PARTS; part++)
+		if (part != PART_AH && service_of_part((enum part)part) == service &&
+		    config_mode_of(config, (enum part)part) != MODE_BLOCK)
+			return false;
+	return true;
+}
+
 static void check_forwards(const struct config *config, struct findings *findings)
 {
 	struct claim claims[FORWARDS_MAX];
@@ -169,7 +181,7 @@ static void check_forwards(const struct config *config, struct findings *finding
 
 		if (!check_forward(section, findings))
 			continue;
-		if (section->service != SERVICE_NONE && config->service[section->service] == MODE_BLOCK)
+		if (section->service != SERVICE_NONE && is_blocked_whole(config, section->service))
 			findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] mode = block",
 				      section->name, service_section(section->service));
 		more = config_forward_expand(section, expanded);

@@ -75,6 +75,8 @@ static size_t member_size(const struct config_key *key)
 		return sizeof(enum dependence);
 	case KEY_MODE:
 		return sizeof(enum service_mode);
+	case KEY_PART_MODE:
+		return sizeof(enum part_mode);
 	case KEY_LOG_LEVEL:
 		return sizeof(int);
 	case KEY_NUMBER:

@@ -27,6 +27,11 @@ static const struct word dependences[] = {
 	{NULL, 0},
 };
 static const struct word modes[] = {{"pass", MODE_PASS}, {"plain", MODE_PLAIN}, {"block", MODE_BLOCK}, {NULL, 0}};
+static const struct word part_modes[] = {{"inherit", PART_MODE_INHERIT},
+					 {"pass", PART_MODE_PASS},
+					 {"plain", PART_MODE_PLAIN},
+					 {"block", PART_MODE_BLOCK},
+					 {NULL, 0}};
 static const struct word levels[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE},
 	{"info", LOG_INFO}, {"debug", LOG_DEBUG},     {NULL, 0},
@@ -50,6 +55,8 @@ static const struct word *words_of(enum key_type type)
 		return dependences;
 	case KEY_MODE:
 		return modes;
+	case KEY_PART_MODE:
+		return part_modes;
 	case KEY_LOG_LEVEL:
 		return levels;
 	case KEY_LOG_TARGET:
@@ -257,6 +264,7 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 	case KEY_BOOLEAN:
 	case KEY_DEPENDENCE:
 	case KEY_MODE:
+	case KEY_PART_MODE:
 	case KEY_LOG_LEVEL:
 		break;
 	}
@@ -268,6 +276,8 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 		*(enum dependence *)member = (enum dependence)value;
 	else if (key->type == KEY_MODE)
 		*(enum service_mode *)member = (enum service_mode)value;
+	else if (key->type == KEY_PART_MODE)
+		*(enum part_mode *)member = (enum part_mode)value;
 	else
 		*(int *)member = value;
 	return true;
@@ -408,6 +418,9 @@ void config_key_print(const struct config_key *key, const struct config *config,
 		break;
 	case KEY_MODE:
 		fputs(word_of(modes, (int)*(const enum service_mode *)member), out);
+		break;
+	case KEY_PART_MODE:
+		fputs(word_of(part_modes, (int)*(const enum part_mode *)member), out);
 		break;
 	case KEY_LOG_LEVEL:
 		fputs(word_of(levels, *(const int *)member), out);

@@ -228,7 +228,7 @@ static void daemon_on_expired(void *context)
 	uint64_t now_ms = clock_now_ms();
 
 	daemon->timer_ms = UINT64_MAX;
-	engine_expire(daemon->engine, now_ms);
+	datapath_expire(daemon->datapath, now_ms);
 	datapath_retry(daemon->datapath, now_ms);
 	daemon_set_timer(daemon, now_ms);
 }
@@ -264,31 +264,37 @@ static void daemon_print_statistics(struct daemon *daemon)
 	log_line(daemon->log, text);
 }
 
-/* Before they end, how many tunnels a change of mode will cost. */
-static void daemon_report_ends(struct daemon *daemon, const enum service_mode before[SERVICES], uint64_t now_ms)
+static bool is_read(const struct config *config, enum service service)
 {
-	static const char *const names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+	for (int part = 0; part < PARTS; part++)
+		if (service_of_part((enum part)part) == service && config_mode_of(config, (enum part)part) == MODE_PASS)
+			return true;
+	return false;
+}
 
+/* Before they end, how many tunnels a change of mode will cost. */
+static void daemon_report_ends(struct daemon *daemon, const bool before[SERVICES], uint64_t now_ms)
+{
 	for (int service = 0; service < SERVICES; service++) {
-		enum service_mode mode = daemon->config.service[service];
 		uint32_t tunnels;
 
-		if (mode == MODE_PASS || before[service] != MODE_PASS)
+		if (!before[service] || is_read(&daemon->config, (enum service)service))
 			continue;
 		tunnels = tunnels_count(daemon->engine, now_ms, (enum service)service);
 		if (tunnels)
-			log_write(daemon->log, LOG_NOTICE, "[%s] mode = %s ends %u tunnels",
-				  service_name((enum service)service), names[mode], tunnels);
+			log_write(daemon->log, LOG_NOTICE, "[%s] is not read any more: this ends %u tunnels",
+				  service_name((enum service)service), tunnels);
 	}
 }
 
 static void daemon_reload(struct daemon *daemon)
 {
 	uint64_t now_ms = clock_now_ms();
-	enum service_mode before[SERVICES];
+	bool before[SERVICES];
 	struct port_set tcp, udp;
 
-	memcpy(before, daemon->config.service, sizeof(before));
+	for (int service = 0; service < SERVICES; service++)
+		before[service] = is_read(&daemon->config, (enum service)service);
 	if (!config_reload(&daemon->config, &daemon->options->source, log_report_text, daemon->log)) {
 		log_write(daemon->log, LOG_ERR, "the configuration was not read again: the one from before holds");
 		return;

@@ -222,6 +222,16 @@ int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms)
 	return (int)batch->count;
 }
 
+void datapath_expire(struct datapath *datapath, uint64_t now_ms)
+{
+	/* What leaves now has waited for its turn; nearly all of it comes from inside. */
+	datapath->from = SIDE_LAN;
+	datapath->now_ms = now_ms;
+	engine_expire(datapath->engine, now_ms, &datapath->sink);
+	if (datapath->wan)
+		wan_flush(datapath->wan, datapath_refused, datapath);
+}
+
 /* What is to be done with a packet that waits: true if it has to go on waiting. */
 static bool datapath_retry_one(struct datapath *datapath, uint32_t place, uint64_t now_ms)
 {

@@ -39,6 +39,9 @@ void datapath_set_wan(struct datapath *datapath, struct wan *wan);
  * errno if the TUN is gone (side LAN) or the WAN went down. */
 int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms);
 
+/* Has the engine do what is due, see engine_expire(). */
+void datapath_expire(struct datapath *datapath, uint64_t now_ms);
+
 /* Tries the packets again that wait for their next hop; to be called when the kernel's neighbours changed, and every
  * now and then. */
 void datapath_retry(struct datapath *datapath, uint64_t now_ms);

@@ -76,8 +76,8 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 	uint8_t *outside = take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
 	uint8_t *set = take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
 	uint8_t *block = take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
-	/* A call stands twice in each table. */
-	uint32_t keys = limits->flows + 2 * limits->tunnels;
+	/* A call or an SA stands twice in each table. */
+	uint32_t keys = limits->flows + (2 + SAS_EACH) * limits->tunnels;
 	take_table(engine != NULL ? &engine->flow_out : &unused, keys, arena, &used);
 	take_table(engine != NULL ? &engine->flow_in : &unused, keys, arena, &used);
 	take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);

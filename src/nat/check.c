@@ -26,20 +26,11 @@ static bool match_index(const void *context, uint32_t index)
 
 static bool is_in_tables(const struct engine *engine, uint32_t index, enum key_by by)
 {
-	const struct flow *flow = &engine->flow[index];
-	struct flow_key key = {
-		.remote = flow->remote_address,
-		.remote_port = by == BY_LOCAL_ID ? 0 : flow->remote_port,
-		.protocol = flow->protocol,
-		.by = (uint8_t)by,
-	};
+	struct flow_key key = flow_inside_key(&engine->flow[index], by);
 
-	key.local = flow->inside_address;
-	key.local_port = by == BY_REMOTE_ID ? 0 : flow->inside_port;
 	if (table_find(&engine->flow_out, flow_hash(engine, &key), match_index, &index) == NONE)
 		return false;
-	key.local = flow->outside_address;
-	key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
+	key = flow_outside_key(&engine->flow[index], by);
 	return table_find(&engine->flow_in, flow_hash(engine, &key), match_index, &index) != NONE;
 }
 
@@ -47,10 +38,9 @@ static const char *check_flow(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
-	if (!is_in_tables(engine, index, flow->flags & FLOW_CALL ? BY_LOCAL_ID : BY_PORTS))
-		return "a flow is not found by its key";
-	if ((flow->flags & FLOW_ANSWERED) && !is_in_tables(engine, index, BY_REMOTE_ID))
-		return "a call is not found by its remote Call ID";
+	for (int by = BY_PORTS; by <= BY_REMOTE_ID; by++)
+		if (flow_has_key(flow, (enum key_by)by) && !is_in_tables(engine, index, (enum key_by)by))
+			return "a flow is not found by its key";
 	if (outside_find(engine, flow->outside_address) == NULL)
 		return "a flow's outside address is not ours";
 	if (host_find(engine, flow->inside_address) == NONE)

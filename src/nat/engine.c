@@ -12,12 +12,14 @@
 
 #include "nat/arena.h"
 #include "nat/call.h"
+#include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
+#include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
@@ -39,6 +41,7 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	passage->set = NULL;
 	passage->made = false;
 	passage->fault = DROP_NONE;
+	passage->is_kept = passage->is_sa = false;
 	passage->transport.gre.is_call = passage->transport.gre.is_enhanced = false;
 	enum drop drop = ip_parse(packet, &passage->ip);
 	if (drop == DROP_NONE)
@@ -46,8 +49,9 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	if (drop != DROP_NONE || passage->ip.offset != 0)
 		return drop;
 	passage->fault = transport_parse(packet, &passage->ip, &passage->transport);
-	if (engine->config.service[SERVICE_PPTP] == MODE_PLAIN)
+	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
 		passage->transport.gre.is_call = false; /* GRE like any other */
+	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine);
 	if (passage->fault == DROP_NONE) {
 		struct flow_key key = passage_key(passage);
 		passage->hash = flow_hash(engine, &key);
@@ -67,7 +71,7 @@ static inline __attribute__((always_inline)) void prefetch_record(const struct e
 	if (index == NONE)
 		return;
 	__builtin_prefetch(&engine->flow[index], 1);
-	if (passage->ip.protocol == PROTOCOL_TCP)
+	if (passage->ip.protocol == PROTOCOL_TCP || passage->is_sa || passage->transport.gre.is_call)
 		__builtin_prefetch(&engine->track[index], 1);
 }
 
@@ -104,11 +108,43 @@ static void process_kept(struct engine *engine)
 	struct passage passage;
 	enum side from;
 
-	while (call_next_kept(engine, &packet, &from)) {
+	while (control_next_kept(engine, &packet, &from)) {
 		enum drop drop = prepare(engine, &passage, from, &packet);
-		passage.made = true;
+		passage.made = passage.is_kept = true;
 		count_verdict(engine, from, process_one(engine, &passage, drop));
 	}
+}
+
+/* Datagrams that were merged may belong to several inside hosts when a module tells them apart: each goes its own way,
+ * and is counted as a packet. */
+static bool is_to_part(const struct engine *engine, const struct passage *passage)
+{
+	if (passage->packet->offload.gso_type != GSO_UDP4 || passage->ip.offset != 0 || passage->fault != DROP_NONE)
+		return false;
+	enum part part = part_claiming(PROTOCOL_UDP, passage->transport.source_port);
+	if (part != PART_IKE && part != PART_L2TP)
+		part = part_claiming(PROTOCOL_UDP, passage->transport.destination_port);
+	return (part == PART_IKE || part == PART_L2TP) && engine->config.mode[part] == MODE_PASS;
+}
+
+static struct engine_result process_parts(struct engine *engine, enum side from, struct packet *whole)
+{
+	struct engine_result result = {VERDICT_FORWARDED, DROP_NONE};
+	uint32_t header = (uint32_t)(packet_get8(whole, 0) & 15) * 4 + UDP_HEADER, size = whole->offload.gso_size;
+
+	for (uint32_t at = header; at < whole->length; at += size) {
+		struct packet part = {.data = engine->parted};
+		struct passage passage;
+		transport_part_datagram(whole, header, at, &part);
+		if (at > header) {
+			count_verdict(engine, from, result);
+			engine->counters->received[from]++;
+		}
+		enum drop drop = prepare(engine, &passage, from, &part);
+		passage.made = true;
+		result = process_one(engine, &passage, drop);
+	}
+	return result;
 }
 
 static void process_batch(struct engine *engine, enum side from, struct packet *packets, uint32_t n,
@@ -126,7 +162,9 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 		if (drop[i] == DROP_NONE)
 			prefetch_record(engine, &passage[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		struct engine_result result = process_one(engine, &passage[i], drop[i]);
+		struct engine_result result = drop[i] == DROP_NONE && is_to_part(engine, &passage[i])
+						      ? process_parts(engine, from, &packets[i])
+						      : process_one(engine, &passage[i], drop[i]);
 		count_verdict(engine, from, result);
 		if (results != NULL)
 			results[i] = result;
@@ -144,6 +182,17 @@ void engine_process(struct engine *engine, enum side from, struct packet *packet
 		uint32_t part = count - at < BATCH_MAX ? count - at : BATCH_MAX;
 		process_batch(engine, from, packets + at, part, results != NULL ? results + at : NULL);
 	}
+	engine->sink = NULL;
+}
+
+void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_sink *sink)
+{
+	engine->now_ms = now_ms;
+	engine->sink = sink;
+	timer_sweep(engine);
+	control_wake(engine);
+	if (engine->readies > 0)
+		process_kept(engine);
 	engine->sink = NULL;
 }
 
@@ -169,8 +218,8 @@ static void adopt_config(struct engine *engine, const struct engine_config *conf
 			port_set_add(&engine->forwarded[space], (uint16_t)port);
 	}
 	engine->any_blocked = false;
-	for (int service = 0; service < SERVICES; service++)
-		engine->any_blocked |= config->service[service] == MODE_BLOCK;
+	for (int part = 0; part < PARTS; part++)
+		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
 }
 
 /* Packets whose fate a dying process never counted are taken back, so that the sums hold. */
@@ -194,9 +243,12 @@ static void recover_modules(struct engine *engine, const struct engine_limits *l
 	for (int service = 0; service < SERVICES; service++)
 		if (engine->module[service] != NULL)
 			module_of((enum service)service)->recover(engine, engine->module[service], limits);
-	for (uint32_t i = 0; i < engine->header->flow_used; i++)
+	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
+		if (engine->flow[i].flags & FLOW_LIVE)
+			control_drop_orphan(engine, i);
 		if (engine->flow[i].flags & FLOW_LIVE)
 			call_drop_orphan(engine, i);
+	}
 }
 
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
@@ -211,6 +263,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 		return NULL;
 	arena_lay_out(limits, engine, arena);
 	engine->now_ms = now_ms;
+	engine->wake_ms = UINT64_MAX;
 	adopt_config(engine, config);
 	if (!recover) {
 		arena_init(engine, limits, seed);
@@ -253,8 +306,11 @@ static bool flow_is_still_legal(const struct engine *engine, const struct flow *
 {
 	struct passage passage = {.ip = {.protocol = flow->protocol}, .from = SIDE_WAN};
 
+	/* ESP of one host for each remote address, and ESP told apart by SPI, do not go together. */
+	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != sa_is_paired(engine))
+		return false;
 	if (flow->flags & FLOW_CALL)
-		return engine->config.service[SERVICE_PPTP] == MODE_PASS;
+		return engine->config.mode[PART_PPTP] == MODE_PASS;
 	passage.transport.gre.is_enhanced = (flow->flags & FLOW_ENHANCED) != 0;
 	passage.transport.source_port = flow->remote_port;
 	passage.transport.destination_port = flow->outside_port;
@@ -279,7 +335,7 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
 		const struct flow *flow = &engine->flow[i];
 		if (!(flow->flags & FLOW_LIVE))
 			continue;
-		call_follow_mode(engine, i);
+		control_follow_mode(engine, i);
 		if (!flow_is_still_legal(engine, flow)) {
 			flow_close(engine, i);
 			ended++;

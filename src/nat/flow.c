@@ -3,6 +3,7 @@
 #include "nat/flow.h"
 
 #include "nat/call.h"
+#include "nat/control.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/tcp.h"
@@ -29,6 +30,9 @@ static uint64_t peer_hash(const struct engine *engine, uint32_t mapping, uint32_
 
 static inline bool ports_match(const struct flow *flow, uint16_t local_port, const struct flow_key *key)
 {
+	if (flow->flags & FLOW_SA)
+		return key->by != BY_PORTS &&
+		       flow->spi[key->by == BY_LOCAL_ID ? SIDE_WAN : SIDE_LAN] == flow_key_spi(key);
 	switch (key->by) {
 	case BY_PORTS:
 		return local_port == key->local_port && flow->remote_port == key->remote_port &&
@@ -80,9 +84,9 @@ uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside
 	return close_if_expired(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
-static struct flow_key inside_key_of(const struct flow *flow, enum key_by by)
+struct flow_key flow_inside_key(const struct flow *flow, enum key_by by)
 {
-	return (struct flow_key){
+	struct flow_key key = {
 		.local = flow->inside_address,
 		.remote = flow->remote_address,
 		.local_port = by == BY_REMOTE_ID ? 0 : flow->inside_port,
@@ -90,22 +94,36 @@ static struct flow_key inside_key_of(const struct flow *flow, enum key_by by)
 		.protocol = flow->protocol,
 		.by = (uint8_t)by,
 	};
+
+	if (flow->flags & FLOW_SA)
+		flow_key_take_spi(&key, flow->spi[by == BY_LOCAL_ID ? SIDE_WAN : SIDE_LAN]);
+	return key;
 }
 
-static struct flow_key outside_key_of(const struct flow *flow, enum key_by by)
+struct flow_key flow_outside_key(const struct flow *flow, enum key_by by)
 {
-	struct flow_key key = inside_key_of(flow, by);
+	struct flow_key key = flow_inside_key(flow, by);
 
 	key.local = flow->outside_address;
-	key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
+	if (!(flow->flags & FLOW_SA))
+		key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
 	return key;
+}
+
+bool flow_has_key(const struct flow *flow, enum key_by by)
+{
+	if (flow->flags & FLOW_SA)
+		return by != BY_PORTS && flow->spi[by == BY_LOCAL_ID ? SIDE_WAN : SIDE_LAN] != 0;
+	if (flow->flags & FLOW_CALL)
+		return by == BY_LOCAL_ID || (by == BY_REMOTE_ID && (flow->flags & FLOW_ANSWERED));
+	return by == BY_PORTS;
 }
 
 /* One kind of key, into both tables or out of them. */
 static void enter_keys(struct engine *engine, uint32_t index, enum key_by by)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = inside_key_of(flow, by), outside = outside_key_of(flow, by);
+	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
 
 	table_insert(&engine->flow_out, flow_hash(engine, &inside), index);
 	table_insert(&engine->flow_in, flow_hash(engine, &outside), index);
@@ -114,15 +132,10 @@ static void enter_keys(struct engine *engine, uint32_t index, enum key_by by)
 static void leave_keys(struct engine *engine, uint32_t index, enum key_by by)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = inside_key_of(flow, by), outside = outside_key_of(flow, by);
+	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
 
 	table_remove(&engine->flow_out, flow_hash(engine, &inside), index);
 	table_remove(&engine->flow_in, flow_hash(engine, &outside), index);
-}
-
-static enum key_by first_key_of(const struct flow *flow)
-{
-	return flow->flags & FLOW_CALL ? BY_LOCAL_ID : BY_PORTS;
 }
 
 /* --- the ring of flows with equal mapping and remote address --- */
@@ -177,6 +190,11 @@ static void peer_leave(struct engine *engine, uint32_t index)
 	engine->flow[flow->peer_previous].peer_next = flow->peer_next;
 	/* If this flow stood in the table for the ring, the next one does now; otherwise nothing is found here. */
 	table_replace(&engine->peer, hash, index, flow->peer_next);
+}
+
+uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+{
+	return peer_find(engine, mapping, remote_address);
 }
 
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address)
@@ -267,9 +285,9 @@ static void enter_tables(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 
-	enter_keys(engine, index, first_key_of(flow));
-	if (flow->flags & FLOW_ANSWERED)
-		enter_keys(engine, index, BY_REMOTE_ID);
+	for (int by = BY_PORTS; by <= BY_REMOTE_ID; by++)
+		if (flow_has_key(flow, (enum key_by)by))
+			enter_keys(engine, index, (enum key_by)by);
 	if (flow->mapping != NONE) {
 		sibling_join(engine, index);
 		peer_join(engine, index);
@@ -322,11 +340,25 @@ void flow_forget_answer(struct engine *engine, uint32_t index)
 	flow->flags &= (uint8_t)~FLOW_ANSWERED;
 }
 
+void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
+{
+	struct flow *flow = &engine->flow[index];
+	enum key_by by = from == SIDE_WAN ? BY_LOCAL_ID : BY_REMOTE_ID;
+
+	if (flow->spi[from] != 0)
+		leave_keys(engine, index, by);
+	flow->spi[from] = spi;
+	if (spi != 0)
+		enter_keys(engine, index, by);
+}
+
 void flow_close(struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
-	if (flow->control != 0 || (flow->flags & FLOW_CALL))
+	if (flow->control != 0)
+		control_flow_closes(engine, index);
+	if (flow->flags & FLOW_BY_ID)
 		call_flow_closes(engine, index);
 	flow_close_orphan(engine, index);
 }
@@ -337,9 +369,9 @@ void flow_close_orphan(struct engine *engine, uint32_t index)
 
 	flow->flags &= (uint8_t)~FLOW_LIVE;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	leave_keys(engine, index, first_key_of(flow));
-	if (flow->flags & FLOW_ANSWERED)
-		leave_keys(engine, index, BY_REMOTE_ID);
+	for (int by = BY_PORTS; by <= BY_REMOTE_ID; by++)
+		if (flow_has_key(flow, (enum key_by)by))
+			leave_keys(engine, index, (enum key_by)by);
 	if (flow->mapping != NONE) {
 		peer_leave(engine, index);
 		sibling_leave(engine, index);
@@ -377,12 +409,15 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 	bool is_tcp = flow->protocol == PROTOCOL_TCP, is_call = (flow->flags & FLOW_CALL) != 0;
+	bool is_sa = (flow->flags & FLOW_SA) != 0;
 
 	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL)
 		return false;
 	if (flow->timeout >= TIMEOUTS || (is_tcp && !tcp_is_whole(flow, &engine->track[index].tcp)))
 		return false;
 	if ((is_call && flow->protocol != PROTOCOL_GRE) || (!is_call && (flow->flags & FLOW_ANSWERED)))
+		return false;
+	if (is_sa && (is_call || flow->protocol != PROTOCOL_ESP || flow->mapping != NONE))
 		return false;
 	if (flow->mapping == NONE)
 		return port_space(flow->protocol) < 0;
@@ -394,14 +429,22 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 	       mapping->outside_address == flow->outside_address && mapping->outside_port == flow->outside_port;
 }
 
-static bool flow_is_known(struct engine *engine, const struct flow *flow)
+/* One that was taken before has the same key. */
+static bool flow_key_is_known(struct engine *engine, const struct flow *flow, enum key_by by)
 {
-	struct flow_key inside = inside_key_of(flow, first_key_of(flow)),
-			outside = outside_key_of(flow, first_key_of(flow));
+	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
 	struct flow_match by_inside = {engine->flow, &inside}, by_outside = {engine->flow, &outside};
 
 	return table_find(&engine->flow_out, flow_hash(engine, &inside), match_outbound, &by_inside) != NONE ||
 	       table_find(&engine->flow_in, flow_hash(engine, &outside), match_inbound, &by_outside) != NONE;
+}
+
+/* What the remote end chose may be the same for several flows; ours may not. */
+static bool flow_is_known(struct engine *engine, const struct flow *flow)
+{
+	enum key_by by = flow->flags & FLOW_BY_ID ? BY_LOCAL_ID : BY_PORTS;
+
+	return flow_has_key(flow, by) && flow_key_is_known(engine, flow, by);
 }
 
 uint32_t flow_recover(struct engine *engine)

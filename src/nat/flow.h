@@ -13,12 +13,13 @@
 
 /*
  * What a flow is known by; local is the inside or the outside endpoint. Most flows are known by both ports. The packets
- * of a PPTP call carry one Call ID only, that of their receiver, so that a call is known by either of the two.
+ * of a PPTP call or of ESP carry one identifier only, which their receiver chose, so that such a flow is known by
+ * either of two, as far as they have become known.
  */
 enum key_by {
 	BY_PORTS = 0,
-	BY_LOCAL_ID,  /* local_port: the Call ID of our end */
-	BY_REMOTE_ID, /* remote_port: the Call ID of the remote end */
+	BY_LOCAL_ID,  /* of our end: a Call ID in local_port, or an SPI */
+	BY_REMOTE_ID, /* of the remote end: a Call ID in remote_port, or an SPI */
 };
 
 struct flow_key {
@@ -28,7 +29,24 @@ struct flow_key {
 	uint8_t by; /* enum key_by */
 };
 
+/* An SPI has 32 bits and takes the place of both ports. */
+static inline void flow_key_take_spi(struct flow_key *key, uint32_t spi)
+{
+	key->local_port = (uint16_t)(spi >> 16);
+	key->remote_port = (uint16_t)spi;
+}
+
+static inline uint32_t flow_key_spi(const struct flow_key *key)
+{
+	return (uint32_t)key->local_port << 16 | key->remote_port;
+}
+
 uint64_t flow_hash(const struct engine *engine, const struct flow_key *key);
+
+/* The keys of a flow, and whether it is known by such a one. */
+struct flow_key flow_inside_key(const struct flow *flow, enum key_by by);
+struct flow_key flow_outside_key(const struct flow *flow, enum key_by by);
+bool flow_has_key(const struct flow *flow, enum key_by by);
 
 /* The live flow, or NONE; an expired one is closed on the way (RFC 4787 REQ-5: at its deadline it is gone). */
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash);
@@ -44,6 +62,8 @@ uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop
 void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
 /* The remote Call ID belongs to another call now; the flow is known by its own ID only. */
 void flow_forget_answer(struct engine *engine, uint32_t index);
+/* An SA is known by this SPI in what comes from that side; 0: no longer by any. */
+void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32_t spi);
 void flow_close(struct engine *engine, uint32_t index);
 /* The same for a flow that no module knows. */
 void flow_close_orphan(struct engine *engine, uint32_t index);
@@ -53,6 +73,9 @@ void flow_close_orphan(struct engine *engine, uint32_t index);
 bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping);
 /* A live flow of this mapping with that remote address exists (RFC 4787 section 5, address-dependent). */
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address);
+
+/* A flow of this mapping with that remote address, expired ones among them, or NONE. */
+uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32_t remote_address);
 
 /* A flow as people see it. */
 void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view);

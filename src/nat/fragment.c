@@ -121,6 +121,14 @@ static struct engine_result later_fragment(struct engine *engine, struct passage
 	}
 }
 
+static bool is_first_here(const struct fragment_set *set)
+{
+	for (uint32_t i = 0; i < set->ranges; i++)
+		if (set->range[i].from == 0)
+			return true;
+	return false;
+}
+
 bool fragment_arrive(struct engine *engine, struct passage *passage, struct engine_result *result)
 {
 	const struct ip_header *ip = &passage->ip;
@@ -137,6 +145,10 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 	if (set->state == SET_REFUSED) {
 		result->drop = set->drop;
 		return true;
+	}
+	if (passage->is_kept && ip->offset == 0 && set->state == SET_WAITING && is_first_here(set)) {
+		passage->set = set; /* its place was taken when it came */
+		return false;
 	}
 	bool is_wrong = ip->mf ? set->complete_known && to > set->end : end_is_wrong(set, to);
 	if (is_wrong || !add_range(set, from, to, &too_many)) {
@@ -192,6 +204,8 @@ void fragment_settle(struct engine *engine, struct passage *passage, struct engi
 			engine->counters->consumed[set->side]++;
 		}
 		break;
+	case VERDICT_HELD:
+		return; /* a module keeps it: the others wait until it comes again */
 	default:
 		refuse(engine, set, DROP_FRAGMENT_REFUSED, DROP_FRAGMENT_REFUSED);
 		break;

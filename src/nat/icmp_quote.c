@@ -7,6 +7,7 @@
 #include "nat/host.h"
 #include "nat/output.h"
 #include "nat/rewrite.h"
+#include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/verdict.h"
 #include "wire/checksum.h"
@@ -43,7 +44,7 @@ static enum drop quote_parse(const struct engine *engine, struct passage *passag
 	if (quote->ip.source != passage->ip.destination ||
 	    !transport_parse_quoted(packet, quote->transport, quote->ip.protocol, &quote->ports))
 		return DROP_ICMP_QUOTE_MALFORMED;
-	if (engine->config.service[SERVICE_PPTP] == MODE_PLAIN)
+	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
 		quote->ports.gre.is_call = false;
 	return DROP_NONE;
 }
@@ -112,10 +113,15 @@ static void rewrite_quote(struct passage *passage, const struct quote *quote, bo
 	packet_put16(packet, field, checksum_patch(packet_get16(packet, field), delta));
 }
 
-static void take_gre_key(const struct quote *quote, struct flow_key *key, enum key_by by)
+static void take_identifier(const struct engine *engine, const struct quote *quote, struct flow_key *key,
+			    enum key_by by)
 {
 	const struct gre *gre = &quote->ports.gre;
 
+	if (quote->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine)) {
+		key->by = (uint8_t)by;
+		flow_key_take_spi(key, quote->ports.esp.spi);
+	}
 	if (quote->ip.protocol != PROTOCOL_GRE)
 		return;
 	if (gre->is_call) {
@@ -137,8 +143,8 @@ static uint32_t flow_of_quote_inbound(struct engine *engine, const struct quote 
 		.protocol = quote->ip.protocol,
 	};
 
-	/* A packet we sent carries the Call ID of the remote end. */
-	take_gre_key(quote, &key, BY_REMOTE_ID);
+	/* A packet we sent carries the Call ID or SPI of the remote end. */
+	take_identifier(engine, quote, &key, BY_REMOTE_ID);
 	return flow_find_inbound(engine, &key, flow_hash(engine, &key));
 }
 
@@ -152,8 +158,8 @@ static uint32_t flow_of_quote_outbound(struct engine *engine, const struct quote
 		.protocol = quote->ip.protocol,
 	};
 
-	/* A packet we delivered carries the Call ID of the inside end. */
-	take_gre_key(quote, &key, BY_LOCAL_ID);
+	/* A packet we delivered carries the Call ID or SPI of the inside end. */
+	take_identifier(engine, quote, &key, BY_LOCAL_ID);
 	return flow_find_outbound(engine, &key, flow_hash(engine, &key));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the WAN: docs/nat-behaviour.md section 4. */
 #include "nat/call.h"
+#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/icmp_error.h"
 #include "nat/icmp_quote.h"
@@ -8,25 +9,27 @@
 #include "nat/output.h"
 #include "nat/passages.h"
 #include "nat/rewrite.h"
+#include "nat/sa.h"
 #include "nat/session.h"
 #include "nat/verdict.h"
 
 static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
 {
-	struct flow *flow = &engine->flow[index];
+	uint32_t outside = engine->flow[index].outside_address;
 
 	if (passage->ip.ttl <= 1) {
-		icmp_error_send(engine, passage, flow->outside_address, ICMP_TIME_EXCEEDED, 0, 0);
+		icmp_error_send(engine, passage, outside, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}
 	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN)) {
-		icmp_error_send(engine, passage, flow->outside_address, ICMP_UNREACHABLE,
-				ICMP_CODE_FRAGMENTATION_NEEDED, (uint16_t)output_mtu(engine, SIDE_LAN));
+		icmp_error_send(engine, passage, outside, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
+				(uint16_t)output_mtu(engine, SIDE_LAN));
 		return verdict_drop(DROP_TOO_BIG);
 	}
-	struct engine_result inspected = call_inspect(engine, index, SIDE_WAN, passage);
+	struct engine_result inspected = control_inspect(engine, &index, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
+	const struct flow *flow = &engine->flow[index];
 	struct rewrite rewrite = rewrite_none(passage);
 	passage_account(engine, passage, index, SIDE_WAN);
 	rewrite.destination = flow->inside_address;
@@ -65,6 +68,30 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
 	}
 }
 
+/* A datagram that a module knows more about than its ports say, for a port that inside hosts share or from a server
+ * that answers from another port. NONE if it is none. */
+static uint32_t find_claimed(struct engine *engine, const struct passage *passage, const struct knock *knock)
+{
+	enum service service = control_service_at(engine, knock->port);
+	uint32_t mapping = mapping_at(knock->outside, PROTOCOL_UDP, knock->port), sibling = NONE;
+
+	if (service == SERVICE_NONE && mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
+		sibling = flow_mapping_peer(engine, mapping, knock->remote);
+		service = sibling != NONE ? control_service_of(engine, sibling) : SERVICE_NONE;
+	}
+	uint32_t claimed = service != SERVICE_NONE ? control_claim(engine, passage, service) : NONE;
+	if (claimed == NONE || engine->flow[claimed].outside_port != knock->port)
+		return claimed;
+	/* Another port of the server: a flow of its own, whatever the filtering rule says. */
+	struct target target = {
+		.mapping = engine->flow[claimed].mapping,
+		.inside_address = engine->flow[claimed].inside_address,
+		.inside_port = engine->flow[claimed].inside_port,
+	};
+	enum drop why;
+	return session_open_inbound(engine, knock, &target, &why);
+}
+
 static struct engine_result knock_at(struct engine *engine, struct passage *passage, struct outside *outside)
 {
 	struct flow_key key = passage_key(passage);
@@ -79,6 +106,11 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 	};
 	struct target target;
 
+	if (knock.protocol == PROTOCOL_UDP) {
+		uint32_t claimed = find_claimed(engine, passage, &knock);
+		if (claimed != NONE)
+			return deliver(engine, passage, claimed);
+	}
 	enum drop why = session_find_target(engine, &knock, &target);
 	if (why != DROP_NONE)
 		return verdict_drop(why);
@@ -97,6 +129,11 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 	if (passage_is_call(passage))
 		return index != NONE && call_passes(engine, index) ? deliver(engine, passage, index)
 								   : verdict_drop(DROP_GRE_NO_CALL);
+	if (passage->is_sa) {
+		struct engine_result otherwise;
+		index = index != NONE ? index : sa_find(engine, passage, outside->address, &otherwise);
+		return index != NONE ? deliver(engine, passage, index) : otherwise;
+	}
 	if (index != NONE && icmp_fits_flow(passage, &engine->flow[index]))
 		return deliver(engine, passage, index);
 	if (is_for_the_router(engine, passage))

@@ -38,4 +38,8 @@ libculvert_core_a_SOURCES += \
 	src/nat/verdict.h \
 	src/nat/call.c \
 	src/nat/call.h \
+	src/nat/control.c \
+	src/nat/control.h \
+	src/nat/sa.c \
+	src/nat/sa.h \
 	src/nat/check.c

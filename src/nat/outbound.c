@@ -4,6 +4,7 @@
  * source and come straight back in.
  */
 #include "nat/call.h"
+#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
@@ -12,6 +13,7 @@
 #include "nat/output.h"
 #include "nat/passages.h"
 #include "nat/rewrite.h"
+#include "nat/sa.h"
 #include "nat/session.h"
 #include "nat/verdict.h"
 
@@ -60,19 +62,29 @@ static struct engine_result too_big(struct engine *engine, const struct passage 
 	return verdict_drop(DROP_TOO_BIG);
 }
 
+/* Several inside hosts may have to send from one port towards a server that answers to no other. */
+static uint16_t outside_port_of(const struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+	bool is_read = flow->protocol == PROTOCOL_UDP && flow->control != 0;
+
+	return is_read && engine->track[index].udp.shared_port != 0 ? engine->track[index].udp.shared_port
+								    : flow->outside_port;
+}
+
 static struct engine_result send_out(struct engine *engine, struct passage *passage, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
 	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_WAN))
 		return too_big(engine, passage, SIDE_WAN);
-	struct engine_result inspected = call_inspect(engine, index, SIDE_LAN, passage);
+	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = flow->outside_address;
-	rewrite.source_port = flow->outside_port;
+	rewrite.source_port = outside_port_of(engine, index);
 	rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);
@@ -216,9 +228,9 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 	if (called == NONE)
 		return is_refusal(why) ? refuse(engine, passage, why)
 				       : verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
-	struct engine_result inspected = call_inspect(engine, index, SIDE_LAN, passage);
+	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
 	if (inspected.verdict == VERDICT_FORWARDED)
-		inspected = call_inspect(engine, called, SIDE_WAN, passage);
+		inspected = control_inspect(engine, &called, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);
@@ -293,6 +305,18 @@ static struct engine_result hairpin(struct engine *engine, struct passage *passa
 	return hairpin_session(engine, passage, &knock);
 }
 
+static struct engine_result send_esp(struct engine *engine, struct passage *passage)
+{
+	struct engine_result otherwise;
+	uint32_t index = sa_find(engine, passage, host_outside(engine, passage->ip.source)->address, &otherwise);
+
+	if (index != NONE)
+		return send_out(engine, passage, index);
+	return otherwise.verdict == VERDICT_DROPPED && is_refusal((enum drop)otherwise.drop)
+		       ? refuse(engine, passage, (enum drop)otherwise.drop)
+		       : otherwise;
+}
+
 static struct engine_result translate(struct engine *engine, struct passage *passage, struct outside *to_us)
 {
 	enum drop why = DROP_NONE;
@@ -303,6 +327,8 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 		return icmp_quote_outbound(engine, passage);
 	if (to_us != NULL)
 		return hairpin(engine, passage, to_us);
+	if (passage->is_sa)
+		return send_esp(engine, passage);
 	uint32_t index =
 		passage_is_call(passage) ? find_call(engine, passage, &why) : find_or_open(engine, passage, &why);
 	if (index == NONE)

@@ -3,10 +3,12 @@
 #include <culvert/module.h>
 
 #include "nat/call.h"
+#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/icmp_error.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
@@ -48,6 +50,10 @@ struct flow_key passage_key(const struct passage *passage)
 	}
 	if (ip->protocol == PROTOCOL_GRE)
 		take_gre_key(passage, &key);
+	if (passage->is_sa) {
+		key.by = passage->from == SIDE_LAN ? BY_REMOTE_ID : BY_LOCAL_ID;
+		flow_key_take_spi(&key, transport->esp.spi);
+	}
 	return key;
 }
 
@@ -59,30 +65,30 @@ bool passage_in_bypass(const struct engine *engine, uint32_t address)
 	return false;
 }
 
-static bool is_blocked(const struct engine *engine, enum service service)
+static bool is_blocked(const struct engine *engine, enum part part)
 {
-	return service != SERVICE_NONE && engine->config.service[service] == MODE_BLOCK;
+	return part != PART_NONE && engine->config.mode[part] == MODE_BLOCK;
 }
 
 enum drop passage_refusal(const struct engine *engine, const struct passage *passage)
 {
 	uint8_t protocol = passage->ip.protocol;
-	enum service service = SERVICE_NONE;
+	enum part part = PART_NONE;
 
 	if (protocol == PROTOCOL_AH)
-		return DROP_AH_UNTRANSLATABLE;
+		return is_blocked(engine, PART_AH) ? part_drop(PART_AH) : DROP_AH_UNTRANSLATABLE;
 	if (!engine->any_blocked)
 		return DROP_NONE;
 	if (protocol == PROTOCOL_GRE && !passage->transport.gre.is_enhanced) {
 		return DROP_NONE; /* only enhanced GRE is PPTP's */
 	} else if (!protocol_has_ports(protocol)) {
-		service = service_claiming(protocol, 0);
+		part = part_claiming(protocol, 0);
 	} else if (passage->fault == DROP_NONE && passage->ip.offset == 0) {
-		service = service_claiming(protocol, passage->transport.destination_port);
-		if (passage->from == SIDE_WAN && !is_blocked(engine, service))
-			service = service_claiming(protocol, passage->transport.source_port);
+		part = part_claiming(protocol, passage->transport.destination_port);
+		if (passage->from == SIDE_WAN && !is_blocked(engine, part))
+			part = part_claiming(protocol, passage->transport.source_port);
 	}
-	return is_blocked(engine, service) ? service_drop(service) : DROP_NONE;
+	return is_blocked(engine, part) ? part_drop(part) : DROP_NONE;
 }
 
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to)
@@ -109,11 +115,15 @@ void passage_account(struct engine *engine, const struct passage *passage, uint3
 		call_account(engine, index, from, passage->packet->length);
 		return;
 	}
+	if (flow->flags & FLOW_SA) {
+		sa_account(engine, index, passage, from);
+		return;
+	}
 	flow->bytes[from] += passage->packet->length;
 	flow->packets[from]++;
 	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, index, from, &passage->transport.tcp);
-		call_follow_control(engine, index);
+		control_follow_tcp(engine, index);
 	} else if (from == SIDE_LAN || engine->config.refresh_inbound) {
 		timer_touch(engine, flow);
 	}

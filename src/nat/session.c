@@ -2,7 +2,7 @@
 /* Opening sessions; docs/nat-behaviour.md section 3 and section 4, steps 7 and 8. */
 #include "nat/session.h"
 
-#include "nat/call.h"
+#include "nat/control.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
@@ -113,8 +113,8 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 		return NONE;
 	take_endpoints(&flow, engine, mapping);
 	uint32_t index = open_or_release(engine, &flow, why);
-	if (index != NONE && flow.protocol == PROTOCOL_TCP)
-		call_attach(engine, index, flow.remote_port);
+	if (index != NONE)
+		control_attach(engine, index);
 	return index;
 }
 
@@ -230,8 +230,11 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	if (mapping == NONE)
 		return NONE;
 	take_endpoints(&flow, engine, mapping);
+	uint32_t sibling = flow.protocol == PROTOCOL_UDP ? flow_mapping_peer(engine, mapping, knock->remote) : NONE;
 	uint32_t index = open_or_release(engine, &flow, why);
-	if (index != NONE && flow.protocol == PROTOCOL_TCP && (flow.flags & FLOW_FORWARD))
-		call_attach(engine, index, flow.outside_port);
+	if (index != NONE && (flow.flags & FLOW_FORWARD))
+		control_attach(engine, index);
+	else if (index != NONE && sibling != NONE)
+		control_attach_beside(engine, index, sibling);
 	return index;
 }

@@ -30,6 +30,8 @@ enum {
 	MAX_HOSTS = 65536,
 	MAX_FRAGMENTS = 16384,
 	MAX_TUNNELS = 32768,
+	READY_MAX = 8,
+	SAS_EACH = 4, /* SAs there may be, for each of limits.tunnels */
 };
 #define NONE TABLE_NONE
 
@@ -44,6 +46,8 @@ enum flow_flag {
 	FLOW_ANSWERED = 16, /* a call whose remote Call ID is known */
 	FLOW_ENHANCED = 32, /* opened by enhanced GRE while that was like any other traffic */
 	FLOW_INBOUND = 64,  /* opened by the remote end: such flows get half of everything */
+	FLOW_SA = 128,      /* ESP known by its SPIs, see struct flow_key */
+	FLOW_BY_ID = FLOW_CALL | FLOW_SA,
 };
 
 /* A session: what the fast path needs is all here. */
@@ -51,13 +55,18 @@ struct flow {
 	uint32_t inside_address, outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
-	uint8_t flags;                     /* enum flow_flag */
-	uint32_t mapping;                  /* index; NONE for protocols without ports; next free record if not live */
-	uint32_t deadline;                 /* low 32 bits of milliseconds */
-	uint32_t peer_next, peer_previous; /* ring of the flows with equal mapping and remote address */
+	uint8_t flags;     /* enum flow_flag */
+	uint32_t mapping;  /* index; NONE for protocols without ports; next free record if not live */
+	uint32_t deadline; /* low 32 bits of milliseconds */
+	union {
+		struct {
+			uint32_t peer_next, peer_previous; /* ring of the flows with equal mapping and remote address */
+		};
+		uint32_t spi[SIDES]; /* of an SA: in the packets from that side; 0: not known */
+	};
 	uint32_t packets[SIDES];
 	uint8_t timeout;   /* enum timeout */
-	uint8_t tcp_state; /* enum tcp_state */
+	uint8_t tcp_state; /* enum tcp_state; a UDP flow that is read: its enum service */
 	uint16_t control;  /* state of the module that reads this flow; 0: none */
 	uint64_t bytes[SIDES];
 };
@@ -99,17 +108,27 @@ struct host {
 	uint8_t live;
 };
 
-/* What is remembered beside a call in the place of TCP's state. */
+/* What is remembered beside a call or an SA in the place of TCP's state. */
 struct call_track {
 	uint32_t last_ms[SIDES]; /* of the last packet from that side, low 32 bits; valid if packets[] is not 0 */
 	uint32_t record;         /* of the module */
-	uint32_t drain_ms;       /* once it has ended: until when late packets pass */
-	uint8_t ended;
+	union {
+		uint32_t drain_ms; /* a call that has ended: until when late packets pass */
+		uint32_t sequence; /* an SA: the highest one from the WAN */
+	};
+	uint8_t ended;   /* a call */
+	uint8_t watched; /* an SA: its module wants to know of each packet */
+};
+
+/* Beside a UDP flow. */
+struct udp_track {
+	uint16_t shared_port; /* outside port it sends from in the place of its mapping's; 0: none */
 };
 
 union flow_track {
 	struct tcp_track tcp;
 	struct call_track call;
+	struct udp_track udp;
 };
 _Static_assert(sizeof(union flow_track) == 24, "beside each flow");
 
@@ -205,19 +224,21 @@ struct engine {
 	bool any_blocked;             /* some service is in mode block */
 	struct icmp_budget budget[SIDES];
 	uint64_t now_ms;
-	/* control connections whose kept packets may have got their turn by the packet under way */
+	/* states of modules whose kept packets may have got their turn by the packet under way */
 	struct {
 		enum service service;
 		uint16_t control;
 		enum side side;
-	} ready[2];
+	} ready[READY_MAX];
 	uint32_t readies;
+	uint64_t wake_ms; /* when a module wants to be woken, or UINT64_MAX */
 	engine_event *event;
 	void *event_context;
 	uint64_t demand_at;                     /* when the next sweep on demand may be */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
 	uint8_t joined[PACKET_LENGTH_MAX + 1];  /* a held fragment of several blocks */
+	uint8_t parted[PACKET_LENGTH_MAX + 1];  /* one datagram of a packet that holds several */
 };
 
 /* One packet on its way through the engine. */
@@ -230,6 +251,8 @@ struct passage {
 	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
 	bool made;                /* its bytes are the engine's own, see struct engine_sink */
+	bool is_kept;             /* a module kept it, and it comes for the second time */
+	bool is_sa;               /* ESP that is told apart by SPI */
 };
 
 static inline bool is_expired(uint32_t deadline, uint64_t now_ms)

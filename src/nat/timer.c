@@ -96,13 +96,6 @@ uint64_t engine_deadline(const struct engine *engine)
 	const struct arena_header *header = engine->header;
 
 	if (engine->counters->flows == 0 && header->resting == 0 && header->sets_used == 0)
-		return UINT64_MAX;
-	return header->sweep_at;
-}
-
-void engine_expire(struct engine *engine, uint64_t now_ms)
-{
-	engine->now_ms = now_ms;
-	engine->sink = NULL;
-	timer_sweep(engine);
+		return engine->wake_ms;
+	return engine->wake_ms < header->sweep_at ? engine->wake_ms : header->sweep_at;
 }

@@ -122,10 +122,12 @@ static void pptp_recover(struct engine *engine, void *memory, const struct engin
 	}
 }
 
-static bool pptp_knows(const void *memory, uint32_t flow, uint16_t control, uint32_t record)
+static bool pptp_knows(const struct engine *engine, const void *memory, uint32_t flow, uint16_t control,
+		       uint32_t record)
 {
 	const struct pptp *pptp = memory;
 
+	(void)engine;
 	if (pptp == NULL)
 		return false;
 	if (control != 0)
@@ -367,12 +369,13 @@ static uint32_t pptp_next_kept(void *memory, uint16_t number, enum side from)
 	return MODULE_NONE;
 }
 
-static void pptp_control_over(struct engine *engine, void *memory, uint16_t number, enum tunnel_end why)
+static void pptp_control_over(struct engine *engine, void *memory, uint16_t number, uint32_t flow, enum tunnel_end why)
 {
 	struct pptp *pptp = memory;
 	uint32_t index = number - 1u;
 	struct pptp_control *control = &pptp->control[index];
 
+	(void)flow;
 	pptp_call_end_all(engine, pptp, index, why);
 	for (int side = 0; side < SIDES; side++)
 		while (control->kept_count[side] > 0)

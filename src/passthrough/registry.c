@@ -5,28 +5,39 @@
 #include "passthrough/pptp.h"
 
 struct claim {
-	enum service service;
+	enum part part;
 	uint8_t protocol;
 	uint16_t port;
 };
 
 static const struct claim claims[] = {
-#define CLAIM(service, protocol, port) {SERVICE_##service, protocol, port},
+#define CLAIM(part, protocol, port) {PART_##part, protocol, port},
 #include <culvert/services.def>
 #undef CLAIM
 };
 
-enum service service_claiming(uint8_t protocol, uint16_t port)
+enum part part_claiming(uint8_t protocol, uint16_t port)
 {
 	for (unsigned i = 0; i < sizeof claims / sizeof claims[0]; i++)
 		if (claims[i].protocol == protocol && claims[i].port == port)
-			return claims[i].service;
-	return SERVICE_NONE;
+			return claims[i].part;
+	return PART_NONE;
 }
 
-enum drop service_drop(enum service service)
+enum service service_of_part(enum part part)
 {
-	switch (service) {
+	static const enum service services[PARTS] = {
+#define PART(name, service) [PART_##name] = SERVICE_##service,
+#include <culvert/services.def>
+#undef PART
+	};
+
+	return part < PARTS ? services[part] : SERVICE_NONE;
+}
+
+enum drop part_drop(enum part part)
+{
+	switch (service_of_part(part)) {
 #define SERVICE(name, section) \
 	case SERVICE_##name:   \
 		return DROP_##name##_BLOCKED;

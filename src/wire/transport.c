@@ -2,6 +2,8 @@
 /* Reading transport headers; docs/nat-behaviour.md section 2, steps 6 and 7. */
 #include "wire/transport.h"
 
+#include <string.h>
+
 #include "wire/checksum.h"
 
 enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MSS = 2, TCP_OPTION_SCALE = 3 };
@@ -92,6 +94,15 @@ static enum drop icmp_parse(const struct packet *packet, const struct ip_header 
 	return DROP_NONE;
 }
 
+static bool esp_parse(const struct packet *packet, uint32_t offset, struct esp *esp)
+{
+	if (!packet_has(packet, offset, 8))
+		return false;
+	esp->spi = packet_get32(packet, offset);
+	esp->sequence = packet_get32(packet, offset + 4);
+	return esp->spi != 0;
+}
+
 enum drop transport_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
 {
 	transport->source_port = transport->destination_port = 0;
@@ -105,9 +116,7 @@ enum drop transport_parse(const struct packet *packet, const struct ip_header *i
 	case PROTOCOL_GRE:
 		return gre_parse(packet, ip->header_length, &transport->gre);
 	case PROTOCOL_ESP:
-		return packet_has(packet, ip->header_length, 8) && packet_get32(packet, ip->header_length) != 0
-			       ? DROP_NONE
-			       : DROP_ESP_MALFORMED;
+		return esp_parse(packet, ip->header_length, &transport->esp) ? DROP_NONE : DROP_ESP_MALFORMED;
 	default:
 		return DROP_NONE;
 	}
@@ -123,6 +132,8 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 		transport->source_port = packet_get16(packet, offset);
 		transport->destination_port = packet_get16(packet, offset + 2);
 		transport->tcp.sequence = packet_get32(packet, offset + TCP_OFFSET_SEQUENCE);
+	} else if (protocol == PROTOCOL_ESP) {
+		return esp_parse(packet, offset, &transport->esp);
 	} else if (protocol == PROTOCOL_GRE) {
 		return gre_parse(packet, offset, &transport->gre) == DROP_NONE;
 	} else if (protocol == PROTOCOL_ICMP) {
@@ -196,6 +207,31 @@ bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_lengt
 	uint16_t checksum = packet_get16(packet, offset + TCP_OFFSET_CHECKSUM);
 	packet_put16(packet, offset + TCP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
 	return true;
+}
+
+void transport_part_datagram(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part)
+{
+	uint32_t udp = header - UDP_HEADER, left = whole->length - at;
+	uint32_t length = left < whole->offload.gso_size ? left : whole->offload.gso_size;
+	uint16_t number = (uint16_t)((at - header) / whole->offload.gso_size);
+
+	memcpy(part->data, whole->data, header);
+	memcpy(part->data + header, whole->data + at, length);
+	part->length = header + length;
+	part->offload = (struct offload){
+		.partial = true,
+		.csum_start = (uint16_t)udp,
+		.csum_offset = UDP_OFFSET_CHECKSUM,
+	};
+	packet_put16(part, IP_OFFSET_TOTAL_LENGTH, (uint16_t)part->length);
+	packet_put16(part, IP_OFFSET_IDENTIFICATION,
+		     (uint16_t)(packet_get16(whole, IP_OFFSET_IDENTIFICATION) + number));
+	packet_put16(part, IP_OFFSET_CHECKSUM, 0);
+	packet_put16(part, IP_OFFSET_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, part->data, udp)));
+	packet_put16(part, udp + UDP_OFFSET_LENGTH, (uint16_t)(UDP_HEADER + length));
+	uint64_t pseudo = checksum_pseudo(packet_get32(part, IP_OFFSET_SOURCE),
+					  packet_get32(part, IP_OFFSET_DESTINATION), PROTOCOL_UDP, UDP_HEADER + length);
+	packet_put16(part, udp + UDP_OFFSET_CHECKSUM, checksum_fold(pseudo));
 }
 
 bool transport_complete_checksum(struct packet *packet)

@@ -47,11 +47,18 @@ struct tcp_segment {
 	int8_t window_scale; /* of a SYN; -1 if the option is not there */
 };
 
+/* RFC 4303 section 2. */
+struct esp {
+	uint32_t spi; /* never 0; chosen by the receiver of the packet */
+	uint32_t sequence;
+};
+
 struct transport {
 	uint16_t source_port, destination_port; /* ICMP queries: the identifier in both; portless: 0 */
 	uint8_t icmp_type, icmp_code;
 	struct tcp_segment tcp;
 	struct gre gre;
+	struct esp esp;
 };
 
 static inline bool protocol_has_ports(uint8_t protocol)
@@ -95,6 +102,10 @@ void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t v
 
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);
+
+/* Makes one datagram of a packet of GSO_UDP4 whose data starts at header: the one whose data starts at at. The part
+ * brings memory for it, of at least header + gso_size bytes; its checksum is partial. */
+void transport_part_datagram(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part);
 
 /* Finishes a partial checksum in software; afterwards the packet needs no device. False if its fields point outside. */
 bool transport_complete_checksum(struct packet *packet);

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if ((what & 0xf0) == 0xf0) {
 			stage.config.filtering = what % 3;
 			stage.config.hairpinning = what & 4;
-			stage.config.service[SERVICE_IPSEC] = what & 8 ? MODE_BLOCK : MODE_PASS;
+			stage.config.mode[PART_ESP] = what & 8 ? MODE_BLOCK : MODE_PASS;
 			engine_configure(stage.engine, &stage.config, stage.now);
 			continue;
 		}

@@ -120,7 +120,7 @@ static void send_packet(struct life *l, enum side from)
 	struct tunnel_view view[2 * TUNNELS];
 	struct engine_result result = {0xff, 0xff};
 	struct packet fed = l->packet.packet;
-	bool plain = l->config.service[SERVICE_PPTP] == MODE_PLAIN;
+	bool plain = l->config.mode[PART_PPTP] == MODE_PLAIN;
 
 	fed.data = malloc(fed.length ? fed.length : 1); /* memory behind it is poisoned */
 	if (!fed.data)
@@ -255,7 +255,7 @@ static void change(struct life *l, uint8_t a)
 	case 0:
 	case 1:
 	case 2:
-		l->config.service[SERVICE_PPTP] = (enum service_mode)(a % 8);
+		l->config.mode[PART_PPTP] = (enum service_mode)(a % 8);
 		engine_configure(l->engine, &l->config, l->now);
 		break;
 	case 3:
@@ -279,7 +279,7 @@ static void pass_time(struct life *l, uint8_t a)
 
 	l->now += step[a % 8];
 	for (int i = 0; i < 64 && (a & 8) && engine_deadline(l->engine) <= l->now; i++)
-		engine_expire(l->engine, l->now);
+		engine_expire(l->engine, l->now, NULL);
 }
 
 /* Returns the bytes of data that were used. */

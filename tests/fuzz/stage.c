@@ -209,7 +209,7 @@ void stage_wait(struct stage *s, uint64_t ms)
 {
 	s->now += ms;
 	for (int i = 0; i < 64 && engine_deadline(s->engine) <= s->now; i++)
-		engine_expire(s->engine, s->now);
+		engine_expire(s->engine, s->now, NULL);
 }
 
 void stage_populate(struct stage *s)

@@ -282,7 +282,7 @@ def test_reload_to_block_ends_live_tunnels(lab, router, ends):
         assert f"tunnel down: pptp {end} " in text and f"Call ID inside {number}," in text, text
     assert text.count("ended by the router") == 3
     assert "5 flows ended because of the change" in text, text
-    assert "[pptp] mode = block ends 3 tunnels" in text, text
+    assert "[pptp] is not read any more: this ends 3 tunnels" in text, text
     before = router.statistics().drop
     for call in calls:
         assert loses(call.pns, call.pac) == 2 and loses(call.pac, call.pns) == 2

@@ -83,8 +83,8 @@ void grammar_config(struct test_random *r, struct engine_limits *limits, struct 
 	c->hairpinning = !one_in(r, 4);
 	c->refresh_inbound = one_in(r, 2);
 	c->clamp_mss = !one_in(r, 4);
-	for (int i = 0; i < SERVICES; i++)
-		c->service[i] = random_mode(r);
+	for (int i = 0; i < PARTS; i++)
+		c->mode[i] = random_mode(r);
 	c->host_flows = one_in(r, 3) ? 4 + below(r, 8) : 1000;
 	c->icmp_rate = one_in(r, 4) ? 0 : 1000000;
 	random_host_ports(r, c);
@@ -115,7 +115,7 @@ void grammar_change_config(struct world *w, struct test_random *r, struct engine
 		c->refresh_inbound = !c->refresh_inbound;
 		break;
 	case 3:
-		c->service[below(r, SERVICES)] = random_mode(r);
+		c->mode[below(r, PARTS)] = random_mode(r);
 		break;
 	case 4:
 		random_host_ports(r, c);

@@ -157,13 +157,14 @@ static enum drop check_icmp(const struct judgement *j)
 	return DROP_ICMP_TYPE;
 }
 
-static enum drop service_drop(enum service service)
+static enum drop blocked_reason(enum part part)
 {
-	static const enum drop reason[SERVICES] = {[SERVICE_PPTP] = DROP_PPTP_BLOCKED,
-						   [SERVICE_L2TP] = DROP_L2TP_BLOCKED,
-						   [SERVICE_IPSEC] = DROP_IPSEC_BLOCKED};
+	static const enum drop reason[PARTS] = {
+		[PART_PPTP] = DROP_PPTP_BLOCKED,  [PART_L2TP] = DROP_L2TP_BLOCKED, [PART_IKE] = DROP_IPSEC_BLOCKED,
+		[PART_NATT] = DROP_IPSEC_BLOCKED, [PART_ESP] = DROP_IPSEC_BLOCKED, [PART_AH] = DROP_IPSEC_BLOCKED,
+	};
 
-	return reason[service];
+	return reason[part];
 }
 
 /* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked
@@ -173,15 +174,16 @@ static uint64_t check_claims(const struct judgement *j)
 	bool ports = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP;
 	uint16_t candidate[2] = {packets_destination_port(j->p), packets_source_port(j->p)};
 	uint64_t reasons = 0;
-	enum service service;
+	enum part part;
 
 	if (j->protocol == PROTO_AH)
-		return UINT64_C(1) << DROP_AH_UNTRANSLATABLE;
+		return UINT64_C(1) << (j->m->config.mode[PART_AH] == MODE_BLOCK ? blocked_reason(PART_AH)
+										: DROP_AH_UNTRANSLATABLE);
 	if (ports && (j->offset || check_transport(j)))
 		return 0;
 	for (int i = 0; i < (j->from == SIDE_WAN ? 2 : 1); i++)
-		if (model_claimed(j->protocol, candidate[i], &service) && j->m->config.service[service] == MODE_BLOCK)
-			reasons |= UINT64_C(1) << service_drop(service);
+		if (model_claimed(j->protocol, candidate[i], &part) && j->m->config.mode[part] == MODE_BLOCK)
+			reasons |= UINT64_C(1) << blocked_reason(part);
 	return reasons;
 }
 

@@ -235,7 +235,7 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 bool model_set_time(struct model *m, uint64_t now);
 bool model_compare_flows(struct model *m);
 /* The service that claims a protocol and port. */
-bool model_claimed(uint8_t protocol, uint16_t port, enum service *service);
+bool model_claimed(uint8_t protocol, uint16_t port, enum part *part);
 /* Another configuration or other addresses; the engine says how many flows ended. */
 bool model_configure(struct model *m, const struct engine_config *config, uint32_t ended);
 bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t count, uint32_t ended);

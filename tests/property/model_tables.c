@@ -629,14 +629,14 @@ bool model_set_time(struct model *m, uint64_t now)
 	return true;
 }
 
-bool model_claimed(uint8_t protocol, uint16_t port, enum service *service)
+bool model_claimed(uint8_t protocol, uint16_t port, enum part *part)
 {
 	static const struct {
-		enum service service;
+		enum part part;
 		uint8_t protocol;
 		uint16_t port;
 	} claim[] = {
-#define CLAIM(name, number, at) {SERVICE_##name, number, at},
+#define CLAIM(name, number, at) {PART_##name, number, at},
 #include <culvert/services.def>
 #undef CLAIM
 	};
@@ -645,7 +645,7 @@ bool model_claimed(uint8_t protocol, uint16_t port, enum service *service)
 		/* Of GRE only the enhanced kind is PPTP's, which the grammar does not make. */
 		if (protocol != PROTO_GRE && claim[i].protocol == protocol &&
 		    (!claim[i].port || claim[i].port == port)) {
-			*service = claim[i].service;
+			*part = claim[i].part;
 			return true;
 		}
 	return false;
@@ -655,9 +655,9 @@ enum fate { FATE_STAYS, FATE_EITHER, FATE_ENDS };
 
 static bool blocked(const struct model *m, uint8_t protocol, uint16_t port)
 {
-	enum service service;
+	enum part part;
 
-	return model_claimed(protocol, port, &service) && m->config.service[service] == MODE_BLOCK;
+	return model_claimed(protocol, port, &part) && m->config.mode[part] == MODE_BLOCK;
 }
 
 static bool is_gone(const struct model *m, uint32_t address)

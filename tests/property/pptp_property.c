@@ -107,7 +107,7 @@ static void time_passes(struct world *w, uint64_t ms)
 		    (c->state == ENDED && w->now >= c->until + 120000))
 			c->state = FREE;
 	}
-	engine_expire(w->engine, w->now); /* few flows: one sweep sees all */
+	engine_expire(w->engine, w->now, NULL); /* few flows: one sweep sees all */
 }
 
 static void judge_new_id(struct world *w, const struct line *l, uint16_t inside_id, uint16_t outside_id)

@@ -40,11 +40,12 @@ static void show_config(const struct world *w)
 {
 	const struct engine_config *c = &w->config;
 
-	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d limits %u flows %u "
+	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d %d %d %d limits %u "
+	       "flows %u "
 	       "hosts %u a host, MTU %u %u, hold-down %u%s\n",
-	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->service[0], c->service[1],
-	       c->service[2], w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu, c->wan_mtu,
-	       c->timeout[TIMEOUT_HOLD_DOWN], w->lazy ? ", lazy" : "");
+	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->mode[0], c->mode[1], c->mode[2],
+	       c->mode[3], c->mode[4], c->mode[5], w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu,
+	       c->wan_mtu, c->timeout[TIMEOUT_HOLD_DOWN], w->lazy ? ", lazy" : "");
 	for (uint32_t i = 0; i < c->forwards; i++)
 		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
 		       c->forward[i].port_last, c->forward[i].to_address, c->forward[i].to_port);
@@ -234,7 +235,7 @@ static const char *run_time(struct world *w, struct test_random *r)
 		if (i == 100000)
 			return "engine_expire() does not come to an end";
 		uint64_t due = engine_deadline(w->engine); /* as a data path with a timer would call it */
-		engine_expire(w->engine, due > before ? due : before);
+		engine_expire(w->engine, due > before ? due : before, NULL);
 	}
 	return model_compare_flows(w->model) ? NULL : w->model->error;
 }

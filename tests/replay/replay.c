@@ -157,7 +157,7 @@ int main(int argc, char **argv)
 		struct packet packet = {.data = records[i].bytes, .length = records[i].length};
 		out.microseconds = records[i].microseconds;
 		for (int k = 0; k < 100 && engine_deadline(engine) <= out.microseconds / 1000; k++)
-			engine_expire(engine, out.microseconds / 1000);
+			engine_expire(engine, out.microseconds / 1000, NULL);
 		engine_process(engine, records[i].side, &packet, 1, out.microseconds / 1000, &sink, NULL);
 		free(records[i].bytes);
 	}

@@ -157,12 +157,14 @@ struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, u
 
 void rig_wait(struct rig *rig, uint64_t ms)
 {
+	struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
+
+	emissions_clear(&rig->out);
 	rig->now += ms;
 	for (int i = 0; engine_deadline(rig->engine) <= rig->now; i++) {
 		assert_true(i < 1000000);
-		engine_expire(rig->engine, rig->now);
+		engine_expire(rig->engine, rig->now, &sink);
 	}
-	emissions_clear(&rig->out);
 	rig_check(rig);
 }
 

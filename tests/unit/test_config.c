@@ -124,6 +124,8 @@ static void defaults(void **state)
 	assert_int_equal(config->addresses, 16);
 	for (int i = 0; i < SERVICES; i++)
 		assert_int_equal(config->service[i], MODE_PASS);
+	for (int i = 0; i < PARTS; i++)
+		assert_int_equal(config->part[i], PART_MODE_INHERIT);
 	assert_int_equal(config->forwards, 0);
 	assert_string_equal(config->control_socket, "/run/culvert/control.sock");
 	assert_string_equal(config->log_target, "auto");
@@ -153,10 +155,12 @@ static const char everything[] =
 	"[nat]\nmapping = address-dependent\nfiltering = address-and-port-dependent\nhairpinning = no\n"
 	"bypass = 10.0.0.0/8, 192.168.0.0/16\n\t172.16.0.0/12 0.0.0.0/0 1.2.3.4\nclamp_mss = no\n"
 	"refresh_inbound = yes\nicmp_rate = 0\n"
-	"[timeouts]\nudp = 120\nudp_dns = 5\ntcp_opening = 241\ntcp_established = 604800\n"
-	"tcp_closing = 241\nicmp = 61\ngre = 30\ngre_call = 601\nesp = 120\nother = 30\nfragment = 5\nhold_down = 0\n"
+	"[timeouts]\nudp = 120\nudp_dns = 5\nudp_vpn = 301\ntcp_opening = 241\ntcp_established = 604800\n"
+	"tcp_closing = 241\nicmp = 61\ngre = 30\ngre_call = 601\nesp = 120\nesp_opening = 3\nother = 30\nfragment = "
+	"5\nhold_down = 0\n"
 	"[limits]\nflows = 4194304\nhost_flows = 1\nhosts = 65536\nfragments = 16\naddresses = 64\ntunnels = 32768\n"
-	"[pptp]\nmode = block\n[l2tp]\nmode = plain\n[ipsec]\nmode = block\n"
+	"[pptp]\nmode = block\n[l2tp]\nmode = plain\n[ipsec]\nmode = block\nike = pass\nnatt = plain\nesp = pass\nah = "
+	"pass\n"
 	"[control]\nsocket = /tmp/x\n[log]\ntarget = /var/log/c.log\nlevel = debug\n"
 	"[forward:a]\nprotocol = tcp+udp\nport = 80-90\nto = 10.1.2.3:8080\n"
 	"[forward:b]\nprotocol = 41\nto = 10.1.2.4\n"
@@ -609,8 +613,11 @@ static void fills_the_engine(void **state)
 	assert_int_equal(engine.timeout[TIMEOUT_UDP], 120000);
 	assert_int_equal(engine.timeout[TIMEOUT_TCP_ESTABLISHED], 604800000);
 	assert_int_equal(engine.timeout[TIMEOUT_HOLD_DOWN], 0);
-	assert_int_equal(engine.service[SERVICE_PPTP], MODE_BLOCK);
-	assert_int_equal(engine.service[SERVICE_L2TP], MODE_PLAIN);
+	assert_int_equal(engine.mode[PART_PPTP], MODE_BLOCK);
+	assert_int_equal(engine.mode[PART_L2TP], MODE_PLAIN);
+	assert_int_equal(engine.mode[PART_IKE], MODE_PASS);
+	assert_int_equal(engine.mode[PART_NATT], MODE_PLAIN);
+	assert_int_equal(engine.mode[PART_ESP], MODE_PASS);
 	assert_int_equal(engine.host_flows, 1);
 	assert_int_equal(engine.icmp_rate, 0);
 	assert_true(port_set_has(&engine.host_udp, 68) && !port_set_has(&engine.host_tcp, 68));

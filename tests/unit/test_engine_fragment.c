@@ -242,7 +242,7 @@ static void held_fragments_end(void **state)
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
 	assert_int_equal(engine_counters(rig->engine)->dropped[SIDE_LAN][DROP_FRAGMENT_TIMEOUT], 1);
 	/* refused with the first: */
-	rig->config.service[SERVICE_IPSEC] = MODE_BLOCK;
+	rig->config.mode[PART_IKE] = MODE_BLOCK;
 	rig_configure(rig);
 	packets_build(whole, &(struct packet_spec){.protocol = PROTO_UDP,
 						   .source = L1,

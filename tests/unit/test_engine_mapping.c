@@ -484,18 +484,18 @@ static void outside_addresses_that_go_take_their_flows(void **state)
 static void blocked_services_are_refused(void **state)
 {
 	static const struct {
-		enum service service;
+		enum part part;
 		uint8_t protocol;
 		uint16_t port;
 		enum drop drop;
 	} row[] = {
-		{SERVICE_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED},
-		{SERVICE_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED},
-		{SERVICE_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED},
-		{SERVICE_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED},
-		{SERVICE_IPSEC, PROTO_UDP, 500, DROP_IPSEC_BLOCKED},
-		{SERVICE_IPSEC, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED},
-		{SERVICE_IPSEC, PROTO_ESP, 0, DROP_IPSEC_BLOCKED},
+		{PART_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED},
+		{PART_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED},
+		{PART_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED},
+		{PART_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED},
+		{PART_IKE, PROTO_UDP, 500, DROP_IPSEC_BLOCKED},
+		{PART_NATT, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED},
+		{PART_ESP, PROTO_ESP, 0, DROP_IPSEC_BLOCKED},
 	};
 	struct rig *rig = *state;
 
@@ -509,11 +509,11 @@ static void blocked_services_are_refused(void **state)
 					   .spi = 9,
 					   .enhanced = true,
 					   .payload_length = 30};
-		rig->config.service[row[i].service] = MODE_PLAIN;
+		rig->config.mode[row[i].part] = MODE_PLAIN;
 		rig_configure(rig);
 		rig_send(rig, SIDE_LAN, &spec);
 		rig_forwarded(rig, SIDE_WAN);
-		rig->config.service[row[i].service] = MODE_BLOCK;
+		rig->config.mode[row[i].part] = MODE_BLOCK;
 		assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
 		rig_send(rig, SIDE_LAN, &spec);
 		rig_dropped(rig, row[i].drop);
@@ -521,7 +521,7 @@ static void blocked_services_are_refused(void **state)
 		in.source = W1, in.source_port = row[i].port, in.destination = O1, in.destination_port = 7777;
 		rig_send(rig, SIDE_WAN, &in);
 		rig_dropped(rig, row[i].drop);
-		rig->config.service[row[i].service] = MODE_PLAIN;
+		rig->config.mode[row[i].part] = MODE_PLAIN;
 		rig_configure(rig);
 	}
 	rig_portless(rig, SIDE_LAN, PROTO_AH, L1, W1);

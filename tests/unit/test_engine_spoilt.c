@@ -57,7 +57,7 @@ static void use(struct rig *rig, struct engine *engine, struct test_random *r)
 	while (engine_next_tunnel(engine, &cursor, now, &view))
 		assert_non_null(view.state);
 	for (int i = 0; i < 100; i++)
-		engine_expire(engine, now += 20 * SECOND);
+		engine_expire(engine, now += 20 * SECOND, NULL);
 	if (engine_check(engine))
 		fail_msg("%s", engine_check(engine));
 }

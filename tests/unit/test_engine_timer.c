@@ -45,8 +45,8 @@ static void every_timer_is_exact(void **state)
 			uint16_t inside = row[i].protocol == PROTO_TCP || row[i].protocol == PROTO_UDP ? 5000
 					  : row[i].protocol == PROTO_ICMP                              ? 77
 												       : 0;
-			for (int s = 0; s < SERVICES; s++)
-				rig->config.service[s] = MODE_PLAIN;
+			for (int s = 0; s < PARTS; s++)
+				rig->config.mode[s] = MODE_PLAIN;
 			rig_restart(rig);
 			if (row[i].protocol == PROTO_TCP)
 				open_tcp(rig, row[i].opening);
@@ -185,7 +185,7 @@ static void a_storm_of_deadlines_is_worked_off(void **state)
 	uint64_t end = rig->now + 30 * SECOND;
 	for (; engine_counters(rig->engine)->flows; rounds++) {
 		uint32_t before = engine_counters(rig->engine)->flows;
-		engine_expire(rig->engine, rig->now);
+		engine_expire(rig->engine, rig->now, NULL);
 		assert_true(before - engine_counters(rig->engine)->flows <= 8192); /* a bounded piece */
 		uint64_t next = engine_deadline(rig->engine);
 		rig->now = next > rig->now ? next : rig->now;

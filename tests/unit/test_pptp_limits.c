@@ -203,7 +203,7 @@ static void blocked(void **state)
 	struct told told = {0};
 
 	engine_on_event(rig->engine, tell, &told);
-	rig->config.service[SERVICE_PPTP] = MODE_BLOCK;
+	rig->config.mode[PART_PPTP] = MODE_BLOCK;
 	rig_configure(rig);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
@@ -220,7 +220,7 @@ static void blocked(void **state)
 	rig_dropped(rig, DROP_PPTP_BLOCKED);
 	rig_portless(rig, SIDE_LAN, PROTO_GRE, L1, W1); /* version 0 is not PPTP */
 	rig_forwarded(rig, SIDE_WAN);
-	rig->config.service[SERVICE_PPTP] = MODE_PASS;
+	rig->config.mode[PART_PPTP] = MODE_PASS;
 	rig_configure(rig);
 	changed_call(rig, &outside_id);
 }
@@ -231,7 +231,7 @@ static void plain(void **state)
 	uint16_t outside_id;
 	struct line line = changed_call(rig, &outside_id);
 
-	rig->config.service[SERVICE_PPTP] = MODE_PLAIN;
+	rig->config.mode[PART_PPTP] = MODE_PLAIN;
 	rig_configure(rig);
 	pptp_expect_tunnel(rig, L1, OWN, "ended", END_ROUTER);
 	assert_int_equal(pptp_tunnels(rig, false), 0);
@@ -248,7 +248,7 @@ static void plain(void **state)
 	assert_int_equal(packet_get16(p, 26), 0x1234);
 	pptp_gre(rig, SIDE_LAN, L2, W1, THEIRS);
 	rig_dropped(rig, DROP_OWNER_TAKEN);
-	rig->config.service[SERVICE_PPTP] = MODE_PASS;
+	rig->config.mode[PART_PPTP] = MODE_PASS;
 	rig_configure(rig);
 	struct line again = line_to(rig, L1, 3001, W1);
 	outside_id = line_call(&again, OWN, THEIRS);

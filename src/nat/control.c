@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Flows that modules read, and the packets that modules keep. */
+#include "nat/control.h"
+
+#include <culvert/module.h>
+
+#include "nat/fragment_store.h"
+#include "nat/host.h"
+#include "nat/tcp.h"
+#include "nat/timer.h"
+#include "nat/verdict.h"
+
+enum { KEPT_SHARE = 16 /* one packet kept for so many blocks: fragments have most of the room */ };
+
+static uint16_t server_port_of(const struct flow *flow)
+{
+	return flow->flags & FLOW_FORWARD ? flow->outside_port : flow->remote_port;
+}
+
+/* The service whose module reads a flow. Of those on TCP the port tells; UDP flows remember it, because a server may
+ * answer from another port. */
+static enum service service_of_flow(const struct flow *flow)
+{
+	if (flow->protocol == PROTOCOL_UDP)
+		return (enum service)flow->tcp_state;
+	return service_of_part(part_claiming(flow->protocol, server_port_of(flow)));
+}
+
+static const struct module *reader_of(const struct engine *engine, enum service service)
+{
+	return service < SERVICES && engine->module[service] != NULL ? module_of(service) : NULL;
+}
+
+/* The service of the part that has this port to itself, if a module shall read it. */
+static enum service service_read(const struct engine *engine, uint8_t protocol, uint16_t server_port)
+{
+	enum part part = part_claiming(protocol, server_port);
+
+	if (part == PART_NONE || engine->config.mode[part] != MODE_PASS)
+		return SERVICE_NONE;
+	return reader_of(engine, service_of_part(part)) != NULL ? service_of_part(part) : SERVICE_NONE;
+}
+
+/* --- attaching --- */
+
+/* One inside host may not have every record: a quarter stays for the others. Callers of a server inside are no hosts of
+ * ours. */
+static bool host_has_its_share(const struct engine *engine, const struct flow *flow)
+{
+	uint32_t tunnels = engine->header->limits.tunnels;
+	uint32_t host = host_find(engine, flow->inside_address);
+
+	return !(flow->flags & FLOW_FORWARD) && host != NONE && engine->host[host].controls >= tunnels - tunnels / 4;
+}
+
+static void count_control(struct engine *engine, const struct flow *flow, int change)
+{
+	uint32_t host = host_find(engine, flow->inside_address);
+
+	if (host != NONE && !(flow->flags & FLOW_FORWARD))
+		engine->host[host].controls = (uint16_t)(engine->host[host].controls + change);
+}
+
+static void attach(struct engine *engine, uint32_t index, enum service service, bool answered)
+{
+	static const enum statistic unread[SERVICES] = {
+		[SERVICE_PPTP] = STAT_PPTP_UNREAD,
+		[SERVICE_L2TP] = STAT_L2TP_UNREAD,
+		[SERVICE_IPSEC] = STAT_IPSEC_UNREAD,
+	};
+	struct flow *flow = &engine->flow[index];
+	const struct module *module = reader_of(engine, service);
+
+	if (module == NULL)
+		return;
+	if (flow->protocol == PROTOCOL_UDP) {
+		flow->tcp_state = (uint8_t)service;
+		flow->timeout = TIMEOUT_UDP_VPN;
+		timer_touch(engine, flow);
+	}
+	if (host_has_its_share(engine, flow)) {
+		count(engine, unread[service]);
+		return;
+	}
+	flow->control = module->attach(engine, engine->module[service], index, answered);
+	if (flow->control != 0)
+		count_control(engine, flow, 1);
+}
+
+void control_attach(struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	attach(engine, index, service_read(engine, flow->protocol, server_port_of(flow)), false);
+}
+
+void control_attach_beside(struct engine *engine, uint32_t index, uint32_t sibling)
+{
+	if (engine->flow[sibling].control != 0)
+		attach(engine, index, service_of_flow(&engine->flow[sibling]), true);
+}
+
+/* --- reading --- */
+
+static void make_ready(struct engine *engine, enum service service, uint16_t control, enum side side)
+{
+	for (uint32_t i = 0; i < engine->readies; i++)
+		if (engine->ready[i].service == service && engine->ready[i].control == control &&
+		    engine->ready[i].side == side)
+			return;
+	if (engine->readies == READY_MAX)
+		return;
+	engine->ready[engine->readies].service = service;
+	engine->ready[engine->readies].control = control;
+	engine->ready[engine->readies++].side = side;
+}
+
+/* A server inside agrees: what is read from now on is no stranger's first packet. */
+static bool is_first_answer(const struct flow *flow, enum side from, const struct passage *passage)
+{
+	if (!(flow->flags & FLOW_FORWARD) || from != SIDE_LAN)
+		return false;
+	if (flow->protocol == PROTOCOL_UDP)
+		return flow->packets[SIDE_LAN] == 0;
+	return flow->tcp_state == TCP_STATE_OPENING &&
+	       (passage->transport.tcp.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+}
+
+static struct engine_result inspect_segment(struct engine *engine, struct flow *flow, enum side from,
+					    const struct passage *passage, bool is_over)
+{
+	const struct tcp_segment *tcp = &passage->transport.tcp;
+
+	/* Its receiver will throw it away: what it says was never said. */
+	if (!tcp_checksum_is_right(passage->packet, &passage->ip))
+		return verdict_forwarded();
+	/* A SYN in the middle of a connection means nothing. */
+	bool is_start = (tcp->flags & TCP_SYN) &&
+			(is_over || flow->tcp_state == TCP_STATE_NONE || flow->tcp_state == TCP_STATE_OPENING);
+	uint32_t payload = (uint32_t)passage->ip.header_length + tcp->header_length;
+	struct module_segment segment = {
+		.packet = passage->packet,
+		.transport = passage->ip.header_length,
+		.payload = payload,
+		.length = passage->packet->length - payload,
+		.sequence = tcp->sequence + ((tcp->flags & TCP_SYN) != 0),
+		.acknowledgement = tcp->acknowledgement,
+		.has_acknowledgement = (tcp->flags & TCP_ACK) != 0,
+		.starts = is_start,
+		.arrived = passage->from,
+	};
+	enum service service = service_of_flow(flow);
+	make_ready(engine, service, flow->control, from);
+	return module_of(service)->inspect(engine, engine->module[service], flow->control, from, &segment);
+}
+
+static struct module_datagram datagram_of(const struct passage *passage, uint32_t outside, uint32_t remote)
+{
+	const struct packet *packet = passage->packet;
+	uint32_t transport = passage->ip.header_length;
+	bool outward = passage->from == SIDE_LAN;
+
+	return (struct module_datagram){
+		.packet = passage->packet,
+		.transport = transport,
+		.payload = transport + UDP_HEADER,
+		.length = packet_get16(packet, transport + UDP_OFFSET_LENGTH) - UDP_HEADER,
+		.flow = MODULE_NONE,
+		.outside_address = outside,
+		.remote_address = remote,
+		.outside_port = outward ? 0 : passage->transport.destination_port,
+		.remote_port = outward ? passage->transport.destination_port : passage->transport.source_port,
+		.arrived = passage->from,
+	};
+}
+
+static struct engine_result inspect_datagram(struct engine *engine, uint32_t *index, enum side from,
+					     const struct passage *passage)
+{
+	const struct flow *flow = &engine->flow[*index];
+	const struct module *module = module_of(service_of_flow(flow));
+	struct module_datagram datagram = datagram_of(passage, flow->outside_address, flow->remote_address);
+
+	datagram.flow = *index;
+	datagram.remote_port = flow->remote_port;
+	datagram.outside_port = flow->outside_port;
+	datagram.is_hairpin = (flow->flags & FLOW_HAIRPIN) != 0;
+	struct engine_result result =
+		module->datagram(engine, engine->module[service_of_flow(flow)], flow->control, from, &datagram);
+	if (!datagram.is_hairpin)
+		*index = datagram.flow;
+	return result;
+}
+
+struct engine_result control_inspect(struct engine *engine, uint32_t *index, enum side from,
+				     const struct passage *passage)
+{
+	struct flow *flow = &engine->flow[*index];
+	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+
+	if (flow->protocol == PROTOCOL_UDP) {
+		if (flow->control == 0 && flow->timeout == TIMEOUT_UDP_VPN && is_first_answer(flow, from, passage))
+			attach(engine, *index, service_of_flow(flow), true);
+		return flow->control != 0 ? inspect_datagram(engine, index, from, passage) : verdict_forwarded();
+	}
+	if (flow->protocol != PROTOCOL_TCP)
+		return verdict_forwarded();
+	/* The same two endpoints again, see tcp_track(). */
+	if (flow->control == 0 && is_over && (passage->transport.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		control_attach(engine, *index);
+	if (flow->control == 0 && is_first_answer(flow, from, passage))
+		attach(engine, *index, service_read(engine, PROTOCOL_TCP, server_port_of(flow)), true);
+	return flow->control != 0 ? inspect_segment(engine, flow, from, passage, is_over) : verdict_forwarded();
+}
+
+uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service)
+{
+	const struct module *module = reader_of(engine, service);
+	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
+
+	if (module == NULL || module->claim == NULL)
+		return NONE;
+	return module->claim(engine, engine->module[service], &datagram);
+}
+
+enum service control_service_at(const struct engine *engine, uint16_t outside_port)
+{
+	return service_read(engine, PROTOCOL_UDP, outside_port);
+}
+
+enum service control_service_of(const struct engine *engine, uint32_t index)
+{
+	return engine->flow[index].control != 0 ? service_of_flow(&engine->flow[index]) : SERVICE_NONE;
+}
+
+/* --- the end --- */
+
+static void end_control(struct engine *engine, uint32_t index, enum tunnel_end why)
+{
+	struct flow *flow = &engine->flow[index];
+	enum service service = service_of_flow(flow);
+	uint16_t control = flow->control;
+
+	flow->control = 0;
+	count_control(engine, flow, -1);
+	module_of(service)->control_over(engine, engine->module[service], control, index, why);
+}
+
+void control_follow_tcp(struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (flow->control == 0)
+		return;
+	if (flow->tcp_state == TCP_STATE_CLOSED)
+		end_control(engine, index, END_CONTROL_CLOSED);
+	else if (flow->tcp_state == TCP_STATE_RESET)
+		end_control(engine, index, END_CONTROL_RESET);
+}
+
+void control_follow_mode(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	enum part part = part_claiming(flow->protocol, server_port_of(flow));
+
+	if (flow->control == 0)
+		return;
+	/* A port that is no service's own belongs to a server that answers from elsewhere. */
+	if (part == PART_NONE && flow->protocol == PROTOCOL_UDP)
+		part = (enum service)flow->tcp_state == SERVICE_L2TP ? PART_L2TP : PART_NATT;
+	if (part != PART_NONE && engine->config.mode[part] == MODE_PASS)
+		return;
+	end_control(engine, index, END_ROUTER);
+	if (flow->protocol == PROTOCOL_UDP) {
+		flow->timeout = (uint8_t)timer_class(PROTOCOL_UDP, flow->remote_port);
+		engine->track[index].udp.shared_port = 0;
+	}
+}
+
+void control_drop_orphan(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+	enum service service = flow->control != 0 ? service_of_flow(flow) : SERVICE_NONE;
+	const struct module *module = reader_of(engine, service);
+
+	if (flow->control == 0)
+		return;
+	if (module == NULL || !module->knows(engine, engine->module[service], index, flow->control, 0)) {
+		flow->control = 0;
+		if (flow->protocol == PROTOCOL_UDP)
+			engine->track[index].udp.shared_port = 0;
+		return;
+	}
+	count_control(engine, flow, 1);
+}
+
+void control_flow_closes(struct engine *engine, uint32_t index)
+{
+	bool expired = is_expired(engine->flow[index].deadline, engine->now_ms);
+
+	end_control(engine, index, expired ? END_CONTROL_SILENT : END_ROUTER);
+}
+
+/* --- packets that modules keep --- */
+
+bool control_next_kept(struct engine *engine, struct packet *packet, enum side *from)
+{
+	while (engine->readies > 0) {
+		enum service service = engine->ready[engine->readies - 1].service;
+		uint16_t control = engine->ready[engine->readies - 1].control;
+		enum side side = engine->ready[engine->readies - 1].side;
+		const struct module *module = module_of(service);
+		uint32_t kept = MODULE_NONE;
+		if (module->next_kept != NULL)
+			kept = module->next_kept(engine->module[service], control, side);
+		if (kept == MODULE_NONE) {
+			engine->readies--;
+			continue;
+		}
+		*from = (enum side)engine->block[kept].side;
+		fragment_store_take_kept(engine, kept, packet);
+		engine->header->kept[*from]--;
+		engine->counters->held[*from]--;
+		return true;
+	}
+	return false;
+}
+
+void control_wake(struct engine *engine)
+{
+	if (engine->now_ms < engine->wake_ms)
+		return;
+	engine->wake_ms = UINT64_MAX;
+	for (int service = 0; service < SERVICES; service++) {
+		const struct module *module = reader_of(engine, (enum service)service);
+		if (module != NULL && module->wake != NULL)
+			module->wake(engine, engine->module[service]);
+	}
+}
+
+/* --- what modules may ask for --- */
+
+uint64_t module_now_ms(const struct engine *engine)
+{
+	return engine->now_ms;
+}
+
+uint64_t module_random(struct engine *engine)
+{
+	return random_next(engine);
+}
+
+void module_count(struct engine *engine, enum statistic statistic)
+{
+	count(engine, statistic);
+}
+
+void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view)
+{
+	if (engine->event != NULL)
+		engine->event(engine->event_context, kind, view);
+}
+
+void module_ready(struct engine *engine, enum service service, uint16_t control, enum side from)
+{
+	make_ready(engine, service, control, from);
+}
+
+void module_wake_at(struct engine *engine, uint64_t at_ms)
+{
+	if (at_ms < engine->wake_ms)
+		engine->wake_ms = at_ms;
+}
+
+void module_view_flow(const struct engine *engine, uint32_t index, struct flow_view *view, uint32_t last_ms[SIDES])
+{
+	flow_view_of(&engine->flow[index], engine->now_ms, view);
+	for (int side = 0; side < SIDES && last_ms != NULL; side++)
+		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
+}
+
+bool module_owns_flow(const struct engine *engine, uint32_t index, uint16_t control, uint32_t record)
+{
+	if (index >= engine->header->flow_used || !(engine->flow[index].flags & FLOW_LIVE))
+		return false;
+	const struct flow *flow = &engine->flow[index];
+	if (control != 0)
+		return flow->control == control && protocol_has_ports(flow->protocol) &&
+		       service_of_flow(flow) < SERVICES;
+	return (flow->flags & FLOW_BY_ID) && flow->mapping == NONE && flow->control == 0 &&
+	       engine->track[index].call.record == record;
+}
+
+void module_share_port(struct engine *engine, uint32_t index, uint16_t outside_port)
+{
+	engine->track[index].udp.shared_port = outside_port;
+}
+
+uint16_t module_shared_port(const struct engine *engine, uint32_t index)
+{
+	return engine->track[index].udp.shared_port;
+}
+
+uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived)
+{
+	const struct arena_header *header = engine->header;
+
+	if (header->kept[SIDE_LAN] + header->kept[SIDE_WAN] >= header->limits.fragments / KEPT_SHARE)
+		return MODULE_NONE;
+	uint32_t kept = fragment_store_keep(engine, packet);
+	if (kept == NONE)
+		return MODULE_NONE;
+	engine->block[kept].side = (uint8_t)arrived;
+	engine->header->kept[arrived]++;
+	engine->counters->held[arrived]++;
+	return kept;
+}
+
+void module_drop_kept(struct engine *engine, uint32_t kept, enum drop reason)
+{
+	enum side side = (enum side)engine->block[kept].side;
+
+	fragment_store_drop_kept(engine, kept);
+	engine->header->kept[side]--;
+	engine->counters->held[side]--;
+	engine->counters->dropped[side][reason]++;
+}

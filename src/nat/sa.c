@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SAs of ESP as flows. */
+#include "nat/sa.h"
+
+#include <culvert/module.h>
+
+#include "nat/mapping.h"
+#include "nat/passages.h"
+#include "nat/timer.h"
+#include "nat/verdict.h"
+
+enum { BEHIND = 65536 /* packets out of order are never so late; RFC 4303 windows have at most some thousands */ };
+
+bool sa_is_paired(const struct engine *engine)
+{
+	return engine->config.mode[PART_ESP] == MODE_PASS && engine->module[SERVICE_IPSEC] != NULL;
+}
+
+uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside,
+		 struct engine_result *otherwise)
+{
+	struct flow_key key = passage_key(passage);
+	bool outward = passage->from == SIDE_LAN;
+	uint32_t index = outward ? flow_find_outbound(engine, &key, passage->hash)
+				 : flow_find_inbound(engine, &key, passage->hash);
+
+	if (index != NONE)
+		return index;
+	const struct forward *forward = outward ? NULL : forward_find(engine, PROTOCOL_ESP, 0);
+	struct module_esp esp = {
+		.packet = passage->packet,
+		.from = passage->from,
+		.inside_address = outward           ? passage->ip.source
+				  : forward != NULL ? forward->to_address
+						    : 0,
+		.outside_address = outside,
+		.remote_address = outward ? passage->ip.destination : passage->ip.source,
+		.spi = passage->transport.esp.spi,
+		.sequence = passage->transport.esp.sequence,
+	};
+	*otherwise = verdict_drop(DROP_NO_OWNER);
+	return module_of(SERVICE_IPSEC)->esp(engine, engine->module[SERVICE_IPSEC], &esp, otherwise);
+}
+
+void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)
+{
+	struct flow *flow = &engine->flow[index];
+	struct call_track *track = &engine->track[index].call;
+	uint32_t sequence = passage->transport.esp.sequence;
+	bool is_behind = false;
+
+	flow->bytes[from] += passage->packet->length;
+	flow->packets[from]++;
+	track->last_ms[from] = (uint32_t)engine->now_ms;
+	timer_touch(engine, flow);
+	if (from == SIDE_WAN) {
+		is_behind = track->sequence - sequence > BEHIND && track->sequence - sequence < UINT32_MAX / 2;
+		if ((int32_t)(sequence - track->sequence) > 0)
+			track->sequence = sequence;
+	}
+	if (track->watched || is_behind)
+		module_of(SERVICE_IPSEC)
+			->sa_heard(engine, engine->module[SERVICE_IPSEC], track->record, from, is_behind);
+}
+
+/* --- what modules may ask for --- */
+
+uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
+			enum side opened, uint32_t record, enum drop *why)
+{
+	struct flow flow = {
+		.inside_address = inside,
+		.outside_address = outside,
+		.remote_address = remote,
+		.protocol = PROTOCOL_ESP,
+		.flags = FLOW_SA,
+		.mapping = NONE,
+		.timeout = TIMEOUT_ESP_OPENING,
+		.deadline = (uint32_t)(engine->now_ms + engine->config.timeout[TIMEOUT_ESP_OPENING]),
+	};
+
+	flow.flags |= (uint8_t)((is_server ? FLOW_FORWARD : 0) | (opened == SIDE_WAN ? FLOW_INBOUND : 0));
+	*why = DROP_FLOWS_EXHAUSTED;
+	if (!flow_has_room(engine))
+		return MODULE_NONE;
+	uint32_t index = flow_open(engine, &flow, why);
+	if (index != MODULE_NONE)
+		engine->track[index].call = (struct call_track){.record = record};
+	return index;
+}
+
+static void set_timer(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = &engine->flow[index];
+
+	flow->timeout = flow->spi[SIDE_LAN] != 0 && flow->spi[SIDE_WAN] != 0 ? TIMEOUT_ESP : TIMEOUT_ESP_OPENING;
+	timer_touch(engine, flow);
+}
+
+void module_sa_learn(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
+{
+	flow_take_spi(engine, index, from, spi);
+	if (from == SIDE_WAN)
+		engine->track[index].call.sequence = 0;
+	set_timer(engine, index);
+}
+
+void module_sa_forget(struct engine *engine, uint32_t index, enum side from)
+{
+	flow_take_spi(engine, index, from, 0);
+	set_timer(engine, index);
+}
+
+uint32_t module_sa_spi(const struct engine *engine, uint32_t index, enum side from)
+{
+	return engine->flow[index].spi[from];
+}
+
+uint32_t module_sa_find(struct engine *engine, uint32_t outside, uint32_t remote, uint32_t spi)
+{
+	struct flow_key key = {.local = outside, .remote = remote, .protocol = PROTOCOL_ESP, .by = BY_LOCAL_ID};
+
+	flow_key_take_spi(&key, spi);
+	return flow_find_inbound(engine, &key, flow_hash(engine, &key));
+}
+
+void module_sa_watch(struct engine *engine, uint32_t index, bool is_watched)
+{
+	engine->track[index].call.watched = is_watched;
+}
+
+void module_sa_keep(struct engine *engine, uint32_t index, uint32_t at_least_ms)
+{
+	struct flow *flow = &engine->flow[index];
+	uint32_t until = (uint32_t)engine->now_ms + at_least_ms;
+
+	if (flow->timeout == TIMEOUT_ESP && !is_expired(flow->deadline, engine->now_ms) &&
+	    (int32_t)(until - flow->deadline) > 0)
+		flow->deadline = until;
+}
+
+void module_sa_close(struct engine *engine, uint32_t index)
+{
+	flow_close(engine, index);
+}

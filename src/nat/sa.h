@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ESP of many inside hosts to one remote address (RFC 4303). A flow stands for an SA pair: it is known by the SPI that
+ * the inside host sends with and by the one the remote end sends with, as far as they have been seen. Which inside host
+ * a new SPI of the remote end belongs to is the module's to find out.
+ */
+#ifndef CULVERT_NAT_SA_H
+#define CULVERT_NAT_SA_H
+
+#include "nat/flow.h"
+#include "nat/state.h"
+
+/* SAs are told apart by SPI: the mode is pass, and there is memory for it. */
+bool sa_is_paired(const struct engine *engine);
+/* The flow a packet of ESP belongs to; NONE and *otherwise if it has none now. outside: it is sent from, or came to. */
+uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside,
+		 struct engine_result *otherwise);
+/* Counts a packet of an SA and refreshes it. */
+void sa_account(struct engine *engine, uint32_t flow, const struct passage *passage, enum side from);
+
+#endif
