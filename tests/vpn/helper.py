@@ -4,7 +4,7 @@ from lab import ROUTER_WAN
 from reference import Kernel
 from router import merge
 
-CONTROL = {"pptp": "tcp dport 1723", "l2tp": "udp dport 1701"}
+CONTROL = {"pptp": "tcp dport 1723", "l2tp": "udp dport 1701", "ipsec": "udp dport { 500, 4500 }"}
 HELPER = """
     table ip helper {
         ct helper pptp { type "pptp" protocol tcp; }
