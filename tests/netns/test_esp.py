@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from esp_peer import ESP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, OVERHEAD, Field, carry, server_first
+from esp_peer import ESP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, OVERHEAD, Field, carry, seal, server_first
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
@@ -14,6 +14,7 @@ from test_icmp import checked, error, offender
 from test_mtu import SMALL_HOP, SMALL_LAN, SMALL_WAN
 
 one_owner = pytest.mark.culvert_only("the kernel's own NAT says nothing to the second host")
+parts_rule = pytest.mark.culvert_only("it has no such modes")
 forward_rule = pytest.mark.culvert_only("the reference has forwards of TCP and UDP only")
 ah_rule = pytest.mark.culvert_only("the kernel's own NAT translates AH, which nobody accepts then")
 
@@ -82,6 +83,60 @@ def test_a_server_inside(lab, router, field):
     fresh = [field.pair_inward(client, "L2") for client in ("W1", "W2")]
     server_first(field, fresh[0])
     carry(field, [*pairs, *fresh])
+
+
+# --- modes of the parts of IPsec --------------------------------------------------------------------------------------
+
+PARTS = {"ike": (17, 500), "natt": (17, 4500), "esp": (ESP, 0), "ah": (51, 0)}
+
+
+def part_packet(number, port, outward):
+    """A packet of a part of IPsec; inward it is the answer to the outward one."""
+    if number == 17:
+        return UDP(sport=48700 if outward else port, dport=port if outward else 48700) / b"something in UDP"
+    return Raw(bytes.fromhex("04040000000010000000000101234567") if number == 51 else seal(0x5EED, 1, "part", 60))
+
+
+def passing_parts(lab, reasons):
+    """Sends a packet of every part out, and one in; which of them arrive. Every other is refused with its reason."""
+    passing = set()
+    for name, (number, port) in PARTS.items():
+        inner, outer = lab.raw("L1"), lab.raw("W1")
+        inner.send(IP(src=inner.address, dst=outer.address, proto=number) / part_packet(number, port, True))
+        arrived = outer.receive(0.15 if name in reasons else 1)
+        outer.send(IP(src=outer.address, dst=ROUTER_WAN, proto=number) / part_packet(number, port, False))
+        back = inner.receive(0.15 if name in reasons else 1, lambda ip, number=number: ip.proto == number)
+        assert (arrived is None) == (back is None), f"{name} passes one way only: {arrived!r}, {back!r}"
+        if arrived is not None:
+            passing.add(name)
+    return passing
+
+
+MODES = {
+    "one part blocked": ({"esp": "block"}, {"ike", "natt"}, 1),
+    "another part blocked": ({"natt": "block"}, {"ike", "esp"}, 1),
+    "all but one blocked": ({"mode": "block", "natt": "plain"}, {"natt"}, 3),
+    "all but two blocked": ({"mode": "block", "esp": "plain", "ike": "pass"}, {"esp", "ike"}, 2),
+    "all blocked": ({"mode": "block"}, set(), 4),
+}
+
+
+@parts_rule
+@pytest.mark.parametrize(
+    "want,blocked",
+    [pytest.param(*rest, id=name, marks=pytest.mark.config({"ipsec": keys})) for name, (keys, *rest) in MODES.items()],
+)
+def test_parts_have_modes_of_their_own(lab, router, want, blocked):
+    """What is blocked is refused both ways as such; AH never passes, blocked or not."""
+    untranslatable = 0 if "ah" in refused_by_mode(router) else 1
+    counts = {"ipsec_blocked": blocked, "ah_untranslatable": untranslatable}
+    with router.dropping(lan=counts, wan=counts):
+        assert passing_parts(lab, PARTS.keys() - want) == want
+
+
+def refused_by_mode(router):
+    keys = router.config["ipsec"]
+    return {part for part in PARTS if keys.get(part, keys.get("mode", "pass")) == "block"}
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
