@@ -127,6 +127,7 @@ struct engine_config {
 	bool hairpinning;
 	bool refresh_inbound; /* inbound packets refresh too (RFC 4787 REQ-6) */
 	bool clamp_mss;       /* to what fits both links */
+	bool esp_fanout;      /* ESP that may be meant for several inside hosts goes to all of them */
 	enum service_mode mode[PARTS];
 	uint32_t timeout[TIMEOUTS];         /* milliseconds */
 	uint32_t host_flows;                /* flows one inside host may have */
@@ -194,14 +195,41 @@ enum tunnel_end {
 	ENDS,
 };
 
-/* A VPN tunnel: a PPTP call. Identifiers count only where their has_... is true. */
+/* How the inside host of an inbound SPI was found (docs/nat-behaviour.md section 11). */
+enum pairing {
+	PAIRING_NONE = 0, /* nothing was bound */
+	PAIRING_SOLE,     /* nobody else could be meant */
+	PAIRING_RECENCY,  /* its IKE was the only recent one */
+	PAIRING_GUESSED,
+	PAIRING_REPAIRED, /* it had gone to another host before */
+	PAIRINGS,
+};
+
+enum tunnel_hint {
+	HINT_NONE = 0,
+#define HINT(name, text, sentence) HINT_##name,
+#include <culvert/hints.def>
+#undef HINT
+	HINTS,
+};
+
+/* A VPN tunnel: a PPTP call, an L2TP tunnel, or all IPsec between an inside host and a remote address. Identifiers
+ * count only where their has_... is true; texts are valid as long as the view. */
 struct tunnel_view {
 	enum service service;
+	const char *kind; /* "PPTP", "L2TP", "L2TPv3", "IPsec" */
+	const char *data; /* how its data goes: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
 	uint32_t inside_address, outside_address, remote_address;
 	bool inside_is_server;
 	bool has_inside_id, has_remote_id;
-	uint16_t inside_id, outside_id, remote_id;
-	const char *state;     /* requested, connected, clearing, ended */
+	uint32_t inside_id, outside_id, remote_id; /* Call ID, Tunnel ID, SPI: the one that its owner has chosen */
+	const char *state;                         /* requested, connected, clearing, ended */
+	const char *inside_name, *remote_name;     /* host name or software, printable; NULL: not known */
+	bool is_shared;                            /* it uses an outside port that other hosts use as well */
+	uint8_t ike_version;                       /* 1 or 2; 0: no IKE was seen */
+	bool natt_inside, natt_remote;             /* who offered NAT traversal */
+	enum pairing pairing;                      /* of the last SPI that was bound */
+	enum tunnel_hint hint;
 	enum tunnel_end end;   /* END_NOT while it lives */
 	uint32_t age_ms;       /* since it was requested */
 	uint64_t bytes[SIDES]; /* received from that side */
@@ -279,6 +307,9 @@ const char *drop_name(enum drop reason);
 const char *drop_meaning(enum drop reason);
 const char *drop_advice(enum drop reason);
 const char *tunnel_end_text(enum tunnel_end end);
+const char *tunnel_hint_name(enum tunnel_hint hint);
+const char *tunnel_hint_text(enum tunnel_hint hint);
+const char *pairing_name(enum pairing pairing);
 const char *stat_name(enum statistic stat);
 const char *stat_meaning(enum statistic stat);
 

@@ -55,6 +55,40 @@ const char *tunnel_end_text(enum tunnel_end end)
 	return end < ENDS ? texts[end] : "";
 }
 
+const char *tunnel_hint_name(enum tunnel_hint hint)
+{
+	static const char *const names[HINTS] = {
+		[HINT_NONE] = "",
+#define HINT(name, text, sentence) [HINT_##name] = text,
+#include <culvert/hints.def>
+#undef HINT
+	};
+
+	return hint < HINTS ? names[hint] : "";
+}
+
+const char *tunnel_hint_text(enum tunnel_hint hint)
+{
+	static const char *const texts[HINTS] = {
+		[HINT_NONE] = "",
+#define HINT(name, text, sentence) [HINT_##name] = sentence,
+#include <culvert/hints.def>
+#undef HINT
+	};
+
+	return hint < HINTS ? texts[hint] : "";
+}
+
+const char *pairing_name(enum pairing pairing)
+{
+	static const char *const names[PAIRINGS] = {
+		[PAIRING_NONE] = "none",       [PAIRING_SOLE] = "sole",         [PAIRING_RECENCY] = "recency",
+		[PAIRING_GUESSED] = "guessed", [PAIRING_REPAIRED] = "repaired",
+	};
+
+	return pairing < PAIRINGS ? names[pairing] : "none";
+}
+
 const char *stat_name(enum statistic statistic)
 {
 	return statistic < STATS ? stat_text[statistic][0] : "unknown";

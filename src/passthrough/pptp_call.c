@@ -355,6 +355,8 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_PPTP,
+		.kind = "PPTP",
+		.data = "GRE",
 		.inside_address = call->inside_address,
 		.outside_address = call->outside_address,
 		.remote_address = call->remote_address,
