@@ -7,6 +7,7 @@ everywhere, and the ends that answer do so. What comes to an address without an 
 is kept in Line.strays, in a real host the "unknown SPI" of its statistics; so is what nobody there has sent.
 """
 import hashlib
+import itertools
 import os
 import select
 import socket
@@ -17,6 +18,7 @@ from lab import ROUTER_WAN
 
 ESP = 50
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO, IP_RECVERR = 10, 0, 2, 11
+REMOTE = {"W1": "203.0.113.", "W2": "192.0.2."}
 OVERHEAD = 20 + 8  # of IPv4 and ESP headers
 CHECK = 8
 
@@ -71,8 +73,8 @@ class End:
         self.line, self.name, self.remote, self.own_spi = line, name, remote, own_spi
         self.peer = None
         self.sent = 0  # the last sequence number
+        self.expected = 1  # the first one of the other end that counts
         self.received = []  # those of the other end
-        self.when = []  # and the moments
         self.answers = False
         line.ends[remote, own_spi] = self
 
@@ -88,7 +90,6 @@ class End:
         if sender != self.peer.name:
             return False
         self.received.append(number)
-        self.when.append(time.monotonic())
         if self.answers:
             self.send(len(body) - 8)
         return True
@@ -111,7 +112,12 @@ class Pair:
 
     def whole(self):
         """Whether all that was sent so far has arrived once and in order, both ways."""
-        return all(end.received == list(range(1, end.peer.sent + 1)) for end in (self.client, self.server))
+        return all(end.received == list(range(end.expected, end.peer.sent + 1)) for end in (self.client, self.server))
+
+    def forgive(self):
+        """What was sent so far does not count any more."""
+        for end in (self.client, self.server):
+            end.expected, end.received = end.peer.sent + 1, []
 
     def close(self):
         self.client.close()
@@ -122,17 +128,30 @@ class Pair:
 
 
 class Field:
-    """All ends of a test."""
+    """All ends of a test. Hosts outside have an address of their own in each, so that the router knows nothing of it
+    from a test before."""
+
+    fresh = itertools.count(20)
 
     def __init__(self, lab):
-        self.lab, self.lines, self.pairs = lab, {}, []
+        self.lab, self.lines, self.pairs, self.remotes = lab, {}, [], {}
 
     def close(self):
         for line in self.lines.values():
             line.socket.close()
+        for host, address in self.remotes.items():
+            self.lab.spaces[host].ip(f"address delete {address}/24 dev eth0")
+
+    def address(self, host):
+        if host not in REMOTE:
+            return self.lab.address(host)
+        if host not in self.remotes:
+            self.remotes[host] = REMOTE[host] + str(next(self.fresh))
+            self.lab.spaces[host].ip(f"address add {self.remotes[host]}/24 dev eth0")
+        return self.remotes[host]
 
     def line(self, host, address=None):
-        address = address or self.lab.address(host)
+        address = address or self.address(host)
         if address not in self.lines:
             self.lines[address] = Line(self.lab, host, address)
         return self.lines[address]
@@ -190,6 +209,23 @@ def carry(field, pairs, rounds=3, size=100, timeout=2.0):
             pair.client.send(size)
         assert field.run(lambda: all(pair.whole() for pair in pairs), timeout), "\n".join(map(repr, pairs))
     assert not field.strays(), field.strays()
+
+
+def settle(field, pairs, timeout):
+    """All clients send again and again, until each of them has had an answer; it may take that long, and packets may
+    get lost or to the wrong host. Afterwards no more."""
+    begin = time.monotonic()
+    for pair in pairs:
+        pair.forgive()
+    while not all(pair.client.received for pair in pairs):
+        assert time.monotonic() < begin + timeout, "\n".join(map(repr, pairs)) + f"\nstrays {field.strays()}"
+        for pair in pairs:
+            pair.client.send()
+        field.rest(0.2)
+    field.rest(0.1)
+    for pair in pairs:
+        pair.forgive()
+    field.forget_strays()
 
 
 def start_at_once(field, pairs, count=5, timeout=5.0):

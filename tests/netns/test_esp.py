@@ -272,9 +272,16 @@ def test_ah_from_outside_goes_nowhere(lab, router):
 
 
 @ah_rule
-@pytest.mark.config({"nat": {"bypass": "192.0.2.0/24"}})
-def test_ah_passes_to_a_bypass_prefix(lab, router):
-    """Addresses unchanged, both ways, as the signature wants it, whole and in fragments; elsewhere still refused."""
+@pytest.mark.parametrize(
+    "mode,reason",
+    [
+        pytest.param(mode, reason, marks=pytest.mark.config({"nat": {"bypass": "192.0.2.0/24"}, "ipsec": {"ah": mode}}))
+        for mode, reason in (("inherit", "ah_untranslatable"), ("block", "ipsec_blocked"))
+    ],
+)
+def test_ah_passes_to_a_bypass_prefix(lab, router, mode, reason):
+    """Addresses unchanged, both ways, as the signature wants it, whole and in fragments; elsewhere still refused. What
+    is bypassed is not asked for its service."""
     lab.X.ip("route add 10.77.0.0/24 via 198.51.100.2")
     try:
         router.allow = lambda ip: ip.dst.startswith("192.0.2.") or ip.src.startswith("192.0.2.")
@@ -287,7 +294,7 @@ def test_ah_passes_to_a_bypass_prefix(lab, router):
             routed.send(IP(src=routed.address, dst=inner.address, proto=AH, id=8, flags=flags) / Raw(body))
             got = inner.expect()
             assert (got.src, got.dst, got.id, bytes(got.payload)) == (routed.address, inner.address, 8, body)
-        with router.dropping(lan={"ah_untranslatable": 1}):
+        with router.dropping(lan={reason: 1}):
             inner.send(IP(src=inner.address, dst=other.address, proto=AH) / Raw(AH_PACKET))
             other.expect_nothing(0.1)
     finally:
