@@ -167,6 +167,35 @@ def test_a_server_on_the_lan_while_others_call_out(room, router, server, make_cl
     inner.stop()
 
 
+@pytest.mark.culvert_only("its rules have no hairpin")
+@pytest.mark.config(LAN_SERVER)
+def test_a_server_on_the_lan_called_from_the_lan(room, router, make_clients):
+    """L1 and L2 call L5 by the router's outside address, and W2 does, too."""
+    inner = Server(room.L5, "10.96.5").start()
+    clients = [Client(box, inner, ROUTER_WAN) for box in (room.L1, room.L2, room.W2)]
+    with all_hung_up(inner, clients):
+        dial_all(clients)
+        use_all(clients, SOME)
+        rekey_all(clients, Client.begin_rekey)
+        rekey_all(clients, inner.begin_rekey)
+        use_all(clients, SOME)
+    inner.stop()
+
+
+def test_connections_outlive_the_daemon(room, router, server, make_clients):
+    """The router is killed and comes back: nobody has to dial again, and keys change as before."""
+    clients = make_clients("ikev2", 3)
+    dial_all(clients)
+    before = [client.keys() for client in clients]
+    router.kill()
+    router.start(router.config)
+    use_all(clients, SOME)
+    assert [client.keys() for client in clients] == before
+    rekey_all(clients, server.begin_rekey)
+    rekey_all(clients, Client.begin_rekey)
+    use_all(clients, SOME)
+
+
 @pytest.fixture
 def only_500(server):
     """The server hears IKE only from port 500."""
@@ -198,6 +227,13 @@ def test_a_blocked_client_is_counted(room, router, server, make_clients):
     assert time.monotonic() - begin < 10
     assert router.statistics().drop["LAN"].get("ipsec_blocked", 0) >= before + 3
     client.guest.run("ping", "-c", "1", "-W", "5", server.guest.address)
+
+
+@pytest.mark.config({"ipsec": {"mode": "block", "ike": "pass", "natt": "pass"}})
+def test_esp_in_udp_while_esp_itself_is_blocked(room, router, server, make_clients):
+    clients = make_clients("ikev2", 2)
+    dial_all(clients)
+    use_all(clients, SOME)
 
 
 @pytest.mark.config({"ipsec": {"mode": "plain"}})
