@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """VPNs that need no help work with all help switched off: OpenVPN, WireGuard and an SSL VPN are ordinary TCP and UDP.
 Two hosts on the LAN are connected to one server at one time, and every byte is checked, both ways."""
+import time
+
 import pytest
 
 from calls import ENOUGH, dial_all, use_all
@@ -96,3 +98,26 @@ def test_ssl_vpn(room, router, connected, options):
         assert counts == ({}, {})
     else:
         check_udp(counts)
+
+
+@pytest.mark.culvert_only("it has no state of its own")
+def test_all_at_one_time_across_a_killed_router(room, router, connected):
+    """Two kinds on each host; data is under way in all four tunnels when the router is killed."""
+    servers = [
+        WireGuardServer(room.W1, "10.92.0", [room.L1, room.L2]),
+        OpenVpnServer(room.W1, "10.91.0", "tcp", [room.L2]),
+        SslServer(room.W1, "10.93.0"),
+    ]
+    kinds = [
+        [WireGuardClient(guest, servers[0]) for guest in (room.L1, room.L2)],
+        [OpenVpnClient(room.L2, servers[1])],
+        [SslClient(room.L1, servers[2])],
+    ]
+    clients = [client for server, some in zip(servers, kinds) for client in connected(server, some)]
+    waiting = [client.begin_transfer(ENOUGH) for client in clients]
+    time.sleep(0.3)
+    router.kill()
+    router.start(router.config)
+    for finish in waiting:
+        finish()
+    use_all(clients, 1 << 20)
