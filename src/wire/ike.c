@@ -60,7 +60,7 @@ static const struct vendor {
 
 bool ike_parse(const struct packet *packet, uint32_t offset, uint32_t length, struct ike_header *header)
 {
-	if (length < IKE_HEADER || !packet_has(packet, offset, IKE_HEADER))
+	if (!packet_has(packet, offset, IKE_HEADER))
 		return false;
 	uint8_t version = packet_get8(packet, offset + 17);
 	*header = (struct ike_header){
@@ -78,14 +78,15 @@ bool ike_parse(const struct packet *packet, uint32_t offset, uint32_t length, st
 	       header->length >= IKE_HEADER && header->length <= length;
 }
 
-static void read_vendor(const struct packet *packet, uint32_t at, uint32_t count, struct ike_facts *facts)
+/* Only of version 1 do vendor IDs tell what a peer can do; version 2 has notifies for that. */
+static void read_vendor(const struct packet *packet, bool v1, uint32_t at, uint32_t count, struct ike_facts *facts)
 {
 	const struct vendor *vendor = NULL;
 
 	for (size_t i = 0; i < sizeof(vendors) / sizeof(vendors[0]) && !vendor; i++)
 		if (vendors[i].length <= count && memcmp(packet->data + at, vendors[i].bytes, vendors[i].length) == 0)
 			vendor = &vendors[i];
-	if (!vendor)
+	if (!vendor || (!v1 && vendor->meaning != MEANS_SOFTWARE))
 		return;
 	switch ((enum vendor_meaning)vendor->meaning) {
 	case MEANS_NATT:
@@ -119,7 +120,7 @@ static void read_v1(const struct packet *packet, uint8_t type, uint32_t at, uint
 			note_error(packet_get16(packet, at + V1_NOTIFY_TYPE), facts);
 		break;
 	case V1_VENDOR:
-		read_vendor(packet, at, count, facts);
+		read_vendor(packet, true, at, count, facts);
 		break;
 	case V1_NATD:
 	case V1_NATD_DRAFT8:
@@ -164,7 +165,7 @@ static void read_v2_notify(uint16_t type, struct ike_facts *facts)
 static void read_v2(const struct packet *packet, uint8_t type, uint32_t at, uint32_t count, struct ike_facts *facts)
 {
 	if (type == V2_VENDOR)
-		read_vendor(packet, at, count, facts);
+		read_vendor(packet, false, at, count, facts);
 	else if (type == V2_NOTIFY && count >= V2_NOTIFY_TYPE + 2)
 		read_v2_notify(packet_get16(packet, at + V2_NOTIFY_TYPE), facts);
 }

@@ -56,7 +56,7 @@ static bool parse_v2(const struct packet *packet, uint32_t offset, uint32_t leng
 	fixed += bits & BIT_LENGTH ? 2 : 0;
 	fixed += bits & BIT_SEQUENCE ? 4 : 0;
 	fixed += bits & BIT_OFFSET ? 2 : 0;
-	if (fixed > length || !packet_has(packet, offset, fixed))
+	if (!packet_has(packet, offset, fixed))
 		return false;
 	uint32_t whole = bits & BIT_LENGTH ? packet_get16(packet, offset + 2) : length;
 	*header = (struct l2tp_header){

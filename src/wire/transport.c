@@ -174,7 +174,7 @@ void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t v
 	uint16_t before = packet_get16(packet, at);
 	uint16_t checksum = packet_get16(packet, offset + UDP_OFFSET_CHECKSUM);
 
-	if (offset > packet->length || at < offset + UDP_HEADER || !packet_has(packet, at, 2) || before == value)
+	if (offset > packet->length || at < offset + UDP_HEADER || !packet_has(packet, at, 2))
 		return;
 	packet_put16(packet, at, value);
 	/* A partial checksum covers only the pseudo-header; the device will sum the new bytes. */

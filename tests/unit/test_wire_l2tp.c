@@ -136,7 +136,8 @@ static void lengths_of_headers_are_checked(void **state)
 		build_v2(bytes, cases[i].bits, cases[i].field, 0);
 		if (cases[i].bits & 0x0200)
 			l2tp_put(bytes + build_v2(bytes, cases[i].bits, cases[i].field, 0) - 2, pad, 2);
-		if (read_message(bytes, cases[i].length, cases[i].length, &h, &facts) != cases[i].sound)
+		if (read_message(bytes, cases[i].length, cases[i].length, &h, &facts) != cases[i].sound ||
+		    read_message(bytes, sizeof(bytes), cases[i].length, &h, &facts) != cases[i].sound)
 			fail_msg("%s", cases[i].what);
 		if (cases[i].sound && (cases[i].bits & 0x8000) && !l2tp_is_zlb(&h))
 			fail_msg("%s: no ZLB", cases[i].what);
@@ -189,6 +190,8 @@ static void version_3_has_its_own_headers(void **state)
 				 field >= 12 && field <= 20);
 	}
 	for (uint32_t count = 0; count <= sizeof(data); count++) {
+		/* What is behind UDP's end does not count. */
+		assert_int_equal(read_message(data, sizeof(data), count, &h, &facts), count >= 8);
 		assert_int_equal(read_message(data, count, count, &h, &facts), count >= 8);
 		if (count < 8)
 			continue;
@@ -226,6 +229,7 @@ static void sessions_results_and_digests_are_read(void **state)
 		l2tp_begin(&message, 2, 7, 0, 3, 4);
 		l2tp_add16(&message, 0, L2TP_STOPCCN);
 		l2tp_add(&message, AVP_M, 0, 1, "\0\2\0\1x", count);
+		l2tp_add_text(&message, 8, "behind");
 		f = facts_of_message();
 		assert_int_equal(f.is_malformed, count < 2);
 		assert_int_equal(f.has_result, count >= 2);
@@ -257,7 +261,7 @@ static void hidden_attributes_are_seen_but_not_read(void **state)
 	l2tp_begin(&message, 2, 0, 0, 0, 0);
 	l2tp_add16(&message, 0, L2TP_SCCRQ);
 	l2tp_add(&message, AVP_M, 0, 36, "random", 6);
-	l2tp_add(&message, AVP_M | AVP_H, 0, 7, "\xde\xad\xbe\xef", 4);
+	l2tp_add(&message, AVP_M | AVP_H, 0, 7, "abcd", 4);
 	l2tp_add(&message, AVP_M | AVP_H, 0, 9, "\x01\x02\x03\x04\x05\x06", 6);
 	l2tp_add(&message, AVP_M | AVP_H, 0, 14, "\x01\x02", 2);
 	l2tp_add(&message, AVP_M | AVP_H, 0, 1, "\x01\x02", 2);
@@ -369,6 +373,16 @@ static void wrong_lengths_and_too_many_end_the_walk(void **state)
 		/* A smaller one leaves a rest that makes no attribute. */
 		assert_int_equal(f.is_malformed, size != 26);
 		assert_int_equal(f.tunnel.value, 77);
+	}
+	for (uint32_t size = 0; size <= 8; size++) {
+		l2tp_begin(&message, 2, 0, 0, 0, 0);
+		l2tp_add16(&message, 0, L2TP_SCCRQ);
+		l2tp_add(&message, 0, 0, 7, "ab", 2);
+		l2tp_put(message.bytes + 12 + 8, size, 2);
+		struct l2tp_facts f = facts_of_message();
+		assert_int_equal(f.host.has, size >= 6);
+		assert_int_equal(f.is_malformed, size != 8);
+		assert_string_equal(f.host.text, size == 8 ? "ab" : size == 7 ? "a" : "");
 	}
 	for (int count = 63; count <= 66; count++) {
 		l2tp_begin(&message, 2, 0, 0, 0, 0);
