@@ -6,6 +6,7 @@ An End has a raw socket of its host's kernel below it. Nothing runs by itself: F
 everywhere, and the ends that answer do so. What comes to an address without an end there for its SPI and its source
 is kept in Line.strays, in a real host the "unknown SPI" of its statistics; so is what nobody there has sent.
 """
+import contextlib
 import hashlib
 import itertools
 import os
@@ -15,6 +16,7 @@ import struct
 import time
 
 from lab import ROUTER_WAN
+from test_icmp import offender
 
 ESP = 50
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO, IP_RECVERR = 10, 0, 2, 11
@@ -228,12 +230,12 @@ def settle(field, pairs, timeout):
     field.forget_strays()
 
 
-def start_at_once(field, pairs, count=5, timeout=5.0):
+def start_at_once(field, pairs, count=5, size=100, timeout=5.0):
     """All clients send before any server has been heard. Nothing of it may be lost, and everything must be back, with
     the right client, in time."""
     for _ in range(count):
         for pair in pairs:
-            pair.client.send()
+            pair.client.send(size)
     assert field.run(lambda: all(pair.whole() for pair in pairs), timeout), "\n".join(map(repr, pairs))
     assert not field.strays(), field.strays()
 
@@ -244,3 +246,21 @@ def server_first(field, pair):
     pair.server.send()
     assert field.run(lambda: pair.server.received == [1]), f"{pair}, strays {field.strays()}"
     pair.server.answers, pair.client.answers = True, False
+
+
+def refused_df(end, size):
+    """Sends a packet with DF; the offender, type and code of the error that comes, or None."""
+    sock = end.line.socket
+    sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
+    sock.sendto(end.packet(size), (end.remote, 0))
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        with contextlib.suppress(BlockingIOError):
+            return offender(sock)
+        time.sleep(0.005)
+    return None
+
+
+def learned_mtu(space, remote):
+    return space.ip_json("route", "get", remote)[0].get("metrics", [{}])[0].get("mtu")

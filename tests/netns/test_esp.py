@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Native ESP (RFC 4303) with keys typed in, that is, without IKE; and what AH (RFC 4302) comes to."""
-import contextlib
 import socket
-import time
 
 import pytest
 
-from esp_peer import ESP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, OVERHEAD, Field, carry, seal, server_first
+from esp_peer import ESP, IP_RECVERR, OVERHEAD, Field, carry, learned_mtu, refused_df, seal, server_first
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
@@ -140,24 +138,6 @@ def refused_by_mode(router):
 
 
 # --- size ------------------------------------------------------------------------------------------------------------
-
-
-def refused_df(end, size):
-    """Sends a packet with DF; the offender, type and code of the error that comes, or None."""
-    sock = end.line.socket
-    sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-    sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
-    sock.sendto(end.packet(size), (end.remote, 0))
-    end = time.monotonic() + 1
-    while time.monotonic() < end:
-        with contextlib.suppress(BlockingIOError):
-            return offender(sock)
-        time.sleep(0.005)
-    return None
-
-
-def learned_mtu(space, remote):
-    return space.ip_json("route", "get", remote)[0].get("metrics", [{}])[0].get("mtu")
 
 
 def test_df_behind_a_small_hop(lab, router, field):

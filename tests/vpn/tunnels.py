@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The VPNs that are ordinary TCP and UDP to a NAT: OpenVPN, WireGuard, and an SSL VPN, in boxes. What is wrong with a
 tunnel is seen by using it, so keys are made here and nobody is asked who they are."""
-import re
 
 import calls
 
