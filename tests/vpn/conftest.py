@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "netns")]
 
 import software  # noqa: E402
 from box import Box  # noqa: E402
-from guest import Guest, boot  # noqa: E402
+from guest import Guest, boot, guest_software  # noqa: E402
 from helper import KernelWithHelper  # noqa: E402
 from lab import Lab  # noqa: E402
 from namespace import Namespace, sweep_leftovers  # noqa: E402
@@ -46,26 +46,26 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def root():
+def software_folders():
     """The VPN software. What is missing is said and stops the room: nothing of it can be tested without."""
     if os.geteuid() != 0:
         pytest.exit("the VPN room makes network namespaces and needs root", 3)
     try:
         if KIND == "culvert":
             find_culvertd()
-        folder = software.prepare()
-        software.find_kernel(folder)
-        return folder
+        folders = guest_software()
+        software.find_kernel(folders[0])
+        return folders
     except (FileNotFoundError, software.Missing) as missing:
         pytest.exit(str(missing), 3)
 
 
 @pytest.fixture(scope="session")
-def room(root):
+def room(software_folders):
     """The lab with its router and guests: room.C1, room.lab, room.router."""
     room = Room()
     try:
-        room.build(root)
+        room.build(software_folders)
         yield room
     finally:
         room.close()
@@ -77,15 +77,15 @@ class Room:
         self.guests = {}
         self.folder = tempfile.TemporaryDirectory(prefix="culvert-vpn-")
 
-    def build(self, root):
+    def build(self, folders):
         self.lab = Lab("vpn")
         self.router = KernelWithHelper(self.lab) if KIND == "kernel" else Culvert(self.lab)
         for name, address in LAN_GUESTS.items():
             guest = self.guests[name] = Guest(name, self.lab.B, f"{address}/24", "10.77.0.1", self.folder.name)
-            guest.start(root, master="br0")
+            guest.start(folders, master="br0")
         for name, network in WAN_GUESTS.items():
             guest = self.guests[name] = Guest(name, self.lab.X, f"{network}10/24", f"{network}1", self.folder.name)
-            guest.start(root, host_address=f"{network}1/24")
+            guest.start(folders, host_address=f"{network}1/24")
         print(f"{len(self.guests)} guests up after {boot(self.guests.values()):.1f} s")
 
     def close(self):

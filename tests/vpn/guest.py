@@ -24,8 +24,17 @@ BOOT_SECONDS = 120
 # gre: without it a guest's kernel answers "protocol unreachable" when data of a call comes late and its program is
 # gone. pptpd takes that for the end of every call from the same address, and all hosts behind a NAT have the same.
 MODULES = ["gre", "ppp_async", "ppp_synctty", "ppp_mppe", "ppp_deflate", "l2tp_ppp"]
+# ESP and AH, with AES-GCM and with AES-CBC and HMAC-SHA; drbg makes what their sequences start from.
+MODULES += ["esp4", "ah4", "xfrm_user", "authenc", "hmac", "cbc", "gcm", "ghash_generic", "ctr", "seqiv", "echainiv"]
+MODULES += ["sha512_generic", "drbg", "tun", "nf_tables"]
+SETS = ["guests", "libreswan", "strongswan"]
 
 Result = collections.namedtuple("Result", "code output")
+
+
+def guest_software():
+    """The folders to lay over a guest's root; the kernel is in the first."""
+    return [software.prepare(name) for name in SETS]
 
 
 class Guest:
@@ -48,9 +57,10 @@ class Guest:
 
     # --- life ------------------------------------------------------------------------------------------------------
 
-    def start(self, root, master=None, host_address=None):
-        """The TAP device becomes a port of the bridge master, or gets an address of its own."""
-        kernel, modules = software.find_kernel(root)
+    def start(self, folders, master=None, host_address=None):
+        """folders is what guest_software() gave. The TAP device becomes a port of the bridge master, or gets an
+        address of its own."""
+        kernel, modules = software.find_kernel(folders[0])
         self.folder.mkdir(parents=True)
         self.namespace.ip(f"tuntap add {self.device} mode tap")
         if master:
@@ -62,7 +72,7 @@ class Guest:
         self.line, far = socket.socketpair()
         variables = {
             "guest_name": self.name,
-            "guest_software": root,
+            "guest_software": ",".join(map(str, folders)),
             "guest_modules": modules,
             "guest_address": self.network,
             "guest_gateway": self.gateway,
@@ -197,7 +207,7 @@ class Guest:
         return f"--- console of {self.name}\n" + "\n".join(text.splitlines()[-30:])
 
     def syslog_tail(self, lines=40):
-        done = self.try_run(f"dmesg | tail -n 5; tail -n {lines} /run/syslog /run/ppp-*.log 2>/dev/null")
+        done = self.try_run(f"dmesg | tail -n 5; tail -n {lines} /run/syslog /run/*.log 2>/dev/null")
         return f"--- log of {self.name}\n{done.output}"
 
 

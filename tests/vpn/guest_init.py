@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The first process of a guest. Never run on a host.
 
-The host's root is the guest's, read-only; this lays the VPN software and a memory file system over it, loads the
+The host's root is the guest's, read-only; this lays VPN software and a memory file system over it, loads the
 modules, sets up the network and then does what the host asks for over the serial line: one JSON object a line,
   {"id": 1, "command": ["ping", ...], "timeout": 5}         → {"id": 1, "code": 0, "output": "..."}
   {"id": 2, "path": "/etc/ppp/options", "text": "..."}       → {"id": 2, "code": 0, "output": ""}
@@ -57,8 +57,11 @@ def build_root(software):
     mount("tmpfs", "/mnt")
     for name in ("upper", "work", "root"):
         os.mkdir(f"/mnt/{name}")
-    mount("hostfs", "/mnt/software", software)  # a file system of its own, for layers must not overlap
-    mount("overlay", "/mnt/root", "lowerdir=/mnt/software:/,upperdir=/mnt/upper,workdir=/mnt/work")
+    layers = []
+    for folder in software:
+        layers.append(f"/mnt/{os.path.basename(folder)}")
+        mount("hostfs", layers[-1], folder)  # a file system of its own, for layers must not overlap
+    mount("overlay", "/mnt/root", f"lowerdir={':'.join([*layers, '/'])},upperdir=/mnt/upper,workdir=/mnt/work")
     os.chroot("/mnt/root")
     os.chdir("/")
     mount("proc", "/proc")
@@ -159,7 +162,7 @@ def start_agent():
 
 def main():
     environment = os.environ
-    software, modules = environment["guest_software"], environment["guest_modules"]
+    software, modules = environment["guest_software"].split(","), environment["guest_modules"]
     load_modules(modules, ["overlay"])
     build_root(software)
     load_modules(modules, environment["guest_load"].split(","))

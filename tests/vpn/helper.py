@@ -4,7 +4,11 @@ from lab import ROUTER_WAN
 from reference import Kernel
 from router import merge
 
-CONTROL = {"pptp": "tcp dport 1723", "l2tp": "udp dport 1701", "ipsec": "udp dport { 500, 4500 }"}
+FORWARDED = {
+    "pptp": ["tcp dport 1723"],
+    "l2tp": ["udp dport 1701"],
+    "ipsec": ["udp dport { 500, 4500 }", "meta l4proto esp"],
+}
 HELPER = """
     table ip helper {
         ct helper pptp { type "pptp" protocol tcp; }
@@ -25,6 +29,6 @@ class KernelWithHelper(Kernel):
         super().start(sections)
         self.space.run("nft", "-f", "-", input=HELPER)
         for name, keys in merge(sections or {}).items():
-            if name.startswith("forward:") and (match := CONTROL.get(keys.get("service"))):
+            for match in FORWARDED.get(keys.get("service"), []) if name.startswith("forward:") else []:
                 rule = f"add rule ip nat prerouting ip daddr {ROUTER_WAN} {match} dnat to {keys['to']}"
                 self.space.run("nft", rule)

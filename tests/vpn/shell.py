@@ -9,7 +9,7 @@ import configparser
 import pathlib
 import sys
 
-from conftest import Room, software, sweep_leftovers
+from conftest import Room, guest_software, sweep_leftovers
 from pptp import Client, Server
 
 
@@ -35,7 +35,7 @@ def main():
     sweep_leftovers()
     room = Room()
     try:
-        room.build(software.prepare())
+        room.build(guest_software())
         room.router.start(sections_of(sys.argv[1]) if len(sys.argv) > 1 else {})
         server = Server(room.S1, "10.99.1").start()
         for guest in (room.C1, room.C2, room.C3):

@@ -17,6 +17,7 @@ import tempfile
 SETS = {
     "guests": ["user-mode-linux", "ppp", "pptp-linux", "pptpd", "xl2tpd"],
     "strongswan": ["strongswan-charon", "strongswan-swanctl", "strongswan-pki", "libcharon-extra-plugins"],
+    "libreswan": ["libreswan", "vpnc"],
     "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
 }
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.

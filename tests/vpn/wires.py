@@ -5,8 +5,8 @@ import struct
 
 from wire import ETH_P_IP, Capture, assemble
 
-TCP, UDP, GRE = 6, 17, 47
-# The first bytes of TCP, UDP and GRE packets: enough for a PPTP control message up to its Call IDs.
+TCP, UDP, GRE, ESP, AH = 6, 17, 47, 50, 51
+# The first bytes of packets of TCP, UDP, GRE, ESP and AH: enough for a PPTP control message up to its Call IDs.
 FILTER = assemble(
     [
         (None, "ldh", 12),
@@ -14,6 +14,8 @@ FILTER = assemble(
         (None, "ldb", 23),
         (None, "jeq", GRE, "accept"),
         (None, "jeq", UDP, "accept"),
+        (None, "jeq", ESP, "accept"),
+        (None, "jeq", AH, "accept"),
         (None, "jeq", TCP, "accept", "reject"),
     ],
     256,
@@ -25,14 +27,14 @@ class Watch:
     """One wire; read() takes in what has come since.
 
     requests: (caller, server, caller's Call ID), replies: the same and the server's Call ID, both in their order;
-    gre: (source, destination, Call ID) → packets; udp: (source, port, destination, port) → packets, each without
-    the later fragments; fragments: source → fragments.
+    gre: (source, destination, Call ID) → packets; esp and ah: the same with SPIs; udp: (source, port, destination,
+    port) → packets; each without the later fragments; fragments: source → fragments.
     """
 
     def __init__(self, namespace, device):
         self.capture = Capture(namespace, device, FILTER, 256 << 20)
         self.requests, self.replies = [], []
-        self.gre, self.udp, self.fragments = {}, {}, {}
+        self.gre, self.esp, self.ah, self.udp, self.fragments = {}, {}, {}, {}, {}
 
     def __enter__(self):
         return self
@@ -54,6 +56,11 @@ class Watch:
             return
         if packet[9] == GRE:
             count(self.gre, (source, destination, struct.unpack("!H", payload[6:8])[0]))
+            return
+        if packet[9] in (ESP, AH):
+            at = 0 if packet[9] == ESP else 4
+            counts = self.esp if packet[9] == ESP else self.ah
+            count(counts, (source, destination, int.from_bytes(payload[at : at + 4], "big")))
             return
         ports = struct.unpack("!HH", payload[:4])
         if packet[9] == UDP:
