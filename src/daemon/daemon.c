@@ -20,8 +20,6 @@
 #include <string.h>
 #include <syslog.h>
 
-#include <culvert/module.h>
-
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/datapath.h"
@@ -162,6 +160,19 @@ static void daemon_follow_wan(struct daemon *daemon)
 		daemon_close_wan(daemon); /* the next look at the links tries again */
 }
 
+/* Forwards do not let anybody in whom another NAT has turned away before. */
+static void daemon_report_private(struct daemon *daemon, const uint32_t *addresses, uint32_t count)
+{
+	char text[INET_ADDRSTRLEN];
+
+	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
+		if (tunnels_is_private(addresses[i]))
+			log_write(daemon->log, LOG_NOTICE,
+				  "%s is not a public address: if another NAT stands before this router, forwards are "
+				  "reached through it only if it forwards the same ports and protocols to here",
+				  daemon_print_address(addresses[i], text));
+}
+
 static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
@@ -181,6 +192,7 @@ static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
 	if (ended)
 		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
+	daemon_report_private(daemon, links->wan.addresses, count);
 }
 
 /* After anything that may have changed the links. */
@@ -264,37 +276,34 @@ static void daemon_print_statistics(struct daemon *daemon)
 	log_line(daemon->log, text);
 }
 
-static bool is_read(const struct config *config, enum service service)
+/* Before they end, how many tunnels a change of modes will cost. */
+static void daemon_report_ends(struct daemon *daemon, const enum service_mode before[PARTS], uint64_t now_ms)
 {
-	for (int part = 0; part < PARTS; part++)
-		if (service_of_part((enum part)part) == service && config_mode_of(config, (enum part)part) == MODE_PASS)
-			return true;
-	return false;
-}
+	static const char *const names[PARTS] = {
+		[PART_PPTP] = "PPTP",          [PART_L2TP] = "L2TP", [PART_IKE] = "IKE",
+		[PART_NATT] = "NAT traversal", [PART_ESP] = "ESP",   [PART_AH] = "AH"};
 
-/* Before they end, how many tunnels a change of mode will cost. */
-static void daemon_report_ends(struct daemon *daemon, const bool before[SERVICES], uint64_t now_ms)
-{
-	for (int service = 0; service < SERVICES; service++) {
-		uint32_t tunnels;
+	for (int part = 0; part < PARTS; part++) {
+		enum service_mode mode = config_mode_of(&daemon->config, (enum part)part);
+		uint32_t tunnels = 0;
 
-		if (!before[service] || is_read(&daemon->config, (enum service)service))
-			continue;
-		tunnels = tunnels_count(daemon->engine, now_ms, (enum service)service);
+		if (mode != before[part])
+			tunnels = tunnels_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
-			log_write(daemon->log, LOG_NOTICE, "[%s] is not read any more: this ends %u tunnels",
-				  service_name((enum service)service), tunnels);
+			log_write(daemon->log, LOG_NOTICE, "%s is %s: this ends %u tunnel%s", names[part],
+				  mode == MODE_BLOCK ? "blocked now" : "not read any more", tunnels,
+				  tunnels == 1 ? "" : "s");
 	}
 }
 
 static void daemon_reload(struct daemon *daemon)
 {
 	uint64_t now_ms = clock_now_ms();
-	bool before[SERVICES];
+	enum service_mode before[PARTS];
 	struct port_set tcp, udp;
 
-	for (int service = 0; service < SERVICES; service++)
-		before[service] = is_read(&daemon->config, (enum service)service);
+	for (int part = 0; part < PARTS; part++)
+		before[part] = config_mode_of(&daemon->config, (enum part)part);
 	if (!config_reload(&daemon->config, &daemon->options->source, log_report_text, daemon->log)) {
 		log_write(daemon->log, LOG_ERR, "the configuration was not read again: the one from before holds");
 		return;

@@ -5,11 +5,14 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 #include <culvert/module.h>
 
-enum { TUNNELS_SHOWN = 100 };
+#include "daemon/text.h"
+
+enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68, HINT_TEXT = 400 };
 
 static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
@@ -32,23 +35,71 @@ static void append_address(char text[TUNNEL_TEXT], uint32_t address)
 	append(text, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
 }
 
+/* What somebody calls itself; it can not look like anything else of the line. */
+static void append_name(char text[TUNNEL_TEXT], const char *name)
+{
+	char escaped[NAME_TEXT];
+
+	if (name == NULL || name[0] == 0)
+		return;
+	text_escape(escaped, sizeof(escaped), name);
+	for (char *quote = strchr(escaped, '"'); quote; quote = strchr(quote, '"'))
+		*quote = '\'';
+	append(text, " \"%s\"", escaped);
+}
+
 /* The client calls the server, whichever of the two is inside. */
 static void append_ends(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
-	append(text, "%s ", service_name(view->service));
-	append_address(text, view->inside_is_server ? view->remote_address : view->inside_address);
+	bool out = !view->inside_is_server;
+
+	append(text, "%s ", view->kind ? view->kind : service_name(view->service));
+	append_address(text, out ? view->inside_address : view->remote_address);
+	append_name(text, out ? view->inside_name : view->remote_name);
 	append(text, " -> ");
-	append_address(text, view->inside_is_server ? view->inside_address : view->remote_address);
+	append_address(text, out ? view->remote_address : view->inside_address);
+	append_name(text, out ? view->remote_name : view->inside_name);
 	append(text, " by ");
 	append_address(text, view->outside_address);
 }
 
+/* How IPsec goes: which of its ways data takes depends on what the two ends offer. */
+static void append_ipsec(char text[TUNNEL_TEXT], const struct tunnel_view *view)
+{
+	static const char *const offers[] = {"no NAT traversal offered", "NAT traversal offered by the remote end only",
+					     "NAT traversal offered by the inside end only",
+					     "NAT traversal offered by both ends"};
+
+	if (view->ike_version)
+		append(text, ", IKEv%u, %s", view->ike_version, offers[2 * view->natt_inside + view->natt_remote]);
+	if (view->data && view->data[0])
+		append(text, ", data in %s", view->data);
+}
+
+static void append_id(char text[TUNNEL_TEXT], const struct tunnel_view *view, const char *whose, uint32_t id)
+{
+	append(text, view->service == SERVICE_IPSEC ? "%s %08" PRIx32 : "%s %" PRIu32, whose, id);
+}
+
+/* Each identifier was chosen by the end it stands for; the outside one is what the remote end sees of the inside one,
+ * and SPIs are never translated. */
 static void append_ids(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
-	if (view->has_inside_id)
-		append(text, ", Call ID inside %u, outside %u", view->inside_id, view->outside_id);
+	static const char *const words[SERVICES] = {
+		[SERVICE_PPTP] = "Call ID", [SERVICE_L2TP] = "Tunnel ID", [SERVICE_IPSEC] = "SPI"};
+
+	if (!view->has_inside_id && !view->has_remote_id)
+		return;
+	append(text, ", %s", words[view->service]);
+	if (view->has_inside_id) {
+		append_id(text, view, " inside", view->inside_id);
+		if (view->service != SERVICE_IPSEC)
+			append_id(text, view, ", outside", view->outside_id);
+	}
 	if (view->has_remote_id)
-		append(text, ", remote %u", view->remote_id);
+		append_id(text, view, view->has_inside_id ? ", remote" : " remote", view->remote_id);
+	if (view->pairing != PAIRING_NONE)
+		append(text, " (pairing: %s)", pairing_name(view->pairing));
 }
 
 static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *view)
@@ -60,18 +111,49 @@ static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *vie
 			append(text, ", the last %" PRIu32 " s ago", view->last_ms[side] / 1000);
 	}
 	if (view->silent >= 0)
-		append(text, "; NOTHING COMES FROM THE %s: GRE may be blocked on that side", side_names[view->silent]);
+		append(text, "; NOTHING COMES FROM THE %s: %s may be blocked on that side", side_names[view->silent],
+		       view->data && view->data[0] ? view->data : view->kind);
+}
+
+bool tunnels_is_private(uint32_t address)
+{
+	return address >> 24 == 10 || address >> 20 == (172 << 4 | 1) || address >> 16 == (192 << 8 | 168) ||
+	       address >> 22 == (100 << 2 | 1);
+}
+
+/* The module's, or what can be told from the view alone. */
+static enum tunnel_hint hint_of(const struct tunnel_view *view)
+{
+	if (view->hint == HINT_NONE && view->inside_is_server && view->silent == SIDE_WAN &&
+	    tunnels_is_private(view->outside_address))
+		return HINT_WAN_IS_PRIVATE;
+	return view->hint;
+}
+
+static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
+{
+	char sentence[HINT_TEXT];
+
+	if (hint_of(view) == HINT_NONE)
+		return;
+	text_sentence(sentence, sizeof(sentence), tunnel_hint_text(hint_of(view)));
+	append(text, ". %s", sentence);
 }
 
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 {
 	text[0] = 0;
 	append_ends(text, view);
+	if (view->service == SERVICE_IPSEC)
+		append_ipsec(text, view);
 	append_ids(text, view);
+	if (view->is_shared)
+		append(text, ", shares its outside port");
 	append(text, ": %s, age %" PRIu32 " s", view->state, view->age_ms / 1000);
 	if (view->end != END_NOT)
 		append(text, " (%s)", tunnel_end_text(view->end));
 	append_traffic(text, view);
+	append_hint(text, view);
 }
 
 /* The age of the oldest one among the youngest tunnels that have ended, as many of them as there is room for. */
@@ -115,6 +197,23 @@ static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, u
 	return seen;
 }
 
+/* Those that live and have no encryption worth the name. L2TP in IPsec is not seen here as L2TP. */
+static void print_open_ones(struct engine *engine, uint64_t now_ms, statistics_line *line, void *context)
+{
+	char text[TUNNEL_TEXT], sentence[HINT_TEXT];
+	struct tunnel_view view;
+	uint64_t cursor = 0;
+	uint32_t count = 0;
+
+	while (engine_next_tunnel(engine, &cursor, now_ms, &view))
+		count += view.end == END_NOT && view.service != SERVICE_IPSEC;
+	if (!count)
+		return;
+	text_sentence(sentence, sizeof(sentence), tunnel_hint_text(HINT_NOT_ENCRYPTED));
+	snprintf(text, sizeof(text), "tunnels: %" PRIu32 " by PPTP or L2TP without IPsec. %s", count, sentence);
+	line(context, text);
+}
+
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
 {
 	uint32_t room = all ? UINT32_MAX : TUNNELS_SHOWN, seen, left, age_ms = UINT32_MAX;
@@ -129,16 +228,43 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 		snprintf(text, sizeof(text), "tunnels: %" PRIu32 " more are not shown", seen - room);
 		line(context, text);
 	}
+	print_open_ones(engine, now_ms, line, context);
 }
 
-uint32_t tunnels_count(struct engine *engine, uint64_t now_ms, enum service service)
+/* What carries its data, or its control messages while there is no data. */
+static enum part part_of(const struct tunnel_view *view)
+{
+	switch (view->service) {
+	case SERVICE_PPTP:
+		return PART_PPTP;
+	case SERVICE_L2TP:
+		return PART_L2TP;
+	case SERVICE_IPSEC:
+		break;
+	case SERVICE_NONE:
+		return PART_NONE;
+	}
+	if (!strcmp(view->data, "ESP"))
+		return PART_ESP;
+	return strcmp(view->data, "ESP in UDP") ? PART_IKE : PART_NATT;
+}
+
+/* Without its module everything that was told apart by anything but addresses and ports ends. */
+static bool needs_module(const struct tunnel_view *view)
+{
+	enum part part = part_of(view);
+
+	return part == PART_PPTP || part == PART_ESP || (view->is_shared && part != PART_NATT);
+}
+
+uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode)
 {
 	struct tunnel_view view;
 	uint64_t cursor = 0;
 	uint32_t count = 0;
 
-	while (engine_next_tunnel(engine, &cursor, now_ms, &view))
-		count += view.service == service && view.end == END_NOT;
+	while (mode != MODE_PASS && engine_next_tunnel(engine, &cursor, now_ms, &view))
+		count += view.end == END_NOT && part_of(&view) == part && (mode == MODE_BLOCK || needs_module(&view));
 	return count;
 }
 
@@ -151,9 +277,8 @@ void tunnels_log_event(void *context, enum engine_event_kind kind, const struct 
 		text[0] = 0;
 		append_ends(text, view);
 		log_write(log, LOG_WARNING,
-			  "%s: the control connection is not understood (any more) and passes as it is; new calls of "
-			  "it will not work",
-			  text);
+			  "%s: the control connection is not understood (any more) and passes as it is%s", text,
+			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "");
 		return;
 	}
 	tunnels_describe(view, text);

@@ -8,15 +8,18 @@
 #include "daemon/log.h"
 #include "daemon/statistics.h"
 
-enum { TUNNEL_TEXT = 400 };
+enum { TUNNEL_TEXT = 960 }; /* fits a line of the log */
 
-/* One line about a tunnel: who, which IDs, how long, what passed and which side is silent. */
+/* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
+ * about what is wrong with it, a second sentence that says so. */
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
 /* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
- * youngest of the ended ones, and how many more there are. */
+ * youngest of the ended ones, and how many more there are. Last how many encrypt nothing. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);
-/* Tunnels of a service that live. */
-uint32_t tunnels_count(struct engine *engine, uint64_t now_ms, enum service service);
+/* Tunnels that live and end when a part that carries them gets this mode instead of pass. */
+uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode);
+/* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
+bool tunnels_is_private(uint32_t address);
 /* Writes an event to the log; context is a struct log. Fits engine_on_event(). */
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 

@@ -403,7 +403,7 @@ def loses(sender, receiver, count=2, wait=0.15):
 # --- what the router tells about it ----------------------------------------------------------------------------------
 
 TUNNEL = re.compile(
-    r"tunnel: pptp (\S+) -> (\S+) by (\S+), Call ID inside (\d+), outside (\d+)(?:, remote (\d+))?: (\w+), age \d+ s"
+    r"tunnel: PPTP (\S+) -> (\S+) by (\S+), Call ID inside (\d+), outside (\d+)(?:, remote (\d+))?: (\w+), age \d+ s"
     r"(?: \(([^)]*)\))?; from LAN (\d+) bytes in (\d+) packets[^;\n]*; from WAN (\d+) bytes in (\d+) packets[^;\n]*(.*)"
 )
 

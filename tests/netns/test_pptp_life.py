@@ -80,7 +80,7 @@ def test_what_is_told_about_tunnels(lab, router, ends):
     connection = ends.connect("L1", server)
     call = connection.dial(8800, 4242)
     outside = call.pac.peer_id
-    said = f"pptp 10.77.0.11 -> 203.0.113.10 by 198.51.100.2, Call ID inside 8800, outside {outside}, remote 4242"
+    said = f"PPTP 10.77.0.11 -> 203.0.113.10 by 198.51.100.2, Call ID inside 8800, outside {outside}, remote 4242"
     router.wait_for(f"tunnel up: {said}: connected", mark)
     call.pns.send(b"x" * 100)
     call.pac.take(1)
@@ -138,7 +138,7 @@ def test_end_of_the_control_connection_ends_its_calls(lab, router, ends, jump, h
     else:
         linger_reset(connection.pns.socket)
     for number in (8900, 8901):
-        router.wait_for(rf"tunnel down: pptp 10.77.0.11 .*inside {number},.*\(the control connection was {how}\)", mark)
+        router.wait_for(rf"tunnel down: PPTP 10.77.0.11 .*inside {number},.*\(the control connection was {how}\)", mark)
     carry(ends, [theirs, *calls], 3)
     jump(25)
     carry(ends, [theirs, *calls], 3)
@@ -279,10 +279,10 @@ def test_reload_to_block_ends_live_tunnels(lab, router, ends):
     carry(ends, calls)
     text = router.reload({"pptp": {"mode": "block"}, **FORWARD})
     for number, end in ((9100, "10.77.0.11"), (9101, "10.77.0.11"), (3, "203.0.113.10")):
-        assert f"tunnel down: pptp {end} " in text and f"Call ID inside {number}," in text, text
+        assert f"tunnel down: PPTP {end} " in text and f"Call ID inside {number}," in text, text
     assert text.count("ended by the router") == 3
     assert "5 flows ended because of the change" in text, text
-    assert "[pptp] is not read any more: this ends 3 tunnels" in text, text
+    assert "PPTP is blocked now: this ends 3 tunnels" in text, text
     before = router.statistics().drop
     for call in calls:
         assert loses(call.pns, call.pac) == 2 and loses(call.pac, call.pns) == 2

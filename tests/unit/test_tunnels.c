@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tunnels as text: each kind as a person reads it, hints as a second sentence, and names that mean harm.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/tunnels.h"
+
+enum { INSIDE = 0x0a4d000b, OUTSIDE = 0xc6336402, REMOTE = 0xcb00710a, HOME = 0xc0a80102 };
+
+static struct tunnel_view ipsec(void)
+{
+	return (struct tunnel_view){
+		.service = SERVICE_IPSEC,
+		.kind = "IPsec",
+		.data = "ESP",
+		.inside_address = INSIDE,
+		.outside_address = OUTSIDE,
+		.remote_address = REMOTE,
+		.has_inside_id = true,
+		.has_remote_id = true,
+		.inside_id = 0xc0ffee,
+		.outside_id = 0xc0ffee,
+		.remote_id = 0xdeadbeef,
+		.state = "connected",
+		.remote_name = "strongSwan",
+		.ike_version = 2,
+		.natt_inside = true,
+		.pairing = PAIRING_RECENCY,
+		.age_ms = 61999,
+		.bytes = {1200, 900},
+		.packets = {12, 9},
+		.last_ms = {500, 1500},
+		.silent = -1,
+	};
+}
+
+static struct tunnel_view l2tp(void)
+{
+	return (struct tunnel_view){
+		.service = SERVICE_L2TP,
+		.kind = "L2TP",
+		.data = "UDP",
+		.inside_address = INSIDE,
+		.outside_address = OUTSIDE,
+		.remote_address = REMOTE,
+		.state = "requested",
+		.silent = -1,
+	};
+}
+
+static void expect(const struct tunnel_view *view, const char *want)
+{
+	char text[TUNNEL_TEXT];
+
+	tunnels_describe(view, text);
+	assert_string_equal(text, want);
+}
+
+static void expect_part(const struct tunnel_view *view, const char *want)
+{
+	char text[TUNNEL_TEXT];
+
+	tunnels_describe(view, text);
+	if (!strstr(text, want))
+		fail_msg("not \"%s\" in: %s", want, text);
+}
+
+static void expect_not(const struct tunnel_view *view, const char *unwanted)
+{
+	char text[TUNNEL_TEXT];
+
+	tunnels_describe(view, text);
+	if (strstr(text, unwanted))
+		fail_msg("\"%s\" in: %s", unwanted, text);
+}
+
+static void describes_ipsec(void **state)
+{
+	struct tunnel_view view = ipsec();
+
+	(void)state;
+	expect(&view, "IPsec 10.77.0.11 -> 203.0.113.10 \"strongSwan\" by 198.51.100.2, IKEv2, "
+		      "NAT traversal offered by the inside end only, data in ESP, "
+		      "SPI inside 00c0ffee, remote deadbeef (pairing: recency): connected, age 61 s; "
+		      "from LAN 1200 bytes in 12 packets, the last 0 s ago; "
+		      "from WAN 900 bytes in 9 packets, the last 1 s ago");
+	view.natt_remote = true;
+	expect_part(&view, ", NAT traversal offered by both ends, ");
+	view.natt_inside = false;
+	expect_part(&view, ", NAT traversal offered by the remote end only, ");
+	view.natt_remote = false;
+	expect_part(&view, ", no NAT traversal offered, ");
+	view.data = "ESP in UDP";
+	view.has_inside_id = view.has_remote_id = false;
+	view.pairing = PAIRING_NONE;
+	view.ike_version = 1;
+	expect_part(&view, ", IKEv1, no NAT traversal offered, data in ESP in UDP: connected");
+	view.data = "";
+	view.ike_version = 0;
+	expect_part(&view, " by 198.51.100.2: connected");
+	view.is_shared = true;
+	expect_part(&view, " by 198.51.100.2, shares its outside port: connected");
+}
+
+static void describes_a_server_inside(void **state)
+{
+	struct tunnel_view view = ipsec();
+
+	(void)state;
+	view.inside_is_server = true;
+	view.inside_name = "gate";
+	expect_part(&view, "IPsec 203.0.113.10 \"strongSwan\" -> 10.77.0.11 \"gate\" by 198.51.100.2, ");
+}
+
+static void describes_l2tp(void **state)
+{
+	struct tunnel_view view = l2tp();
+
+	(void)state;
+	expect(&view, "L2TP 10.77.0.11 -> 203.0.113.10 by 198.51.100.2: requested, age 0 s; "
+		      "from LAN 0 bytes in 0 packets; from WAN 0 bytes in 0 packets");
+	view.has_inside_id = true;
+	view.inside_id = 7;
+	view.outside_id = 4294967295;
+	expect_part(&view, ", Tunnel ID inside 7, outside 4294967295: requested");
+	view.has_remote_id = true;
+	view.remote_id = 9;
+	expect_part(&view, ", Tunnel ID inside 7, outside 4294967295, remote 9: requested");
+	view.has_inside_id = false;
+	expect_part(&view, ", Tunnel ID remote 9: requested");
+	view.state = "ended";
+	view.end = END_NO_ANSWER;
+	expect_part(&view, ": ended, age 0 s (no answer); ");
+}
+
+static void tells_who_is_silent(void **state)
+{
+	struct tunnel_view view = l2tp();
+
+	(void)state;
+	view.silent = SIDE_WAN;
+	expect_part(&view, "; NOTHING COMES FROM THE WAN: UDP may be blocked on that side");
+	view.data = "";
+	expect_part(&view, "; NOTHING COMES FROM THE WAN: L2TP may be blocked on that side");
+	view.silent = SIDE_LAN;
+	expect_part(&view, "; NOTHING COMES FROM THE LAN: ");
+}
+
+/* Every hint, behind the longest line there can be, is there to its full stop. */
+static void hints_are_sentences(void **state)
+{
+	struct tunnel_view view = ipsec();
+	char text[TUNNEL_TEXT], tail[64];
+	char long_name[200];
+
+	(void)state;
+	memset(long_name, '\n', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = 0;
+	expect_not(&view, ". ");
+	view.inside_name = view.remote_name = long_name;
+	view.inside_address = view.remote_address = view.outside_address = 0xdededede;
+	view.natt_remote = false;
+	view.data = "ESP in UDP";
+	view.is_shared = true;
+	view.pairing = PAIRING_REPAIRED;
+	view.end = END_CONTROL_SILENT;
+	view.age_ms = view.last_ms[0] = view.last_ms[1] = UINT32_MAX;
+	view.bytes[0] = view.bytes[1] = UINT64_MAX;
+	view.packets[0] = view.packets[1] = UINT32_MAX;
+	view.silent = SIDE_LAN;
+	for (int hint = HINT_NONE + 1; hint < HINTS; hint++) {
+		const char *sentence = tunnel_hint_text((enum tunnel_hint)hint);
+		size_t length = strlen(sentence);
+
+		view.hint = (enum tunnel_hint)hint;
+		assert_true(length > 50 && length < 400);
+		assert_true(tunnel_hint_name(view.hint)[0]);
+		snprintf(tail, sizeof(tail), "%s.", sentence + length - 40);
+		tunnels_describe(&view, text);
+		if (strlen(text) < strlen(tail) || strcmp(text + strlen(text) - strlen(tail), tail))
+			fail_msg("cut: %s", text);
+	}
+}
+
+static void names_are_made_harmless(void **state)
+{
+	struct tunnel_view view = l2tp();
+	char name[600];
+
+	(void)state;
+	view.inside_name = "";
+	expect_part(&view, "L2TP 10.77.0.11 -> ");
+	view.inside_name = "a\nb\x1b[0m";
+	expect_part(&view, "L2TP 10.77.0.11 \"a\\x0ab\\x1b[0m\" -> ");
+	view.inside_name = "x\" -> 1.2.3.4 by \"";
+	expect_part(&view, "L2TP 10.77.0.11 \"x' -> 1.2.3.4 by '\" -> 203.0.113.10 by 198.51.100.2: ");
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	view.inside_name = name;
+	expect_part(&view, "nnn...\" -> 203.0.113.10 by ");
+}
+
+static void knows_private_addresses(void **state)
+{
+	static const uint32_t inside[] = {0x0a000000, 0x0affffff, 0xac100000, 0xac1fffff,
+					  0xc0a80000, 0xc0a8ffff, 0x64400000, 0x647fffff};
+	static const uint32_t outside[] = {0x09ffffff, 0x0b000000, 0xac0fffff, 0xac200000,
+					   0xc0a7ffff, 0xc0a90000, 0x643fffff, 0x64800000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+		assert_true(tunnels_is_private(inside[i]));
+		assert_false(tunnels_is_private(outside[i]));
+	}
+}
+
+/* A server inside gets nothing through, and another NAT stands before: that is worth a word, unless the module knows
+ * better. */
+static void another_nat_before_a_server(void **state)
+{
+	struct tunnel_view view = ipsec();
+	const char *sentence = "The outside address is not a public one: ";
+
+	(void)state;
+	view.inside_is_server = true;
+	view.outside_address = HOME;
+	expect_not(&view, sentence);
+	view.silent = SIDE_WAN;
+	expect_part(&view, sentence);
+	view.hint = HINT_SPI_COLLISION;
+	expect_not(&view, sentence);
+	expect_part(&view, ". Two inside hosts have chosen the same SPI");
+	view.hint = HINT_NONE;
+	view.outside_address = OUTSIDE;
+	expect_not(&view, sentence);
+	view.outside_address = HOME;
+	view.inside_is_server = false;
+	expect_not(&view, sentence);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(describes_ipsec),         cmocka_unit_test(describes_a_server_inside),
+		cmocka_unit_test(describes_l2tp),          cmocka_unit_test(tells_who_is_silent),
+		cmocka_unit_test(hints_are_sentences),     cmocka_unit_test(names_are_made_harmless),
+		cmocka_unit_test(knows_private_addresses), cmocka_unit_test(another_nat_before_a_server),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
