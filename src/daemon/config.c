@@ -276,6 +276,7 @@ void config_to_engine(const struct config *config, struct engine_config *engine)
 	engine->clamp_mss = config->clamp_mss;
 	for (int part = 0; part < PARTS; part++)
 		engine->mode[part] = config_mode_of(config, (enum part)part);
+	engine->esp_fanout = config->esp_fanout;
 	for (size_t i = 0; i < TIMEOUTS; i++)
 		engine->timeout[i] = config->timeout[i] * MS_PER_S;
 	engine->host_flows = config->host_flows;

@@ -61,6 +61,7 @@ struct config {
 	uint32_t flows, host_flows, hosts, fragments, addresses, tunnels;
 	enum service_mode service[SERVICES];
 	enum part_mode part[PARTS];
+	bool esp_fanout;
 	struct config_forward forward[FORWARDS_MAX];
 	uint32_t forwards;
 	char control_socket[CONFIG_PATH_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is wrong with a configuration although each key by itself is right: devices that are the same, forwards that are
- * not complete, want the same port, or want one of the router's own.
+ * not complete, want the same port, or want one of the router's own; modes that leave half a VPN working.
  */
 #include "daemon/config_keys.h"
 
@@ -10,7 +10,7 @@
 
 #include <culvert/module.h>
 
-enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, DHCP_CLIENT_PORT = 68 };
+enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_GRE = 47, DHCP_CLIENT_PORT = 68 };
 
 /* One forward of the engine and the section it comes from. */
 struct claim {
@@ -158,15 +158,107 @@ static bool check_overlap(const struct claim *first, const struct claim *second,
 	return true;
 }
 
+/* --- modes --- */
+
+static bool is_blocked(const struct config *config, enum part part)
+{
+	return config_mode_of(config, part) == MODE_BLOCK;
+}
+
 /* Each part of the service that claims traffic is blocked. */
 static bool is_blocked_whole(const struct config *config, enum service service)
 {
 	for (int part = 0; part < PARTS; part++)
 		if (part != PART_AH && service_of_part((enum part)part) == service &&
-		    config_mode_of(config, (enum part)part) != MODE_BLOCK)
+		    !is_blocked(config, (enum part)part))
 			return false;
 	return true;
 }
+
+/* A forward lets nothing in that its service's modes refuse. */
+static void check_forward_modes(const struct config *config, const struct config_forward *section,
+				struct findings *findings)
+{
+	static const struct {
+		const char *key, *traffic;
+	} parts[PARTS] = {
+		[PART_PPTP] = {"mode", ""},
+		[PART_L2TP] = {"mode", ""},
+		[PART_IKE] = {"ike", "IKE on UDP port 500"},
+		[PART_NATT] = {"natt", "NAT traversal on UDP port 4500, which most clients need,"},
+		[PART_ESP] = {"esp", "ESP"},
+		[PART_AH] = {"ah", "AH"},
+	};
+	struct forward expanded[FORWARD_EXPANDS_MAX];
+	uint32_t count = config_forward_expand(section, expanded);
+
+	if (section->service != SERVICE_NONE && is_blocked_whole(config, section->service)) {
+		findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] mode = block",
+			      section->name, service_section(section->service));
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		enum part part = part_claiming(expanded[i].protocol, expanded[i].port_first);
+
+		/* Of GRE only PPTP's is refused. */
+		if (expanded[i].port_first != expanded[i].port_last || part == PART_NONE ||
+		    expanded[i].protocol == PROTOCOL_GRE || !is_blocked(config, part))
+			continue;
+		if (section->service != SERVICE_NONE)
+			findings_warn(findings, section->line, "[forward:%s] lets no %s in while [%s] %s = block",
+				      section->name, parts[part].traffic, service_section(service_of_part(part)),
+				      parts[part].key);
+		else
+			findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] %s = block",
+				      section->name, service_section(service_of_part(part)), parts[part].key);
+	}
+}
+
+/* Where a key of the file is; 0 if it is not there. */
+static uint32_t line_of(const struct findings *findings, const char *section, const char *name)
+{
+	for (size_t i = 0; i < CONFIG_KEYS; i++)
+		if (!strcmp(config_keys[i].section, section) && !strcmp(config_keys[i].name, name))
+			return findings->key_line[i];
+	return 0;
+}
+
+static uint32_t line_of_part(const struct findings *findings, const char *name)
+{
+	uint32_t line = line_of(findings, "ipsec", name);
+
+	return line ? line : line_of(findings, "ipsec", "mode");
+}
+
+/* Modes that say something other than they seem to. */
+static void check_modes(const struct config *config, struct findings *findings)
+{
+	bool ike = !is_blocked(config, PART_IKE), natt = !is_blocked(config, PART_NATT),
+	     esp = !is_blocked(config, PART_ESP);
+
+	if (!ike && (natt || esp))
+		findings_warn(findings, line_of_part(findings, "ike"),
+			      "[ipsec] ike = block: nearly all of IPsec starts with IKE on UDP port 500 and will not "
+			      "work; to refuse IPsec write mode = block");
+	if (ike && !natt)
+		findings_warn(
+			findings, line_of_part(findings, "natt"),
+			"[ipsec] natt = block: behind a NAT nearly every IPsec client goes on to UDP port 4500 and "
+			"will not get further; to refuse IPsec write mode = block");
+	if ((config->part[PART_AH] == PART_MODE_PASS || config->part[PART_AH] == PART_MODE_PLAIN) && !config->bypasses)
+		findings_warn(
+			findings, line_of(findings, "ipsec", "ah"),
+			"[ipsec] ah does not help AH through the NAT, which it can never pass; it only counts for "
+			"destinations in [nat] bypass, and there are none");
+	if (config->esp_fanout && config_mode_of(config, PART_ESP) != MODE_PASS)
+		findings_warn(findings, line_of(findings, "ipsec", "esp_fanout"),
+			      "[ipsec] esp_fanout does nothing unless ESP is in mode pass");
+	if (!config->tunnels && line_of(findings, "limits", "tunnels"))
+		findings_warn(findings, line_of(findings, "limits", "tunnels"),
+			      "[limits] tunnels = 0: PPTP, L2TP and IPsec get no help, whatever their modes are");
+}
+
+/* --- forwards that want the same --- */
 
 static void check_forwards(const struct config *config, struct findings *findings)
 {
@@ -181,9 +273,7 @@ static void check_forwards(const struct config *config, struct findings *finding
 
 		if (!check_forward(section, findings))
 			continue;
-		if (section->service != SERVICE_NONE && is_blocked_whole(config, section->service))
-			findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] mode = block",
-				      section->name, service_section(section->service));
+		check_forward_modes(config, section, findings);
 		more = config_forward_expand(section, expanded);
 		if (count + more > FORWARDS_MAX) {
 			findings_error(findings, section->line,
@@ -207,5 +297,6 @@ static void check_forwards(const struct config *config, struct findings *finding
 void config_check(const struct config *config, const struct config_source *source, struct findings *findings)
 {
 	check_devices(config, source, findings);
+	check_modes(config, findings);
 	check_forwards(config, findings);
 }

@@ -96,7 +96,8 @@ struct findings {
 	config_report *report;
 	void *context;
 	uint32_t errors, warnings;
-	bool bad[CONFIG_KEYS]; /* keys with a value that was reported; what else is wrong with them is not */
+	uint32_t key_line[CONFIG_KEYS]; /* where keys were first seen; 0: not in the file */
+	bool bad[CONFIG_KEYS];          /* keys with a value that was reported; what else is wrong with them is not */
 };
 
 /* line 0: the message is about the file as a whole. */

@@ -37,8 +37,7 @@ struct parser {
 	bool in_list;                           /* the last key may go on in an indented line */
 	int section;                            /* index into config_sections, or one of the names above */
 	struct config_forward *forward;         /* in FORWARD_SECTION; NULL if it could not be stored */
-	uint32_t section_line[CONFIG_SECTIONS]; /* where sections and keys were first seen; 0: not yet */
-	uint32_t key_line[CONFIG_KEYS];
+	uint32_t section_line[CONFIG_SECTIONS]; /* where sections were first seen; 0: not yet */
 	uint32_t forward_key_line[FORWARD_KEYS];
 };
 
@@ -296,7 +295,7 @@ static void set_key(struct parser *parser, const char *name, const char *value)
 
 		if (strcmp(key->section, section) || strcmp(key->name, name))
 			continue;
-		if (!note_line(parser, &parser->key_line[i], name))
+		if (!note_line(parser, &parser->findings->key_line[i], name))
 			return;
 		if (config_key_is_list(key)) {
 			parser->in_list = true;

@@ -126,6 +126,7 @@ static void defaults(void **state)
 		assert_int_equal(config->service[i], MODE_PASS);
 	for (int i = 0; i < PARTS; i++)
 		assert_int_equal(config->part[i], PART_MODE_INHERIT);
+	assert_false(config->esp_fanout);
 	assert_int_equal(config->forwards, 0);
 	assert_string_equal(config->control_socket, "/run/culvert/control.sock");
 	assert_string_equal(config->log_target, "auto");
@@ -160,7 +161,7 @@ static const char everything[] =
 	"5\nhold_down = 0\n"
 	"[limits]\nflows = 4194304\nhost_flows = 1\nhosts = 65536\nfragments = 16\naddresses = 64\ntunnels = 32768\n"
 	"[pptp]\nmode = block\n[l2tp]\nmode = plain\n[ipsec]\nmode = block\nike = pass\nnatt = plain\nesp = pass\nah = "
-	"pass\n"
+	"pass\nesp_fanout = yes\n"
 	"[control]\nsocket = /tmp/x\n[log]\ntarget = /var/log/c.log\nlevel = debug\n"
 	"[forward:a]\nprotocol = tcp+udp\nport = 80-90\nto = 10.1.2.3:8080\n"
 	"[forward:b]\nprotocol = 41\nto = 10.1.2.4\n"
@@ -294,6 +295,12 @@ static void refuses_values(void **state)
 		{LAN "[wan]\nhost_ports = 22,\n 70000\n", "f:5: host_ports = 70000: must be a port"},
 		{LAN "[wan]\noffload = true\n", "f:4: offload = true: must be yes | no"},
 		{LAN "[wan]\noffload =\n", "f:4: offload = : must be yes | no"},
+		{LAN "[ipsec]\nesp = no\n", "f:4: esp = no: must be inherit | pass | plain | block"},
+		{LAN "[ipsec]\nnatt = bloc\n", "(did you mean block?)"},
+		{LAN "[ipsec]\nmode = inherit\n", "f:4: mode = inherit: must be pass | plain | block"},
+		{LAN "[ipsec]\nnat_t = block\n", "unknown key nat_t in section [ipsec] (did you mean natt?)"},
+		{LAN "[l2tp]\nike = block\n", "unknown key ike in section [l2tp] (it belongs to section [ipsec])"},
+		{LAN "[ipsec]\nesp_fanout = 1\n", "f:4: esp_fanout = 1: must be yes | no"},
 		{LAN "[nat]\nbypass = 10.0.0.1/8\n",
 		 "f:4: bypass = 10.0.0.1/8: has bits set behind its prefix (did you mean 10.0.0.0/8?)"},
 		{LAN "[nat]\nbypass = 10.0.0.0/33\n",
@@ -398,6 +405,66 @@ static void refuses_forwards(void **state)
 			"[forward:c]\nprotocol = tcp\nport = 1701\nto = 1.2.3.4\n");
 	expect_report(*state, LAN "[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[l2tp]\nmode = block\n",
 		      "W f:3: warning: [forward:a] does nothing while [l2tp] mode = block\nN f: 1 warning\n");
+}
+
+/* Modes that take away more than they seem to: each is said once, with its line. */
+static void warns_of_modes(void **state)
+{
+	static const struct {
+		const char *text, *warning;
+	} cases[] = {
+		{"[ipsec]\nike = block\n",
+		 "W f:4: warning: [ipsec] ike = block: nearly all of IPsec starts with IKE on UDP "
+		 "port 500 and will not work; to refuse IPsec write mode = block\n"},
+		{"[ipsec]\nmode = block\nesp = pass\n", "W f:4: warning: [ipsec] ike = block: "},
+		{"[ipsec]\nnatt = block\n", "W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec "
+					    "client goes on to UDP port 4500"},
+		{"[ipsec]\nah = plain\n", "W f:4: warning: [ipsec] ah does not help AH through the NAT"},
+		{"[ipsec]\nesp = plain\nesp_fanout = yes\n",
+		 "W f:5: warning: [ipsec] esp_fanout does nothing unless ESP is in mode pass\n"},
+		{"[limits]\ntunnels = 0\n", "W f:4: warning: [limits] tunnels = 0: PPTP, L2TP and IPsec get no help"},
+		{"[ipsec]\nesp = block\n[forward:a]\nservice = ipsec\nto = 1.2.3.4\n",
+		 "W f:5: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"},
+		{"[forward:a]\nprotocol = udp\nport = 1701\nto = 1.2.3.4\n[l2tp]\nmode = block\n",
+		 "W f:3: warning: [forward:a] does nothing while [l2tp] mode = block\n"},
+		{"[forward:a]\nprotocol = esp\nto = 1.2.3.4\n[ipsec]\nesp = block\n",
+		 "W f:3: warning: [forward:a] does nothing while [ipsec] esp = block\n"},
+		{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[ipsec]\nike = block\nnatt = block\nesp = block\n",
+		 "W f:3: warning: [forward:a] does nothing while [ipsec] mode = block\n"},
+	};
+	static const char *const silent[] = {
+		"[ipsec]\nmode = block\n",
+		"[ipsec]\nesp = block\n",
+		"[ipsec]\nah = inherit\n",
+		"[ipsec]\nah = block\n",
+		"[ipsec]\nah = pass\n[nat]\nbypass = 10.9.0.0/16\n",
+		"[ipsec]\nesp_fanout = yes\nike = plain\n",
+		"[forward:a]\nprotocol = gre\nto = 1.2.3.4\n[pptp]\nmode = block\n",
+		"[forward:a]\nprotocol = udp\nport = 1700-1701\nto = 1.2.3.4\n[l2tp]\nmode = block\n",
+	};
+	struct fixture *fixture = *state;
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), LAN "%s", cases[i].text);
+		expect_good(fixture, text);
+		if (strncmp(fixture->report.text, cases[i].warning, strlen(cases[i].warning)) ||
+		    !strstr(fixture->report.text, "N f: 1 warning\n"))
+			fail_msg("\n%s\ngave:\n%snot just: %s", text, fixture->report.text, cases[i].warning);
+	}
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+		snprintf(text, sizeof(text), LAN "%s", silent[i]);
+		expect_report(fixture, text, "");
+	}
+	/* A service of which two parts are blocked: the modes and what they do to the forward. */
+	expect_report(
+		fixture, LAN "[ipsec]\nmode = block\nike = pass\n[forward:a]\nservice = ipsec\nto = 1.2.3.4\n",
+		"W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec client goes on to UDP port 4500 "
+		"and will not get further; to refuse IPsec write mode = block\n"
+		"W f:6: warning: [forward:a] lets no NAT traversal on UDP port 4500, which most clients need, in while "
+		"[ipsec] natt = block\n"
+		"W f:6: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"
+		"N f: 3 warnings\n");
 }
 
 static void limits_forwards(void **state)
@@ -618,6 +685,8 @@ static void fills_the_engine(void **state)
 	assert_int_equal(engine.mode[PART_IKE], MODE_PASS);
 	assert_int_equal(engine.mode[PART_NATT], MODE_PLAIN);
 	assert_int_equal(engine.mode[PART_ESP], MODE_PASS);
+	assert_int_equal(engine.mode[PART_AH], MODE_PASS);
+	assert_true(engine.esp_fanout);
 	assert_int_equal(engine.host_flows, 1);
 	assert_int_equal(engine.icmp_rate, 0);
 	assert_true(port_set_has(&engine.host_udp, 68) && !port_set_has(&engine.host_tcp, 68));
@@ -695,6 +764,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(reports_everything, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_values, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_forwards, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(warns_of_modes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_forwards, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_prefixes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(survives_hostile_bytes, set_up, tear_down),
