@@ -54,6 +54,9 @@ struct module_esp {
 	uint32_t inside_address; /* from the LAN: its sender; from the WAN: the target of a forward of ESP, or 0 */
 	uint32_t outside_address, remote_address;
 	uint32_t spi, sequence;
+	bool may_fan_out;   /* a copy may go to each of several inside hosts */
+	uint32_t copies[4]; /* to be filled in: who they are, with VERDICT_FORWARDED and no flow */
+	uint32_t copies_count;
 };
 
 struct module {
@@ -81,8 +84,9 @@ struct module {
 	 * sender, and no flow knows the two endpoints. The flow it is meant for, or MODULE_NONE. */
 	uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *datagram);
 	/* ESP with a new SPI. The flow that takes it, or MODULE_NONE and what becomes of it. */
-	uint32_t (*esp)(struct engine *engine, void *memory, const struct module_esp *esp,
-			struct engine_result *otherwise);
+	uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
+	/* An inside host sent AH, which is not translated. */
+	void (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
 	/* Something was heard of an SA that is watched, or (is_behind) its sequence number fell far back. */
 	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE. */
@@ -147,9 +151,11 @@ uint32_t module_sa_spi(const struct engine *engine, uint32_t flow, enum side fro
 uint32_t module_sa_find(struct engine *engine, uint32_t outside, uint32_t remote, uint32_t spi);
 /* sa_heard() is told of every packet from now on, or no more. */
 void module_sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
-/* It lives at least this long, if it has both SPIs. */
-void module_sa_keep(struct engine *engine, uint32_t flow, uint32_t at_least_ms);
+/* It lives at least as long as a UDP flow of a VPN that was heard just now, if it has both SPIs. */
+void module_sa_keep(struct engine *engine, uint32_t flow);
 void module_sa_close(struct engine *engine, uint32_t flow);
+/* Gives an inside host another outside address for what it opens from now on; false if there is none. */
+bool module_move_host(struct engine *engine, uint32_t inside);
 
 /* --- outside ports that several inside hosts share towards one server --- */
 
@@ -166,6 +172,8 @@ void module_ready(struct engine *engine, enum service service, uint16_t control,
 /* wake() is called at this time, or soon after. The earliest of all that was asked for counts. */
 void module_wake_at(struct engine *engine, uint64_t at_ms);
 uint64_t module_random(struct engine *engine);
+/* For tables of the module's own: a keyed hash, the same as long as the arena lives. */
+uint64_t module_hash(const struct engine *engine, uint64_t a, uint64_t b);
 
 /* Keeps a copy of a packet for later; MODULE_NONE if there is no room. */
 uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived);

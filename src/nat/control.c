@@ -183,7 +183,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 
 	datagram.flow = *index;
 	datagram.remote_port = flow->remote_port;
-	datagram.outside_port = flow->outside_port;
+	datagram.outside_port = from == SIDE_WAN ? passage->transport.destination_port : flow->outside_port;
 	datagram.is_hairpin = (flow->flags & FLOW_HAIRPIN) != 0;
 	struct engine_result result =
 		module->datagram(engine, engine->module[service_of_flow(flow)], flow->control, from, &datagram);
@@ -348,6 +348,11 @@ uint64_t module_now_ms(const struct engine *engine)
 uint64_t module_random(struct engine *engine)
 {
 	return random_next(engine);
+}
+
+uint64_t module_hash(const struct engine *engine, uint64_t a, uint64_t b)
+{
+	return siphash(&engine->header->hash_key, a, b);
 }
 
 void module_count(struct engine *engine, enum statistic statistic)

@@ -56,6 +56,29 @@ struct outside *host_outside(struct engine *engine, uint32_t inside_address)
 	return outside;
 }
 
+bool host_move(struct engine *engine, uint32_t inside_address)
+{
+	uint32_t index = host_find(engine, inside_address);
+	struct outside *best = NULL, *now;
+
+	if (index == NONE)
+		return false;
+	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
+		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
+		if (outside->address != engine->host[index].outside_address &&
+		    (best == NULL || outside->hosts < best->hosts))
+			best = outside;
+	}
+	if (best == NULL)
+		return false;
+	now = outside_find(engine, engine->host[index].outside_address);
+	if (now != NULL)
+		now->hosts--;
+	best->hosts++;
+	engine->host[index].outside_address = best->address;
+	return true;
+}
+
 static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_t outside_address)
 {
 	struct arena_header *header = engine->header;

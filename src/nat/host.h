@@ -21,4 +21,7 @@ void host_reset(struct engine *engine);
 /* Counts anew how many hosts each outside address has: addresses came or went. */
 void host_recount(struct engine *engine);
 
+/* Pairs an inside host with another outside address; its flows stay where they are. False if there is no other. */
+bool host_move(struct engine *engine, uint32_t inside_address);
+
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the WAN: docs/nat-behaviour.md section 4. */
+#include <string.h>
+
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/fragment.h"
@@ -118,6 +120,37 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 	return index == NONE ? verdict_drop(why) : deliver(engine, passage, index);
 }
 
+/* A copy to each of them: the wrong ones do not know the SPI. */
+static struct engine_result fan_out(struct engine *engine, struct passage *passage, const struct module_esp *esp)
+{
+	if (passage->ip.ttl <= 1)
+		return verdict_drop(DROP_IP_TTL);
+	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN))
+		return verdict_drop(DROP_TOO_BIG);
+	for (uint32_t i = 0; i < esp->copies_count; i++) {
+		struct packet copy = {.data = engine->parted, .length = passage->packet->length};
+		struct rewrite rewrite = rewrite_none(passage);
+		memcpy(copy.data, passage->packet->data, copy.length);
+		rewrite.destination = esp->copies[i];
+		rewrite_header(&copy, &passage->ip, &rewrite);
+		output_send(engine, &copy, &passage->ip, SIDE_LAN, true);
+	}
+	return verdict_forwarded();
+}
+
+static struct engine_result deliver_esp(struct engine *engine, struct passage *passage, uint32_t index,
+					uint32_t outside)
+{
+	struct engine_result otherwise;
+	struct module_esp esp;
+
+	if (index == NONE)
+		index = sa_find(engine, passage, outside, &esp, &otherwise);
+	if (index != NONE)
+		return deliver(engine, passage, index);
+	return otherwise.verdict == VERDICT_FORWARDED ? fan_out(engine, passage, &esp) : otherwise;
+}
+
 static struct engine_result translate(struct engine *engine, struct passage *passage, struct outside *outside)
 {
 	if (passage->fault != DROP_NONE)
@@ -129,11 +162,8 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 	if (passage_is_call(passage))
 		return index != NONE && call_passes(engine, index) ? deliver(engine, passage, index)
 								   : verdict_drop(DROP_GRE_NO_CALL);
-	if (passage->is_sa) {
-		struct engine_result otherwise;
-		index = index != NONE ? index : sa_find(engine, passage, outside->address, &otherwise);
-		return index != NONE ? deliver(engine, passage, index) : otherwise;
-	}
+	if (passage->is_sa)
+		return deliver_esp(engine, passage, index, outside->address);
 	if (index != NONE && icmp_fits_flow(passage, &engine->flow[index]))
 		return deliver(engine, passage, index);
 	if (is_for_the_router(engine, passage))

@@ -308,7 +308,9 @@ static struct engine_result hairpin(struct engine *engine, struct passage *passa
 static struct engine_result send_esp(struct engine *engine, struct passage *passage)
 {
 	struct engine_result otherwise;
-	uint32_t index = sa_find(engine, passage, host_outside(engine, passage->ip.source)->address, &otherwise);
+	struct module_esp esp;
+	uint32_t outside = host_outside(engine, passage->ip.source)->address;
+	uint32_t index = sa_find(engine, passage, outside, &esp, &otherwise);
 
 	if (index != NONE)
 		return send_out(engine, passage, index);
@@ -350,6 +352,8 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 	if (engine->header->outside_count == 0)
 		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
 	enum drop refusal = passage_refusal(engine, passage);
+	if (refusal == DROP_AH_UNTRANSLATABLE)
+		sa_note_ah(engine, passage);
 	if (refusal != DROP_NONE && !protocol_has_ports(passage->ip.protocol))
 		return refuse(engine, passage, refusal);
 	if (ip_is_fragment(&passage->ip) && fragment_arrive(engine, passage, &result))

@@ -2,8 +2,7 @@
 /* SAs of ESP as flows. */
 #include "nat/sa.h"
 
-#include <culvert/module.h>
-
+#include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/timer.h"
@@ -16,7 +15,7 @@ bool sa_is_paired(const struct engine *engine)
 	return engine->config.mode[PART_ESP] == MODE_PASS && engine->module[SERVICE_IPSEC] != NULL;
 }
 
-uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside,
+uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
 		 struct engine_result *otherwise)
 {
 	struct flow_key key = passage_key(passage);
@@ -27,7 +26,7 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t 
 	if (index != NONE)
 		return index;
 	const struct forward *forward = outward ? NULL : forward_find(engine, PROTOCOL_ESP, 0);
-	struct module_esp esp = {
+	*esp = (struct module_esp){
 		.packet = passage->packet,
 		.from = passage->from,
 		.inside_address = outward           ? passage->ip.source
@@ -37,9 +36,18 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t 
 		.remote_address = outward ? passage->ip.destination : passage->ip.source,
 		.spi = passage->transport.esp.spi,
 		.sequence = passage->transport.esp.sequence,
+		.may_fan_out = engine->config.esp_fanout && !ip_is_fragment(&passage->ip),
 	};
 	*otherwise = verdict_drop(DROP_NO_OWNER);
-	return module_of(SERVICE_IPSEC)->esp(engine, engine->module[SERVICE_IPSEC], &esp, otherwise);
+	return module_of(SERVICE_IPSEC)->esp(engine, engine->module[SERVICE_IPSEC], esp, otherwise);
+}
+
+void sa_note_ah(struct engine *engine, const struct passage *passage)
+{
+	if (engine->module[SERVICE_IPSEC] != NULL)
+		module_of(SERVICE_IPSEC)
+			->ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
+			     host_outside(engine, passage->ip.source)->address, passage->ip.destination);
 }
 
 void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)
@@ -129,10 +137,10 @@ void module_sa_watch(struct engine *engine, uint32_t index, bool is_watched)
 	engine->track[index].call.watched = is_watched;
 }
 
-void module_sa_keep(struct engine *engine, uint32_t index, uint32_t at_least_ms)
+void module_sa_keep(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
-	uint32_t until = (uint32_t)engine->now_ms + at_least_ms;
+	uint32_t until = (uint32_t)engine->now_ms + engine->config.timeout[TIMEOUT_UDP_VPN];
 
 	if (flow->timeout == TIMEOUT_ESP && !is_expired(flow->deadline, engine->now_ms) &&
 	    (int32_t)(until - flow->deadline) > 0)
@@ -142,4 +150,9 @@ void module_sa_keep(struct engine *engine, uint32_t index, uint32_t at_least_ms)
 void module_sa_close(struct engine *engine, uint32_t index)
 {
 	flow_close(engine, index);
+}
+
+bool module_move_host(struct engine *engine, uint32_t inside)
+{
+	return host_move(engine, inside);
 }

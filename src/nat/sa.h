@@ -7,14 +7,19 @@
 #ifndef CULVERT_NAT_SA_H
 #define CULVERT_NAT_SA_H
 
+#include <culvert/module.h>
+
 #include "nat/flow.h"
 #include "nat/state.h"
 
 /* SAs are told apart by SPI: the mode is pass, and there is memory for it. */
 bool sa_is_paired(const struct engine *engine);
-/* The flow a packet of ESP belongs to; NONE and *otherwise if it has none now. outside: it is sent from, or came to. */
-uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside,
+/* The flow a packet of ESP belongs to, through this outside address; NONE and *otherwise if it has none now. Copies of
+ * it may have to go to several inside hosts then, see struct module_esp. */
+uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
 		 struct engine_result *otherwise);
+/* AH of an inside host, which is refused. */
+void sa_note_ah(struct engine *engine, const struct passage *passage);
 /* Counts a packet of an SA and refreshes it. */
 void sa_account(struct engine *engine, uint32_t flow, const struct passage *passage, enum side from);
 

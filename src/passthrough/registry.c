@@ -2,6 +2,7 @@
 /* The VPN services and what each one claims, from services.def. Claims do not overlap, so their order never matters. */
 #include <culvert/module.h>
 
+#include "passthrough/ipsec.h"
 #include "passthrough/pptp.h"
 
 struct claim {
@@ -64,6 +65,7 @@ const struct module *module_of(enum service service)
 {
 	static const struct module *const modules[SERVICES] = {
 		[SERVICE_PPTP] = &pptp_module,
+		[SERVICE_IPSEC] = &ipsec_module,
 	};
 
 	return service < SERVICES ? modules[service] : NULL;

@@ -196,7 +196,7 @@ static uint16_t some_id(struct life *l, uint8_t choice)
 	if (choice & 0x80 || !count)
 		return (uint16_t)((choice & 1) << 8 | (choice & 7));
 	const struct tunnel_view *v = &view[which % count];
-	return choice & 0x40 ? v->outside_id : choice & 0x20 ? v->remote_id : v->inside_id;
+	return (uint16_t)(choice & 0x40 ? v->outside_id : choice & 0x20 ? v->remote_id : v->inside_id);
 }
 
 /* One to three messages; mode says whether they go whole, cut, the second piece first, or again. */

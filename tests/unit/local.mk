@@ -56,6 +56,13 @@ tests_unit_test_io_text_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 # The engine, through engine.h alone.
 RIG = tests/unit/rig.c tests/unit/rig.h tests/unit/packets.c tests/unit/packets.h
 
+IPSEC_RIG = tests/unit/ipsec_rig.c tests/unit/ipsec_rig.h $(RIG)
+
+UNIT_TESTS += tests/unit/test_ipsec_esp
+tests_unit_test_ipsec_esp_SOURCES = tests/unit/test_ipsec_esp.c $(IPSEC_RIG)
+tests_unit_test_ipsec_esp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ipsec_esp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_mapping
 tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
 tests_unit_test_engine_mapping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * IPsec pass-through (docs/nat-behaviour.md section 11): IKE is read, never changed; ESP of many clients to one server
+ * is told apart by SPI.
+ *
+ * A peer is all IPsec between one inside host and one remote address; the peers of one outside and remote address form
+ * a group, because among them every unknown SPI has to find its owner. ipsec.c is the module and its memory,
+ * ipsec_peer.c knows peers and groups, ipsec_ike.c reads IKE and lets one phase 2 begin at a time, ipsec_share.c has
+ * several hosts use port 500, ipsec_esp.c pairs SPIs, ipsec_view.c says what people see of all this.
+ */
+#ifndef CULVERT_PASSTHROUGH_IPSEC_H
+#define CULVERT_PASSTHROUGH_IPSEC_H
+
+#include <culvert/module.h>
+
+#include "base/table.h"
+#include "wire/ike.h"
+
+enum {
+	IPSEC_FLOWS = 4,        /* UDP flows of one peer that are read */
+	IPSEC_SPIS = 4,         /* initiator SPIs of one peer that are known */
+	IPSEC_SAS_EACH = 4,     /* SAs there may be, for each peer there may be */
+	IPSEC_SAS_PEER = 64,    /* and of a single peer */
+	IPSEC_KEPT = 8,         /* ESP packets of a host that waits */
+	IPSEC_RECENT = 4,       /* peers of a group whose windows or exchanges are remembered at one time */
+	IPSEC_SERVERS = 64,     /* servers known to answer to port 500 only */
+	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
+	IPSEC_RECENT_MS = 5000, /* a phase 2 that tells whom a new SPI belongs to */
+	IPSEC_REKEY_MS = 10000, /* an exchange that tells whom a new initiator SPI belongs to */
+	IPSEC_DOUBT_MS = 10000, /* silence after which a pairing is doubted */
+	IPSEC_UNANSWERED = 3,   /* first messages */
+	IPSEC_STRICT_MS = 86400000,
+	IPSEC_SILENT_MS = 10000,
+};
+
+/* Some peers of a group. If it is one, it is known: sum is the sum of their indices. */
+struct ipsec_set {
+	uint32_t count, sum;
+};
+
+/* Peers to which something happened lately; the oldest makes room. */
+struct ipsec_recent {
+	uint32_t peer; /* MODULE_NONE: unused */
+	uint32_t at_ms;
+};
+
+/* Packets that wait, the oldest first. */
+struct ipsec_queue {
+	uint32_t packet[IPSEC_KEPT];
+	uint8_t count;
+};
+
+enum ipsec_share { SHARE_NOT = 0, SHARE_TRIED, SHARE_WORKS };
+
+/* What the clear messages of one end told. */
+struct ipsec_end {
+	uint8_t heard, natt, software; /* software: enum ike_software */
+	uint32_t last_ms;              /* of its last IKE message; valid if heard */
+};
+
+struct ipsec_peer {
+	uint32_t inside, outside, remote;
+	uint8_t live;
+	uint8_t is_server; /* the inside host was called through a forward */
+	uint8_t knocks;    /* and has not answered yet */
+	uint8_t is_known;  /* it is or was live: it can be shown */
+	uint32_t next;     /* in the queue of records to use next */
+	uint32_t group, group_next, group_previous;
+	uint32_t flow[IPSEC_FLOWS];               /* the engine's, or MODULE_NONE */
+	uint32_t first_sa, sas, paired, unpaired; /* unpaired: SAs that lack the inbound SPI */
+	/* IKE */
+	uint64_t spi[IPSEC_SPIS]; /* initiator's, 0: none */
+	uint8_t spi_next;
+	uint8_t version;
+	struct ipsec_end end[SIDES];
+	uint8_t uses_natt;                                     /* IKE or ESP went over port 4500 */
+	uint8_t uses_esp;                                      /* ESP itself was seen */
+	uint8_t is_eligible, is_owed, is_unpaired, is_sharing; /* in these sets of its group */
+	uint32_t owed_ms;
+	uint8_t share;      /* enum ipsec_share */
+	uint8_t unanswered; /* first messages in a row */
+	uint8_t clashes;    /* its initiator SPI is another one's, too: it can not share */
+	/* waiting */
+	uint8_t waits, goes; /* in the queue of its group; its turn has come */
+	uint8_t is_busy;     /* it must not end now */
+	uint8_t waits_ike[SIDES];
+	uint32_t wait_next, ike_next;
+	struct ipsec_queue kept;
+	uint32_t kept_ike[SIDES];
+	/* for people */
+	uint8_t pairing, is_up, collides, sent_ah, is_ambiguous;
+	uint8_t why; /* enum tunnel_end */
+	uint32_t started_ms, last_ms[SIDES], unpaired_ms;
+	uint32_t packets[SIDES], natt_packets[SIDES]; /* of data; packets: of SAs that have ended */
+	uint64_t bytes[SIDES];
+};
+
+struct ipsec_group {
+	uint32_t outside, remote;
+	uint8_t live, is_listed; /* listed: somebody waits */
+	uint32_t next;           /* free records, or groups in which somebody waits */
+	uint32_t first_peer, peers;
+	struct ipsec_set eligible, owed, unpaired, sharing;
+	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
+	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT];
+	/* the phase 2 under way */
+	uint32_t gate_peer, gate_ms, gate_message;
+	/* an SPI whose owner is not clear */
+	uint32_t unclear_spi, unclear_ms, unclear_last_ms;
+	uint32_t wait_first, wait_last, ike_first, ike_last;
+};
+
+/* The module's side of an SA, one for each flow of that kind. */
+struct ipsec_sa {
+	uint32_t flow; /* MODULE_NONE: free */
+	uint32_t peer;
+	uint32_t next, previous; /* of its peer, the latest first; or free */
+	uint32_t bound_ms;       /* when the inbound SPI was bound */
+	uint32_t doubted_ms;     /* when that was last looked at */
+};
+
+struct ipsec_server {
+	uint32_t address;
+	uint64_t until_ms;
+};
+
+struct ipsec {
+	uint32_t peers, sas; /* how many records there are */
+	uint32_t peer_first, peer_last, group_free, sa_free;
+	uint32_t knocking;
+	uint32_t waiting; /* first group in which somebody waits */
+	struct ipsec_server server[IPSEC_SERVERS];
+	/* set anew by every process */
+	struct ipsec_peer *peer;
+	struct ipsec_group *group;
+	struct ipsec_sa *sa;
+	struct table by_pair, by_group, by_spi;
+};
+
+extern const struct module ipsec_module;
+
+static inline uint32_t ipsec_age(const struct engine *engine, uint32_t at_ms)
+{
+	return (uint32_t)module_now_ms(engine) - at_ms;
+}
+
+/* --- ipsec_peer.c --- */
+
+/* The live peer, or MODULE_NONE. */
+uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside, uint32_t outside,
+			 uint32_t remote);
+/* The same, or a new one; MODULE_NONE if all records are in use. */
+uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside, uint32_t remote,
+			 bool is_server);
+/* Puts a record that is whole into its group and the tables. */
+void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t peer);
+/* Ends the peer if nothing of it is left. */
+void ipsec_peer_settle(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum tunnel_end why);
+/* The peer's facts changed: its places in the sets of its group follow. */
+void ipsec_peer_place(struct ipsec *ipsec, uint32_t peer);
+/* The group, or MODULE_NONE. */
+uint32_t ipsec_group_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t outside, uint32_t remote);
+/* The only member, or MODULE_NONE. */
+uint32_t ipsec_set_only(const struct ipsec_set *set);
+/* A phase 2 of the peer has begun since its last inbound SPI was bound, or (false) that was bound. */
+void ipsec_peer_owe(struct ipsec *ipsec, uint32_t peer, bool is_owed);
+/* Frees the group if nobody is in it. */
+void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32_t group);
+void ipsec_recent_add(struct ipsec_recent *recent, uint32_t peer, uint32_t now_ms);
+void ipsec_recent_remove(struct ipsec_recent *recent, uint32_t peer);
+/* Data has gone both ways: the tunnel is up. */
+void ipsec_peer_up(struct engine *engine, struct ipsec *ipsec, uint32_t peer);
+/* Is this one known by that initiator SPI? The peer of the group that is, or MODULE_NONE. */
+uint32_t ipsec_spi_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t group, uint64_t spi);
+void ipsec_spi_learn(const struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint64_t spi);
+void ipsec_spi_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint32_t place);
+
+/* --- ipsec_ike.c --- */
+
+struct engine_result ipsec_ike_datagram(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum side from,
+					struct module_datagram *datagram);
+/* Lets the next one's phase 2 begin if none is under way. */
+void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t group);
+
+/* --- ipsec_share.c --- */
+
+/* A flow of port 500 was opened. */
+void ipsec_share_attach(struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint32_t flow);
+void ipsec_share_detach(struct ipsec *ipsec, uint32_t peer);
+/* A message of the inside host on its way out. */
+void ipsec_share_sent(struct engine *engine, struct ipsec *ipsec, uint32_t peer, const struct ike_header *header,
+		      uint32_t flow);
+/* A message of the server for this peer. */
+void ipsec_share_heard(struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint16_t outside_port);
+/* Whose message of the server this is, or MODULE_NONE. */
+uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipsec, uint32_t group,
+			   const struct ike_header *header);
+/* The peer's flow of port 500, or MODULE_NONE. */
+uint32_t ipsec_share_flow(const struct engine *engine, const struct ipsec *ipsec, uint32_t peer);
+
+/* --- ipsec_esp.c --- */
+
+uint32_t ipsec_esp(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
+void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
+void ipsec_sa_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
+/* Puts an SA that is whole into the list of its peer. */
+void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t sa);
+/* Lets the next waiting host go if no window is open. */
+void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t group);
+/* IKE of the peer was heard: its SAs live as long. */
+void ipsec_esp_keep_all(struct engine *engine, struct ipsec *ipsec, uint32_t peer);
+
+/* --- waiting, in ipsec.c --- */
+
+/* Somebody of the group waits: it is looked at when its time has come. */
+void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t group, uint32_t in_ms);
+
+/* --- ipsec_view.c --- */
+
+void ipsec_view(const struct engine *engine, const struct ipsec *ipsec, uint32_t peer, struct tunnel_view *view);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * IKE as it passes (RFC 7296, RFC 2409; RFC 3948 on port 4500): what its clear parts tell, whose message it is on a
+ * shared port, and one phase 2 at a time where a new SPI could be meant for several hosts.
+ */
+#include "passthrough/ipsec.h"
+
+static const struct engine_result forwarded = {VERDICT_FORWARDED, DROP_NONE};
+
+static void note_facts(struct ipsec_peer *peer, enum side from, const struct module_datagram *read, uint32_t at,
+		       const struct ike_header *header)
+{
+	struct ipsec_end *end = &peer->end[from];
+	struct ike_facts facts;
+
+	ike_read_clear(read->packet, at, read->length - (at - read->payload), header, &facts);
+	if (!facts.is_clear)
+		return;
+	if (facts.natt)
+		end->natt = true;
+	if (facts.software != IKE_SOFTWARE_UNKNOWN)
+		end->software = facts.software;
+}
+
+/* --- one phase 2 at a time --- */
+
+static bool gate_is_shut(const struct engine *engine, const struct ipsec_group *group, uint32_t index)
+{
+	return group->eligible.count > 1 && group->gate_peer != MODULE_NONE && group->gate_peer != index &&
+	       ipsec_age(engine, group->gate_ms) < IPSEC_WINDOW_MS;
+}
+
+static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
+					  const struct module_datagram *read)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+
+	if (peer->kept_ike[from] == MODULE_NONE)
+		peer->kept_ike[from] = module_keep(engine, read->packet, read->arrived);
+	else
+		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_WAITS};
+	if (peer->kept_ike[from] == MODULE_NONE)
+		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_WAITS};
+	if (!peer->waits_ike[SIDE_LAN] && !peer->waits_ike[SIDE_WAN]) {
+		peer->ike_next = MODULE_NONE;
+		if (group->ike_last != MODULE_NONE)
+			ipsec->peer[group->ike_last].ike_next = index;
+		else
+			group->ike_first = index;
+		group->ike_last = index;
+	}
+	peer->waits_ike[from] = true;
+	ipsec_wait(engine, ipsec, peer->group, IPSEC_WINDOW_MS - ipsec_age(engine, group->gate_ms));
+	return (struct engine_result){VERDICT_HELD, DROP_NONE};
+}
+
+void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t index)
+{
+	struct ipsec_group *group = &ipsec->group[index];
+	uint32_t next = group->ike_first;
+
+	if (next == MODULE_NONE)
+		return;
+	if (gate_is_shut(engine, group, next)) {
+		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS - ipsec_age(engine, group->gate_ms));
+		return;
+	}
+	struct ipsec_peer *peer = &ipsec->peer[next];
+	group->ike_first = peer->ike_next;
+	if (group->ike_first == MODULE_NONE)
+		group->ike_last = MODULE_NONE;
+	group->gate_peer = MODULE_NONE;
+	for (int side = 0; side < SIDES; side++) {
+		if (!peer->waits_ike[side])
+			continue;
+		peer->waits_ike[side] = false;
+		module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), (enum side)side);
+	}
+	if (group->ike_first != MODULE_NONE)
+		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS);
+}
+
+/* Its owner has a new SPI to be found by, from now on. */
+static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t index, const struct ike_header *header)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+	uint32_t now_ms = (uint32_t)module_now_ms(engine);
+
+	if (group->gate_peer != index || group->gate_message != header->message_id ||
+	    ipsec_age(engine, group->gate_ms) >= IPSEC_WINDOW_MS) {
+		group->gate_peer = index;
+		group->gate_message = header->message_id;
+		group->gate_ms = now_ms;
+	}
+	peer->owed_ms = now_ms;
+	ipsec_peer_owe(ipsec, index, true);
+}
+
+/* --- messages --- */
+
+static struct engine_result read_message(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
+					 struct module_datagram *read, uint32_t at, const struct ike_header *header)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+
+	if (ike_opens_child(header) && peer->is_eligible && gate_is_shut(engine, group, index))
+		return wait_for_gate(engine, ipsec, index, from, read);
+	module_count(engine, STAT_IKE_MESSAGES);
+	peer->version = header->version_major;
+	peer->end[from].heard = true;
+	peer->end[from].last_ms = (uint32_t)module_now_ms(engine);
+	note_facts(peer, from, read, at, header);
+	ipsec_peer_place(ipsec, index);
+	ipsec_spi_learn(engine, ipsec, index, header->initiator_spi);
+	if (from == SIDE_LAN)
+		ipsec_share_sent(engine, ipsec, index, header, read->flow);
+	else
+		ipsec_share_heard(engine, ipsec, index, read->outside_port);
+	if (ike_opens_child(header))
+		note_child(engine, ipsec, index, header);
+	/* What may end in new SPIs of IKE itself, or of ESP. */
+	if (header->exchange != IKE_INFORMATIONAL_V1 && header->exchange != IKE_INFORMATIONAL)
+		ipsec_recent_add(group->child, index, (uint32_t)module_now_ms(engine));
+	ipsec_esp_keep_all(engine, ipsec, index);
+	return forwarded;
+}
+
+/* On a port that several hosts share, the initiator SPI says whose message it is. */
+static bool find_owner(const struct engine *engine, const struct ipsec *ipsec, uint32_t *index,
+		       struct module_datagram *read, const struct ike_header *header)
+{
+	uint32_t group = ipsec->peer[*index].group;
+
+	if (ipsec->group[group].sharing.count == 0 || read->remote_port != IKE_PORT || read->outside_port != IKE_PORT ||
+	    read->is_hairpin)
+		return true;
+	uint32_t owner = ipsec_share_owner(engine, ipsec, group, header);
+	uint32_t flow = owner != MODULE_NONE ? ipsec_share_flow(engine, ipsec, owner) : MODULE_NONE;
+	if (flow == MODULE_NONE)
+		return false;
+	*index = owner;
+	read->flow = flow;
+	return true;
+}
+
+static void count_natt_data(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from, uint32_t length)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+
+	module_count(engine, STAT_NATT_ESP);
+	peer->natt_packets[from]++;
+	peer->bytes[from] += length;
+	peer->last_ms[from] = (uint32_t)module_now_ms(engine);
+	if (!peer->is_up && peer->natt_packets[SIDE_LAN] > 0 && peer->natt_packets[SIDE_WAN] > 0)
+		ipsec_peer_up(engine, ipsec, index);
+}
+
+static void use_natt(struct ipsec *ipsec, uint32_t index)
+{
+	if (ipsec->peer[index].uses_natt)
+		return;
+	ipsec->peer[index].uses_natt = true;
+	ipsec_peer_place(ipsec, index);
+}
+
+/* Port 4500: ESP in UDP, IKE behind a marker, or a keepalive (RFC 3948 section 2). */
+static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
+				      struct module_datagram *read)
+{
+	struct ike_header header;
+
+	switch (natt_classify(read->packet, read->payload, read->length)) {
+	case NATT_KEEPALIVE:
+		module_count(engine, STAT_NATT_KEEPALIVE);
+		return forwarded;
+	case NATT_ESP:
+		use_natt(ipsec, index);
+		count_natt_data(engine, ipsec, index, from, read->length);
+		return forwarded;
+	case NATT_IKE:
+		if (read->length < NATT_MARKER ||
+		    !ike_parse(read->packet, read->payload + NATT_MARKER, read->length - NATT_MARKER, &header))
+			break;
+		use_natt(ipsec, index);
+		return read_message(engine, ipsec, index, from, read, read->payload + NATT_MARKER, &header);
+	case NATT_SHORT:
+		break;
+	}
+	module_count(engine, STAT_IKE_MALFORMED);
+	return forwarded;
+}
+
+struct engine_result ipsec_ike_datagram(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
+					struct module_datagram *read)
+{
+	struct flow_view view;
+	struct ike_header header;
+
+	module_view_flow(engine, read->flow, &view, NULL);
+	if ((view.inside_is_server ? view.outside_port : view.remote_port) == NATT_PORT)
+		return read_natt(engine, ipsec, index, from, read);
+	if (!ike_parse(read->packet, read->payload, read->length, &header)) {
+		module_count(engine, STAT_IKE_MALFORMED);
+		return forwarded;
+	}
+	if (from == SIDE_WAN && !find_owner(engine, ipsec, &index, read, &header))
+		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_NO_PEER};
+	return read_message(engine, ipsec, index, from, read, read->payload, &header);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Several hosts on port 500 (RFC 3715 section 2.3): only for servers that answer to no other source port, because
+ * initiator SPIs tell the hosts apart only as long as they are known. A server whose first messages stay without an
+ * answer is tried from port 500; if it answers there, that is remembered for a day.
+ */
+#include "passthrough/ipsec.h"
+
+static struct ipsec_server *server_find(const struct engine *engine, struct ipsec *ipsec, uint32_t address)
+{
+	for (uint32_t i = 0; i < IPSEC_SERVERS; i++)
+		if (ipsec->server[i].address == address && ipsec->server[i].until_ms > module_now_ms(engine))
+			return &ipsec->server[i];
+	return NULL;
+}
+
+static void server_learn(const struct engine *engine, struct ipsec *ipsec, uint32_t address)
+{
+	struct ipsec_server *place = server_find(engine, ipsec, address);
+
+	for (uint32_t i = 0; place == NULL || i < IPSEC_SERVERS; i++) {
+		if (place == NULL)
+			place = &ipsec->server[0];
+		else if (place->address == address)
+			break;
+		if (ipsec->server[i].until_ms < place->until_ms)
+			place = &ipsec->server[i];
+	}
+	*place = (struct ipsec_server){address, module_now_ms(engine) + IPSEC_STRICT_MS};
+}
+
+/* A client's flow from port 500 to port 500. */
+static bool is_port_flow(const struct flow_view *view)
+{
+	return view->remote_port == IKE_PORT && view->inside_port == IKE_PORT && !view->inside_is_server &&
+	       !view->hairpin;
+}
+
+uint32_t ipsec_share_flow(const struct engine *engine, const struct ipsec *ipsec, uint32_t index)
+{
+	struct flow_view view;
+
+	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
+		uint32_t flow = ipsec->peer[index].flow[i];
+		if (flow == MODULE_NONE)
+			continue;
+		module_view_flow(engine, flow, &view, NULL);
+		if (is_port_flow(&view))
+			return flow;
+	}
+	return MODULE_NONE;
+}
+
+static void share(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t flow, bool shall)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+
+	peer->share = shall ? SHARE_TRIED : SHARE_NOT;
+	peer->unanswered = 0;
+	module_share_port(engine, flow, shall ? IKE_PORT : 0);
+	ipsec_peer_place(ipsec, index);
+	if (shall)
+		module_count(engine, STAT_IKE_SHARED);
+}
+
+void ipsec_share_attach(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t flow)
+{
+	struct flow_view view;
+
+	module_view_flow(engine, flow, &view, NULL);
+	if (!is_port_flow(&view))
+		return;
+	if (view.outside_port == IKE_PORT)
+		ipsec->group[ipsec->peer[index].group].owner = index;
+	else if (server_find(engine, ipsec, view.remote_address) != NULL)
+		share(engine, ipsec, index, flow, true);
+}
+
+void ipsec_share_detach(struct ipsec *ipsec, uint32_t index)
+{
+	struct ipsec_group *group = &ipsec->group[ipsec->peer[index].group];
+
+	if (group->owner == index)
+		group->owner = MODULE_NONE;
+	ipsec->peer[index].share = SHARE_NOT;
+	ipsec_peer_place(ipsec, index);
+}
+
+/* The port is worth a try: whoever has it towards this server is answered, or nobody has it. */
+static bool is_worth_it(const struct ipsec *ipsec, const struct ipsec_group *group)
+{
+	return group->owner == MODULE_NONE || ipsec->peer[group->owner].end[SIDE_WAN].heard;
+}
+
+void ipsec_share_sent(struct engine *engine, struct ipsec *ipsec, uint32_t index, const struct ike_header *header,
+		      uint32_t flow)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	const struct ipsec_group *group = &ipsec->group[peer->group];
+
+	if (flow != ipsec_share_flow(engine, ipsec, index) || group->owner == index)
+		return;
+	if (peer->clashes && peer->share != SHARE_NOT)
+		share(engine, ipsec, index, flow, false);
+	if (!ike_is_initial(header))
+		return;
+	if (peer->unanswered >= IPSEC_UNANSWERED) {
+		if (peer->share != SHARE_NOT)
+			share(engine, ipsec, index, flow, false);
+		else if (!peer->clashes && is_worth_it(ipsec, group))
+			share(engine, ipsec, index, flow, true);
+	}
+	if (peer->unanswered < UINT8_MAX)
+		peer->unanswered++;
+}
+
+void ipsec_share_heard(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint16_t outside_port)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+
+	peer->unanswered = 0;
+	if (peer->share != SHARE_TRIED || outside_port != IKE_PORT)
+		return;
+	peer->share = SHARE_WORKS;
+	server_learn(engine, ipsec, peer->remote);
+}
+
+/* Those of the port who had an exchange lately that may end in a new IKE SA: the only one, or MODULE_NONE. */
+static uint32_t only_recent(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group)
+{
+	uint32_t found = MODULE_NONE;
+
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
+		uint32_t index = group->child[i].peer;
+		if (index == MODULE_NONE || ipsec_age(engine, group->child[i].at_ms) >= IPSEC_REKEY_MS ||
+		    (index != group->owner && ipsec->peer[index].share == SHARE_NOT))
+			continue;
+		if (found != MODULE_NONE)
+			return MODULE_NONE;
+		found = index;
+	}
+	return found;
+}
+
+uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipsec, uint32_t index,
+			   const struct ike_header *header)
+{
+	const struct ipsec_group *group = &ipsec->group[index];
+	uint32_t known = ipsec_spi_find(engine, ipsec, index, header->initiator_spi);
+
+	if (known != MODULE_NONE)
+		return known;
+	if (group->owner == MODULE_NONE && group->sharing.count == 1)
+		return ipsec_set_only(&group->sharing);
+	if (group->owner != MODULE_NONE && group->sharing.count == 0)
+		return group->owner;
+	return only_recent(engine, ipsec, group);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ESP told apart by SPI: docs/nat-behaviour.md section 11, rule by rule. */
+#include "ipsec_rig.h"
+
+#include <stdlib.h>
+
+static uint64_t stat_of(const struct rig *rig, enum statistic stat)
+{
+	return engine_counters(rig->engine)->stat[stat];
+}
+
+static int setup(void **state)
+{
+	struct rig *rig;
+
+	rig_setup(state);
+	rig = *state;
+	rig->limits.tunnels = 16;
+	rig->config.host_flows = 1000;
+	rig_restart(rig);
+	return 0;
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
+
+/* A host alone: whatever the server sends is for it. */
+static void sole_owner(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x100, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa00, 1), L1);
+	assert_int_equal(ipsec_in(rig, W1, 0xb00, 1), L1);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x200, 1), O1);
+	assert_int_equal(ipsec_in(rig, W2, 0xa00, 1), 0);
+	rig_dropped(rig, DROP_NO_OWNER);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_string_equal(view.state, "connected");
+	assert_string_equal(view.data, "ESP");
+	assert_int_equal(view.pairing, PAIRING_SOLE);
+	assert_int_equal(view.inside_id, 0xb00);
+	assert_int_equal(view.remote_id, 0x200);
+	assert_int_equal(view.packets[SIDE_WAN], 2);
+	assert_int_equal(view.packets[SIDE_LAN], 2);
+}
+
+/* Three start at once: one after the other, nothing lost, each gets its own. */
+static void those_who_start_wait_for_one_another(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 1), O1);
+	ipsec_out(rig, L2, W1, 0x102, 1);
+	rig_held(rig);
+	ipsec_out(rig, L2, W1, 0x102, 2);
+	rig_held(rig);
+	ipsec_out(rig, L3, W1, 0x103, 1);
+	rig_held(rig);
+	/* The first one's answer lets the second one go. */
+	ipsec_in(rig, W1, 0xa01, 1);
+	assert_int_equal(rig->out.count, 3);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L1);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 20), 0x102);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 24), 1);
+	assert_int_equal(packet_get32(&rig->out.item[2].packet, 24), 2);
+	ipsec_out(rig, L3, W1, 0x103, 2);
+	rig_held(rig);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 2), O1);
+	ipsec_in(rig, W1, 0xa02, 1);
+	assert_int_equal(rig->out.count, 3);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L2);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 20), 0x103);
+	assert_int_equal(ipsec_in(rig, W1, 0xa03, 1), L3);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
+	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
+	assert_int_equal(stat_of(rig, STAT_ESP_PAIRED), 3);
+	assert_int_equal(stat_of(rig, STAT_ESP_GUESSED), 0);
+}
+
+/* A server that never answers one of them holds up the others for three seconds. */
+static void a_window_closes(void **state)
+{
+	struct rig *rig = *state;
+
+	ipsec_out(rig, L1, W1, 0x101, 1);
+	for (uint32_t i = 1; i <= 8; i++) {
+		ipsec_out(rig, L2, W1, 0x102, i);
+		rig_held(rig);
+	}
+	ipsec_out(rig, L2, W1, 0x102, 9);
+	rig_dropped(rig, DROP_ESP_QUEUE_FULL);
+	rig_wait(rig, 2999);
+	assert_int_equal(rig->out.count, 0);
+	rig_wait(rig, 2);
+	assert_int_equal(rig->out.count, 8);
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(packet_get32(&rig->out.item[i].packet, 24), i + 1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), L2);
+	/* The first one still waits: it is the only one. */
+	rig_wait(rig, 4000);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
+}
+
+static void pair(struct rig *rig, uint32_t inside, uint32_t remote, uint32_t number)
+{
+	assert_int_equal(ipsec_out(rig, inside, remote, 0x100 + number, 1), O1);
+	assert_int_equal(ipsec_in(rig, remote, 0xa00 + number, 1), inside);
+}
+
+/* New keys: who has a pair already does not wait; the server may be the first to use them. */
+static void rekeys(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	rig_wait(rig, 60 * SECOND);
+	/* by the client */
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x111, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1);
+	rig_wait(rig, 60 * SECOND);
+	/* by the server, known from IKE */
+	ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500,
+		  &(struct ike_spec){.initiator = 2, .responder = 22, .exchange = CHILD});
+	rig_wait(rig, 50);
+	assert_int_equal(ipsec_in(rig, W1, 0xa12, 1), L2);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x112, 1), O1);
+	/* the old ones still work */
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
+	/* nothing tells: dropped for three seconds, and then nobody is there to guess */
+	rig_wait(rig, 60 * SECOND);
+	for (int i = 0; i < 5; i++) {
+		ipsec_in(rig, W1, 0xa55, 1);
+		rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+		rig_wait(rig, SECOND);
+	}
+	/* until one of them sends with a new one, too */
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x155, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa55, 2), L2);
+}
+
+/* Two whose keys change at one moment: IKE of the second one waits for the first one's new SPI. */
+static void one_phase_two_at_a_time(void **state)
+{
+	struct rig *rig = *state;
+	const struct ike_spec child = {.initiator = 1, .responder = 11, .exchange = CHILD, .message_id = 7};
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	rig_wait(rig, 60 * SECOND);
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &child));
+	assert_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
+	rig_held(rig);
+	assert_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
+	rig_dropped(rig, DROP_IKE_WAITS);
+	ipsec_in(rig, W1, 0xa11, 1);
+	assert_int_equal(rig->out.count, 2);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L1);
+	assert_int_equal(packets_source_port(&rig->out.item[1].packet) == 500, false);
+	assert_int_equal(ipsec_in(rig, W1, 0xa12, 1), L2);
+	/* without a new SPI it takes three seconds */
+	rig_wait(rig, 60 * SECOND);
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &child));
+	assert_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
+	rig_wait(rig, 3001);
+	assert_int_equal(rig->out.count, 1);
+}
+
+static void fan_out(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.esp_fanout = true;
+	rig_configure(rig);
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	rig_wait(rig, 60 * SECOND);
+	ipsec_in(rig, W1, 0xa55, 1);
+	assert_int_equal(rig->result.verdict, VERDICT_FORWARDED);
+	assert_int_equal(rig->out.count, 2);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet) + packets_destination(&rig->out.item[1].packet),
+			 L1 + L2);
+}
+
+/* The answer to the first one comes after its window, while the second one's is open. */
+static void a_wrong_pairing_is_taken_back(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	ipsec_out(rig, L1, W1, 0x101, 1);
+	rig_wait(rig, 3100);
+	ipsec_out(rig, L2, W1, 0x102, 1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L2); /* wrong, and nothing could tell */
+	for (int i = 2; i < 13; i++) {
+		rig_wait(rig, SECOND);
+		ipsec_out(rig, L1, W1, 0x101, (uint32_t)i);
+		ipsec_in(rig, W1, 0xa01, (uint32_t)i);
+	}
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 20), L1);
+	assert_int_equal(stat_of(rig, STAT_ESP_REPAIRED), 1);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_int_equal(view.pairing, PAIRING_REPAIRED);
+}
+
+static void one_spi_of_two_hosts(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	pair(rig, L1, W1, 1);
+	for (uint32_t i = 2; i < 10; i++)
+		assert_int_equal(ipsec_in(rig, W1, 0xa01, i * 100000), L1);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
+	assert_int_equal(stat_of(rig, STAT_ESP_SPI_COLLISION), 1);
+	assert_true(ipsec_tunnel(rig, L2, W1, &view));
+	assert_int_equal(view.hint, HINT_SPI_COLLISION);
+}
+
+/* A server on the LAN behind a forward, beside a client of the same LAN. */
+static void a_server_inside(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forwards = 1;
+	rig_configure(rig);
+	pair(rig, L1, W1, 1);
+	assert_int_equal(ipsec_in(rig, W2, 0xc00, 1), L3);
+	assert_int_equal(ipsec_out(rig, L3, W2, 0x300, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
+	assert_int_equal(ipsec_in(rig, W2, 0xc00, 2), L3);
+}
+
+static void modes(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	rig->config.mode[PART_ESP] = MODE_PLAIN;
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 2);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 3), O1);
+	ipsec_out(rig, L2, W1, 0x102, 3);
+	rig_dropped(rig, DROP_OWNER_TAKEN);
+	rig->config.mode[PART_ESP] = MODE_BLOCK;
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
+	ipsec_out(rig, L1, W1, 0x101, 4);
+	rig_dropped(rig, DROP_IPSEC_BLOCKED);
+	rig->config.mode[PART_ESP] = MODE_PASS;
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 0);
+	pair(rig, L1, W1, 5);
+}
+
+static void expiry(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	pair(rig, L1, W1, 1);
+	ipsec_out(rig, L1, W1, 0x109, 1);
+	assert_int_equal(rig_flows(rig), 2);
+	rig_wait(rig, 31 * SECOND + 9 * SECOND);
+	assert_int_equal(rig_flows(rig), 1); /* the unpaired one is gone */
+	rig_wait(rig, 3600 * SECOND);
+	assert_int_equal(rig_flows(rig), 0);
+	assert_false(ipsec_tunnel(rig, L1, W1, &view));
+	ipsec_in(rig, W1, 0xa01, 2);
+	rig_dropped(rig, DROP_NO_OWNER);
+}
+
+static void limits(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 200; i++)
+		assert_int_equal(ipsec_in(rig, W1, 0xa00 + i, 1), 0);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
+	/* Whoever pretends to be the server gets no more than 64 SAs. */
+	for (uint32_t i = 0; i < 200; i++)
+		assert_int_equal(ipsec_in(rig, W1, 0xb00 + i, 1), L1);
+	assert_int_equal(rig_flows(rig), 64);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 2), O1);
+	for (uint32_t i = 0; i < 40; i++)
+		ipsec_out(rig, L1 + i, W2 + i, 7, 1);
+	rig_dropped(rig, DROP_TUNNELS_EXHAUSTED);
+}
+
+static void survives_a_crash(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	pair(rig, L3, W2, 3);
+	ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &(struct ike_spec){.initiator = 1, .exchange = SA_INIT});
+	engine_free(rig->engine);
+	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+	assert_non_null(rig->engine);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
+	assert_int_equal(ipsec_in(rig, W2, 0xa03, 2), L3);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 2), O1);
+	assert_int_equal(ipsec_in(rig, W2, 0xa04, 1), L3);
+}
+
+/* A first fragment waits for its turn, and the others for it. */
+static void fragments_wait_with_their_first(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *whole = malloc(sizeof *whole), *piece = malloc(sizeof *piece);
+
+	ipsec_out(rig, L1, W1, 0x101, 1);
+	packets_build(whole, &(struct packet_spec){.protocol = PROTO_ESP,
+						   .source = L2,
+						   .destination = W1,
+						   .spi = 0x102,
+						   .sequence = 1,
+						   .id = 9,
+						   .payload_length = 1592});
+	packets_build_fragment(piece, whole, 0, 800);
+	rig_send_packet(rig, SIDE_LAN, &piece->packet);
+	rig_held(rig);
+	packets_build_fragment(piece, whole, 800, 800);
+	rig_send_packet(rig, SIDE_LAN, &piece->packet);
+	rig_held(rig);
+	ipsec_in(rig, W1, 0xa01, 1);
+	assert_int_equal(rig->out.count, 3);
+	assert_int_equal(packets_source(&rig->out.item[1].packet), O1);
+	assert_int_equal(packets_source(&rig->out.item[2].packet), O1);
+	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
+	free(whole);
+	free(piece);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(sole_owner),
+		test(those_who_start_wait_for_one_another),
+		test(a_window_closes),
+		test(rekeys),
+		test(one_phase_two_at_a_time),
+		test(fan_out),
+		test(a_wrong_pairing_is_taken_back),
+		test(one_spi_of_two_hosts),
+		test(a_server_inside),
+		test(modes),
+		test(expiry),
+		test(limits),
+		test(survives_a_crash),
+		test(fragments_wait_with_their_first),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
