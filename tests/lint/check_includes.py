@@ -15,7 +15,7 @@ import lint
 BELOW = {
     "base": set(),
     "wire": {"culvert"},
-    "passthrough": {"culvert", "wire"},
+    "passthrough": {"culvert", "base", "wire"},
     "nat": {"culvert", "base", "wire", "passthrough"},
     "io": {"culvert"},
     "daemon": {"culvert", "io"},
