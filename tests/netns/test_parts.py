@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The parts of IPsec and L2TP as an administrator sees them: forwards of a whole service beside outbound clients, and
+reloads that block one part. The ends are sockets of real kernels that speak just as much IKE and L2TP as a router can
+read; ESP is that of esp_peer.py."""
+import os
+import re
+import socket
+import struct
+
+import pytest
+
+from esp_peer import Field, carry
+from lab import ROUTER_WAN
+
+pytestmark = pytest.mark.culvert_only("services and their parts are culvert's own")
+
+SA_INIT, AUTH, INITIATOR, RESPONSE = 34, 35, 0x08, 0x20
+MARKER = bytes(4)  # RFC 3948 section 2.2
+PATIENCE, IMPATIENCE = 1.0, 0.15  # seconds, for what must come and what must not
+
+
+def ike(spis, exchange, flags, number):
+    """A message of IKEv2 (RFC 7296 section 3.1) with one payload: a nonce, or what nobody can read."""
+    payload = struct.pack("!BBH", 0, 0, 36) + os.urandom(32)
+    kind = 40 if exchange == SA_INIT else 46
+    return struct.pack("!QQBBBBII", *spis, kind, 0x20, exchange, flags, number, 28 + len(payload)) + payload
+
+
+def attribute(kind, value):
+    return struct.pack("!HHH", 0x8000 | 6 + len(value), 0, kind) + value
+
+
+def control(tunnel, sent, heard, kind, *attributes):
+    """A control message of L2TP (RFC 2661 section 3.1)."""
+    body = attribute(0, struct.pack("!H", kind)) + b"".join(attributes)
+    return struct.pack("!HHHHHH", 0xC802, 12 + len(body), tunnel, 0, sent, heard) + body
+
+
+def swap(client, to, server, question, answer):
+    """One datagram there and one back; the client's address as the server sees it. TimeoutError if either is lost."""
+    for sock in (client, server):
+        while drain(sock):
+            pass
+    client.sendto(question, to)
+    data, seen = server.recvfrom(2048)
+    assert data == question, "the question was changed"
+    server.sendto(answer, seen)
+    data, source = client.recvfrom(2048)
+    assert data == answer and source == to, "the answer was changed, or is somebody else's"
+    return seen
+
+
+def drain(sock):
+    """Takes what an earlier attempt has left; None if there is nothing."""
+    timeout = sock.gettimeout()
+    sock.setblocking(False)
+    try:
+        return sock.recv(2048)
+    except BlockingIOError:
+        return None
+    finally:
+        sock.settimeout(timeout)
+
+
+class Ends:
+    """The sockets of a test: one for each address and port, however many tunnels use it."""
+
+    def __init__(self, lab):
+        self.lab, self.field, self.sockets = lab, Field(lab), {}
+
+    def close(self):
+        self.field.close()
+        for sock in self.sockets.values():
+            sock.close()
+
+    def udp(self, host, port):
+        if (host, port) not in self.sockets:
+            self.sockets[host, port] = self.lab.udp(host, port=port, timeout=PATIENCE)
+        return self.sockets[host, port]
+
+    def protocol(self, host, number):
+        if (host, -number) not in self.sockets:
+            sock = self.lab.spaces[host].socket(socket.AF_INET, socket.SOCK_RAW, number)
+            sock.bind((self.lab.address(host), 0))
+            sock.settimeout(PATIENCE)
+            self.sockets[host, -number] = sock
+        return self.sockets[host, -number]
+
+    def patience(self, seconds):
+        for sock in self.sockets.values():
+            sock.settimeout(seconds)
+
+
+@pytest.fixture
+def ends(lab):
+    ends = Ends(lab)
+    yield ends
+    ends.close()
+
+
+class Tunnel:
+    """Between a client at one host and a server at another one, of which one is inside and the other outside."""
+
+    def __init__(self, ends, client, server):
+        self.ends, self.client, self.server = ends, client, server
+        self.inward = client.startswith("W")
+        self.address = ROUTER_WAN if self.inward else ends.lab.address(server)
+
+    def swap(self, port, question, answer):
+        client, server = self.ends.udp(self.client, port), self.ends.udp(self.server, port)
+        return swap(client, (self.address, port), server, question, answer)
+
+    def carries(self):
+        """Whether data passes both ways."""
+        self.ends.patience(IMPATIENCE)
+        try:
+            self.carry()
+        except TimeoutError:
+            return False
+        finally:
+            self.ends.patience(PATIENCE)
+        return True
+
+
+class Ike(Tunnel):
+    """IKE alone, on port 500."""
+
+    def start(self, port=500, marker=b""):
+        one, other = (int.from_bytes(os.urandom(8), "big") | 1 for _ in range(2))
+        self.spis = one, other
+        self.swap(500, ike((one, 0), SA_INIT, INITIATOR, 0), ike((one, other), SA_INIT, RESPONSE, 0))
+        self.number = 0
+        self.talk(AUTH, port, marker)
+
+    def talk(self, exchange=37, port=500, marker=b""):
+        self.number += 1
+        question, answer = (marker + ike(self.spis, exchange, flags, self.number) for flags in (INITIATOR, RESPONSE))
+        self.seen = self.swap(port, question, answer)
+
+    def carry(self):
+        self.talk()
+
+
+class InUdp(Ike):
+    """IPsec with NAT traversal: IKE moves on to port 4500, where ESP goes as well."""
+
+    def start(self):
+        super().start(4500, MARKER)
+        self.out, self.back = (os.urandom(3) + bytes([number]) for number in (1, 2))
+
+    def carry(self):
+        self.swap(4500, self.out + os.urandom(100), self.back + os.urandom(100))
+
+
+class Native(Ike):
+    """IPsec without NAT traversal: IKE on port 500, and ESP as a protocol of its own."""
+
+    def start(self):
+        super().start()
+        field = self.ends.field
+        self.pair = (field.pair_inward if self.inward else field.pair)(self.client, self.server)
+
+    def carry(self):
+        carry(self.ends.field, [self.pair], 2)
+
+    def carries(self):
+        before = len(self.pair.server.received)
+        self.pair.client.send()
+        self.ends.field.run(lambda: self.pair.whole(), IMPATIENCE)
+        return len(self.pair.server.received) > before and self.pair.whole()
+
+
+class L2tp(Tunnel):
+    """A tunnel and a session of L2TP, both ends on port 1701."""
+
+    def start(self):
+        self.own, self.far = (int.from_bytes(os.urandom(2), "big") | 1 for _ in range(2))
+        start = [attribute(2, b"\1\0"), attribute(3, bytes(4))]
+        sccrq = control(0, 0, 0, 1, *start, attribute(7, b"client"), attribute(9, struct.pack("!H", self.own)))
+        sccrp = control(self.own, 0, 1, 2, *start, attribute(7, b"server"), attribute(9, struct.pack("!H", self.far)))
+        self.swap(1701, sccrq, sccrp)
+        self.swap(1701, control(self.far, 1, 1, 3), struct.pack("!HHHHHH", 0xC802, 12, self.own, 0, 1, 2))
+
+    def carry(self):
+        question, answer = (struct.pack("!HHH", 2, tunnel, 1) + os.urandom(60) for tunnel in (self.far, self.own))
+        self.swap(1701, question, answer)
+
+
+class OverIp(Tunnel):
+    """L2TPv3 without UDP, protocol 115: data of a session that somebody has typed in."""
+
+    def start(self):
+        self.carry()
+
+    def carry(self):
+        client, server = self.ends.protocol(self.client, 115), self.ends.protocol(self.server, 115)
+        question, answer = (struct.pack("!I", 7) + os.urandom(40) for _ in range(2))
+        client.sendto(question, (self.address, 0))
+        packet, seen = server.recvfrom(2048)
+        assert packet[20:] == question
+        server.sendto(answer, seen)
+        packet, source = client.recvfrom(2048)
+        assert packet[20:] == answer and source[0] == self.address
+
+
+# --- forwards of a service -------------------------------------------------------------------------------------------
+
+SERVERS = {
+    "forward:l2tp": {"service": "l2tp", "to": "10.77.0.12"},
+    "forward:ipsec": {"service": "ipsec", "to": "10.77.0.12"},
+}
+
+
+@pytest.mark.config(SERVERS)
+@pytest.mark.parametrize("first", ["server inside first", "clients inside first"])
+@pytest.mark.parametrize("remote", ["W1"], ids=["other remote"])
+def test_a_service_opens_all_its_parts_beside_outbound_clients(lab, router, ends, first, remote):
+    """L2 is called by W2 while L1 calls another server, or W2 itself: IKE and ESP in UDP, native ESP, L2TP over UDP and
+    over IP, all at one time. Protocol 115 has nothing that tells two inside hosts of one remote apart."""
+    kinds = [InUdp, Native, L2tp, OverIp]
+    inward = [kind(ends, "W2", "L2") for kind in kinds]
+    outward = [kind(ends, "L1", remote) for kind in kinds if kind is not OverIp or remote == "W1"]
+    tunnels = inward + outward if first.startswith("server") else outward + inward
+    for tunnel in tunnels:
+        tunnel.start()
+        tunnel.carry()
+    for _ in range(3):
+        for tunnel in tunnels:
+            tunnel.carry()
+    for tunnel in outward:
+        if isinstance(tunnel, Ike):
+            assert tunnel.seen[1] not in (500, 4500), "the forwards' ports are the server's"
+    assert all(tunnel.seen == (lab.address("W2"), port) for tunnel, port in zip(inward, (4500, 500)))
+
+
+@pytest.mark.config({"ipsec": {"esp": "block"}, **SERVERS})
+def test_a_blocked_part_is_not_opened_by_its_service(lab, router, ends):
+    """IKE and ESP in UDP reach the server, native ESP does not, and the daemon has said so at its start."""
+    in_udp, native = InUdp(ends, "W2", "L2"), Native(ends, "W1", "L2")
+    for tunnel in (in_udp, native):
+        tunnel.start()
+    with router.dropping(wan={"ipsec_blocked": 1}):
+        assert not native.carries()
+    assert in_udp.carries()
+    assert "[forward:ipsec] lets no ESP in while [ipsec] esp = block" in router.log()
+
+
+# --- reloads that block a part ---------------------------------------------------------------------------------------
+
+
+class Alone(Ike):
+    """Nothing but IKE so far."""
+
+
+def four_tunnels(ends):
+    """One of each part. Those of ESP and of ESP in UDP have their IKE, too."""
+    tunnels = {
+        "natt": InUdp(ends, "L1", "W1"),
+        "esp": Native(ends, "L2", "W1"),
+        "ike": Alone(ends, "L1", "W2"),
+        "l2tp": L2tp(ends, "L2", "W2"),
+    }
+    for tunnel in tunnels.values():
+        tunnel.start()
+        tunnel.carry()
+    return tunnels
+
+
+BLOCKED = {
+    "natt": ({"ipsec": {"natt": "block"}}, "NAT traversal", "ipsec_blocked"),
+    "esp": ({"ipsec": {"esp": "block"}}, "ESP", "ipsec_blocked"),
+    "ike": ({"ipsec": {"ike": "block"}}, "IKE", "ipsec_blocked"),
+    "l2tp": ({"l2tp": {"mode": "block"}}, "L2TP", "l2tp_blocked"),
+}
+
+
+@pytest.mark.parametrize("part", BLOCKED)
+def test_a_reload_that_blocks_a_part_ends_its_tunnel_and_no_other(lab, router, ends, part):
+    """At once and both ways, with the reason counted."""
+    sections, _, reason = BLOCKED[part]
+    tunnels = four_tunnels(ends)
+    router.reload(sections)
+    with router.dropping(lan={reason: 1}):
+        assert {key for key, tunnel in tunnels.items() if not tunnel.carries()} == {part}
+
+
+def test_a_reload_that_blocks_all_ends_all(lab, router, ends):
+    """Once they pass again, new tunnels open."""
+    tunnels = four_tunnels(ends)
+    router.reload({"ipsec": {"mode": "block"}, "l2tp": {"mode": "block"}})
+    assert not [key for key, tunnel in tunnels.items() if tunnel.carries()]
+    router.reload({})
+    for tunnel in four_tunnels(ends).values():
+        tunnel.carry()
+
+
+def test_a_reload_of_something_else_leaves_all_tunnels_alone(lab, router, ends):
+    tunnels = four_tunnels(ends)
+    text = router.reload({"pptp": {"mode": "block"}, "timeouts": {"udp": "200"}})
+    assert "this ends" not in text and "flows ended" not in text, text
+    for tunnel in tunnels.values():
+        tunnel.carry()
