@@ -14,3 +14,15 @@ tests_property_pptp_property_SOURCES = tests/property/pptp_property.c tests/unit
 	tests/unit/pptp_messages.h
 tests_property_pptp_property_LDADD = $(CORE_LIBS)
 TESTS += tests/property/pptp_property
+
+# Clients and a server of IPsec: tests/property/esp_pairing --worlds 10000 --seed N
+check_PROGRAMS += tests/property/esp_pairing
+tests_property_esp_pairing_SOURCES = tests/property/esp_pairing.c tests/property/esp_ends.c tests/property/esp_ends.h \
+	tests/unit/packets.c tests/unit/packets.h
+tests_property_esp_pairing_LDADD = $(CORE_LIBS)
+
+# IPsec: tests/property/esp_property --packets 1000000 --seed N
+check_PROGRAMS += tests/property/esp_property
+tests_property_esp_property_SOURCES = tests/property/esp_property.c tests/property/esp_model.c \
+	tests/property/esp_model_ike.c tests/property/esp_model.h tests/unit/packets.c tests/unit/packets.h
+tests_property_esp_property_LDADD = $(CORE_LIBS)

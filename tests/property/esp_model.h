@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A naive model of what becomes of IPsec: lists that are searched from end to end, written from
+ * docs/nat-behaviour.md section 11 alone. It is asked for the fate of every packet and says what leaves, in order. Only
+ * the outside port of a new mapping is learned from the engine, and judged.
+ */
+#ifndef CULVERT_TESTS_ESP_MODEL_H
+#define CULVERT_TESTS_ESP_MODEL_H
+
+#include "../unit/packets.h"
+
+enum { HOSTS = 6, SERVERS = 3, PEERS = HOSTS * SERVERS, SAS = 600, FLOWS = 200, WAITING = 8, OUTS = 80, FAN = 4 };
+enum { SPIS_READ = 400, DOUBTS = 2000 };
+
+/* A packet, as far as the model looks at it. tag tells it from every other one. */
+struct message {
+	enum side from;
+	uint32_t host, server;  /* numbers; host only from the LAN */
+	uint32_t outside;       /* number of the address; only from the WAN */
+	uint16_t port, at_port; /* inside or outside port, and the server's; 0: ESP */
+	uint32_t spi, sequence;
+	bool is_ike; /* its header is sound, and it is on port 500 or behind the marker of 4500 */
+	uint64_t initiator;
+	bool is_first; /* the responder's SPI is 0 */
+	uint8_t version, exchange;
+	bool is_answer; /* version 2 */
+	uint32_t id, tag;
+};
+
+struct out {
+	enum side to;
+	uint32_t host, server, outside; /* outside only to the WAN */
+	uint16_t port, at_port;         /* port 0 to the WAN: that of the flow, which is not known yet */
+	uint32_t flow;                  /* then its index */
+	uint32_t tag;
+	bool is_copy; /* one of several, in any order */
+};
+
+struct sa {
+	bool live;
+	uint32_t peer, number, spi[SIDES];
+	uint64_t opened, heard, deadline, bound;
+	bool had_rivals;
+	enum pairing pairing;
+};
+
+struct peer {
+	bool exists;
+	uint64_t window; /* open until then; 0: closed */
+	uint32_t window_sa;
+	struct message waiting[WAITING];
+	uint32_t waits;
+	uint64_t waits_since;
+	bool sent_native, on_4500, owed;
+	uint64_t phase2_at, phase1_at, spoke_at, esp_at;
+	bool begun; /* a phase 2 has begun and not yet led to an inbound SPI */
+	uint64_t begun_at;
+	struct message last_opening;
+	struct message held[SIDES];
+	bool holds[SIDES], held_shared[SIDES];
+	uint32_t held_flow[SIDES];
+	uint64_t holds_since[SIDES];
+	bool shares;
+	uint32_t unanswered;
+};
+
+struct ike_flow {
+	bool live, answered;
+	uint32_t host, server;
+	uint16_t inside_port, outside_port, at_port; /* outside_port 0: not known yet */
+	bool keeps;                                  /* its port was free when it was opened */
+	uint64_t deadline;
+};
+
+/* Who sent or got an initiator's SPI last. */
+struct spi_read {
+	uint64_t initiator;
+	uint32_t peer;
+};
+
+/* An inbound SPI that may be anybody's. */
+struct doubt {
+	uint32_t server, outside, spi;
+	uint64_t since;
+};
+
+struct model {
+	const struct engine_config *config;
+	uint64_t now;
+	uint32_t outside_of[HOSTS];
+	struct peer peer[PEERS]; /* host * SERVERS + server */
+	struct sa sa[SAS];
+	uint32_t sas;
+	struct ike_flow flow[FLOWS];
+	struct spi_read read[SPIS_READ];
+	uint32_t reads;
+	struct doubt doubt[DOUBTS];
+	uint32_t doubts;
+	uint64_t strict[SERVERS]; /* until then */
+	struct out out[OUTS];
+	uint32_t outs;
+	uint32_t bound[PAIRINGS], waited, collisions;
+};
+
+void model_begin(struct model *m, const struct engine_config *config, uint64_t now);
+/* The packet's verdict; what leaves is in m->out. */
+struct engine_result model_packet(struct model *m, const struct message *message);
+/* When something leaves or ends without a packet. */
+uint64_t model_next(const struct model *m);
+/* Time has passed, at most to model_next(). */
+void model_advance(struct model *m, uint64_t now);
+/* The SA that takes ESP from that side with that SPI, or NULL. */
+struct sa *model_sa(struct model *m, enum side from, uint32_t host, uint32_t server, uint32_t outside, uint32_t spi);
+uint32_t model_held(const struct model *m);
+
+/* --- between the two files of the model --- */
+
+static inline uint32_t model_host(uint32_t peer)
+{
+	return peer / SERVERS;
+}
+static inline uint32_t model_server(uint32_t peer)
+{
+	return peer % SERVERS;
+}
+static inline struct engine_result model_drop(enum drop why)
+{
+	return (struct engine_result){.verdict = VERDICT_DROPPED, .drop = (uint8_t)why};
+}
+static inline bool model_is_paired(const struct sa *sa)
+{
+	return sa->spi[SIDE_LAN] && sa->spi[SIDE_WAN];
+}
+bool model_passes(const struct model *m, enum part part);
+bool model_same_group(const struct model *m, uint32_t a, uint32_t b);
+bool model_is_eligible(const struct model *m, uint32_t peer);
+bool model_is_read(const struct model *m, uint16_t at_port);
+void model_emit(struct model *m, struct out out);
+void model_update_peers(struct model *m);
+struct engine_result model_esp_out(struct model *m, const struct message *message);
+struct engine_result model_esp_in(struct model *m, const struct message *message);
+bool model_release_esp(struct model *m);
+uint64_t model_next_window(const struct model *m);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The model of IPsec: UDP flows, IKE and time. See esp_model.h. */
+#include "esp_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GATE = 3000, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3 };
+enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, AUTH = 35, CHILD = 36 };
+
+static const struct engine_result forwarded = {.verdict = VERDICT_FORWARDED}, held = {.verdict = VERDICT_HELD};
+
+/* --- flows of UDP --- */
+
+bool model_is_read(const struct model *m, uint16_t at_port)
+{
+	return (at_port == 500 && model_passes(m, PART_IKE)) || (at_port == 4500 && model_passes(m, PART_NATT));
+}
+
+static struct ike_flow *find_flow(struct model *m, uint32_t host, uint16_t port, uint32_t server, uint16_t at_port)
+{
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct ike_flow *f = &m->flow[i];
+		if (f->live && f->host == host && f->inside_port == port && f->server == server &&
+		    f->at_port == at_port)
+			return f;
+	}
+	return NULL;
+}
+
+static bool port_is_free(const struct model *m, uint32_t outside, uint16_t port)
+{
+	for (uint32_t i = 0; i < FLOWS; i++)
+		if (m->flow[i].live && m->outside_of[m->flow[i].host] == outside && m->flow[i].outside_port == port)
+			return false;
+	return true;
+}
+
+/* A mapping is what the flows of one inside endpoint have in common. */
+static struct ike_flow *open_flow(struct model *m, uint32_t host, uint16_t port, uint32_t server, uint16_t at_port)
+{
+	struct ike_flow new = {.live = true, .host = host, .server = server, .inside_port = port, .at_port = at_port};
+	struct ike_flow *free_one = NULL;
+
+	new.keeps = port_is_free(m, m->outside_of[host], port);
+	new.outside_port = new.keeps ? port : 0;
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		const struct ike_flow *f = &m->flow[i];
+		if (!f->live)
+			free_one = &m->flow[i];
+		else if (f->host == host && f->inside_port == port)
+			new.outside_port = f->outside_port;
+	}
+	if (!free_one)
+		abort();
+	*free_one = new;
+	return free_one;
+}
+
+static void touch_flow(struct model *m, struct ike_flow *f)
+{
+	f->deadline = m->now + m->config->timeout[model_is_read(m, f->at_port) ? TIMEOUT_UDP_VPN : TIMEOUT_UDP];
+}
+
+/* --- sharing port 500 --- */
+
+static struct ike_flow *owner_of_500(struct model *m, uint32_t server, uint32_t outside)
+{
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct ike_flow *f = &m->flow[i];
+		if (f->live && f->server == server && m->outside_of[f->host] == outside && f->outside_port == 500 &&
+		    f->at_port == 500)
+			return f;
+	}
+	return NULL;
+}
+
+static bool has_twin(const struct model *m, uint32_t p, uint64_t initiator)
+{
+	for (uint32_t i = 0; i < m->reads; i++) {
+		uint32_t q = m->read[i].peer;
+		if (m->read[i].initiator == initiator && q != p && m->peer[q].exists && model_same_group(m, p, q))
+			return true;
+	}
+	return false;
+}
+
+/* Before a first message goes out: does the peer share from now on, or no longer? */
+static void decide_sharing(struct model *m, uint32_t p, const struct ike_flow *f, const struct message *message)
+{
+	struct peer *peer = &m->peer[p];
+	const struct ike_flow *owner = owner_of_500(m, f->server, m->outside_of[f->host]);
+	bool is_strict = m->strict[f->server] > m->now;
+
+	if (f->inside_port != 500 || f->outside_port == 500 || f->at_port != 500)
+		return;
+	if (peer->shares && peer->unanswered >= PATIENCE) {
+		peer->shares = false;
+		peer->unanswered = 0;
+	} else if (!peer->shares && (is_strict || (peer->unanswered >= PATIENCE && (!owner || owner->answered))) &&
+		   !has_twin(m, p, message->initiator)) {
+		peer->shares = true;
+		peer->unanswered = 0;
+	}
+	peer->unanswered++;
+}
+
+/* The peer that a datagram for shared port 500 is for; PEERS: nobody shares; PEERS + 1: not to be told. */
+static uint32_t sharer(struct model *m, const struct message *message)
+{
+	uint32_t count = 0, found = PEERS + 1, busy = 0, busy_one = PEERS + 1;
+	bool any = false;
+	const struct ike_flow *owner = owner_of_500(m, message->server, message->outside);
+
+	for (uint32_t p = message->server; p < PEERS; p += SERVERS) {
+		bool owns = owner && owner->host == model_host(p);
+		if (m->outside_of[model_host(p)] != message->outside || (!m->peer[p].shares && !owns))
+			continue;
+		any |= m->peer[p].shares;
+		count++;
+		found = p;
+		if (m->peer[p].phase1_at && m->now - m->peer[p].phase1_at <= UNDER_WAY)
+			busy++, busy_one = p;
+	}
+	if (!any)
+		return PEERS;
+	for (uint32_t i = m->reads; message->is_ike && i-- > 0;) {
+		uint32_t p = m->read[i].peer;
+		if (m->read[i].initiator == message->initiator && m->peer[p].exists &&
+		    model_server(p) == message->server && m->outside_of[model_host(p)] == message->outside)
+			return p;
+	}
+	if (count == 1)
+		return found;
+	return busy == 1 ? busy_one : PEERS + 1;
+}
+
+/* --- what IKE tells --- */
+
+static bool is_phase_2(const struct message *message)
+{
+	if (!message->is_ike)
+		return false;
+	return message->version == 1 ? message->exchange == QUICK_MODE
+				     : message->exchange == AUTH || message->exchange == CHILD;
+}
+
+static bool opens_phase_2(const struct peer *peer, const struct message *message)
+{
+	if (!is_phase_2(message))
+		return false;
+	return message->version == 1 ? message->id != peer->last_opening.id || peer->last_opening.version != 1
+				     : !message->is_answer;
+}
+
+static bool must_wait(const struct model *m, uint32_t p)
+{
+	bool waits = false;
+
+	if (!model_passes(m, PART_ESP) || !model_is_eligible(m, p))
+		return false;
+	for (uint32_t q = 0; q < PEERS; q++)
+		waits |= q != p && model_same_group(m, p, q) && model_is_eligible(m, q) && m->peer[q].begun &&
+			 m->now - m->peer[q].begun_at < GATE;
+	return waits;
+}
+
+static void read_ike(struct model *m, uint32_t p, const struct message *message)
+{
+	struct peer *peer = &m->peer[p];
+
+	if (is_phase_2(message)) {
+		peer->owed = true;
+		peer->phase2_at = m->now;
+	}
+	if (opens_phase_2(peer, message)) {
+		const struct message *last = &peer->last_opening;
+		bool again = peer->begun && last->id == message->id && last->exchange == message->exchange &&
+			     last->from == message->from && last->initiator == message->initiator;
+		peer->begun_at = again ? peer->begun_at : m->now;
+		peer->begun = true;
+		peer->last_opening = *message;
+	}
+	if (message->version == 1 ? message->exchange == MAIN_MODE || message->exchange == AGGRESSIVE
+				  : message->exchange == CHILD)
+		peer->phase1_at = m->now;
+	if (m->reads == SPIS_READ)
+		memmove(m->read, m->read + 1, --m->reads * sizeof(m->read[0]));
+	m->read[m->reads++] = (struct spi_read){message->initiator, p};
+	for (uint32_t i = 0; i < SAS; i++) {
+		uint64_t at_least = m->now + m->config->timeout[TIMEOUT_UDP_VPN];
+		if (m->sa[i].live && m->sa[i].peer == p && model_is_paired(&m->sa[i]) && m->sa[i].deadline < at_least)
+			m->sa[i].deadline = at_least;
+	}
+}
+
+/* A datagram goes on. */
+static void pass(struct model *m, struct ike_flow *f, const struct message *message, bool is_shared)
+{
+	uint32_t p = f->host * SERVERS + f->server;
+	struct peer *peer = &m->peer[p];
+	bool lan = message->from == SIDE_LAN, reads = model_is_read(m, f->at_port);
+
+	if (reads && lan && message->is_ike && message->is_first)
+		decide_sharing(m, p, f, message);
+	if (reads && message->is_ike)
+		read_ike(m, p, message);
+	if (lan) {
+		peer->spoke_at = message->is_ike ? m->now : peer->spoke_at;
+		touch_flow(m, f);
+	} else {
+		f->answered = true;
+		peer->unanswered = 0;
+		if (peer->shares && is_shared)
+			m->strict[f->server] = m->now + STRICT_FOR;
+	}
+	bool as_500 = lan && peer->shares && f->inside_port == 500 && f->at_port == 500;
+	model_emit(m, (struct out){.to = lan ? SIDE_WAN : SIDE_LAN,
+				   .host = f->host,
+				   .server = f->server,
+				   .outside = m->outside_of[f->host],
+				   .port = as_500 ? 500
+					   : lan  ? f->outside_port
+						  : f->inside_port,
+				   .at_port = f->at_port,
+				   .flow = (uint32_t)(f - m->flow),
+				   .tag = message->tag});
+}
+
+static struct engine_result read_or_hold(struct model *m, struct ike_flow *f, const struct message *message,
+					 bool is_shared)
+{
+	uint32_t p = f->host * SERVERS + f->server;
+	struct peer *peer = &m->peer[p];
+
+	if (model_is_read(m, f->at_port)) {
+		peer->exists = true;
+		peer->on_4500 |= message->is_ike && f->at_port == 4500;
+		if (opens_phase_2(peer, message) && must_wait(m, p)) {
+			if (peer->holds[message->from])
+				return model_drop(DROP_IKE_WAITS);
+			peer->holds[message->from] = true;
+			peer->held[message->from] = *message;
+			peer->held_flow[message->from] = (uint32_t)(f - m->flow);
+			peer->held_shared[message->from] = is_shared;
+			peer->holds_since[message->from] = m->now;
+			m->waited++;
+			return held;
+		}
+	}
+	pass(m, f, message, is_shared);
+	return forwarded;
+}
+
+static bool release_ike(struct model *m)
+{
+	struct peer *first = NULL;
+	enum side side = SIDE_LAN;
+
+	for (uint32_t p = 0; p < PEERS; p++)
+		for (int s = 0; s < SIDES; s++) {
+			struct peer *peer = &m->peer[p];
+			if (!peer->holds[s] || must_wait(m, p) ||
+			    (first && first->holds_since[side] <= peer->holds_since[s]))
+				continue;
+			first = peer;
+			side = (enum side)s;
+		}
+	if (!first)
+		return false;
+	first->holds[side] = false;
+	pass(m, &m->flow[first->held_flow[side]], &first->held[side], first->held_shared[side]);
+	return true;
+}
+
+/* --- datagrams --- */
+
+static struct engine_result udp_out(struct model *m, const struct message *message)
+{
+	struct ike_flow *f = find_flow(m, message->host, message->port, message->server, message->at_port);
+
+	if (!f) {
+		f = open_flow(m, message->host, message->port, message->server, message->at_port);
+		touch_flow(m, f);
+	}
+	return read_or_hold(m, f, message, false);
+}
+
+static struct engine_result udp_in(struct model *m, const struct message *message)
+{
+	bool is_mapped = false;
+
+	if (message->port == 500 && message->at_port == 500 && model_passes(m, PART_IKE)) {
+		uint32_t p = sharer(m, message);
+		struct ike_flow *f = p < PEERS ? find_flow(m, model_host(p), 500, message->server, 500) : NULL;
+		if (p > PEERS)
+			return model_drop(DROP_IKE_NO_PEER);
+		if (f)
+			return read_or_hold(m, f, message, true);
+	}
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct ike_flow *f = &m->flow[i];
+		if (!f->live || m->outside_of[f->host] != message->outside || f->outside_port != message->port)
+			continue;
+		is_mapped = true;
+		if (f->server == message->server && f->at_port == message->at_port)
+			return read_or_hold(m, f, message, false);
+	}
+	return model_drop(is_mapped ? DROP_FILTERED : DROP_UNSOLICITED);
+}
+
+/* --- time --- */
+
+static void forget_expired(struct model *m)
+{
+	for (uint32_t i = 0; i < SAS; i++)
+		m->sa[i].live &= m->sa[i].deadline > m->now;
+	for (uint32_t i = 0; i < FLOWS; i++)
+		m->flow[i].live &= m->flow[i].deadline > m->now;
+	model_update_peers(m);
+}
+
+static void release_all(struct model *m)
+{
+	while (model_release_esp(m) || release_ike(m))
+		;
+}
+
+struct engine_result model_packet(struct model *m, const struct message *message)
+{
+	struct engine_result result;
+
+	m->outs = 0;
+	forget_expired(m);
+	if (message->port)
+		result = message->from == SIDE_LAN ? udp_out(m, message) : udp_in(m, message);
+	else
+		result = message->from == SIDE_LAN ? model_esp_out(m, message) : model_esp_in(m, message);
+	model_update_peers(m);
+	release_all(m);
+	return result;
+}
+
+uint64_t model_next(const struct model *m)
+{
+	uint64_t next = model_next_window(m);
+
+	for (uint32_t p = 0; p < PEERS; p++)
+		for (uint32_t q = 0; q < PEERS; q++) {
+			uint64_t at = m->peer[q].begun_at + GATE;
+			if ((m->peer[p].holds[0] || m->peer[p].holds[1]) && model_same_group(m, p, q) &&
+			    m->peer[q].begun && at > m->now && at < next)
+				next = at;
+		}
+	return next;
+}
+
+void model_advance(struct model *m, uint64_t now)
+{
+	m->outs = 0;
+	m->now = now;
+	forget_expired(m);
+	release_all(m);
+}
+
+uint32_t model_held(const struct model *m)
+{
+	uint32_t count = 0;
+
+	for (uint32_t p = 0; p < PEERS; p++)
+		count += m->peer[p].waits + m->peer[p].holds[0] + m->peer[p].holds[1];
+	return count;
+}
+
+void model_begin(struct model *m, const struct engine_config *config, uint64_t now)
+{
+	memset(m, 0, sizeof(*m));
+	m->config = config;
+	m->now = now;
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * esp_property [--packets N] [--seed S] [--verbose]: worlds of inside hosts, servers and one or two outside addresses,
+ * in which everybody sends random IKE and ESP, against the naive model of esp_model.h: every packet has the fate that
+ * the model says, and what waits leaves when the model says so.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "esp_model.h"
+
+enum { PLACES = 2, ANCHOR_PORT = 9000, STEPS = 600 };
+
+static const uint32_t inside_base = 0x0a000002, server_base = 0xcb007101, outside_base = 0xc6336401;
+
+struct world {
+	struct engine *engine;
+	void *arena;
+	struct engine_config config;
+	struct model model;
+	struct test_random r;
+	uint64_t now, seed, packets, emitted, bound[PAIRINGS], waited, shared;
+	uint32_t outsides, tags, sequence, step;
+	uint32_t focus_server, focus_hosts; /* where most of it happens for a while */
+	struct emissions out;
+	struct test_packet packet;
+	bool verbose;
+};
+
+static void fail(const struct world *w, const char *what, uint32_t a, uint32_t b)
+{
+	fprintf(stderr, "esp_property: seed %" PRIu64 ", step %u, %" PRIu64 " ms: %s (%#x, %#x)\n", w->seed, w->step,
+		w->now, what, a, b);
+	exit(1);
+}
+
+static uint32_t below(struct world *w, uint32_t n)
+{
+	return test_random_below(&w->r, n);
+}
+
+/* --- comparing --- */
+
+static uint32_t read_tag(const struct packet *p)
+{
+	bool natt = packets_source_port(p) == 4500 || packets_destination_port(p) == 4500;
+
+	return packet_get32(p, packet_get8(p, 9) == PROTO_ESP ? 28 : natt ? 60 : 56);
+}
+
+/* The outside port of a mapping is seen for the first time. */
+static void learn_port(struct world *w, const struct out *out, uint16_t port)
+{
+	struct model *m = &w->model;
+	const struct ike_flow *new = &m->flow[out->flow];
+
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		struct ike_flow *f = &m->flow[i];
+		if (!f->live)
+			continue;
+		if (f->host == new->host && f->inside_port == new->inside_port)
+			f->outside_port = port;
+		else if (f->outside_port == port && m->outside_of[f->host] == out->outside)
+			fail(w, "two mappings have one outside port", f->host, new->host);
+	}
+	if (port >= 1024)
+		fail(w, "a port of another class, although there are free ones", new->inside_port, port);
+}
+
+static bool is_as_said(struct world *w, const struct packet *p, const struct out *out)
+{
+	bool wan = out->to == SIDE_WAN, udp = packet_get8(p, 9) == PROTO_UDP;
+	uint32_t inner = wan ? packets_source(p) : packets_destination(p);
+	uint32_t outer = wan ? packets_destination(p) : packets_source(p);
+	uint16_t port = wan ? packets_source_port(p) : packets_destination_port(p);
+
+	if (outer != server_base + out->server ||
+	    inner != (wan ? outside_base + out->outside : inside_base + out->host))
+		return false;
+	if (udp && wan && out->port == 0)
+		learn_port(w, out, port);
+	else if (udp && port != out->port)
+		return false;
+	return !udp || (wan ? packets_destination_port(p) : packets_source_port(p)) == out->at_port;
+}
+
+/* Everything that left is what the model says, no more and no less. What waited for one another leaves in order. */
+static void compare_emissions(struct world *w)
+{
+	struct model *m = &w->model;
+	bool seen[OUTS] = {false};
+
+	for (uint32_t i = 0; i < w->out.count; i++) {
+		const struct packet *p = &w->out.item[i].packet;
+		uint32_t tag = read_tag(p), k = 0;
+		const char *wrong = packets_verify(p);
+		if (wrong)
+			fail(w, wrong, tag, 0);
+		while (k < m->outs && (seen[k] || m->out[k].tag != tag || m->out[k].to != w->out.item[i].to ||
+				       !is_as_said(w, p, &m->out[k])))
+			k++;
+		if (k == m->outs)
+			fail(w, "left, but not here or not this way", packets_source(p), packets_destination(p));
+		seen[k] = true;
+		for (uint32_t j = 0; j < k; j++)
+			if (!seen[j] && m->out[j].to == m->out[k].to && m->out[j].host == m->out[k].host &&
+			    m->out[j].server == m->out[k].server && m->out[j].at_port == m->out[k].at_port)
+				fail(w, "left before its turn", tag, m->out[j].tag);
+	}
+	for (uint32_t k = 0; k < m->outs; k++)
+		if (!seen[k])
+			fail(w, "should have left to this host or server, and has not", m->out[k].host,
+			     m->out[k].server);
+	w->emitted += m->outs;
+}
+
+static void compare_counters(struct world *w)
+{
+	const struct engine_counters *c = engine_counters(w->engine);
+	const char *wrong = packets_check_conservation(c);
+
+	if (!wrong && w->packets % 64 == 0)
+		wrong = engine_check(w->engine);
+	if (wrong)
+		fail(w, wrong, 0, 0);
+	if (c->held[0] + c->held[1] != model_held(&w->model))
+		fail(w, "the number of packets that wait", (uint32_t)(c->held[0] + c->held[1]), model_held(&w->model));
+}
+
+static const char *verdict_name(struct engine_result r)
+{
+	return r.verdict == VERDICT_FORWARDED  ? "forwarded"
+	       : r.verdict == VERDICT_CONSUMED ? "consumed"
+	       : r.verdict == VERDICT_HELD     ? "held"
+					       : drop_name((enum drop)r.drop);
+}
+
+static void process(struct world *w, const struct message *message, const struct packet_spec *spec)
+{
+	struct engine_sink sink = {.emit = emissions_emit, .context = &w->out};
+	struct engine_result result;
+
+	packets_build(&w->packet, spec);
+	emissions_clear(&w->out);
+	if (w->verbose)
+		fprintf(stderr,
+			"%" PRIu64
+			" from %s %u server %u outside %u port %u spi %#x ike %u v%u ex %u %s id %u ini %#x: ",
+			w->now, message->from == SIDE_LAN ? "host" : "WAN ", message->host, message->server,
+			message->outside, message->port, message->spi, message->is_ike, message->version,
+			message->exchange,
+			message->is_first    ? "first"
+			: message->is_answer ? "answer"
+					     : "request",
+			message->id, (uint32_t)message->initiator);
+	engine_process(w->engine, message->from, &w->packet.packet, 1, w->now, &sink, &result);
+	struct engine_result said = model_packet(&w->model, message);
+	w->packets++;
+	if (w->verbose)
+		fprintf(stderr, "%s; model %s, %u leave\n", verdict_name(result), verdict_name(said), w->model.outs);
+	if (result.verdict != said.verdict || result.drop != said.drop) {
+		fprintf(stderr, "esp_property: the engine says %s, the model %s\n", verdict_name(result),
+			verdict_name(said));
+		fail(w, "another fate", message->tag, message->spi);
+	}
+	compare_emissions(w);
+	compare_counters(w);
+}
+
+static void time_passes(struct world *w, uint64_t ms)
+{
+	struct engine_sink sink = {.emit = emissions_emit, .context = &w->out};
+	uint64_t until = w->now + ms;
+
+	while (w->now < until) {
+		uint64_t at = model_next(&w->model), deadline = engine_deadline(w->engine);
+		at = deadline < at ? deadline : at;
+		w->now = at <= w->now ? w->now + 1 : at < until ? at : until;
+		emissions_clear(&w->out);
+		for (uint32_t i = 0; engine_deadline(w->engine) <= w->now; i++) {
+			if (i > 100000)
+				fail(w, "the engine wants to be woken again and again", 0, 0);
+			engine_expire(w->engine, w->now, &sink);
+		}
+		model_advance(&w->model, w->now);
+		if (w->verbose && (w->model.outs || w->out.count))
+			fprintf(stderr, "%" PRIu64 " wakes: %u leave; model %u\n", w->now, w->out.count, w->model.outs);
+		compare_emissions(w);
+		compare_counters(w);
+	}
+}
+
+/* --- what is sent --- */
+
+static uint32_t some_host(struct world *w)
+{
+	return below(w, 4) ? below(w, w->focus_hosts) : below(w, HOSTS);
+}
+
+static uint32_t some_server(struct world *w)
+{
+	return below(w, 5) ? w->focus_server : below(w, SERVERS);
+}
+
+static void send_esp(struct world *w, const struct message *message)
+{
+	uint8_t payload[24] = {(uint8_t)(message->tag >> 24), (uint8_t)(message->tag >> 16),
+			       (uint8_t)(message->tag >> 8), (uint8_t)message->tag};
+	bool lan = message->from == SIDE_LAN;
+
+	process(w, message,
+		&(struct packet_spec){.protocol = PROTO_ESP,
+				      .source = lan ? inside_base + message->host : server_base + message->server,
+				      .destination =
+					      lan ? server_base + message->server : outside_base + message->outside,
+				      .df = true,
+				      .spi = message->spi,
+				      .sequence = message->sequence,
+				      .payload = payload,
+				      .payload_length = sizeof(payload)});
+}
+
+static uint32_t new_spi(struct world *w)
+{
+	return below(w, 12) ? 256 + (test_random_next(&w->r) >> 1) : 4096 + below(w, 4);
+}
+
+/* One that an SA of this host or through this address has; or a new one. */
+static uint32_t some_spi(struct world *w, enum side from, uint32_t server, uint32_t host_or_outside)
+{
+	uint32_t spi = 0, seen = 0;
+
+	if (below(w, 4) == 0)
+		return new_spi(w);
+	for (uint32_t i = 0; i < SAS; i++) {
+		const struct sa *sa = &w->model.sa[i];
+		uint32_t host = model_host(sa->peer);
+		if (sa->live && sa->spi[from] && model_server(sa->peer) == server &&
+		    (from == SIDE_LAN ? host : w->model.outside_of[host]) == host_or_outside && below(w, ++seen) == 0)
+			spi = sa->spi[from];
+	}
+	return spi ? spi : new_spi(w);
+}
+
+static void esp(struct world *w)
+{
+	struct message message = {.from = (enum side)below(w, 2),
+				  .host = some_host(w),
+				  .server = some_server(w),
+				  .outside = below(w, w->outsides),
+				  .sequence = ++w->sequence,
+				  .tag = ++w->tags};
+	bool lan = message.from == SIDE_LAN;
+
+	message.spi = some_spi(w, message.from, message.server, lan ? message.host : message.outside);
+	if (!lan && w->model.doubts && below(w, 6) == 0) {
+		const struct doubt *doubt = &w->model.doubt[w->model.doubts - 1 - below(w, w->model.doubts) % 4];
+		message.server = doubt->server;
+		message.outside = doubt->outside;
+		message.spi = doubt->spi;
+	}
+	send_esp(w, &message);
+}
+
+static void put(uint8_t *at, uint64_t value, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		at[i] = (uint8_t)(value >> 8 * (count - 1 - i));
+}
+
+static void send_udp(struct world *w, const struct message *message)
+{
+	uint32_t at = message->at_port == 4500 ? 4 : 0, length = at + 28 + 4 + 8;
+	bool lan = message->from == SIDE_LAN;
+	uint8_t bytes[44] = {0};
+
+	put(bytes + at, message->is_ike ? message->initiator : 0, 8); /* 0 is nobody's */
+	put(bytes + at + 8, message->is_first ? 0 : message->initiator ^ 0xffff, 8);
+	bytes[at + 16] = 46;
+	bytes[at + 17] = (uint8_t)(message->version << 4);
+	bytes[at + 18] = message->exchange;
+	bytes[at + 19] = message->version == 1 ? 1 : (lan ? 8 : 0) | (message->is_answer ? 32 : 0);
+	put(bytes + at + 20, message->id, 4);
+	put(bytes + at + 24, length - at, 4);
+	put(bytes + at + 28, message->tag, 4);
+	if (!message->is_ike && at)
+		put(bytes, 0x5001 + message->id, 4); /* ESP in UDP */
+	process(w, message,
+		&(struct packet_spec){.protocol = PROTO_UDP,
+				      .source = lan ? inside_base + message->host : server_base + message->server,
+				      .source_port = lan ? message->port : message->at_port,
+				      .destination =
+					      lan ? server_base + message->server : outside_base + message->outside,
+				      .destination_port = lan ? message->at_port : message->port,
+				      .df = true,
+				      .payload = bytes,
+				      .payload_length = length});
+}
+
+/* To the outside port of some flow, or to shared port 500. */
+static void aim(struct world *w, struct message *message)
+{
+	const struct ike_flow *f = NULL;
+
+	for (uint32_t i = 0, seen = 0; i < FLOWS; i++) {
+		const struct ike_flow *g = &w->model.flow[i];
+		if (g->outside_port && g->at_port && (g->live || below(w, 50) == 0) && below(w, ++seen) == 0)
+			f = g;
+	}
+	if (f) {
+		message->server = f->server;
+		message->outside = w->model.outside_of[f->host];
+		message->port = f->outside_port;
+		message->at_port = f->at_port;
+		message->host = f->host;
+	}
+	if (message->at_port == 500 && below(w, 6) == 0)
+		message->port = 500;
+}
+
+static void datagram(struct world *w)
+{
+	static const uint8_t exchanges[2][8] = {{2, 4, 5, 32, 32, 32, 6, 2}, {34, 34, 35, 36, 36, 35, 37, 34}};
+	uint32_t port = below(w, 12);
+	struct message message = {.from = (enum side)below(w, 2),
+				  .host = some_host(w),
+				  .server = some_server(w),
+				  .outside = below(w, w->outsides),
+				  .is_ike = below(w, 20) != 0,
+				  .version = (uint8_t)(1 + below(w, 2)),
+				  .is_answer = below(w, 2),
+				  .id = below(w, 6),
+				  .tag = ++w->tags};
+
+	message.port = message.at_port = port < 10 ? 500 : 4500;
+	if (port == 9)
+		message.port = (uint16_t)(1025 + 2 * message.host);
+	if (message.from == SIDE_WAN)
+		aim(w, &message);
+	message.exchange = exchanges[message.version - 1][below(w, 8)];
+	message.is_answer &= message.version == 2;
+	message.is_first = message.is_ike &&
+			   (message.exchange == 34 || message.exchange == 2 || message.exchange == 4) &&
+			   !message.is_answer && below(w, 8);
+	message.initiator = 0x1000 + message.host * 16 + message.server * 4 + below(w, 2);
+	if (below(w, 40) == 0)
+		message.initiator = 0x1000 + below(w, 64);
+	if (!message.is_ike)
+		message.version = message.exchange = 0;
+	send_udp(w, &message);
+}
+
+/* A client that nobody answers says the same again. */
+static void knock(struct world *w)
+{
+	struct message message = {.from = SIDE_LAN,
+				  .host = some_host(w),
+				  .server = some_server(w),
+				  .port = 500,
+				  .at_port = 500,
+				  .is_ike = true,
+				  .version = 2,
+				  .exchange = 34,
+				  .is_first = true};
+
+	message.initiator = 0x2000 + message.host;
+	for (uint32_t i = 0; i < 4; i++) {
+		message.tag = ++w->tags;
+		send_udp(w, &message);
+	}
+}
+
+static void pause_for_long(struct world *w)
+{
+	static const uint32_t pause[] = {2999,  3000,  3001,  5000,   5001,   9999,   10000,
+					 15000, 29999, 30000, 299999, 300000, 400000, 4000000};
+
+	time_passes(w, pause[below(w, 14)]);
+}
+
+/* --- a world --- */
+
+static void start_engine(struct world *w)
+{
+	static const struct engine_limits limits = {
+		.flows = 2000, .hosts = 16, .addresses = 2, .fragments = 512, .tunnels = 512};
+	uint32_t outside[PLACES] = {outside_base, outside_base + 1};
+	uint8_t key[32] = {(uint8_t)w->seed, (uint8_t)(w->seed >> 8), (uint8_t)(w->seed >> 16), 5};
+	size_t size = engine_arena_size(&limits);
+
+	memset(w->arena, 0, size);
+	w->engine = engine_new(w->arena, size, &limits, &w->config, key, false, w->now);
+	if (!w->engine)
+		fail(w, "the engine did not start", 0, 0);
+	engine_set_outside(w->engine, outside, w->outsides, w->now);
+}
+
+/* Every host has a flow that never ends, so that it keeps its outside address. */
+static void anchor(struct world *w)
+{
+	struct engine_sink sink = {.emit = emissions_emit, .context = &w->out};
+
+	for (uint32_t host = 0; host < HOSTS; host++) {
+		packets_build(&w->packet, &(struct packet_spec){.protocol = PROTO_UDP,
+								.source = inside_base + host,
+								.source_port = (uint16_t)(ANCHOR_PORT + host),
+								.destination = server_base + 200,
+								.destination_port = 9,
+								.payload_length = 8});
+		emissions_clear(&w->out);
+		engine_process(w->engine, SIDE_LAN, &w->packet.packet, 1, w->now, &sink, NULL);
+		if (w->out.count != 1)
+			fail(w, "an anchor was not sent", host, 0);
+		w->model.outside_of[host] = packets_source(&w->out.item[0].packet) - outside_base;
+	}
+}
+
+static void configure(struct world *w)
+{
+	engine_config_default(&w->config);
+	w->config.inside[0] = (struct prefix){0x0a000000, 16};
+	w->config.insides = 1;
+	w->config.lan_address = 0x0a000001;
+	w->config.timeout[TIMEOUT_UDP] = 604800000;
+	w->config.timeout[TIMEOUT_HOLD_DOWN] = 0;
+	w->config.esp_fanout = below(w, 3) == 0;
+	w->config.icmp_rate = 0;
+	if (below(w, 8) == 0)
+		w->config.mode[PART_IKE] = MODE_PLAIN;
+	if (below(w, 8) == 0)
+		w->config.mode[PART_NATT] = MODE_PLAIN;
+}
+
+static void run_world(struct world *w, uint64_t seed)
+{
+	w->seed = seed;
+	w->r = test_random_seed(seed);
+	w->now = 1000000 + test_random_next(&w->r);
+	w->outsides = 1 + below(w, 2);
+	w->sequence = 0;
+	configure(w);
+	start_engine(w);
+	model_begin(&w->model, &w->config, w->now);
+	anchor(w);
+	for (w->step = 0; w->step < STEPS; w->step++) {
+		uint32_t what = below(w, 1000);
+		if (w->step % 100 == 0) {
+			w->focus_server = below(w, SERVERS);
+			w->focus_hosts = 1 + below(w, 3);
+		}
+		if (what < 480)
+			esp(w);
+		else if (what < 780)
+			datagram(w);
+		else if (what < 800)
+			knock(w);
+		else if (what < 980)
+			time_passes(w, below(w, below(w, 2) ? 2000 : 50));
+		else
+			pause_for_long(w);
+	}
+	for (int i = 0; i < PAIRINGS; i++)
+		w->bound[i] += w->model.bound[i];
+	w->waited += w->model.waited;
+	const char *wrong = engine_check(w->engine);
+	if (wrong)
+		fail(w, wrong, 0, 0);
+	engine_free(w->engine);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option option[] = {{"packets", required_argument, NULL, 'p'},
+					       {"seed", required_argument, NULL, 's'},
+					       {"verbose", no_argument, NULL, 'v'},
+					       {NULL, 0, NULL, 0}};
+	uint64_t packets = 100000, seed = 1, worlds = 0;
+	static struct world w;
+
+	for (int c; (c = getopt_long(argc, argv, "", option, NULL)) != -1;) {
+		if (c == 'p')
+			packets = strtoull(optarg, NULL, 0);
+		else if (c == 's')
+			seed = strtoull(optarg, NULL, 0);
+		else if (c == 'v')
+			w.verbose = true;
+		else
+			return 1;
+	}
+	w.arena = aligned_alloc(64, (size_t)16 << 20);
+	if (!w.arena)
+		return 1;
+	emissions_init(&w.out);
+	for (; w.packets < packets; worlds++)
+		run_world(&w, seed++);
+	printf("esp_property: %" PRIu64 " packets in %" PRIu64 " worlds, %" PRIu64 " sole, %" PRIu64
+	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " waited: no difference\n",
+	       w.packets, worlds, w.bound[PAIRING_SOLE], w.bound[PAIRING_RECENCY], w.bound[PAIRING_GUESSED],
+	       w.bound[PAIRING_REPAIRED], w.waited);
+	emissions_free(&w.out);
+	free(w.arena);
+	return w.bound[PAIRING_SOLE] && w.bound[PAIRING_RECENCY] && w.bound[PAIRING_GUESSED] &&
+			       w.bound[PAIRING_REPAIRED] && w.waited
+		       ? 0
+		       : 1;
+}
