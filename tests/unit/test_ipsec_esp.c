@@ -142,6 +142,26 @@ static void rekeys(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa55, 2), L2);
 }
 
+/* Keys change while somebody else starts: no wait, and IKE tells whose the new SPI is. */
+static void a_rekey_beside_a_start(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	pair(rig, L1, W1, 1);
+	rig_wait(rig, 60 * SECOND);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x111, 1), O1);
+	ipsec_in(rig, W1, 0xa11, 1);
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+	ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500,
+		  &(struct ike_spec){.initiator = 1, .responder = 11, .exchange = CHILD});
+	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_int_equal(view.pairing, PAIRING_RECENCY);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), L2);
+}
+
 /* Two whose keys change at one moment: IKE of the second one waits for the first one's new SPI. */
 static void one_phase_two_at_a_time(void **state)
 {
@@ -345,6 +365,7 @@ int main(void)
 		test(those_who_start_wait_for_one_another),
 		test(a_window_closes),
 		test(rekeys),
+		test(a_rekey_beside_a_start),
 		test(one_phase_two_at_a_time),
 		test(fan_out),
 		test(a_wrong_pairing_is_taken_back),
