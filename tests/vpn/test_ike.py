@@ -218,6 +218,16 @@ def test_a_lone_client_of_a_server_that_hears_only_port_500(room, router, only_5
     assert refused(only_500) == 0
 
 
+@pytest.mark.culvert_only("it gives the second client another port, and that client gets no answer")
+@pytest.mark.parametrize("kind", ["ikev2", "ikev1"])
+def test_two_clients_of_a_server_that_hears_only_port_500(room, router, only_500, make_clients, kind):
+    clients = make_clients(kind, 2)
+    dial_all(clients)
+    use_all(clients, SOME)
+    rekey_all(clients, Client.begin_rekey)
+    use_all(clients, SOME)
+
+
 @pytest.mark.culvert_only("it has no such mode")
 @pytest.mark.config({"ipsec": {"mode": "block"}})
 def test_a_blocked_client_is_counted(room, router, server, make_clients):
