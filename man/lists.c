@@ -3,8 +3,9 @@
  * Writes a manual page with its lists made anew: what stands between the lines
  *     .\" BEGIN name
  *     .\" END name
- * comes from the lists of include/culvert. name is sections, forward, drops or statistics. The pages hold the lists so
- * that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes them anew.
+ * comes from the lists of include/culvert. name is sections, forward, drops, statistics or hints. The pages hold the
+ * lists so that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes them
+ * anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,14 +109,22 @@ static void print_statistics(void)
 	printf(".El\n");
 }
 
+static void print_hints(void)
+{
+	printf(".Bl -tag -width Ds\n");
+	for (int i = HINT_NONE + 1; i < HINTS; i++) {
+		printf(".It Li %s\n", tunnel_hint_name((enum tunnel_hint)i));
+		print_sentence(tunnel_hint_text((enum tunnel_hint)i));
+	}
+	printf(".El\n");
+}
+
 static const struct list {
 	const char *name;
 	void (*print)(void);
 } lists[] = {
-	{"sections", print_sections},
-	{"forward", print_forward},
-	{"drops", print_drops},
-	{"statistics", print_statistics},
+	{"sections", print_sections},     {"forward", print_forward}, {"drops", print_drops},
+	{"statistics", print_statistics}, {"hints", print_hints},
 };
 
 /* True if line is the mark word for a list; *list becomes that list, or NULL if there is none of that name. */

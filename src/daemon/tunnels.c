@@ -132,12 +132,10 @@ static enum tunnel_hint hint_of(const struct tunnel_view *view)
 
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
-	char sentence[HINT_TEXT];
+	enum tunnel_hint hint = hint_of(view);
 
-	if (hint_of(view) == HINT_NONE)
-		return;
-	text_sentence(sentence, sizeof(sentence), tunnel_hint_text(hint_of(view)));
-	append(text, ". %s", sentence);
+	if (hint != HINT_NONE)
+		append(text, ". Hint %s: %s.", tunnel_hint_name(hint), tunnel_hint_text(hint));
 }
 
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])

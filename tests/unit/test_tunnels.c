@@ -227,7 +227,7 @@ static void knows_private_addresses(void **state)
 static void another_nat_before_a_server(void **state)
 {
 	struct tunnel_view view = ipsec();
-	const char *sentence = "The outside address is not a public one: ";
+	const char *sentence = ". Hint wan_is_private: the outside address is not a public one: ";
 
 	(void)state;
 	view.inside_is_server = true;
@@ -237,7 +237,7 @@ static void another_nat_before_a_server(void **state)
 	expect_part(&view, sentence);
 	view.hint = HINT_SPI_COLLISION;
 	expect_not(&view, sentence);
-	expect_part(&view, ". Two inside hosts have chosen the same SPI");
+	expect_part(&view, ". Hint spi_collision: two inside hosts have chosen the same SPI");
 	view.hint = HINT_NONE;
 	view.outside_address = OUTSIDE;
 	expect_not(&view, sentence);
