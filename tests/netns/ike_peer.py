@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Both ends of IKE on UDP port 500, as far as a router sees it: headers as RFC 2408 section 3.1 and RFC 7296 section 3.1
-have them, and in place of what would be negotiated a word that says for whom it is. They never move to port 4500.
+"""Both ends of IKE on UDP port 500, as far as a router sees it: headers as RFC 2408 section 3.1 and RFC 7296 section
+3.1 have them, and in place of what would be negotiated a word that says for whom it is. They never move to port 4500.
 
 Initiators and responders are made of raw peers, so nothing runs by itself: ask() lets one message go and come back.
 """
@@ -169,7 +169,8 @@ def ask(client, server, exchange, tries=1):
         server.answer()
         if client.answered():
             return count
-    raise AssertionError(f"{client.name} got no answer to exchange {exchange} in {tries} tries, from {server.ports[-9:]}")
+    ports = server.ports[-tries:]
+    raise AssertionError(f"{client.name} got no answer to exchange {exchange} in {tries} tries, from ports {ports}")
 
 
 def expect_request(client, message):

@@ -142,7 +142,8 @@ class Client(calls.Client):
 
     def begin_hang_up(self):
         return self.guest.begin(
-            "swanctl --list-sas --ike client | grep -q . || exit 0; swanctl --terminate --ike client --force --timeout 2"
+            "swanctl --list-sas --ike client | grep -q . || exit 0;"
+            " swanctl --terminate --ike client --force --timeout 2"
         )
 
     def begin_rekey(self):
