@@ -82,7 +82,7 @@ def pinging(clients):
     for client in clients:
         answered = set(map(int, re.findall(r"icmp_seq=(\d+) ", client.guest.path("/run/pings.log").read_text("utf-8"))))
         lost = set(range(1, max(answered, default=0))) - answered
-        assert len(answered) > 20 and not lost, f"{client.name}: {len(answered)} pings answered, lost are {sorted(lost)}"
+        assert len(answered) > 20 and not lost, f"{client.name}: {len(answered)} pings answered, lost {sorted(lost)}"
 
 
 def rekey_all(clients, begin):
