@@ -3,6 +3,7 @@
 #include <culvert/module.h>
 
 #include "passthrough/ipsec.h"
+#include "passthrough/l2tp.h"
 #include "passthrough/pptp.h"
 
 struct claim {
@@ -65,6 +66,7 @@ const struct module *module_of(enum service service)
 {
 	static const struct module *const modules[SERVICES] = {
 		[SERVICE_PPTP] = &pptp_module,
+		[SERVICE_L2TP] = &l2tp_module,
 		[SERVICE_IPSEC] = &ipsec_module,
 	};
 

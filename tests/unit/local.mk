@@ -156,6 +156,14 @@ tests_unit_test_pptp_addresses_SOURCES = tests/unit/test_pptp_addresses.c $(PPTP
 tests_unit_test_pptp_addresses_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_addresses_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+# L2TP: flows, tunnels and shared ports.
+L2TP_RIG = $(RIG) tests/unit/l2tp_rig.c tests/unit/l2tp_rig.h tests/unit/l2tp_messages.h
+
+UNIT_TESTS += tests/unit/test_l2tp
+tests_unit_test_l2tp_SOURCES = tests/unit/test_l2tp.c $(L2TP_RIG)
+tests_unit_test_l2tp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_l2tp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
