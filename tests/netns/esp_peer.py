@@ -158,10 +158,10 @@ class Field:
             self.lines[address] = Line(self.lab, host, address)
         return self.lines[address]
 
-    def pair(self, client, server, spis=None):
+    def pair(self, client, server, spis=None, seen_from=ROUTER_WAN):
         """A client inside and a server outside, each a host or (host, address); spis: what each of them receives."""
         client, server = (self.line(*([end] if isinstance(end, str) else end)) for end in (client, server))
-        return self._join(client, server.address, server, ROUTER_WAN, spis)
+        return self._join(client, server.address, server, seen_from, spis)
 
     def pair_inward(self, client, server, spis=None):
         """A client outside and a server inside, which is reached by the outside address."""
