@@ -12,7 +12,7 @@
 
 #include "daemon/text.h"
 
-enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68, HINT_TEXT = 400 };
+enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68 };
 
 static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
@@ -198,7 +198,7 @@ static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, u
 /* Those that live and have no encryption worth the name. L2TP in IPsec is not seen here as L2TP. */
 static void print_open_ones(struct engine *engine, uint64_t now_ms, statistics_line *line, void *context)
 {
-	char text[TUNNEL_TEXT], sentence[HINT_TEXT];
+	char text[TUNNEL_TEXT];
 	struct tunnel_view view;
 	uint64_t cursor = 0;
 	uint32_t count = 0;
@@ -207,8 +207,8 @@ static void print_open_ones(struct engine *engine, uint64_t now_ms, statistics_l
 		count += view.end == END_NOT && view.service != SERVICE_IPSEC;
 	if (!count)
 		return;
-	text_sentence(sentence, sizeof(sentence), tunnel_hint_text(HINT_NOT_ENCRYPTED));
-	snprintf(text, sizeof(text), "tunnels: %" PRIu32 " by PPTP or L2TP without IPsec. %s", count, sentence);
+	snprintf(text, sizeof(text), "tunnels: %" PRIu32 " by PPTP or L2TP without IPsec. Hint %s: %s.", count,
+		 tunnel_hint_name(HINT_NOT_ENCRYPTED), tunnel_hint_text(HINT_NOT_ENCRYPTED));
 	line(context, text);
 }
 

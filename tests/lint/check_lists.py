@@ -16,6 +16,7 @@ LISTS = {
     "drops.def": ("DROP", "DROP_"),
     "stats.def": ("STAT", "STAT_"),
     "timeouts.def": ("TIMEOUT", "TIMEOUT_"),
+    "hints.def": ("HINT", "HINT_"),
     "services.def": ("SERVICE", None),
 }
 # What reads a key of the configuration, beside the parser that knows only the list.
@@ -87,6 +88,7 @@ def plant(_tree):
     yield "a reason nobody drops for", line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')
     yield "a counter nobody counts", line("stats.def", 'STAT(PLANTED, "planted", "never")')
     yield "a timer nobody sets", line("timeouts.def", 'TIMEOUT(PLANTED, "planted", 1, 2, "never")')
+    yield "a hint nobody gives", line("hints.def", 'HINT(PLANTED, "planted", "never")')
     yield "a service without traffic", line("services.def", 'SERVICE(PLANTED, "planted")')
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
