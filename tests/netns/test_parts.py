@@ -75,13 +75,13 @@ class Ends:
 
     def udp(self, host, port):
         if (host, port) not in self.sockets:
-            self.sockets[host, port] = self.lab.udp(host, port=port, timeout=PATIENCE)
+            self.sockets[host, port] = self.lab.udp(host, self.field.address(host), port, timeout=PATIENCE)
         return self.sockets[host, port]
 
     def protocol(self, host, number):
         if (host, -number) not in self.sockets:
             sock = self.lab.spaces[host].socket(socket.AF_INET, socket.SOCK_RAW, number)
-            sock.bind((self.lab.address(host), 0))
+            sock.bind((self.field.address(host), 0))
             sock.settimeout(PATIENCE)
             self.sockets[host, -number] = sock
         return self.sockets[host, -number]
@@ -104,7 +104,7 @@ class Tunnel:
     def __init__(self, ends, client, server):
         self.ends, self.client, self.server = ends, client, server
         self.inward = client.startswith("W")
-        self.address = ROUTER_WAN if self.inward else ends.lab.address(server)
+        self.address = ROUTER_WAN if self.inward else ends.field.address(server)
 
     def swap(self, port, question, answer):
         client, server = self.ends.udp(self.client, port), self.ends.udp(self.server, port)
@@ -213,13 +213,19 @@ SERVERS = {
 
 @pytest.mark.config(SERVERS)
 @pytest.mark.parametrize("first", ["server inside first", "clients inside first"])
-@pytest.mark.parametrize("remote", ["W1"], ids=["other remote"])
+@pytest.mark.parametrize("remote", ["other remotes", "same remotes"])
 def test_a_service_opens_all_its_parts_beside_outbound_clients(lab, router, ends, first, remote):
-    """L2 is called by W2 while L1 calls another server, or W2 itself: IKE and ESP in UDP, native ESP, L2TP over UDP and
-    over IP, all at one time. Protocol 115 has nothing that tells two inside hosts of one remote apart."""
-    kinds = [InUdp, Native, L2tp, OverIp]
-    inward = [kind(ends, "W2", "L2") for kind in kinds]
-    outward = [kind(ends, "L1", remote) for kind in kinds if kind is not OverIp or remote == "W1"]
+    """L2 is called by W1 and W2 while L1 calls them, or the same ones: IKE and ESP in UDP with one, with the other native
+    ESP, L2TP over UDP and over IP, all at one time. Protocol 115 has nothing that tells two inside hosts of one remote
+    apart."""
+    others = {"W1": "W2", "W2": "W1"} if remote == "other remotes" else {"W1": "W1", "W2": "W2"}
+    sites = {InUdp: "W1", Native: "W2", L2tp: "W2", OverIp: "W2"}
+    inward = [kind(ends, site, "L2") for kind, site in sites.items()]
+    outward = [
+        kind(ends, "L1", others[site])
+        for kind, site in sites.items()
+        if kind is not OverIp or remote == "other remotes"
+    ]
     tunnels = inward + outward if first.startswith("server") else outward + inward
     for tunnel in tunnels:
         tunnel.start()
@@ -230,7 +236,8 @@ def test_a_service_opens_all_its_parts_beside_outbound_clients(lab, router, ends
     for tunnel in outward:
         if isinstance(tunnel, Ike):
             assert tunnel.seen[1] not in (500, 4500), "the forwards' ports are the server's"
-    assert all(tunnel.seen == (lab.address("W2"), port) for tunnel, port in zip(inward, (4500, 500)))
+    w1, w2 = (ends.field.address(host) for host in ("W1", "W2"))
+    assert [tunnel.seen for tunnel in inward[:2]] == [(w1, 4500), (w2, 500)]
 
 
 @pytest.mark.config({"ipsec": {"esp": "block"}, **SERVERS})
@@ -300,3 +307,15 @@ def test_a_reload_of_something_else_leaves_all_tunnels_alone(lab, router, ends):
     assert "this ends" not in text and "flows ended" not in text, text
     for tunnel in tunnels.values():
         tunnel.carry()
+
+
+# --- what is told about them -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", BLOCKED)
+def test_a_reload_says_how_many_tunnels_it_costs(lab, router, ends, part):
+    """Before they end, by the part that carries them."""
+    sections, name, _ = BLOCKED[part]
+    four_tunnels(ends)
+    text = router.reload(sections)
+    assert re.findall(r"(\w[\w -]*) is blocked now: this ends (\d+) tunnel\b", text) == [(name, "1")], text
