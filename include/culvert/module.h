@@ -83,6 +83,9 @@ struct module {
 	/* A datagram from the WAN for a port of the service, or for a mapping that a flow which is read has with its
 	 * sender, and no flow knows the two endpoints. The flow it is meant for, or MODULE_NONE. */
 	uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *datagram);
+	/* An ICMP error quotes a datagram that left from a port which several hosts may share. The flow it was of, or
+	 * MODULE_NONE; datagram->flow is what the ports say, and from there on it is the quote. */
+	uint32_t (*quoted)(const struct engine *engine, const void *memory, const struct module_datagram *datagram);
 	/* ESP with a new SPI. The flow that takes it, or MODULE_NONE and what becomes of it. */
 	uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
 	/* An inside host sent AH, which is not translated. */

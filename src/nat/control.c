@@ -223,6 +223,33 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 	return module->claim(engine, engine->module[service], &datagram);
 }
 
+uint32_t control_quoted(const struct engine *engine, uint32_t index, const struct passage *passage, uint32_t transport,
+			uint32_t outside, uint32_t remote)
+{
+	const struct packet *packet = passage->packet;
+	uint16_t outside_port = packet_get16(packet, transport);
+	enum service service =
+		index != NONE ? control_service_of(engine, index) : service_read(engine, PROTOCOL_UDP, outside_port);
+	const struct module *module = reader_of(engine, service);
+	uint16_t length = packet_get16(packet, transport + UDP_OFFSET_LENGTH);
+
+	if (module == NULL || module->quoted == NULL || length < UDP_HEADER)
+		return index;
+	struct module_datagram datagram = {
+		.packet = passage->packet,
+		.transport = transport,
+		.payload = transport + UDP_HEADER,
+		.length = (uint32_t)length - UDP_HEADER,
+		.flow = index,
+		.outside_address = outside,
+		.remote_address = remote,
+		.outside_port = outside_port,
+		.remote_port = packet_get16(packet, transport + 2),
+		.arrived = passage->from,
+	};
+	return module->quoted(engine, engine->module[service], &datagram);
+}
+
 enum service control_service_at(const struct engine *engine, uint16_t outside_port)
 {
 	return service_read(engine, PROTOCOL_UDP, outside_port);

@@ -26,6 +26,11 @@ enum service control_service_of(const struct engine *engine, uint32_t flow);
 /* The flow that a module says a datagram from the WAN is meant for although its ports are those of none, or NONE. */
 uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service);
 
+/* The flow of a datagram that an ICMP error from the WAN quotes, with its UDP header at transport; flow is what its
+ * ports say. */
+uint32_t control_quoted(const struct engine *engine, uint32_t flow, const struct passage *passage, uint32_t transport,
+			uint32_t outside, uint32_t remote);
+
 /* A TCP connection may have ended by what was just tracked. */
 void control_follow_tcp(struct engine *engine, uint32_t flow);
 /* A reload may have changed what is read: stops reading where mode is no longer pass. */

@@ -2,6 +2,7 @@
 /* ICMP errors passing through; docs/nat-behaviour.md section 7. */
 #include "nat/icmp_quote.h"
 
+#include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
@@ -215,6 +216,8 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 	if (drop != DROP_NONE)
 		return verdict_drop(drop);
 	uint32_t index = flow_of_quote_inbound(engine, &quote);
+	if (quote.ip.protocol == PROTOCOL_UDP)
+		index = control_quoted(engine, index, passage, quote.transport, quote.ip.source, quote.ip.destination);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return quote_is_of_host(engine, &quote) ? verdict_consumed() : verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
 	drop = error_is_credible(engine, passage, &quote, index);

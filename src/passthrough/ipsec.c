@@ -298,6 +298,21 @@ static uint32_t claim(struct engine *engine, void *memory, const struct module_d
 	return index != MODULE_NONE ? ipsec_share_flow(engine, ipsec, index) : MODULE_NONE;
 }
 
+/* The initiator SPI stands first in every message; without it nobody is told. */
+static uint32_t quoted(const struct engine *engine, const void *memory, const struct module_datagram *read)
+{
+	const struct ipsec *ipsec = memory;
+	uint32_t group = ipsec_group_find(engine, ipsec, read->outside_address, read->remote_address);
+
+	if (read->remote_port != IKE_PORT || read->outside_port != IKE_PORT || group == MODULE_NONE ||
+	    ipsec->group[group].sharing.count == 0)
+		return read->flow;
+	uint64_t spi = (uint64_t)packet_get32(read->packet, read->payload) << 32 |
+		       packet_get32(read->packet, read->payload + 4);
+	uint32_t index = ipsec_spi_find(engine, ipsec, group, spi);
+	return index != MODULE_NONE ? ipsec_share_flow(engine, ipsec, index) : MODULE_NONE;
+}
+
 static void ah(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote)
 {
 	struct ipsec *ipsec = memory;
@@ -378,6 +393,7 @@ const struct module ipsec_module = {
 	.attach = attach,
 	.datagram = datagram,
 	.claim = claim,
+	.quoted = quoted,
 	.esp = ipsec_esp,
 	.ah = ah,
 	.sa_heard = ipsec_sa_heard,

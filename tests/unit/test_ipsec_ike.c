@@ -2,6 +2,8 @@
 /* IKE as it passes, and several hosts on port 500: docs/nat-behaviour.md section 11. */
 #include "ipsec_rig.h"
 
+#include <stdlib.h>
+
 static uint64_t stat_of(const struct rig *rig, enum statistic stat)
 {
 	return engine_counters(rig->engine)->stat[stat];
@@ -180,6 +182,33 @@ static void sharing_survives_a_crash(void **state)
 	rig_configure(rig);
 	assert_int_not_equal(begin(rig, L2, W1, 2), 500);
 	assert_int_equal(begin(rig, L1, W1, 1), 500);
+}
+
+/* What a router on the way says about a message from the shared port goes to its sender. */
+static void errors_about_shared_messages(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *error = malloc(sizeof *error), *sent = malloc(sizeof *sent);
+
+	share(rig);
+	assert_int_equal(answer(rig, W1, 500, 2, SA_INIT), L2);
+	for (uint64_t who = 1; who <= 3; who++) {
+		assert_int_equal(begin(rig, who == 1 ? L1 : L2, W1, who == 1 ? 1 : 2), 500);
+		packets_copy(sent, &rig->out.item[0].packet);
+		uint32_t quoted = who == 3 ? 28 : 60;
+		packets_build_error(error, X, O1, 3, 4, 1200, sent->bytes, quoted);
+		rig_send_packet(rig, SIDE_WAN, &error->packet);
+		if (who == 3) {
+			rig_dropped(rig, DROP_ICMP_QUOTE_UNKNOWN);
+			continue;
+		}
+		rig_forwarded(rig, SIDE_LAN);
+		assert_int_equal(packets_destination(&rig->out.item[0].packet), who == 1 ? L1 : L2);
+		assert_int_equal(packet_get32(&rig->out.item[0].packet, 28 + 12), who == 1 ? L1 : L2);
+		assert_int_equal(packet_get16(&rig->out.item[0].packet, 28 + 20), 500);
+	}
+	free(error);
+	free(sent);
 }
 
 /* Several messages in one packet of the kernel's, for two hosts. */
@@ -403,6 +432,7 @@ int main(void)
 		test(a_server_that_is_down),
 		test(equal_initiator_spis),
 		test(sharing_survives_a_crash),
+		test(errors_about_shared_messages),
 		test(merged_messages_part),
 		test(nat_traversal),
 		test(facts_and_hints),
