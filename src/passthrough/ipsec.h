@@ -17,18 +17,20 @@
 #include "wire/ike.h"
 
 enum {
-	IPSEC_FLOWS = 4,        /* UDP flows of one peer that are read */
-	IPSEC_SPIS = 4,         /* initiator SPIs of one peer that are known */
-	IPSEC_SAS_EACH = 4,     /* SAs there may be, for each peer there may be */
-	IPSEC_SAS_PEER = 64,    /* and of a single peer */
-	IPSEC_KEPT = 8,         /* ESP packets of a host that waits */
-	IPSEC_RECENT = 4,       /* peers of a group whose windows or exchanges are remembered at one time */
-	IPSEC_SERVERS = 64,     /* servers known to answer to port 500 only */
-	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
-	IPSEC_RECENT_MS = 5000, /* a phase 2 that tells whom a new SPI belongs to */
-	IPSEC_REKEY_MS = 10000, /* an exchange that tells whom a new initiator SPI belongs to */
-	IPSEC_DOUBT_MS = 10000, /* silence after which a pairing is doubted */
-	IPSEC_UNANSWERED = 3,   /* first messages */
+	IPSEC_FLOWS = 4,         /* UDP flows of one peer that are read */
+	IPSEC_SPIS = 4,          /* initiator SPIs of one peer that are known */
+	IPSEC_SAS_EACH = 4,      /* SAs there may be, for each peer there may be */
+	IPSEC_SAS_PEER = 64,     /* and of a single peer */
+	IPSEC_KEPT = 8,          /* ESP packets of a host that waits */
+	IPSEC_RECENT = 4,        /* peers of a group whose windows or exchanges are remembered at one time */
+	IPSEC_SERVERS = 64,      /* servers known to answer to port 500 only */
+	IPSEC_WINDOW_MS = 3000,  /* for an answer to ESP with a new SPI, and for a phase 2 */
+	IPSEC_VAIN = 4,          /* phases 2 opened without an answer: from then on they hold up nobody */
+	IPSEC_UNHEARD_MS = 5000, /* an unclear SPI that is not heard so long makes room for another one */
+	IPSEC_REPAIR_MS = 30000, /* between a wrong pairing and the SA it should have been for */
+	IPSEC_REKEY_MS = 10000,  /* an exchange that tells whom a new initiator SPI belongs to */
+	IPSEC_DOUBT_MS = 10000,  /* silence after which a pairing is doubted */
+	IPSEC_UNANSWERED = 3,    /* first messages */
 	IPSEC_STRICT_MS = 86400000,
 	IPSEC_SILENT_MS = 10000,
 };
@@ -76,7 +78,9 @@ struct ipsec_peer {
 	uint8_t uses_natt;                                     /* IKE or ESP went over port 4500 */
 	uint8_t uses_esp;                                      /* ESP itself was seen */
 	uint8_t is_eligible, is_owed, is_unpaired, is_sharing; /* in these sets of its group */
-	uint32_t owed_ms;
+	/* the phase 2 seen last: which one, who opened it, its last message, and how many had no answer */
+	uint8_t has_child, child_from, turn_from, vain;
+	uint32_t child_message, turn_ms;
 	uint8_t share;      /* enum ipsec_share */
 	uint8_t unanswered; /* first messages in a row */
 	uint8_t clashes;    /* its initiator SPI is another one's, too: it can not share */
@@ -104,7 +108,7 @@ struct ipsec_group {
 	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
 	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT];
 	/* the phase 2 under way */
-	uint32_t gate_peer, gate_ms, gate_message;
+	uint32_t gate_peer;
 	/* an SPI whose owner is not clear */
 	uint32_t unclear_spi, unclear_ms, unclear_last_ms;
 	uint32_t wait_first, wait_last, ike_first, ike_last;
@@ -115,6 +119,7 @@ struct ipsec_sa {
 	uint32_t flow; /* MODULE_NONE: free */
 	uint32_t peer;
 	uint32_t next, previous; /* of its peer, the latest first; or free */
+	uint32_t opened_ms;      /* when its first SPI came */
 	uint32_t bound_ms;       /* when the inbound SPI was bound */
 	uint32_t doubted_ms;     /* when that was last looked at */
 };

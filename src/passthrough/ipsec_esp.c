@@ -103,7 +103,11 @@ static uint32_t open_sa(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 		ipsec->sa_free = at;
 		return MODULE_NONE;
 	}
-	ipsec->sa[at] = (struct ipsec_sa){.flow = flow, .peer = index};
+	ipsec->sa[at] = (struct ipsec_sa){
+		.flow = flow,
+		.peer = index,
+		.opened_ms = (uint32_t)module_now_ms(engine),
+	};
 	ipsec_sa_enter(engine, ipsec, at);
 	return at;
 }
@@ -351,7 +355,7 @@ static struct candidates find_candidates(const struct engine *engine, const stru
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
 		uint32_t index = group->child[i].peer;
 		if (index == MODULE_NONE || !ipsec->peer[index].is_owed || !ipsec->peer[index].is_eligible ||
-		    ipsec_age(engine, ipsec->peer[index].owed_ms) >= IPSEC_RECENT_MS)
+		    ipsec_age(engine, ipsec->peer[index].turn_ms) >= IPSEC_WINDOW_MS)
 			continue;
 		add_candidate(&candidates, index);
 		candidates.owed++;
@@ -401,7 +405,7 @@ static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *
 	uint32_t now_ms = (uint32_t)module_now_ms(engine);
 
 	if (group->unclear_spi != spi) {
-		if (group->unclear_spi != 0 && ipsec_age(engine, group->unclear_last_ms) < IPSEC_RECENT_MS)
+		if (group->unclear_spi != 0 && ipsec_age(engine, group->unclear_last_ms) < IPSEC_UNHEARD_MS)
 			return false;
 		group->unclear_spi = spi;
 		group->unclear_ms = now_ms;
@@ -483,9 +487,8 @@ uint32_t ipsec_esp(struct engine *engine, void *memory, struct module_esp *esp, 
 
 /* --- wrong pairings: rules B1 and C1 --- */
 
-/* The only other peer that sends and has had no answer, if it sent something lately. */
-static uint32_t only_other_unpaired(const struct engine *engine, const struct ipsec *ipsec,
-				    const struct ipsec_group *group, uint32_t index)
+/* The only other peer that lacks an inbound SPI, or MODULE_NONE. */
+static uint32_t only_other_unpaired(const struct ipsec *ipsec, const struct ipsec_group *group, uint32_t index)
 {
 	uint32_t count = group->unpaired.count, other = group->unpaired.sum;
 
@@ -493,12 +496,20 @@ static uint32_t only_other_unpaired(const struct engine *engine, const struct ip
 		count--;
 		other -= index;
 	}
-	if (count != 1)
-		return MODULE_NONE;
-	for (uint32_t i = ipsec->peer[other].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next)
-		if (spi_of(engine, ipsec, i, SIDE_WAN) == 0 && last_heard(engine, ipsec, i, SIDE_LAN) < IPSEC_DOUBT_MS)
-			return other;
-	return MODULE_NONE;
+	return count == 1 ? other : MODULE_NONE;
+}
+
+/* It still sends, was opened at the time of the pairing in doubt, and has had an answer no sooner than that. */
+static bool has_waited_since(const struct engine *engine, const struct ipsec *ipsec, uint32_t index, uint32_t bound_ms)
+{
+	for (uint32_t i = ipsec->peer[index].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next) {
+		int32_t apart = (int32_t)(ipsec->sa[i].opened_ms - bound_ms);
+		if (spi_of(engine, ipsec, i, SIDE_WAN) == 0 && apart < IPSEC_REPAIR_MS && apart > -IPSEC_REPAIR_MS &&
+		    ipsec_age(engine, ipsec->sa[i].opened_ms) >= IPSEC_DOUBT_MS &&
+		    last_heard(engine, ipsec, i, SIDE_LAN) < IPSEC_DOUBT_MS)
+			return true;
+	}
+	return false;
 }
 
 static bool has_sent_since(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_peer *peer,
@@ -529,12 +540,13 @@ static void doubt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 	if (ipsec_age(engine, sa->bound_ms) < IPSEC_DOUBT_MS || ipsec_age(engine, sa->doubted_ms) < 1000)
 		return;
 	sa->doubted_ms = (uint32_t)module_now_ms(engine);
-	if (has_sent_since(engine, ipsec, peer, sa->bound_ms)) {
+	if (has_sent_since(engine, ipsec, peer, sa->bound_ms) ||
+	    ipsec_age(engine, sa->bound_ms) > IPSEC_REPAIR_MS + IPSEC_DOUBT_MS) {
 		module_sa_watch(engine, sa->flow, false);
 		return;
 	}
-	uint32_t other = only_other_unpaired(engine, ipsec, &ipsec->group[peer->group], sa->peer);
-	if (other != MODULE_NONE)
+	uint32_t other = only_other_unpaired(ipsec, &ipsec->group[peer->group], sa->peer);
+	if (other != MODULE_NONE && has_waited_since(engine, ipsec, other, sa->bound_ms))
 		repair(engine, ipsec, index, other);
 }
 
@@ -542,7 +554,7 @@ static void doubt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 static void collide(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	const struct ipsec_peer *peer = &ipsec->peer[ipsec->sa[index].peer];
-	uint32_t other = only_other_unpaired(engine, ipsec, &ipsec->group[peer->group], ipsec->sa[index].peer);
+	uint32_t other = only_other_unpaired(ipsec, &ipsec->group[peer->group], ipsec->sa[index].peer);
 
 	if (other == MODULE_NONE)
 		return;

@@ -24,10 +24,33 @@ static void note_facts(struct ipsec_peer *peer, enum side from, const struct mod
 
 /* --- one phase 2 at a time --- */
 
-static bool gate_is_shut(const struct engine *engine, const struct ipsec_group *group, uint32_t index)
+/* Another peer has its turn: its phase 2 may yet lead to a new SPI. */
+static bool gate_is_shut(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group,
+			 uint32_t index)
 {
 	return group->eligible.count > 1 && group->gate_peer != MODULE_NONE && group->gate_peer != index &&
-	       ipsec_age(engine, group->gate_ms) < IPSEC_WINDOW_MS;
+	       ipsec_age(engine, ipsec->peer[group->gate_peer].turn_ms) < IPSEC_WINDOW_MS;
+}
+
+static uint32_t gate_left(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group)
+{
+	return IPSEC_WINDOW_MS - ipsec_age(engine, ipsec->peer[group->gate_peer].turn_ms);
+}
+
+/* Part of the phase 2 that was seen last. Version 2 counts the requests of each side for itself. */
+static bool is_under_way(const struct ipsec_peer *peer, enum side from, const struct ike_header *header)
+{
+	bool asked = header->version_major == 1 || ike_is_request(header);
+
+	if (!peer->has_child || peer->child_message != header->message_id)
+		return false;
+	return header->version_major == 1 || (peer->child_from == from) == asked;
+}
+
+/* It opens a phase 2, or is one sent again that did. */
+static bool opens(const struct ike_header *header)
+{
+	return header->version_major == 1 || ike_is_request(header);
 }
 
 static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
@@ -51,7 +74,7 @@ static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *i
 		group->ike_last = index;
 	}
 	peer->waits_ike[from] = true;
-	ipsec_wait(engine, ipsec, peer->group, IPSEC_WINDOW_MS - ipsec_age(engine, group->gate_ms));
+	ipsec_wait(engine, ipsec, peer->group, gate_left(engine, ipsec, group));
 	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }
 
@@ -62,8 +85,8 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 
 	if (next == MODULE_NONE)
 		return;
-	if (gate_is_shut(engine, group, next)) {
-		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS - ipsec_age(engine, group->gate_ms));
+	if (gate_is_shut(engine, ipsec, group, next)) {
+		ipsec_wait(engine, ipsec, index, gate_left(engine, ipsec, group));
 		return;
 	}
 	struct ipsec_peer *peer = &ipsec->peer[next];
@@ -81,20 +104,35 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS);
 }
 
-/* Its owner has a new SPI to be found by, from now on. */
-static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t index, const struct ike_header *header)
+/* The peer has its turn as long as its phase 2 goes on, and its server owes a new SPI once it took part in it. A
+ * message sent again is no news. Who opens one after another and is never answered holds up nobody. */
+static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
+		       const struct ike_header *header)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
-	uint32_t now_ms = (uint32_t)module_now_ms(engine);
+	bool is_new = !is_under_way(peer, from, header);
 
-	if (group->gate_peer != index || group->gate_message != header->message_id ||
-	    ipsec_age(engine, group->gate_ms) >= IPSEC_WINDOW_MS) {
-		group->gate_peer = index;
-		group->gate_message = header->message_id;
-		group->gate_ms = now_ms;
+	if (is_new && !opens(header))
+		return;
+	if (is_new) {
+		peer->has_child = true;
+		peer->child_message = header->message_id;
+		peer->child_from = (uint8_t)from;
+		if (peer->vain < IPSEC_VAIN)
+			peer->vain++;
+		if (peer->vain < IPSEC_VAIN)
+			group->gate_peer = index;
+		else if (group->gate_peer == index)
+			group->gate_peer = MODULE_NONE;
+	} else if (peer->turn_from == from) {
+		return;
 	}
-	peer->owed_ms = now_ms;
+	peer->turn_from = (uint8_t)from;
+	peer->turn_ms = (uint32_t)module_now_ms(engine);
+	if (from != SIDE_WAN)
+		return;
+	peer->vain = 0;
 	ipsec_peer_owe(ipsec, index, true);
 }
 
@@ -106,7 +144,8 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
-	if (ike_opens_child(header) && peer->is_eligible && gate_is_shut(engine, group, index))
+	if (ike_opens_child(header) && opens(header) && !is_under_way(peer, from, header) && peer->is_eligible &&
+	    gate_is_shut(engine, ipsec, group, index))
 		return wait_for_gate(engine, ipsec, index, from, read);
 	module_count(engine, STAT_IKE_MESSAGES);
 	peer->version = header->version_major;
@@ -120,7 +159,7 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	else
 		ipsec_share_heard(engine, ipsec, index, read->outside_port);
 	if (ike_opens_child(header))
-		note_child(engine, ipsec, index, header);
+		note_child(engine, ipsec, index, from, header);
 	/* What may end in new SPIs of IKE itself, or of ESP. */
 	if (header->exchange != IKE_INFORMATIONAL_V1 && header->exchange != IKE_INFORMATIONAL)
 		ipsec_recent_add(group->child, index, (uint32_t)module_now_ms(engine));

@@ -109,6 +109,17 @@ static void pair(struct rig *rig, uint32_t inside, uint32_t remote, uint32_t num
 	assert_int_equal(ipsec_in(rig, remote, 0xa00 + number, 1), inside);
 }
 
+/* A phase 2 that the client asks for, and the server's answer to it. */
+static void exchange(struct rig *rig, uint32_t inside, uint32_t remote, uint32_t message_id)
+{
+	struct ike_spec spec = {.initiator = inside, .responder = 9, .exchange = CHILD, .message_id = message_id};
+	struct packet *out = ipsec_ike(rig, SIDE_LAN, inside, 500, remote, 500, &spec);
+
+	assert_non_null(out);
+	spec.response = true;
+	assert_non_null(ipsec_ike(rig, SIDE_WAN, remote, 500, O1, packets_source_port(out), &spec));
+}
+
 /* New keys: who has a pair already does not wait; the server may be the first to use them. */
 static void rekeys(void **state)
 {
@@ -122,8 +133,7 @@ static void rekeys(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1);
 	rig_wait(rig, 60 * SECOND);
 	/* by the server, known from IKE */
-	ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500,
-		  &(struct ike_spec){.initiator = 2, .responder = 22, .exchange = CHILD});
+	exchange(rig, L2, W1, 1);
 	rig_wait(rig, 50);
 	assert_int_equal(ipsec_in(rig, W1, 0xa12, 1), L2);
 	assert_int_equal(ipsec_out(rig, L2, W1, 0x112, 1), O1);
@@ -154,8 +164,7 @@ static void a_rekey_beside_a_start(void **state)
 	assert_int_equal(ipsec_out(rig, L1, W1, 0x111, 1), O1);
 	ipsec_in(rig, W1, 0xa11, 1);
 	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
-	ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500,
-		  &(struct ike_spec){.initiator = 1, .responder = 11, .exchange = CHILD});
+	exchange(rig, L1, W1, 1);
 	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1);
 	assert_true(ipsec_tunnel(rig, L1, W1, &view));
 	assert_int_equal(view.pairing, PAIRING_RECENCY);
@@ -166,7 +175,7 @@ static void a_rekey_beside_a_start(void **state)
 static void one_phase_two_at_a_time(void **state)
 {
 	struct rig *rig = *state;
-	const struct ike_spec child = {.initiator = 1, .responder = 11, .exchange = CHILD, .message_id = 7};
+	struct ike_spec child = {.initiator = 1, .responder = 11, .exchange = CHILD, .message_id = 7};
 
 	pair(rig, L1, W1, 1);
 	pair(rig, L2, W1, 2);
@@ -176,17 +185,31 @@ static void one_phase_two_at_a_time(void **state)
 	rig_held(rig);
 	assert_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
 	rig_dropped(rig, DROP_IKE_WAITS);
+	child.response = true;
+	assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &child)); /* an answer waits for nobody */
 	ipsec_in(rig, W1, 0xa11, 1);
 	assert_int_equal(rig->out.count, 2);
 	assert_int_equal(packets_destination(&rig->out.item[0].packet), L1);
-	assert_int_equal(packets_source_port(&rig->out.item[1].packet) == 500, false);
+	assert_int_not_equal(packets_source_port(&rig->out.item[1].packet), 500);
+	assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, packets_source_port(&rig->out.item[1].packet), &child));
 	assert_int_equal(ipsec_in(rig, W1, 0xa12, 1), L2);
-	/* without a new SPI it takes three seconds */
+	/* without a new SPI it takes three seconds, and asking again does not make it longer */
 	rig_wait(rig, 60 * SECOND);
+	child.response = false;
+	child.message_id = 8;
 	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &child));
 	assert_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
-	rig_wait(rig, 3001);
+	rig_wait(rig, 2 * SECOND);
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &child));
+	rig_wait(rig, 1001);
 	assert_int_equal(rig->out.count, 1);
+	/* who is never answered holds up nobody */
+	for (uint32_t i = 0; i < 6; i++) {
+		child.message_id = 20 + i;
+		rig_wait(rig, 4 * SECOND);
+		assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &child));
+	}
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &child));
 }
 
 static void fan_out(void **state)
