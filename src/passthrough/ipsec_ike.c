@@ -29,6 +29,7 @@ static bool gate_is_shut(const struct engine *engine, const struct ipsec *ipsec,
 			 uint32_t index)
 {
 	return group->eligible.count > 1 && group->gate_peer != MODULE_NONE && group->gate_peer != index &&
+	       ipsec->peer[group->gate_peer].is_eligible &&
 	       ipsec_age(engine, ipsec->peer[group->gate_peer].turn_ms) < IPSEC_WINDOW_MS;
 }
 
@@ -121,7 +122,7 @@ static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		peer->child_from = (uint8_t)from;
 		if (peer->vain < IPSEC_VAIN)
 			peer->vain++;
-		if (peer->vain < IPSEC_VAIN)
+		if (peer->vain < IPSEC_VAIN && peer->is_eligible)
 			group->gate_peer = index;
 		else if (group->gate_peer == index)
 			group->gate_peer = MODULE_NONE;
