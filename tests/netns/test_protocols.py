@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Protocols without ports (GRE, ESP, IPIP, L2TPv3, SCTP and all others) by address triple, and the modes of the VPN
+"""Protocols without ports (GRE, IPIP, L2TPv3, SCTP and all others but ESP) by address triple, and the modes of the VPN
 services."""
 import pytest
 
@@ -10,7 +10,6 @@ from scapy.packet import Raw
 PROTOCOLS = {
     "ipip": 4,
     "gre": 47,
-    "esp": 50,
     "l2tpv3": 115,
     "sctp": 132,
     "udplite": 136,
