@@ -118,7 +118,7 @@ class Culvert:
         self.configure(sections)
         mark = self.mark()
         self.launch(*options)
-        self.wait_for(r"forward", mark, 10)
+        self.wait_for(r"forwarding \S+ -> ", mark, 10)
 
     def run(self, *options, sections=None, text=None, timeout=15, command=None):
         """Runs culvertd to its end, as --check or a start that must fail do."""

@@ -11,6 +11,8 @@ import pytest
 
 from esp_peer import Field, carry
 from lab import ROUTER_WAN
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
 
 pytestmark = pytest.mark.culvert_only("services and their parts are culvert's own")
 
@@ -215,9 +217,8 @@ SERVERS = {
 @pytest.mark.parametrize("first", ["server inside first", "clients inside first"])
 @pytest.mark.parametrize("remote", ["other remotes", "same remotes"])
 def test_a_service_opens_all_its_parts_beside_outbound_clients(lab, router, ends, first, remote):
-    """L2 is called by W1 and W2 while L1 calls them, or the same ones: IKE and ESP in UDP with one, with the other native
-    ESP, L2TP over UDP and over IP, all at one time. Protocol 115 has nothing that tells two inside hosts of one remote
-    apart."""
+    """L2 is called by W1 and W2 while L1 calls them: IKE and ESP in UDP with one, with the other native ESP, L2TP over
+    UDP and over IP, all at one time. Protocol 115 has nothing that tells two inside hosts of one remote apart."""
     others = {"W1": "W2", "W2": "W1"} if remote == "other remotes" else {"W1": "W1", "W2": "W2"}
     sites = {InUdp: "W1", Native: "W2", L2tp: "W2", OverIp: "W2"}
     inward = [kind(ends, site, "L2") for kind, site in sites.items()]
@@ -319,3 +320,50 @@ def test_a_reload_says_how_many_tunnels_it_costs(lab, router, ends, part):
     four_tunnels(ends)
     text = router.reload(sections)
     assert re.findall(r"(\w[\w -]*) is blocked now: this ends (\d+) tunnel\b", text) == [(name, "1")], text
+
+
+def test_what_the_statistics_say_of_each(lab, router, ends):
+    """Ends, names, how data goes and what passed, each in one line; and how many encrypt nothing."""
+    tunnels = four_tunnels(ends)
+    w1, w2 = (ends.field.address(host) for host in ("W1", "W2"))
+    pair, l2tp = tunnels["esp"].pair, tunnels["l2tp"]
+    spis = f"{pair.client.own_spi:08x}, remote {pair.server.own_spi:08x}"
+    ids = f"{l2tp.own}, outside {l2tp.own}, remote {l2tp.far}"
+    ike_said = "IKEv2, no NAT traversal offered"
+    text = router.statistics().text
+    for line in (
+        f"IPsec 10.77.0.11 -> {w1} by {ROUTER_WAN}, {ike_said}, data in ESP in UDP: connected, age 0 s; from LAN 104",
+        f"IPsec 10.77.0.12 -> {w1} by {ROUTER_WAN}, {ike_said}, data in ESP, SPI inside {spis} (pairing: sole): "
+        "connected, age 0 s; from LAN 256 bytes in 2 packets, the last 0 s ago; from WAN 256 bytes in 2 packets",
+        f"IPsec 10.77.0.11 -> {w2} by {ROUTER_WAN}, {ike_said}: negotiating, ",
+        f'L2TP 10.77.0.12 "client" -> {w2} "server" by {ROUTER_WAN}, Tunnel ID inside {ids}: connected, ',
+    ):
+        assert f"tunnel: {line}" in text, f"{line}\nis not in\n{text}"
+    assert "tunnels: 1 by PPTP or L2TP without IPsec. Hint not_encrypted: " in text
+
+
+def test_a_hint_where_nobody_answers(lab, router):
+    """Three first messages of one client, and silence."""
+    client, server = lab.raw("L1"), lab.raw("W1")
+    first = ike((int.from_bytes(os.urandom(8), "big") | 1, 0), SA_INIT, INITIATOR, 0)
+    for _ in range(3):
+        client.send(IP(src=client.address, dst=server.address) / UDP(sport=500, dport=500) / Raw(first))
+        assert bytes(server.expect()[UDP].payload) == first
+    line = f"tunnel: IPsec {client.address} -> {server.address} by {ROUTER_WAN}, IKEv2, no NAT traversal offered: requ"
+    said = [said for said in router.statistics().text.splitlines() if line in said]
+    assert len(said) == 1 and ". Hint no_answer: nothing has come back from the server: " in said[0], said
+
+
+@pytest.mark.config(SERVERS)
+def test_a_private_wan_address_is_told_where_there_are_forwards(lab, router):
+    mark = router.mark()
+    with_forwards = "192.168.55.2 is not a public address: if another NAT stands before this router, forwards are"
+    lab.R.ip("address add 192.168.55.2/24 dev wan0")
+    try:
+        router.wait_for(re.escape(with_forwards), mark)
+        assert "is not a public address" in router.reload(SERVERS)
+        assert "is not a public address" not in router.reload({})
+    finally:
+        lab.R.ip("address del 192.168.55.2/24 dev wan0")
+        router.settle()
+    assert "is not a public address" not in router.reload(SERVERS)
