@@ -169,6 +169,11 @@ tests_unit_test_l2tp_shared_SOURCES = tests/unit/test_l2tp_shared.c $(L2TP_RIG)
 tests_unit_test_l2tp_shared_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_l2tp_shared_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_l2tp_limits
+tests_unit_test_l2tp_limits_SOURCES = tests/unit/test_l2tp_limits.c $(L2TP_RIG)
+tests_unit_test_l2tp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_l2tp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
