@@ -146,7 +146,7 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 		append_ipsec(text, view);
 	append_ids(text, view);
 	if (view->is_shared)
-		append(text, ", shares its outside port");
+		append(text, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
 	append(text, ": %s, age %" PRIu32 " s", view->state, view->age_ms / 1000);
 	if (view->end != END_NOT)
 		append(text, " (%s)", tunnel_end_text(view->end));

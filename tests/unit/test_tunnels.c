@@ -107,7 +107,7 @@ static void describes_ipsec(void **state)
 	view.ike_version = 0;
 	expect_part(&view, " by 198.51.100.2: connected");
 	view.is_shared = true;
-	expect_part(&view, " by 198.51.100.2, shares its outside port: connected");
+	expect_part(&view, " by 198.51.100.2, shares outside port 500: connected");
 }
 
 static void describes_a_server_inside(void **state)
@@ -136,6 +136,8 @@ static void describes_l2tp(void **state)
 	expect_part(&view, ", Tunnel ID inside 7, outside 4294967295, remote 9: requested");
 	view.has_inside_id = false;
 	expect_part(&view, ", Tunnel ID remote 9: requested");
+	view.is_shared = true;
+	expect_part(&view, ", Tunnel ID remote 9, shares outside port 1701: requested");
 	view.state = "ended";
 	view.end = END_NO_ANSWER;
 	expect_part(&view, ": ended, age 0 s (no answer); ");
