@@ -2,6 +2,7 @@
 """IKE servers that hear only source port 500 and know no NAT traversal: several clients inside share the router's port
 500 towards such a server, and are told apart by the initiator's SPI. docs/nat-behaviour.md section 11."""
 import struct
+import time
 
 import pytest
 
@@ -26,10 +27,11 @@ from ike_peer import (
     new_spi,
 )
 from lab import ROUTER_WAN
-from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, UDP, fragment
 from scapy.packet import Raw
 
 ESP = 50
+REKEY_SECONDS = 10.2  # after these an exchange does not tell any more for whom new keys are
 SHARE = 4  # the message that reaches a strict server: three get no answer
 
 pytestmark = pytest.mark.culvert_only("the kernel gives the second client another port, and that client gets no answer")
@@ -60,6 +62,17 @@ def share(server, first, second):
     for client in (first, second):
         ask(client, server, FIRST[client.version], SHARE)
     assert server.ports[0] == PORT and server.ports[-1] == PORT
+
+
+def client_rekeys(client, server):
+    ask(client, server, CREATE_CHILD_SA)
+
+
+def server_rekeys(client, server):
+    expect_request(client, server.ask(client.initiator, client.name, CREATE_CHILD_SA))
+    spis = client.initiator, server.own[client.initiator]
+    client.send(Message(2, *spis, CREATE_CHILD_SA, INITIATOR | RESPONSE, 0, f"from {client.name} answer"))
+    assert server.take()[1] == PORT
 
 
 def carry_esp(client, server, number):
@@ -179,6 +192,20 @@ def test_new_keys_that_the_client_uses_first(make):
     assert ask(one, server, INFORMATIONAL) == ask(two, server, INFORMATIONAL) == 1
 
 
+def test_new_keys_that_the_server_uses_first(make):
+    """Meant is the only client that has negotiated in the last ten seconds, whoever began it."""
+    server, one, two = make(2)
+    share(server, one, two)
+    time.sleep(REKEY_SECONDS)
+    for begin in (client_rekeys, server_rekeys):
+        begin(two, server)
+        new = new_spi()
+        expect_request(two, server.ask(new, two.name, flags=INITIATOR))
+        expect_request(two, server.ask(new, two.name))
+        assert one.receive(0.05) is None
+        assert ask(one, server, INFORMATIONAL) == 1
+
+
 def test_nobody_gets_what_may_be_for_two(make, router):
     server, one, two = make(2)
     share(server, one, two)
@@ -247,6 +274,20 @@ def test_a_large_message_that_waits_for_its_turn(make):
     send_in_fragments(two.peer, two.packet(message), 4711)
     server.peer.expect_nothing(0.3, lambda ip: ip.proto == 17)
     expect_fragments(server.peer, message, 4)
+
+
+def test_an_error_about_a_message_from_the_shared_port(lab, make):
+    """It reaches the host that sent the message, and no other."""
+    server, one, two = make(2)
+    share(server, one, two)
+    for client, other in ((two, one), (one, two)):
+        client.begin(INFORMATIONAL)
+        packet = server.peer.expect(0.5, is_ike)
+        error = IP(src=server.peer.address, dst=ROUTER_WAN) / ICMP(type=3, code=3) / Raw(bytes(packet)[:56])
+        server.peer.send(error)
+        got = client.peer.expect(0.5, lambda ip: ip.proto == 1)
+        assert got["IP in ICMP"].src == client.name and got["UDP in ICMP"].sport == PORT
+        other.peer.expect_nothing(0.05, lambda ip: ip.proto == 1)
 
 
 def test_a_client_that_begins_anew(make):
