@@ -73,7 +73,7 @@ static void append_ipsec(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 	if (view->ike_version)
 		append(text, ", IKEv%u, %s", view->ike_version, offers[2 * view->natt_inside + view->natt_remote]);
 	if (view->data && view->data[0])
-		append(text, ", data in %s", view->data);
+		append(text, ", data by %s", view->data);
 }
 
 static void append_id(char text[TUNNEL_TEXT], const struct tunnel_view *view, const char *whose, uint32_t id)

@@ -332,8 +332,8 @@ def test_what_the_statistics_say_of_each(lab, router, ends):
     ike_said = "IKEv2, no NAT traversal offered"
     text = router.statistics().text
     for line in (
-        f"IPsec 10.77.0.11 -> {w1} by {ROUTER_WAN}, {ike_said}, data in ESP in UDP: connected, age 0 s; from LAN 104",
-        f"IPsec 10.77.0.12 -> {w1} by {ROUTER_WAN}, {ike_said}, data in ESP, SPI inside {spis} (pairing: sole): "
+        f"IPsec 10.77.0.11 -> {w1} by {ROUTER_WAN}, {ike_said}, data by ESP in UDP: connected, age 0 s; from LAN 104",
+        f"IPsec 10.77.0.12 -> {w1} by {ROUTER_WAN}, {ike_said}, data by ESP, SPI inside {spis} (pairing: sole): "
         "connected, age 0 s; from LAN 256 bytes in 2 packets, the last 0 s ago; from WAN 256 bytes in 2 packets",
         f"IPsec 10.77.0.11 -> {w2} by {ROUTER_WAN}, {ike_said}: negotiating, ",
         f'L2TP 10.77.0.12 "client" -> {w2} "server" by {ROUTER_WAN}, Tunnel ID inside {ids}: connected, ',

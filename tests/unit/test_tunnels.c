@@ -88,7 +88,7 @@ static void describes_ipsec(void **state)
 
 	(void)state;
 	expect(&view, "IPsec 10.77.0.11 -> 203.0.113.10 \"strongSwan\" by 198.51.100.2, IKEv2, "
-		      "NAT traversal offered by the inside end only, data in ESP, "
+		      "NAT traversal offered by the inside end only, data by ESP, "
 		      "SPI inside 00c0ffee, remote deadbeef (pairing: recency): connected, age 61 s; "
 		      "from LAN 1200 bytes in 12 packets, the last 0 s ago; "
 		      "from WAN 900 bytes in 9 packets, the last 1 s ago");
@@ -102,7 +102,7 @@ static void describes_ipsec(void **state)
 	view.has_inside_id = view.has_remote_id = false;
 	view.pairing = PAIRING_NONE;
 	view.ike_version = 1;
-	expect_part(&view, ", IKEv1, no NAT traversal offered, data in ESP in UDP: connected");
+	expect_part(&view, ", IKEv1, no NAT traversal offered, data by ESP in UDP: connected");
 	view.data = "";
 	view.ike_version = 0;
 	expect_part(&view, " by 198.51.100.2: connected");
