@@ -6,7 +6,8 @@
  * A peer is all IPsec between one inside host and one remote address; the peers of one outside and remote address form
  * a group, because among them every unknown SPI has to find its owner. ipsec.c is the module and its memory,
  * ipsec_peer.c knows peers and groups, ipsec_ike.c reads IKE and lets one phase 2 begin at a time, ipsec_share.c has
- * several hosts use port 500, ipsec_esp.c pairs SPIs, ipsec_view.c says what people see of all this.
+ * several hosts use port 500, ipsec_sa.c keeps SAs, ipsec_esp.c pairs SPIs, ipsec_doubt.c doubts pairings, ipsec_view.c
+ * says what people see of all this.
  */
 #ifndef CULVERT_PASSTHROUGH_IPSEC_H
 #define CULVERT_PASSTHROUGH_IPSEC_H
@@ -17,14 +18,18 @@
 #include "wire/ike.h"
 
 enum {
-	IPSEC_FLOWS = 4,         /* UDP flows of one peer that are read */
-	IPSEC_SPIS = 4,          /* initiator SPIs of one peer that are known */
-	IPSEC_SAS_EACH = 4,      /* SAs there may be, for each peer there may be */
-	IPSEC_SAS_PEER = 64,     /* and of a single peer */
-	IPSEC_KEPT = 8,          /* ESP packets of a host that waits */
-	IPSEC_RECENT = 4,        /* peers of a group whose windows or exchanges are remembered at one time */
-	IPSEC_SERVERS = 64,      /* servers known to answer to port 500 only */
-	IPSEC_WINDOW_MS = 3000,  /* for an answer to ESP with a new SPI, and for a phase 2 */
+	IPSEC_FLOWS = 4,        /* UDP flows of one peer that are read */
+	IPSEC_SPIS = 4,         /* initiator SPIs of one peer that are known */
+	IPSEC_SAS_EACH = 4,     /* SAs there may be, for each peer there may be */
+	IPSEC_SAS_PEER = 64,    /* and of a single peer */
+	IPSEC_KEPT = 8,         /* ESP packets of a host that waits */
+	IPSEC_RECENT = 4,       /* peers of a group whose windows or exchanges are remembered at one time */
+	IPSEC_SERVERS = 64,     /* servers known to answer to port 500 only */
+	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
+	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
+	IPSEC_SUSPICIOUS = 3,   /* and from where on somebody cheats */
+	IPSEC_CAUTIOUS_MS = 60000,
+	IPSEC_IN_USE = 8,        /* packets after which an SPI is taken for a real one */
 	IPSEC_VAIN = 4,          /* phases 2 opened without an answer: from then on they hold up nobody */
 	IPSEC_UNHEARD_MS = 5000, /* an unclear SPI that is not heard so long makes room for another one */
 	IPSEC_REPAIR_MS = 30000, /* between a wrong pairing and the SA it should have been for */
@@ -99,6 +104,12 @@ struct ipsec_peer {
 	uint64_t bytes[SIDES];
 };
 
+/* An SPI whose owner is not clear, and when it came first and last. */
+struct ipsec_unclear {
+	uint32_t spi; /* 0: none */
+	uint32_t first_ms, last_ms;
+};
+
 struct ipsec_group {
 	uint32_t outside, remote;
 	uint8_t live, is_listed; /* listed: somebody waits */
@@ -109,8 +120,12 @@ struct ipsec_group {
 	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT];
 	/* the phase 2 under way */
 	uint32_t gate_peer;
-	/* an SPI whose owner is not clear */
-	uint32_t unclear_spi, unclear_ms, unclear_last_ms;
+	/* SPIs from outside that nobody knew, less new ones from inside: both are equally many unless somebody cheats
+	 */
+	int8_t balance;
+	uint8_t is_cautious;
+	uint32_t balance_ms, cautious_ms;
+	struct ipsec_unclear unclear[IPSEC_RECENT];
 	uint32_t wait_first, wait_last, ike_first, ike_last;
 };
 
@@ -203,17 +218,40 @@ uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipse
 /* The peer's flow of port 500, or MODULE_NONE. */
 uint32_t ipsec_share_flow(const struct engine *engine, const struct ipsec *ipsec, uint32_t peer);
 
+/* --- ipsec_sa.c --- */
+
+/* Puts an SA that is whole into the list of its peer. */
+void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t sa);
+void ipsec_sa_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
+/* A new SA without SPIs, or MODULE_NONE and *why. */
+uint32_t ipsec_sa_open(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum side opened, enum drop *why);
+/* The peer's latest one that lacks just the SPI of this side, or a new one. */
+uint32_t ipsec_sa_lacking(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum side lacks, enum drop *why);
+/* What comes from this side with this SPI is of the SA from now on; 0: nothing is. */
+void ipsec_sa_learn(struct engine *engine, struct ipsec *ipsec, uint32_t sa, enum side from, uint32_t spi);
+/* The SPI, or 0. */
+uint32_t ipsec_sa_spi(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa, enum side from);
+/* Milliseconds since the last packet from that side; UINT32_MAX if there was none. */
+uint32_t ipsec_sa_last(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa, enum side from);
+/* IKE of the peer was heard: its SAs live as long. */
+void ipsec_esp_keep_all(struct engine *engine, struct ipsec *ipsec, uint32_t peer);
+
 /* --- ipsec_esp.c --- */
 
 uint32_t ipsec_esp(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
-void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
-void ipsec_sa_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
-/* Puts an SA that is whole into the list of its peer. */
-void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t sa);
+/* Gives an inbound SPI to a peer; its flow, or MODULE_NONE and *otherwise. */
+uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint32_t spi, enum pairing pairing,
+			struct engine_result *otherwise);
 /* Lets the next waiting host go if no window is open. */
 void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t group);
-/* IKE of the peer was heard: its SAs live as long. */
-void ipsec_esp_keep_all(struct engine *engine, struct ipsec *ipsec, uint32_t peer);
+
+/* --- ipsec_doubt.c --- */
+
+void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
+/* A new SPI came: step 1 from outside, -1 from inside. */
+void ipsec_caution(const struct engine *engine, struct ipsec_group *group, int step);
+/* Somebody cheats in this group, so that a new SPI proves nothing. */
+bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *group);
 
 /* --- waiting, in ipsec.c --- */
 

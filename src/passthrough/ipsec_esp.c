@@ -14,170 +14,6 @@ static struct engine_result drop(enum drop reason)
 	return (struct engine_result){VERDICT_DROPPED, (uint8_t)reason};
 }
 
-/* --- SAs of a peer --- */
-
-static uint32_t spi_of(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa, enum side from)
-{
-	return module_sa_spi(engine, ipsec->sa[sa].flow, from);
-}
-
-/* Counts an SA in or out of those of its peer that are paired, and those that lack the inbound SPI. */
-static void count_sa(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t change)
-{
-	struct ipsec_peer *peer = &ipsec->peer[ipsec->sa[index].peer];
-	bool out = spi_of(engine, ipsec, index, SIDE_LAN) != 0, in = spi_of(engine, ipsec, index, SIDE_WAN) != 0;
-
-	peer->paired += out && in ? change : 0;
-	peer->unpaired += out && !in ? change : 0;
-}
-
-static void learn(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from, uint32_t spi)
-{
-	count_sa(engine, ipsec, index, UINT32_MAX);
-	if (spi != 0)
-		module_sa_learn(engine, ipsec->sa[index].flow, from, spi);
-	else
-		module_sa_forget(engine, ipsec->sa[index].flow, from);
-	count_sa(engine, ipsec, index, 1);
-	ipsec_peer_place(ipsec, ipsec->sa[index].peer);
-}
-
-void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t index)
-{
-	struct ipsec_sa *sa = &ipsec->sa[index];
-	struct ipsec_peer *peer = &ipsec->peer[sa->peer];
-
-	sa->previous = MODULE_NONE;
-	sa->next = peer->first_sa;
-	if (peer->first_sa != MODULE_NONE)
-		ipsec->sa[peer->first_sa].previous = index;
-	peer->first_sa = index;
-	peer->sas++;
-	count_sa(engine, ipsec, index, 1);
-	ipsec_peer_place(ipsec, sa->peer);
-}
-
-static uint32_t last_heard(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa, enum side from)
-{
-	struct flow_view view;
-	uint32_t last_ms[SIDES];
-
-	module_view_flow(engine, ipsec->sa[sa].flow, &view, last_ms);
-	return view.packets[from] > 0 ? last_ms[from] : UINT32_MAX;
-}
-
-/* The one whose last packet is the longest ago makes room. */
-static void close_oldest(struct engine *engine, struct ipsec *ipsec, const struct ipsec_peer *peer)
-{
-	uint32_t oldest = peer->first_sa, age = 0;
-
-	for (uint32_t i = peer->first_sa; i != MODULE_NONE; i = ipsec->sa[i].next) {
-		uint32_t out = last_heard(engine, ipsec, i, SIDE_LAN), in = last_heard(engine, ipsec, i, SIDE_WAN);
-		uint32_t last = out < in ? out : in;
-		if (last >= age) {
-			age = last;
-			oldest = i;
-		}
-	}
-	module_sa_close(engine, ipsec->sa[oldest].flow);
-}
-
-static uint32_t open_sa(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side opened, enum drop *why)
-{
-	struct ipsec_peer *peer = &ipsec->peer[index];
-
-	if (peer->sas >= IPSEC_SAS_PEER)
-		close_oldest(engine, ipsec, peer);
-	uint32_t at = ipsec->sa_free;
-	*why = DROP_TUNNELS_EXHAUSTED;
-	if (at == MODULE_NONE)
-		return MODULE_NONE;
-	ipsec->sa_free = ipsec->sa[at].next;
-	/* This may sweep flows, and with them the last SA that the peer had. */
-	peer->is_busy = true;
-	uint32_t flow =
-		module_sa_open(engine, peer->inside, peer->outside, peer->remote, peer->is_server, opened, at, why);
-	peer->is_busy = false;
-	if (flow == MODULE_NONE) {
-		ipsec->sa[at].next = ipsec->sa_free;
-		ipsec->sa_free = at;
-		return MODULE_NONE;
-	}
-	ipsec->sa[at] = (struct ipsec_sa){
-		.flow = flow,
-		.peer = index,
-		.opened_ms = (uint32_t)module_now_ms(engine),
-	};
-	ipsec_sa_enter(engine, ipsec, at);
-	return at;
-}
-
-static bool lives(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa)
-{
-	struct flow_view view;
-
-	module_view_flow(engine, ipsec->sa[sa].flow, &view, NULL);
-	return (int32_t)view.expires_ms > 0;
-}
-
-/* The latest one that lacks just the SPI of this side, or a new one. */
-static uint32_t sa_lacking(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side lacks, enum drop *why)
-{
-	enum side has = lacks == SIDE_LAN ? SIDE_WAN : SIDE_LAN;
-
-	for (uint32_t i = ipsec->peer[index].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next)
-		if (spi_of(engine, ipsec, i, lacks) == 0 && spi_of(engine, ipsec, i, has) != 0 &&
-		    lives(engine, ipsec, i))
-			return i;
-	return open_sa(engine, ipsec, index, lacks, why);
-}
-
-void ipsec_esp_keep_all(struct engine *engine, struct ipsec *ipsec, uint32_t index)
-{
-	for (uint32_t i = ipsec->peer[index].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next)
-		module_sa_keep(engine, ipsec->sa[i].flow);
-}
-
-/* What its packets told stays with the peer. */
-static void take_counts(const struct engine *engine, struct ipsec *ipsec, const struct ipsec_sa *sa)
-{
-	struct ipsec_peer *peer = &ipsec->peer[sa->peer];
-	struct flow_view view;
-	uint32_t last_ms[SIDES], now_ms = (uint32_t)module_now_ms(engine);
-
-	module_view_flow(engine, sa->flow, &view, last_ms);
-	for (int side = 0; side < SIDES; side++) {
-		bool is_later = peer->packets[side] + peer->natt_packets[side] == 0 ||
-				last_ms[side] < ipsec_age(engine, peer->last_ms[side]);
-		if (view.packets[side] > 0 && is_later)
-			peer->last_ms[side] = now_ms - last_ms[side];
-		peer->packets[side] += view.packets[side];
-		peer->bytes[side] += view.bytes[side];
-	}
-}
-
-void ipsec_sa_over(struct engine *engine, void *memory, uint32_t index, enum tunnel_end why)
-{
-	struct ipsec *ipsec = memory;
-	struct ipsec_sa *sa = &ipsec->sa[index];
-	uint32_t owner = sa->peer;
-	struct ipsec_peer *peer = &ipsec->peer[owner];
-
-	take_counts(engine, ipsec, sa);
-	count_sa(engine, ipsec, index, UINT32_MAX);
-	if (sa->previous != MODULE_NONE)
-		ipsec->sa[sa->previous].next = sa->next;
-	else
-		peer->first_sa = sa->next;
-	if (sa->next != MODULE_NONE)
-		ipsec->sa[sa->next].previous = sa->previous;
-	peer->sas--;
-	*sa = (struct ipsec_sa){.flow = MODULE_NONE, .next = ipsec->sa_free};
-	ipsec->sa_free = index;
-	ipsec_peer_place(ipsec, owner);
-	ipsec_peer_settle(engine, ipsec, owner, why);
-}
-
 /* --- windows: who has just begun to send, and waits for an answer --- */
 
 static bool has_window(const struct engine *engine, const struct ipsec_group *group, uint32_t index)
@@ -274,16 +110,18 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
 	}
-	uint32_t sa = sa_lacking(engine, ipsec, index, SIDE_LAN, &why);
+	uint32_t sa = ipsec_is_cautious(engine, group) ? ipsec_sa_open(engine, ipsec, index, SIDE_LAN, &why)
+						       : ipsec_sa_lacking(engine, ipsec, index, SIDE_LAN, &why);
 	*otherwise = drop(why);
 	if (sa == MODULE_NONE) {
 		peer->goes = peer->goes && peer->kept.count > 0;
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
 	}
-	learn(engine, ipsec, sa, SIDE_LAN, esp->spi);
+	ipsec_sa_learn(engine, ipsec, sa, SIDE_LAN, esp->spi);
+	ipsec_caution(engine, group, -1);
 	peer->goes = peer->goes && peer->kept.count > 0;
-	if (spi_of(engine, ipsec, sa, SIDE_WAN) == 0) {
+	if (ipsec_sa_spi(engine, ipsec, sa, SIDE_WAN) == 0) {
 		ipsec_recent_add(group->window, index, (uint32_t)module_now_ms(engine));
 		peer->unpaired_ms = (uint32_t)module_now_ms(engine);
 	} else {
@@ -296,36 +134,41 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 
 /* --- from the WAN: rules I1 to I5 --- */
 
-static uint32_t bind(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t spi, enum pairing pairing,
-		     struct engine_result *otherwise)
+uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t spi, enum pairing pairing,
+			struct engine_result *otherwise)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
 	enum drop why;
-	uint32_t sa = sa_lacking(engine, ipsec, index, SIDE_WAN, &why);
+	bool is_cautious = pairing != PAIRING_REPAIRED && ipsec_is_cautious(engine, group);
+	uint32_t sa = is_cautious ? ipsec_sa_open(engine, ipsec, index, SIDE_WAN, &why)
+				  : ipsec_sa_lacking(engine, ipsec, index, SIDE_WAN, &why);
 
 	*otherwise = drop(why);
 	if (sa == MODULE_NONE) {
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
 	}
-	learn(engine, ipsec, sa, SIDE_WAN, spi);
+	ipsec_sa_learn(engine, ipsec, sa, SIDE_WAN, spi);
 	ipsec->sa[sa].bound_ms = ipsec->sa[sa].doubted_ms = (uint32_t)module_now_ms(engine);
-	module_sa_watch(engine, ipsec->sa[sa].flow, group->eligible.count > 1);
+	module_sa_watch(engine, ipsec->sa[sa].flow, is_cautious || group->eligible.count > 1);
 	peer->pairing = (uint8_t)pairing;
 	peer->is_ambiguous = false;
 	module_count(engine, STAT_ESP_PAIRED);
 	if (pairing == PAIRING_GUESSED)
 		module_count(engine, STAT_ESP_GUESSED);
-	if (spi_of(engine, ipsec, sa, SIDE_LAN) != 0)
+	if (ipsec_sa_spi(engine, ipsec, sa, SIDE_LAN) != 0)
 		ipsec_peer_up(engine, ipsec, index);
+	uint32_t flow = ipsec->sa[sa].flow;
+	if (is_cautious)
+		return flow;
 	ipsec_peer_owe(ipsec, index, false);
 	ipsec_recent_remove(group->window, index);
 	if (group->gate_peer == index)
 		group->gate_peer = MODULE_NONE;
-	if (group->unclear_spi == spi)
-		group->unclear_spi = 0;
-	uint32_t flow = ipsec->sa[sa].flow;
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
+		if (group->unclear[i].spi == spi)
+			group->unclear[i].spi = 0;
 	ipsec_esp_release(engine, ipsec, peer->group);
 	ipsec_ike_release(engine, ipsec, peer->group);
 	return flow;
@@ -399,19 +242,40 @@ static uint32_t longest_unpaired(const struct engine *engine, const struct ipsec
 	return found;
 }
 
-/* An SPI that stays unclear for some seconds; one at a time is looked at. */
+/* The place of an SPI that is unclear already, or of one that may be forgotten, or NULL. */
+static struct ipsec_unclear *unclear_find(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
+{
+	struct ipsec_unclear *place = NULL;
+
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
+		struct ipsec_unclear *unclear = &group->unclear[i];
+		if (unclear->spi == spi)
+			return unclear;
+		if (unclear->spi == 0 || ipsec_age(engine, unclear->last_ms) >= IPSEC_UNHEARD_MS)
+			place = unclear;
+	}
+	return place;
+}
+
+/* It has stayed unclear for some seconds. */
 static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
 {
+	struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
 	uint32_t now_ms = (uint32_t)module_now_ms(engine);
 
-	if (group->unclear_spi != spi) {
-		if (group->unclear_spi != 0 && ipsec_age(engine, group->unclear_last_ms) < IPSEC_UNHEARD_MS)
-			return false;
-		group->unclear_spi = spi;
-		group->unclear_ms = now_ms;
-	}
-	group->unclear_last_ms = now_ms;
-	return ipsec_age(engine, group->unclear_ms) >= IPSEC_WINDOW_MS;
+	if (unclear == NULL)
+		return false;
+	if (unclear->spi != spi)
+		*unclear = (struct ipsec_unclear){.spi = spi, .first_ms = now_ms};
+	unclear->last_ms = now_ms;
+	return ipsec_age(engine, unclear->first_ms) >= IPSEC_WINDOW_MS;
+}
+
+static bool is_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
+{
+	const struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
+
+	return unclear != NULL && unclear->spi == spi;
 }
 
 static void fan_out(const struct ipsec *ipsec, const struct ipsec_group *group, const struct candidates *candidates,
@@ -430,10 +294,10 @@ static void fan_out(const struct ipsec *ipsec, const struct ipsec_group *group, 
 static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group,
 			const struct candidates *candidates, struct module_esp *esp, struct engine_result *otherwise)
 {
-	if (has_stayed_unclear(engine, group, esp->spi)) {
+	if (has_stayed_unclear(engine, group, esp->spi) && !ipsec_is_cautious(engine, group)) {
 		uint32_t index = longest_unpaired(engine, ipsec, group);
 		if (index != MODULE_NONE)
-			return bind(engine, ipsec, index, esp->spi, PAIRING_GUESSED, otherwise);
+			return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_GUESSED, otherwise);
 	}
 	for (uint32_t i = 0; i < candidates->count; i++)
 		ipsec->peer[candidates->peer[i]].is_ambiguous = true;
@@ -460,7 +324,7 @@ static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const 
 		return MODULE_NONE;
 	ipsec->peer[index].uses_esp = true;
 	ipsec_peer_place(ipsec, index);
-	return bind(engine, ipsec, index, esp->spi, PAIRING_SOLE, otherwise);
+	return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_SOLE, otherwise);
 }
 
 static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct module_esp *esp,
@@ -473,9 +337,11 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct ipsec_group *group = &ipsec->group[index];
 	struct candidates candidates = find_candidates(engine, ipsec, group);
+	if (!is_unclear(engine, group, esp->spi))
+		ipsec_caution(engine, group, 1);
 	uint32_t chosen = choose(group, &candidates, &pairing);
-	if (chosen != MODULE_NONE)
-		return bind(engine, ipsec, chosen, esp->spi, pairing, otherwise);
+	if (chosen != MODULE_NONE && !(pairing == PAIRING_GUESSED && ipsec_is_cautious(engine, group)))
+		return ipsec_esp_bind(engine, ipsec, chosen, esp->spi, pairing, otherwise);
 	return unclear(engine, ipsec, group, &candidates, esp, otherwise);
 }
 
@@ -483,92 +349,4 @@ uint32_t ipsec_esp(struct engine *engine, void *memory, struct module_esp *esp, 
 {
 	return esp->from == SIDE_LAN ? from_inside(engine, memory, esp, otherwise)
 				     : from_outside(engine, memory, esp, otherwise);
-}
-
-/* --- wrong pairings: rules B1 and C1 --- */
-
-/* The only other peer that lacks an inbound SPI, or MODULE_NONE. */
-static uint32_t only_other_unpaired(const struct ipsec *ipsec, const struct ipsec_group *group, uint32_t index)
-{
-	uint32_t count = group->unpaired.count, other = group->unpaired.sum;
-
-	if (ipsec->peer[index].is_unpaired) {
-		count--;
-		other -= index;
-	}
-	return count == 1 ? other : MODULE_NONE;
-}
-
-/* It still sends, was opened at the time of the pairing in doubt, and has had an answer no sooner than that. */
-static bool has_waited_since(const struct engine *engine, const struct ipsec *ipsec, uint32_t index, uint32_t bound_ms)
-{
-	for (uint32_t i = ipsec->peer[index].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next) {
-		int32_t apart = (int32_t)(ipsec->sa[i].opened_ms - bound_ms);
-		if (spi_of(engine, ipsec, i, SIDE_WAN) == 0 && apart < IPSEC_REPAIR_MS && apart > -IPSEC_REPAIR_MS &&
-		    ipsec_age(engine, ipsec->sa[i].opened_ms) >= IPSEC_DOUBT_MS &&
-		    last_heard(engine, ipsec, i, SIDE_LAN) < IPSEC_DOUBT_MS)
-			return true;
-	}
-	return false;
-}
-
-static bool has_sent_since(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_peer *peer,
-			   uint32_t at_ms)
-{
-	for (uint32_t i = peer->first_sa; i != MODULE_NONE; i = ipsec->sa[i].next)
-		if (last_heard(engine, ipsec, i, SIDE_LAN) < ipsec_age(engine, at_ms))
-			return true;
-	return false;
-}
-
-static void repair(struct engine *engine, struct ipsec *ipsec, uint32_t sa, uint32_t to)
-{
-	struct engine_result otherwise;
-	uint32_t spi = spi_of(engine, ipsec, sa, SIDE_WAN), flow = ipsec->sa[sa].flow;
-
-	module_sa_watch(engine, flow, false);
-	learn(engine, ipsec, sa, SIDE_WAN, 0);
-	bind(engine, ipsec, to, spi, PAIRING_REPAIRED, &otherwise);
-	module_count(engine, STAT_ESP_REPAIRED);
-}
-
-static void doubt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
-{
-	struct ipsec_sa *sa = &ipsec->sa[index];
-	const struct ipsec_peer *peer = &ipsec->peer[sa->peer];
-
-	if (ipsec_age(engine, sa->bound_ms) < IPSEC_DOUBT_MS || ipsec_age(engine, sa->doubted_ms) < 1000)
-		return;
-	sa->doubted_ms = (uint32_t)module_now_ms(engine);
-	if (has_sent_since(engine, ipsec, peer, sa->bound_ms) ||
-	    ipsec_age(engine, sa->bound_ms) > IPSEC_REPAIR_MS + IPSEC_DOUBT_MS) {
-		module_sa_watch(engine, sa->flow, false);
-		return;
-	}
-	uint32_t other = only_other_unpaired(ipsec, &ipsec->group[peer->group], sa->peer);
-	if (other != MODULE_NONE && has_waited_since(engine, ipsec, other, sa->bound_ms))
-		repair(engine, ipsec, index, other);
-}
-
-/* Two hosts chose one SPI. The one that has no answer is the newer one. */
-static void collide(struct engine *engine, struct ipsec *ipsec, uint32_t index)
-{
-	const struct ipsec_peer *peer = &ipsec->peer[ipsec->sa[index].peer];
-	uint32_t other = only_other_unpaired(ipsec, &ipsec->group[peer->group], ipsec->sa[index].peer);
-
-	if (other == MODULE_NONE)
-		return;
-	module_count(engine, STAT_ESP_SPI_COLLISION);
-	if (ipsec->peer[other].collides)
-		return;
-	ipsec->peer[other].collides = true;
-	module_move_host(engine, ipsec->peer[other].inside);
-}
-
-void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind)
-{
-	if (is_behind)
-		collide(engine, memory, record);
-	else if (from == SIDE_WAN)
-		doubt(engine, memory, record);
 }

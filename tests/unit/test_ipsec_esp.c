@@ -249,6 +249,31 @@ static void a_wrong_pairing_is_taken_back(void **state)
 	assert_int_equal(view.pairing, PAIRING_REPAIRED);
 }
 
+/* Somebody sends in the server's name, with SPIs that nobody has: those who start and rekey still find their own. */
+static void a_stranger_who_says_he_is_the_server(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t bogus = 0x7000;
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	for (int round = 0; round < 10; round++) {
+		uint32_t inside = round % 2 == 0 ? L1 : L2, spi = 0x500 + (uint32_t)round;
+		for (int i = 0; i < 40; i++) {
+			rig_wait(rig, 200);
+			ipsec_in(rig, W1, bogus++, 1);
+		}
+		assert_int_equal(ipsec_in(rig, W1, 0xa01, 2 + (uint32_t)round), L1);
+		assert_int_equal(ipsec_in(rig, W1, 0xa02, 2 + (uint32_t)round), L2);
+		assert_int_equal(ipsec_out(rig, inside, W1, spi, 1), O1);
+		ipsec_in(rig, W1, bogus++, 1);
+		ipsec_in(rig, W1, bogus++, 1);
+		for (uint32_t i = 1; i < 12; i++)
+			assert_int_equal(ipsec_in(rig, W1, spi + 0x900, i), inside);
+		assert_int_equal(ipsec_out(rig, inside, W1, spi, 2), O1);
+	}
+}
+
 static void one_spi_of_two_hosts(void **state)
 {
 	struct rig *rig = *state;
@@ -392,6 +417,7 @@ int main(void)
 		test(one_phase_two_at_a_time),
 		test(fan_out),
 		test(a_wrong_pairing_is_taken_back),
+		test(a_stranger_who_says_he_is_the_server),
 		test(one_spi_of_two_hosts),
 		test(a_server_inside),
 		test(modes),
