@@ -29,6 +29,7 @@ from reference import Kernel  # noqa: E402
 from router import OFFLOADS_OFF, Culvert, find_culvertd  # noqa: E402
 
 KIND = os.environ.get("ROUTER", "culvert")
+FAR_FUTURE = 100000000
 
 
 def pytest_configure(config):
@@ -97,6 +98,39 @@ def router(lab, request):
     lab.router.allow = lambda ip: False
     yield lab.router
     judge(lab)
+
+
+def in_the_future(seconds):
+    """unshare(1) makes the namespace for children only (but from Linux 6.3 on), so it is entered, too."""
+    return [
+        *("unshare", "--time", "--monotonic", str(seconds)),
+        *("nsenter", "--time=/proc/self/ns/time_for_children"),
+    ]
+
+
+@pytest.fixture
+def jump(router):
+    """jump(seconds): the daemon is killed, and its successor lives that many seconds later than the rest of the world,
+    in a time namespace of its own."""
+    program = "import time; print(time.monotonic())"
+    command = [*in_the_future(FAR_FUTURE), sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"a program can not be started in a time of its own here: {done.stderr.strip()}")
+    assert float(done.stdout) > FAR_FUTURE
+    normal = router.command
+
+    def jump(seconds):
+        router.kill()
+        router.command = lambda *options: [*in_the_future(seconds), *normal(*options)]
+        router.start(router.config)
+
+    yield jump
+    router.command = normal
+    if router.alive():
+        problems = router.statistics().problems()
+        router.stop()
+        assert not problems, "\n".join(problems)
 
 
 def router_ports(lab):

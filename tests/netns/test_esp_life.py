@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Native ESP (RFC 4303) as time goes by, without IKE: idle tunnels, many rekeys, equal SPIs."""
-import subprocess
-import sys
-
 import pytest
 
 from esp_peer import Field, carry, new_spi, server_first, start_at_once
 from lab import ROUTER_WAN, ROUTER_WAN_SECOND
 from test_changes import wan_addresses
-from test_pptp_life import FAR_FUTURE, in_the_future
 
 pytestmark = pytest.mark.culvert_only("the kernel's own NAT has one owner of ESP for each remote address")
 
@@ -18,28 +14,6 @@ def field(lab):
     field = Field(lab)
     yield field
     field.close()
-
-
-@pytest.fixture
-def jump(router):
-    """jump(seconds): the daemon is killed, and its successor lives that many seconds later than the rest of the world,
-    in a time namespace of its own."""
-    program = "import time; print(time.monotonic())"
-    command = [*in_the_future(FAR_FUTURE), sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a program can not be started in a time of its own here: {done.stderr.strip()}")
-    normal = router.command
-
-    def jump(seconds):
-        router.kill()
-        router.command = lambda *options: [*in_the_future(seconds), *normal(*options)]
-        router.start(router.config)
-
-    yield jump
-    router.command = normal
-    router.stop()
-    router.start(router.config)
 
 
 def test_an_idle_tunnel_lives_for_an_hour(lab, router, field, jump):
