@@ -214,6 +214,17 @@ static void check_forward_modes(const struct config *config, const struct config
 	}
 }
 
+/* L2TP in IPsec comes out of it only behind the server's own IPsec. */
+static void check_open_l2tp(const struct config *config, const struct config_forward *l2tp, struct findings *findings)
+{
+	for (uint32_t i = 0; l2tp->service == SERVICE_L2TP && i < config->forwards; i++)
+		if (config->forward[i].service == SERVICE_IPSEC && config->forward[i].to_address == l2tp->to_address)
+			findings_warn(findings, l2tp->line,
+				      "[forward:%s] lets in L2TP without encryption; L2TP in IPsec needs only "
+				      "[forward:%s]",
+				      l2tp->name, config->forward[i].name);
+}
+
 /* Where a key of the file is; 0 if it is not there. */
 static uint32_t line_of(const struct findings *findings, const char *section, const char *name)
 {
@@ -274,6 +285,7 @@ static void check_forwards(const struct config *config, struct findings *finding
 		if (!check_forward(section, findings))
 			continue;
 		check_forward_modes(config, section, findings);
+		check_open_l2tp(config, section, findings);
 		more = config_forward_expand(section, expanded);
 		if (count + more > FORWARDS_MAX) {
 			findings_error(findings, section->line,

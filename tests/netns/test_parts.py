@@ -322,6 +322,17 @@ def test_a_reload_says_how_many_tunnels_it_costs(lab, router, ends, part):
     assert re.findall(r"(\w[\w -]*) is blocked now: this ends (\d+) tunnel\b", text) == [(name, "1")], text
 
 
+def test_a_reload_to_plain_ends_what_needs_help(lab, router, ends):
+    """Pairs of SPIs end; what ports tell apart goes on, and so does IKE. Of the rest ESP goes on as a protocol without
+    ports."""
+    tunnels = four_tunnels(ends)
+    text = router.reload({"ipsec": {"mode": "plain"}, "l2tp": {"mode": "plain"}})
+    assert re.findall(r"(\w[\w -]*) is not read any more: this ends (\d+) tunnel\b", text) == [("ESP", "1")], text
+    for tunnel in tunnels.values():
+        tunnel.carry()
+    assert "tunnel: " not in "".join(line for line in router.statistics().text.splitlines() if ": ended" not in line)
+
+
 def test_what_the_statistics_say_of_each(lab, router, ends):
     """Ends, names, how data goes and what passed, each in one line; and how many encrypt nothing."""
     tunnels = four_tunnels(ends)

@@ -431,9 +431,13 @@ static void warns_of_modes(void **state)
 		 "W f:3: warning: [forward:a] does nothing while [ipsec] esp = block\n"},
 		{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[ipsec]\nike = block\nnatt = block\nesp = block\n",
 		 "W f:3: warning: [forward:a] does nothing while [ipsec] mode = block\n"},
+		{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = ipsec\nto = 1.2.3.4\n",
+		 "W f:3: warning: [forward:a] lets in L2TP without encryption; L2TP in IPsec needs only [forward:b]\n"},
 	};
 	static const char *const silent[] = {
 		"[ipsec]\nmode = block\n",
+		"[ipsec]\nmode = plain\nesp = block\nah = block\n",
+		"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = ipsec\nto = 1.2.3.5\n",
 		"[ipsec]\nesp = block\n",
 		"[ipsec]\nah = inherit\n",
 		"[ipsec]\nah = block\n",
