@@ -7,3 +7,5 @@ set -e
 "$top_builddir/tests/fuzz/replay_pptp" "$top_srcdir/tests/fuzz/corpus/fuzz_pptp"
 "$top_builddir/tests/fuzz/replay_ike" "$top_srcdir/tests/fuzz/corpus/fuzz_ike"
 "$top_builddir/tests/fuzz/replay_l2tp" "$top_srcdir/tests/fuzz/corpus/fuzz_l2tp"
+"$top_builddir/tests/fuzz/replay_ipsec" "$top_srcdir/tests/fuzz/corpus/fuzz_ipsec"
+"$top_builddir/tests/fuzz/replay_l2tp_engine" "$top_srcdir/tests/fuzz/corpus/fuzz_l2tp_engine"

@@ -41,6 +41,19 @@ tests_fuzz_fuzz_l2tp_SOURCES = $(FUZZ_L2TP)
 tests_fuzz_fuzz_l2tp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_l2tp_LDADD = $(CORE_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/fuzz_ipsec
+FUZZ_IPSEC = tests/fuzz/fuzz_ipsec.c tests/unit/ike_messages.h tests/unit/ipsec_check.c tests/unit/ipsec_check.h \
+	tests/unit/packets.c tests/unit/packets.h
+tests_fuzz_fuzz_ipsec_SOURCES = $(FUZZ_IPSEC)
+tests_fuzz_fuzz_ipsec_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ipsec_LDADD = $(CORE_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_l2tp_engine
+FUZZ_L2TP_ENGINE = tests/fuzz/fuzz_l2tp_engine.c tests/unit/l2tp_messages.h tests/unit/packets.c tests/unit/packets.h
+tests_fuzz_fuzz_l2tp_engine_SOURCES = $(FUZZ_L2TP_ENGINE)
+tests_fuzz_fuzz_l2tp_engine_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_l2tp_engine_LDADD = $(CORE_LIBS)
+
 # The corpus as a regression test for every compiler; tests/fuzz/seeds DIRECTORY writes seeds.
 check_PROGRAMS += tests/fuzz/replay_packet tests/fuzz/replay_engine tests/fuzz/seeds
 tests_fuzz_replay_packet_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_packet.c $(FUZZ_STAGE)
@@ -55,6 +68,12 @@ tests_fuzz_replay_ike_SOURCES = tests/fuzz/replay_main.c $(FUZZ_IKE)
 tests_fuzz_replay_ike_LDADD = $(CORE_LIBS)
 tests_fuzz_replay_l2tp_SOURCES = tests/fuzz/replay_main.c $(FUZZ_L2TP)
 tests_fuzz_replay_l2tp_LDADD = $(CORE_LIBS)
+check_PROGRAMS += tests/fuzz/replay_ipsec
+tests_fuzz_replay_ipsec_SOURCES = tests/fuzz/replay_main.c $(FUZZ_IPSEC)
+tests_fuzz_replay_ipsec_LDADD = $(CORE_LIBS)
+check_PROGRAMS += tests/fuzz/replay_l2tp_engine
+tests_fuzz_replay_l2tp_engine_SOURCES = tests/fuzz/replay_main.c $(FUZZ_L2TP_ENGINE)
+tests_fuzz_replay_l2tp_engine_LDADD = $(CORE_LIBS)
 tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/ike_messages.h tests/unit/l2tp_messages.h \
 	tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh
