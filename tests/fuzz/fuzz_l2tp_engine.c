@@ -249,7 +249,7 @@ static void say(struct life *l, struct line *line, enum side from, unsigned type
 static void send_data(struct life *l, struct line *line, enum side from, uint8_t a, uint8_t b)
 {
 	uint8_t bytes[64] = {b & 4 ? 0x40 : 0, 2};
-	uint32_t count = 16 + 8 * (b & 3);
+	uint32_t count = 16 + 8u * (b & 3u);
 
 	l2tp_put(bytes + (b & 4 ? 4 : 2), some_id(l, a), 2);
 	if (b & 4)
