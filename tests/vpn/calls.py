@@ -18,7 +18,7 @@ class Server:
     """A VPN server in a guest; its inside is a network of which it has the address .1, where transfer.py answers.
     Subclasses start and stop the daemon."""
 
-    port = None  # where calls come in, as ss(8) filters it
+    port = None  # where calls come in, as ss(8) filters it, if there is a daemon for them
 
     def __init__(self, guest, network):
         self.guest = guest
@@ -29,7 +29,8 @@ class Server:
         guest = self.guest
         guest.write("/etc/ppp/chap-secrets", SECRETS)
         self.start_daemon()
-        guest.wait_until(f"ss -Hltun {self.port} | grep -q .")
+        if self.port:
+            guest.wait_until(f"ss -Hltun {self.port} | grep -q .")
         if guest.try_run(f"ss -Hltn sport = :{PORT} | grep -q .").code != 0:
             guest.run(f"setsid {HERE}/transfer.py serve {PORT} >/run/transfer.log 2>&1 &")
             guest.wait_until(f"ss -Hltn sport = :{PORT} | grep -q .")
@@ -82,10 +83,11 @@ class Client:
         assert found, f"{self.server.inside} is not reached through the tunnel: {text}"
         return found[1], int(re.search(rf"{found[1]}: .*mtu (\d+)", text)[1]), found[2]
 
-    def begin_ping(self, size=56, count=5):
-        """count pings of which none may get lost, and none be fragmented within the tunnel."""
+    def begin_ping(self, size=56, count=5, fragments="do"):
+        """count pings of which none may get lost, and none be fragmented within the tunnel unless fragments is
+        "dont"."""
         self.link()
-        words = ["ping", "-q", "-M", "do", "-s", size, "-c", count, "-i", "0.2", "-W", "5", self.server.inside]
+        words = ["ping", "-q", "-M", fragments, "-s", size, "-c", count, "-i", "0.2", "-W", "5", self.server.inside]
         finish = self.guest.begin(*words)
 
         def wait():
@@ -100,6 +102,10 @@ class Client:
     def ping_full(self):
         """Pings that fill the tunnel's MTU."""
         self.begin_ping(self.link()[1] - 28)()
+
+    def ping_fragments(self):
+        """Pings that fit the link, but not with the tunnel around them: the tunnel's own packets are fragments."""
+        self.begin_ping(1472, fragments="dont")()
 
     def begin_transfer(self, count, timeout=120):
         """count bytes each way, both at one time, through the tunnel; every byte is checked."""

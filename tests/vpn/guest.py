@@ -26,7 +26,7 @@ BOOT_SECONDS = 120
 MODULES = ["gre", "ppp_async", "ppp_synctty", "ppp_mppe", "ppp_deflate", "l2tp_ppp"]
 # ESP and AH, with AES-GCM and with AES-CBC and HMAC-SHA; drbg makes what their sequences start from.
 MODULES += ["esp4", "ah4", "xfrm_user", "authenc", "hmac", "cbc", "gcm", "ghash_generic", "ctr", "seqiv", "echainiv"]
-MODULES += ["sha512_generic", "drbg", "tun", "nf_tables"]
+MODULES += ["sha512_generic", "drbg", "tun"]
 SETS = ["guests", "libreswan", "strongswan"]
 
 Result = collections.namedtuple("Result", "code output")

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """L2TP with real software at both ends: xl2tpd, which calls from port 1701, and pppd. Full-size packets travel as
 fragmented UDP."""
+import re
 import time
 
 import pytest
 
 from calls import ENOUGH, all_hung_up, dial_all, use_all
-from l2tp import Client, Server
+from l2tp import Client, Server, answers_to_1701, only_1701
 from lab import ROUTER_WAN
 from wires import watch
 
+SOME = 1 << 20
+TEXT = "the same for both, and long enough for all that xl2tpd wants to be random in its life"
+NOT_SHARED = "it moves the second client's port and knows no more"
 LAN_SERVER = {"forward:vpn": {"service": "l2tp", "to": "10.77.0.23"}}
 
 
@@ -17,6 +21,16 @@ LAN_SERVER = {"forward:vpn": {"service": "l2tp", "to": "10.77.0.23"}}
 def server(room):
     server = Server(room.S1, "10.98.1").start()
     yield server
+    server.stop()
+
+
+@pytest.fixture
+def old_callers(room):
+    """C1 and C2, clients of a server that can have two of one port; no call is left behind."""
+    server = Server(room.S2, "10.98.2", in_program=True).start()
+    clients = [Client(guest, server) for guest in (room.C1, room.C2)]
+    with all_hung_up(server, clients):
+        yield clients
     server.stop()
 
 
@@ -60,6 +74,47 @@ def test_three_calls_from_one_port_to_one_server(room, router, callers):
     inside = {(source, port) for source, port, destination, _ in lan.udp if destination == first.address}
     assert {(client.guest.address, 1701) for client in callers} <= inside
     assert len(outside_ports(wan, first.server)) == 3
+
+
+def test_a_lone_client_keeps_its_port(room, router, callers):
+    """So even the server that takes only port 1701 is no trouble."""
+    client = callers[0]
+    with watch(room) as (lan, wan), only_1701(room, client.server) as rule:
+        client.dial()
+        client.transfer(SOME)
+        lan.read(), wan.read()
+    assert outside_ports(wan, client.server) == {1701}
+    assert rule.count == 0
+
+
+@pytest.mark.culvert_only(NOT_SHARED)
+@pytest.mark.parametrize("random", [None, TEXT], ids=["tunnel ids of their own", "equal tunnel ids"])
+def test_two_clients_of_a_server_that_takes_only_one_port(room, router, old_callers, random):
+    """They share port 1701, told apart by Tunnel IDs; the rule says that the server would not have heard of another."""
+    clients = old_callers
+    with watch(room) as (lan, wan), only_1701(room, clients[0].server):
+        dial_all(clients, random)
+        use_all(clients, SOME)
+        tunnels = re.findall(r"Tunnel ID inside (\d+), outside (\d+), .*connected", router.statistics().text)
+        clients[0].hang_up()
+        clients[1].ping_full()
+        lan.read(), wan.read()
+    assert len({outside for _, outside in tunnels}) == 2, tunnels
+    assert len({inside for inside, _ in tunnels}) == (1 if random else 2), tunnels
+    inside = {source for source, port, to, _ in lan.udp if (port, to) == (1701, clients[0].address)}
+    assert inside == {client.guest.address for client in clients}
+    assert 1701 in outside_ports(wan, clients[0].server)
+
+
+@pytest.mark.culvert_only(NOT_SHARED)
+def test_two_clients_of_a_server_that_answers_to_one_port(room, router, callers):
+    clients = callers[:2]
+    with answers_to_1701(room, clients[0].server) as rule:
+        dial_all(clients)
+        use_all(clients, SOME)
+        for client in clients:
+            client.ping_full()
+    assert rule.count > 100, "no client had another port outside"
 
 
 @pytest.mark.config(LAN_SERVER)
