@@ -295,6 +295,26 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 /* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
 bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
 
+/* A packet that was dropped. Ports, and the SPI, Call ID, GRE key or ICMP type << 8 | code, are 0 where there are none.
+ */
+struct drop_view {
+	uint64_t number; /* 1 for the first one since this process took over */
+	uint64_t age_ms;
+	enum side from;
+	enum drop reason;
+	uint8_t protocol;
+	uint32_t source, destination, identifier;
+	uint16_t source_port, destination_port, length;
+	/* the mapping whose outside port it was sent to: its inside endpoint */
+	bool has_mapping;
+	uint32_t mapping_address;
+	uint16_t mapping_port;
+};
+
+/* Iterates over the last packets that were dropped, at most 4096, the latest first: start with *cursor 0; false at the
+ * end. Held packets whose time ran out, and those that the data path dropped, are only counted. */
+bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct drop_view *view);
+
 /* Who is told of events; NULL: nobody. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);
 /* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */

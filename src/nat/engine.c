@@ -13,6 +13,7 @@
 #include "nat/arena.h"
 #include "nat/call.h"
 #include "nat/control.h"
+#include "nat/drops.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/fragment_store.h"
@@ -75,9 +76,10 @@ static inline __attribute__((always_inline)) void prefetch_record(const struct e
 		__builtin_prefetch(&engine->track[index], 1);
 }
 
-static void count_verdict(struct engine *engine, enum side from, struct engine_result result)
+static void count_verdict(struct engine *engine, const struct passage *passage, struct engine_result result)
 {
 	struct engine_counters *counters = engine->counters;
+	enum side from = passage->from;
 
 	switch (result.verdict) {
 	case VERDICT_FORWARDED:
@@ -90,6 +92,7 @@ static void count_verdict(struct engine *engine, enum side from, struct engine_r
 		break;
 	default:
 		counters->dropped[from][result.drop]++;
+		drops_note(engine, passage, (enum drop)result.drop);
 		break;
 	}
 }
@@ -111,7 +114,7 @@ static void process_kept(struct engine *engine)
 	while (control_next_kept(engine, &packet, &from)) {
 		enum drop drop = prepare(engine, &passage, from, &packet);
 		passage.made = passage.is_kept = true;
-		count_verdict(engine, from, process_one(engine, &passage, drop));
+		count_verdict(engine, &passage, process_one(engine, &passage, drop));
 	}
 }
 
@@ -119,7 +122,10 @@ static void process_kept(struct engine *engine)
  * and is counted as a packet. */
 static bool is_to_part(const struct engine *engine, const struct passage *passage)
 {
-	if (passage->packet->offload.gso_type != GSO_UDP4 || passage->ip.offset != 0 || passage->fault != DROP_NONE)
+	const struct offload *offload = &passage->packet->offload;
+
+	if (offload->gso_type != GSO_UDP4 || offload->gso_size == 0 || passage->ip.protocol != PROTOCOL_UDP ||
+	    passage->ip.offset != 0 || passage->fault != DROP_NONE)
 		return false;
 	enum part part = part_claiming(PROTOCOL_UDP, passage->transport.source_port);
 	if (part != PART_IKE && part != PART_L2TP)
@@ -136,13 +142,11 @@ static struct engine_result process_parts(struct engine *engine, enum side from,
 		struct packet part = {.data = engine->parted};
 		struct passage passage;
 		transport_part_datagram(whole, header, at, &part);
-		if (at > header) {
-			count_verdict(engine, from, result);
-			engine->counters->received[from]++;
-		}
+		engine->counters->received[from] += at > header;
 		enum drop drop = prepare(engine, &passage, from, &part);
 		passage.made = true;
 		result = process_one(engine, &passage, drop);
+		count_verdict(engine, &passage, result);
 	}
 	return result;
 }
@@ -162,10 +166,13 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 		if (drop[i] == DROP_NONE)
 			prefetch_record(engine, &passage[i]);
 	for (uint32_t i = 0; i < n; i++) {
-		struct engine_result result = drop[i] == DROP_NONE && is_to_part(engine, &passage[i])
-						      ? process_parts(engine, from, &packets[i])
-						      : process_one(engine, &passage[i], drop[i]);
-		count_verdict(engine, from, result);
+		struct engine_result result;
+		if (drop[i] == DROP_NONE && is_to_part(engine, &passage[i])) {
+			result = process_parts(engine, from, &packets[i]);
+		} else {
+			result = process_one(engine, &passage[i], drop[i]);
+			count_verdict(engine, &passage[i], result);
+		}
 		if (results != NULL)
 			results[i] = result;
 		if (engine->readies > 0)

@@ -31,6 +31,7 @@ enum {
 	MAX_FRAGMENTS = 16384,
 	MAX_TUNNELS = 32768,
 	READY_MAX = 8,
+	DROPS_KEPT = 4096,
 	SAS_EACH = 4, /* SAs there may be, for each of limits.tunnels */
 };
 #define NONE TABLE_NONE
@@ -201,6 +202,14 @@ struct arena_header {
 	struct engine_counters counters;
 };
 
+/* A packet that was dropped. */
+struct drop_record {
+	uint64_t at_ms;
+	uint32_t source, destination, identifier;
+	uint16_t source_port, destination_port, length;
+	uint8_t protocol, from, reason;
+};
+
 struct icmp_budget {
 	uint64_t refilled_ms;
 	uint32_t thousandths;
@@ -234,6 +243,8 @@ struct engine {
 	uint64_t wake_ms; /* when a module wants to be woken, or UINT64_MAX */
 	engine_event *event;
 	void *event_context;
+	struct drop_record drop[DROPS_KEPT];    /* the last ones, a ring */
+	uint64_t drops;                         /* how many there were since this process took over */
 	uint64_t demand_at;                     /* when the next sweep on demand may be */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */

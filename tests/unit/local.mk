@@ -68,6 +68,11 @@ tests_unit_test_ipsec_ike_SOURCES = tests/unit/test_ipsec_ike.c $(IPSEC_RIG)
 tests_unit_test_ipsec_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_ike_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_drops
+tests_unit_test_engine_drops_SOURCES = tests/unit/test_engine_drops.c $(RIG)
+tests_unit_test_engine_drops_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_drops_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_mapping
 tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
 tests_unit_test_engine_mapping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
