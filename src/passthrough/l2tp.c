@@ -301,6 +301,39 @@ static uint32_t l2tp_claim(struct engine *engine, void *memory, const struct mod
 	return claim_answer(engine, l2tp, group, datagram->outside_port, &header);
 }
 
+/* --- errors about datagrams --- */
+
+/* What we sent has the server's ID in its header, or asks for a tunnel with our own. */
+static uint32_t quoted_tunnel(const struct l2tp *l2tp, uint32_t group, const struct l2tp_header *header,
+			      const struct module_datagram *datagram)
+{
+	struct l2tp_facts facts;
+
+	if (header->version != 2)
+		return MODULE_NONE;
+	if (header->tunnel != 0)
+		return l2tp_tunnel_of_remote(l2tp, group, header->tunnel);
+	l2tp_read_control(datagram->packet, datagram->payload, header, &facts);
+	return facts.tunnel.at != 0 ? l2tp_tunnel_of_group(l2tp, group, facts.tunnel.value) : MODULE_NONE;
+}
+
+static uint32_t l2tp_quoted(const struct engine *engine, const void *memory, const struct module_datagram *datagram)
+{
+	const struct l2tp *l2tp = memory;
+	struct l2tp_header header;
+	uint32_t group = l2tp_group_find(l2tp, datagram->outside_address, datagram->remote_address);
+
+	if (datagram->remote_port != L2TP_PORT || datagram->outside_port != L2TP_PORT || group == TABLE_NONE ||
+	    l2tp->group[group].sharing == MODULE_NONE)
+		return datagram->flow;
+	uint32_t tunnel = MODULE_NONE;
+	if (l2tp_parse(datagram->packet, datagram->payload, datagram->length, &header))
+		tunnel = quoted_tunnel(l2tp, group, &header, datagram);
+	if (tunnel == MODULE_NONE)
+		return MODULE_NONE;
+	return l2tp_path_flow(engine, &l2tp->path[l2tp->tunnel[tunnel].path], L2TP_PORT);
+}
+
 /* --- the rest --- */
 
 static void l2tp_wake(struct engine *engine, void *memory)
@@ -330,6 +363,7 @@ const struct module l2tp_module = {
 	.attach = l2tp_attach,
 	.datagram = l2tp_datagram,
 	.claim = l2tp_claim,
+	.quoted = l2tp_quoted,
 	.wake = l2tp_wake,
 	.control_over = l2tp_control_over,
 	.next_tunnel = l2tp_next_tunnel,

@@ -51,6 +51,7 @@ struct l2tp_tunnel {
 	uint8_t closes_as;    /* enum tunnel_end it will have, once it is closing */
 	uint8_t closed_by;    /* enum side; while it is closing */
 	uint8_t is_shared, inside_is_server;
+	uint8_t is_listed;                       /* stands in the table of remote IDs */
 	uint16_t next_ns[SIDES];                 /* of control messages; what is older was sent again */
 	uint32_t same_next, same_previous;       /* ring of the tunnels with equal group and outside ID */
 	uint32_t connection;                     /* version 3's ID in an SCCRQ that serves both versions, or 0 */
@@ -111,7 +112,7 @@ struct l2tp {
 	struct l2tp_path *path;
 	struct l2tp_group *group;
 	struct l2tp_tunnel *tunnel;
-	struct table tunnel_table, group_table, port_table;
+	struct table tunnel_table, remote_table, group_table, port_table;
 };
 
 extern const struct module l2tp_module;
@@ -154,6 +155,8 @@ uint32_t l2tp_tunnel_by_outside(const struct l2tp *l2tp, uint32_t path, uint8_t 
 uint32_t l2tp_tunnel_by_remote(const struct l2tp *l2tp, uint32_t path, uint8_t version, uint32_t id);
 /* The one whose inside ID nobody has read yet. */
 uint32_t l2tp_tunnel_nameless(const struct l2tp *l2tp, uint32_t path);
+/* The latest tunnel of the group to which the remote end gave this ID; or MODULE_NONE. */
+uint32_t l2tp_tunnel_of_remote(const struct l2tp *l2tp, uint32_t group, uint32_t remote_id);
 /* The tunnel of the group that has this outside ID, if only one can be meant; or MODULE_NONE. */
 uint32_t l2tp_tunnel_of_group(const struct l2tp *l2tp, uint32_t group, uint32_t outside_id);
 
@@ -162,6 +165,8 @@ uint32_t l2tp_tunnel_open(struct engine *engine, struct l2tp *l2tp, uint32_t pat
 /* Its inside ID became known; the outside one is the same, or another if that one is in use where it has to be told
  * apart. */
 void l2tp_tunnel_name(struct engine *engine, struct l2tp *l2tp, uint32_t tunnel, uint32_t inside_id);
+/* The remote ID became known. */
+void l2tp_tunnel_answer(struct l2tp *l2tp, uint32_t tunnel, uint32_t remote_id);
 /* The path's port changed: the outside ID has to be told apart there, too. Only while nobody has heard of it. */
 void l2tp_tunnel_rename(struct engine *engine, struct l2tp *l2tp, uint32_t tunnel);
 void l2tp_tunnel_connect(struct engine *engine, struct l2tp *l2tp, uint32_t tunnel);
@@ -197,7 +202,7 @@ static inline uint64_t l2tp_hash(const struct l2tp *l2tp, uint32_t group, uint32
 
 /* Strangers choose what is looked up, so that the tables' key has to be secret. */
 void l2tp_take_key(struct engine *engine, struct l2tp *l2tp);
-/* Puts a tunnel into the ring of its group and outside ID, and takes it out; does nothing for version 3. */
+/* Puts a tunnel into the tables of its group, and takes it out; does nothing for version 3. */
 void l2tp_tunnel_enter(struct l2tp *l2tp, uint32_t tunnel);
 void l2tp_tunnel_leave(struct l2tp *l2tp, uint32_t tunnel);
 /* The record may be used anew, after all those that were given back before. */

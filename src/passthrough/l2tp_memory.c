@@ -27,7 +27,7 @@ size_t l2tp_memory_size(const struct engine_limits *limits)
 		return 0;
 	return whole_lines(sizeof(struct l2tp)) + whole_lines(paths * sizeof(struct l2tp_path)) +
 	       whole_lines(paths * sizeof(struct l2tp_group)) + whole_lines(tunnels * sizeof(struct l2tp_tunnel)) +
-	       table_size(tunnels) + 2 * table_size(paths);
+	       2 * table_size(tunnels) + 2 * table_size(paths);
 }
 
 static uint8_t *take(uint8_t **at, size_t bytes)
@@ -57,6 +57,7 @@ static void lay_out(struct l2tp *l2tp, const struct engine_limits *limits)
 	l2tp->group = (void *)take(&at, l2tp->paths * sizeof(struct l2tp_group));
 	l2tp->tunnel = (void *)take(&at, l2tp->tunnels * sizeof(struct l2tp_tunnel));
 	take_table(&l2tp->tunnel_table, l2tp->tunnels, &at);
+	take_table(&l2tp->remote_table, l2tp->tunnels, &at);
 	take_table(&l2tp->group_table, l2tp->paths, &at);
 	take_table(&l2tp->port_table, l2tp->paths, &at);
 	l2tp->path_free = l2tp->idle_first = l2tp->idle_last = MODULE_NONE;
@@ -180,6 +181,7 @@ static void recover_tunnel(struct l2tp *l2tp, uint32_t index)
 		*tunnel = (struct l2tp_tunnel){.path = MODULE_NONE};
 		return;
 	}
+	tunnel->is_listed = false;
 	recover_name(tunnel->inside_name);
 	recover_name(tunnel->remote_name);
 	if (!has_place(l2tp, tunnel)) {

@@ -137,8 +137,7 @@ static uint32_t answer(struct engine *engine, struct l2tp *l2tp, uint32_t path, 
 		return MODULE_NONE;
 	struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
 	tunnel->inside_is_server = true;
-	tunnel->remote_id = header->tunnel;
-	tunnel->has_remote_id = true;
+	l2tp_tunnel_answer(l2tp, index, header->tunnel);
 	if (from->has_asked && from->asked_id == header->tunnel)
 		memcpy(tunnel->remote_name, from->asked_name, L2TP_NAME_MAX);
 	return index;
@@ -205,8 +204,7 @@ static void take_answer(struct engine *engine, struct l2tp *l2tp, uint32_t index
 		tunnel->sessions = tunnel->inside_session = tunnel->remote_session = 0;
 		tunnel->next_ns[SIDE_LAN] = tunnel->next_ns[SIDE_WAN] = 0;
 	}
-	tunnel->remote_id = id;
-	tunnel->has_remote_id = true;
+	l2tp_tunnel_answer(l2tp, index, id);
 }
 
 uint32_t l2tp_message_inbound(struct engine *engine, struct l2tp *l2tp, uint32_t path, uint32_t tunnel,

@@ -8,7 +8,7 @@
  */
 #include "passthrough/l2tp.h"
 
-enum { HASH_TUNNEL = 2, ID_TRIES = 32, SWEEP_PIECE = 1024, SWEEP_MS = 1000, ALONE_MIN = 3 };
+enum { HASH_TUNNEL = 2, HASH_REMOTE = 3, ID_TRIES = 32, SWEEP_PIECE = 1024, SWEEP_MS = 1000, ALONE_MIN = 3 };
 
 struct match {
 	const struct l2tp *l2tp;
@@ -21,6 +21,14 @@ static bool match_tunnel(const void *context, uint32_t index)
 	const struct l2tp_tunnel *tunnel = &match->l2tp->tunnel[index];
 
 	return tunnel->outside_id == match->id && match->l2tp->path[tunnel->path].group == match->group;
+}
+
+static bool match_remote(const void *context, uint32_t index)
+{
+	const struct match *match = context;
+	const struct l2tp_tunnel *tunnel = &match->l2tp->tunnel[index];
+
+	return tunnel->remote_id == match->id && match->l2tp->path[tunnel->path].group == match->group;
 }
 
 static uint32_t ring_find(const struct l2tp *l2tp, uint32_t group, uint32_t id)
@@ -40,10 +48,56 @@ static bool is_in_ring(const struct l2tp_tunnel *tunnel)
 	return tunnel->version == 2 && tunnel->has_inside_id && tunnel->path != MODULE_NONE;
 }
 
+/* A server that gives an ID again has forgotten the tunnel that had it. */
+static void enter_remote(struct l2tp *l2tp, uint32_t index)
+{
+	struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
+	uint32_t group = l2tp->path[tunnel->path].group;
+
+	if (!tunnel->has_remote_id || tunnel->version != 2)
+		return;
+	uint64_t hash = l2tp_hash(l2tp, group, tunnel->remote_id, HASH_REMOTE);
+	uint32_t other = l2tp_tunnel_of_remote(l2tp, group, tunnel->remote_id);
+	if (other == MODULE_NONE) {
+		table_insert(&l2tp->remote_table, hash, index);
+	} else {
+		table_replace(&l2tp->remote_table, hash, other, index);
+		l2tp->tunnel[other].is_listed = false;
+	}
+	tunnel->is_listed = true;
+}
+
+static void leave_remote(struct l2tp *l2tp, uint32_t index)
+{
+	struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
+
+	if (tunnel->is_listed)
+		table_remove(&l2tp->remote_table,
+			     l2tp_hash(l2tp, l2tp->path[tunnel->path].group, tunnel->remote_id, HASH_REMOTE), index);
+	tunnel->is_listed = false;
+}
+
+uint32_t l2tp_tunnel_of_remote(const struct l2tp *l2tp, uint32_t group, uint32_t remote_id)
+{
+	struct match match = {l2tp, group, remote_id};
+
+	return table_find(&l2tp->remote_table, l2tp_hash(l2tp, group, remote_id, HASH_REMOTE), match_remote, &match);
+}
+
+void l2tp_tunnel_answer(struct l2tp *l2tp, uint32_t index, uint32_t remote_id)
+{
+	leave_remote(l2tp, index);
+	l2tp->tunnel[index].remote_id = remote_id;
+	l2tp->tunnel[index].has_remote_id = true;
+	enter_remote(l2tp, index);
+}
+
 void l2tp_tunnel_enter(struct l2tp *l2tp, uint32_t index)
 {
 	struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
 
+	if (!tunnel->is_listed)
+		enter_remote(l2tp, index);
 	if (!is_in_ring(tunnel))
 		return;
 	uint64_t hash = ring_hash(l2tp, tunnel);
@@ -66,6 +120,7 @@ void l2tp_tunnel_leave(struct l2tp *l2tp, uint32_t index)
 {
 	struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
 
+	leave_remote(l2tp, index);
 	if (!is_in_ring(tunnel))
 		return;
 	uint64_t hash = ring_hash(l2tp, tunnel);

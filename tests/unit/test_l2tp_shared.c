@@ -181,6 +181,45 @@ static void fragments_of_data(void **state)
 	}
 }
 
+/* An error about what left from the shared port, by the ID that is quoted; told to nobody rather than to the wrong one.
+ */
+static void quotes(void **state)
+{
+	struct rig *rig = *state;
+	struct dialer owner, d[2];
+	static struct test_packet sent, error;
+	static const uint32_t lengths[] = {28 + 2, 28 + 8, 200, 28};
+
+	two_clients(rig, &owner, &d[0], 1, 1);
+	d[1] = d[0];
+	for (int who = 0; who < 3; who++) {
+		struct dialer *each = who ? &d[0] : &owner;
+		if (who < 2) {
+			dialer_say(each, SIDE_LAN, HELLO, 0, 0);
+		} else {
+			d[0] = dialer_of(rig, L3, PORT, W1, 1);
+			dialer_ask(each);
+		}
+		packets_copy(&sent, &rig->out.item[0].packet);
+		assert_int_equal(packets_source_port(&sent.packet), PORT);
+		for (unsigned i = who == 2 ? 2 : 0; i < 4; i++) {
+			uint32_t quote = lengths[i] < sent.packet.length ? lengths[i] : sent.packet.length;
+			packets_build_error(&error, X, O1, 3, 4, 1400, sent.bytes, quote);
+			struct packet *p = rig_send_packet(rig, SIDE_WAN, &error.packet);
+			if (quote < 28 + 12) {
+				rig_dropped(rig, DROP_ICMP_QUOTE_UNKNOWN);
+				continue;
+			}
+			rig_forwarded(rig, SIDE_LAN);
+			assert_int_equal(packets_destination(p), each->inside);
+			assert_int_equal(packet_get32(p, 28 + 12), each->inside);
+			assert_int_equal(packet_get16(p, 28 + 20), PORT);
+		}
+	}
+	dialer_data(&d[1]);
+	dialer_data(&owner);
+}
+
 /* --- when to share, and when not --- */
 
 static void a_server_that_is_down(void **state)
@@ -425,21 +464,14 @@ static void ten_thousand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		l2tp_test(two_clients_share),
-		l2tp_test(equal_ids_are_translated),
-		l2tp_test(the_owner_comes_second),
-		l2tp_test(without_a_checksum),
-		l2tp_test(fragments_of_data),
-		l2tp_test(a_server_that_is_down),
-		l2tp_test(turn_by_turn),
-		l2tp_test(nobody_owns_the_port),
-		l2tp_test(strict_for_a_day),
-		l2tp_test(many_strict_servers),
-		l2tp_test(what_can_not_be_told_apart),
-		l2tp_test(not_while_in_use),
-		l2tp_test(from_other_ports),
-		l2tp_test(a_hostile_server),
-		l2tp_test(ten_thousand),
+		l2tp_test(two_clients_share),      l2tp_test(equal_ids_are_translated),
+		l2tp_test(the_owner_comes_second), l2tp_test(without_a_checksum),
+		l2tp_test(fragments_of_data),      l2tp_test(quotes),
+		l2tp_test(a_server_that_is_down),  l2tp_test(turn_by_turn),
+		l2tp_test(nobody_owns_the_port),   l2tp_test(strict_for_a_day),
+		l2tp_test(many_strict_servers),    l2tp_test(what_can_not_be_told_apart),
+		l2tp_test(not_while_in_use),       l2tp_test(from_other_ports),
+		l2tp_test(a_hostile_server),       l2tp_test(ten_thousand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
