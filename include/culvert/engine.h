@@ -284,7 +284,7 @@ void engine_process(struct engine *engine, enum side from, struct packet *packet
 /* When engine_expire() wants to be called next, or UINT64_MAX. */
 uint64_t engine_deadline(const struct engine *engine);
 /* Does a bounded piece of expiry work; held fragments whose time is over are dropped here, and packets that waited for
- * their turn leave through the sink. */
+ * their turn leave through the sink. Without one they go on waiting. */
 void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_sink *sink);
 
 const struct engine_counters *engine_counters(const struct engine *engine);

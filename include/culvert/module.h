@@ -92,8 +92,8 @@ struct module {
 	void (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
 	/* Something was heard of an SA that is watched, or (is_behind) its sequence number fell far back. */
 	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
-	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE. */
-	uint32_t (*next_kept)(void *memory, uint16_t control, enum side from);
+	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE: then all of them have gone on. */
+	uint32_t (*next_kept)(struct engine *engine, void *memory, uint16_t control, enum side from);
 	/* The time asked for by module_wake_at() has come. */
 	void (*wake)(struct engine *engine, void *memory);
 	/* The flow is no longer read; control is free afterwards, unless other flows share it. */
@@ -170,8 +170,8 @@ uint16_t module_shared_port(const struct engine *engine, uint32_t flow);
 /* --- packets that wait --- */
 
 /* Something kept for this state from this side may have got its turn: next_kept() is asked when the packet under way
- * is done. */
-void module_ready(struct engine *engine, enum service service, uint16_t control, enum side from);
+ * is done. False: too many are ready already, and it has to be tried again a little later. */
+bool module_ready(struct engine *engine, enum service service, uint16_t control, enum side from);
 /* wake() is called at this time, or soon after. The earliest of all that was asked for counts. */
 void module_wake_at(struct engine *engine, uint64_t at_ms);
 uint64_t module_random(struct engine *engine);

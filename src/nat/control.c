@@ -102,17 +102,18 @@ void control_attach_beside(struct engine *engine, uint32_t index, uint32_t sibli
 
 /* --- reading --- */
 
-static void make_ready(struct engine *engine, enum service service, uint16_t control, enum side side)
+static bool make_ready(struct engine *engine, enum service service, uint16_t control, enum side side)
 {
 	for (uint32_t i = 0; i < engine->readies; i++)
 		if (engine->ready[i].service == service && engine->ready[i].control == control &&
 		    engine->ready[i].side == side)
-			return;
+			return true;
 	if (engine->readies == READY_MAX)
-		return;
+		return false;
 	engine->ready[engine->readies].service = service;
 	engine->ready[engine->readies].control = control;
 	engine->ready[engine->readies++].side = side;
+	return true;
 }
 
 /* A server inside agrees: what is read from now on is no stranger's first packet. */
@@ -339,7 +340,7 @@ bool control_next_kept(struct engine *engine, struct packet *packet, enum side *
 		const struct module *module = module_of(service);
 		uint32_t kept = MODULE_NONE;
 		if (module->next_kept != NULL)
-			kept = module->next_kept(engine->module[service], control, side);
+			kept = module->next_kept(engine, engine->module[service], control, side);
 		if (kept == MODULE_NONE) {
 			engine->readies--;
 			continue;
@@ -393,9 +394,9 @@ void module_report(struct engine *engine, enum engine_event_kind kind, const str
 		engine->event(engine->event_context, kind, view);
 }
 
-void module_ready(struct engine *engine, enum service service, uint16_t control, enum side from)
+bool module_ready(struct engine *engine, enum service service, uint16_t control, enum side from)
 {
-	make_ready(engine, service, control, from);
+	return make_ready(engine, service, control, from);
 }
 
 void module_wake_at(struct engine *engine, uint64_t at_ms)

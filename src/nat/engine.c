@@ -197,9 +197,12 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 	engine->now_ms = now_ms;
 	engine->sink = sink;
 	timer_sweep(engine);
-	control_wake(engine);
-	if (engine->readies > 0)
-		process_kept(engine);
+	/* Without a sink, what waits goes on waiting. */
+	if (sink != NULL) {
+		control_wake(engine);
+		if (engine->readies > 0)
+			process_kept(engine);
+	}
 	engine->sink = NULL;
 }
 

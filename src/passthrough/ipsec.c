@@ -353,7 +353,9 @@ static void wake(struct engine *engine, void *memory)
 	}
 }
 
-static uint32_t next_kept(void *memory, uint16_t control, enum side from)
+/* Whoever has nothing more to send on has had its turn. What was kept may have met a refusal before it came back to
+ * this module, so that a peer can end here, too. */
+static uint32_t next_kept(struct engine *engine, void *memory, uint16_t control, enum side from)
 {
 	struct ipsec *ipsec = memory;
 	struct ipsec_peer *peer = &ipsec->peer[control - 1u];
@@ -363,12 +365,16 @@ static uint32_t next_kept(void *memory, uint16_t control, enum side from)
 		peer->kept_ike[from] = MODULE_NONE;
 		return kept;
 	}
-	if (from != SIDE_LAN || !peer->goes || peer->kept.count == 0)
-		return MODULE_NONE;
-	kept = peer->kept.packet[0];
-	peer->kept.count--;
-	memmove(&peer->kept.packet[0], &peer->kept.packet[1], peer->kept.count * sizeof peer->kept.packet[0]);
-	return kept;
+	if (from == SIDE_LAN && peer->goes && peer->kept.count > 0) {
+		kept = peer->kept.packet[0];
+		peer->kept.count--;
+		memmove(&peer->kept.packet[0], &peer->kept.packet[1], peer->kept.count * sizeof peer->kept.packet[0]);
+		return kept;
+	}
+	if (from == SIDE_LAN)
+		peer->goes = false;
+	ipsec_peer_settle(engine, ipsec, control - 1u, END_ROUTER);
+	return MODULE_NONE;
 }
 
 static bool next_tunnel(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view)

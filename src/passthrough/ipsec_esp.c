@@ -47,7 +47,7 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	if (next == MODULE_NONE)
 		return;
 	uint32_t left = others_window(engine, group, next);
-	if (left > 0) {
+	if (left > 0 || !module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN)) {
 		ipsec_wait(engine, ipsec, index, left);
 		return;
 	}
@@ -61,7 +61,6 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	peer->goes = true;
 	/* Its window opens now, so that the next one stays where it is until the kept packets have gone. */
 	ipsec_recent_add(group->window, next, (uint32_t)module_now_ms(engine));
-	module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN);
 }
 
 static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *ipsec, uint32_t index,
@@ -114,13 +113,11 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 						       : ipsec_sa_lacking(engine, ipsec, index, SIDE_LAN, &why);
 	*otherwise = drop(why);
 	if (sa == MODULE_NONE) {
-		peer->goes = peer->goes && peer->kept.count > 0;
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
 	}
 	ipsec_sa_learn(engine, ipsec, sa, SIDE_LAN, esp->spi);
 	ipsec_caution(engine, group, -1);
-	peer->goes = peer->goes && peer->kept.count > 0;
 	if (ipsec_sa_spi(engine, ipsec, sa, SIDE_WAN) == 0) {
 		ipsec_recent_add(group->window, index, (uint32_t)module_now_ms(engine));
 		peer->unpaired_ms = (uint32_t)module_now_ms(engine);

@@ -91,16 +91,19 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		return;
 	}
 	struct ipsec_peer *peer = &ipsec->peer[next];
-	group->ike_first = peer->ike_next;
-	if (group->ike_first == MODULE_NONE)
-		group->ike_last = MODULE_NONE;
 	group->gate_peer = MODULE_NONE;
 	for (int side = 0; side < SIDES; side++) {
 		if (!peer->waits_ike[side])
 			continue;
+		if (!module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), (enum side)side)) {
+			ipsec_wait(engine, ipsec, index, 0);
+			return;
+		}
 		peer->waits_ike[side] = false;
-		module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), (enum side)side);
 	}
+	group->ike_first = peer->ike_next;
+	if (group->ike_first == MODULE_NONE)
+		group->ike_last = MODULE_NONE;
 	if (group->ike_first != MODULE_NONE)
 		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS);
 }

@@ -263,8 +263,8 @@ void ipsec_peer_settle(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 {
 	const struct ipsec_peer *peer = &ipsec->peer[index];
 
-	if (peer->live && !peer->is_busy && !has_flow(peer) && peer->sas == 0 && !peer->waits &&
-	    !peer->waits_ike[SIDE_LAN] && !peer->waits_ike[SIDE_WAN] && peer->kept.count == 0)
+	if (peer->live && !peer->is_busy && !has_flow(peer) && peer->sas == 0 && !peer->waits && !peer->goes &&
+	    peer->kept_ike[SIDE_LAN] == MODULE_NONE && peer->kept_ike[SIDE_WAN] == MODULE_NONE)
 		end(engine, ipsec, index, why);
 }
 

@@ -353,12 +353,13 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 	return forwarded;
 }
 
-static uint32_t pptp_next_kept(void *memory, uint16_t number, enum side from)
+static uint32_t pptp_next_kept(struct engine *engine, void *memory, uint16_t number, enum side from)
 {
 	struct pptp *pptp = memory;
 	struct pptp_control *control = &pptp->control[number - 1u];
 	const struct pptp_stream *stream = &control->stream[from];
 
+	(void)engine;
 	for (unsigned i = 0; i < control->kept_count[from]; i++) {
 		struct pptp_kept kept = control->kept[from][i];
 		if (stream->state == PPTP_STREAM_IN_STEP && before(stream->next, kept.sequence))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * seeds DIRECTORY: writes the seed inputs of fuzz_packet, fuzz_engine, fuzz_ike and fuzz_l2tp, made by the tests'
- * builders of packets and messages.
+ * seeds DIRECTORY: writes the seed inputs of fuzz_packet, fuzz_engine, fuzz_ike, fuzz_l2tp and fuzz_ipsec, made by the
+ * tests' builders of packets and messages, or written as records.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +105,164 @@ static void write_l2tp(const char *directory)
 	write_message(directory, "fuzz_l2tp", "data-version-3", (const uint8_t *)"\0\3\0\0\1\2\3\4ethernet", 16);
 }
 
+/* --- lives of IPsec: see fuzz_ipsec.c for what the bytes mean --- */
+
+enum { IPSEC_ESP = 0, IPSEC_IKE = 4, IPSEC_NATT = 8, IPSEC_PIECES = 10, IPSEC_OTHER = 11, IPSEC_TIME = 12 };
+enum { WAN = 64, HAIRPIN = 128 };
+enum { WINDOW = 16 | 6, LONG = 16 | 10 };
+enum { INIT, AUTH, CHILD, QUICK = 5, ANSWER = 0x20 };
+
+#define ESP_OUT(host, spi) IPSEC_ESP, (host), 0, (spi)
+#define ESP_IN(spi)        IPSEC_ESP, WAN, 0, (spi)
+#define IKE_OUT(host, b)   IPSEC_IKE, (host), 0, (b)
+#define IKE_IN(host, b)    IPSEC_IKE, WAN | (host), ANSWER | 4, (b)
+#define NATT_OUT(host, b)  IPSEC_NATT, (host), 0, (b)
+#define WAIT(how)          IPSEC_TIME, 0, (how), 0
+#define CHANGE(a, b)       14, 0, (a), (b)
+
+static void write_ipsec(const char *directory)
+{
+	static const uint8_t pairs[] = {0,          ESP_OUT(0, 1), ESP_OUT(1, 2), ESP_OUT(2, 3), ESP_IN(11), ESP_IN(12),
+					ESP_IN(13), ESP_OUT(0, 4), ESP_IN(14),    WAIT(LONG),    ESP_IN(15)};
+	static const uint8_t windows[] = {8,
+					  ESP_OUT(0, 1),
+					  ESP_OUT(1, 2),
+					  ESP_OUT(1, 2),
+					  ESP_OUT(2, 3),
+					  ESP_OUT(2, 4),
+					  WAIT(WINDOW),
+					  WAIT(WINDOW),
+					  ESP_OUT(1, 5),
+					  WAIT(WINDOW),
+					  ESP_IN(11),
+					  WAIT(LONG)};
+	static const uint8_t exchanges[] = {1,
+					    IKE_OUT(0, INIT),
+					    IKE_OUT(1, INIT),
+					    IKE_IN(0, INIT),
+					    IKE_IN(1, INIT),
+					    IKE_OUT(0, AUTH),
+					    IKE_OUT(1, AUTH),
+					    IKE_IN(0, AUTH),
+					    ESP_IN(11),
+					    IKE_OUT(1, 0x80 | CHILD),
+					    WAIT(WINDOW),
+					    IKE_IN(1, AUTH),
+					    ESP_IN(12),
+					    IKE_OUT(2, QUICK),
+					    WAIT(WINDOW),
+					    ESP_OUT(2, 3),
+					    ESP_IN(13)};
+	static const uint8_t sharing[] = {1,
+					  IKE_OUT(0, INIT),
+					  IKE_IN(0, INIT),
+					  IKE_OUT(1, INIT),
+					  IKE_OUT(1, INIT),
+					  IKE_OUT(1, INIT),
+					  IKE_OUT(1, INIT),
+					  IPSEC_IKE,
+					  WAN | 1,
+					  ANSWER,
+					  INIT,
+					  IKE_OUT(2, INIT),
+					  IPSEC_IKE,
+					  WAN | 2,
+					  ANSWER,
+					  INIT,
+					  IPSEC_IKE,
+					  WAN | 3,
+					  ANSWER,
+					  CHILD,
+					  IPSEC_OTHER,
+					  0,
+					  3,
+					  0,
+					  CHANGE(224, 7),
+					  IKE_OUT(2, CHILD)};
+	static const uint8_t traversal[] = {0,
+					    IPSEC_IKE,
+					    0,
+					    1,
+					    AUTH,
+					    NATT_OUT(0, 7),
+					    NATT_OUT(0, 0),
+					    IPSEC_NATT,
+					    WAN,
+					    0,
+					    7,
+					    IPSEC_IKE,
+					    1,
+					    65,
+					    CHILD,
+					    IPSEC_PIECES,
+					    0,
+					    2,
+					    AUTH,
+					    IPSEC_PIECES,
+					    1,
+					    67,
+					    3,
+					    IPSEC_PIECES,
+					    WAN,
+					    64,
+					    INIT};
+	static const uint8_t forwards[] = {0,
+					   CHANGE(2, 3),
+					   ESP_IN(11),
+					   IPSEC_IKE,
+					   WAN | 7,
+					   0,
+					   INIT,
+					   IPSEC_IKE,
+					   7,
+					   0,
+					   INIT,
+					   IPSEC_IKE,
+					   HAIRPIN,
+					   0,
+					   INIT,
+					   ESP_OUT(7, 1),
+					   ESP_OUT(0, 2),
+					   CHANGE(3, 1),
+					   ESP_IN(12),
+					   WAIT(WINDOW),
+					   ESP_IN(12),
+					   CHANGE(2, 0)};
+	static const uint8_t changes[] = {8,
+					  ESP_OUT(0, 1),
+					  ESP_OUT(1, 2),
+					  ESP_OUT(1, 2),
+					  IKE_OUT(2, CHILD),
+					  CHANGE(0, 2 | 8),
+					  WAIT(WINDOW),
+					  CHANGE(0, 2),
+					  ESP_OUT(0, 1),
+					  ESP_OUT(1, 2),
+					  14,
+					  HAIRPIN,
+					  96,
+					  1,
+					  WAIT(WINDOW),
+					  ESP_OUT(1, 3),
+					  CHANGE(160, 0),
+					  ESP_OUT(1, 3),
+					  CHANGE(224, 9),
+					  ESP_IN(1),
+					  CHANGE(226, 9),
+					  ESP_IN(11),
+					  WAIT(LONG)};
+
+#define WRITE(name) write_seed(directory, "fuzz_ipsec", #name, name, sizeof(name))
+	WRITE(pairs);
+	WRITE(windows);
+	WRITE(exchanges);
+	WRITE(sharing);
+	WRITE(traversal);
+	WRITE(forwards);
+	WRITE(changes);
+#undef WRITE
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -155,5 +313,6 @@ int main(int argc, char **argv)
 	write_seed(argv[1], "fuzz_engine", "life", life, used);
 	write_ike(argv[1]);
 	write_l2tp(argv[1]);
+	write_ipsec(argv[1]);
 	return 0;
 }

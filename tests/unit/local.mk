@@ -63,6 +63,12 @@ tests_unit_test_ipsec_esp_SOURCES = tests/unit/test_ipsec_esp.c $(IPSEC_RIG)
 tests_unit_test_ipsec_esp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_esp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_ipsec_hostile
+tests_unit_test_ipsec_hostile_SOURCES = tests/unit/test_ipsec_hostile.c tests/unit/ipsec_check.c \
+	tests/unit/ipsec_check.h $(IPSEC_RIG)
+tests_unit_test_ipsec_hostile_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ipsec_hostile_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_ipsec_ike
 tests_unit_test_ipsec_ike_SOURCES = tests/unit/test_ipsec_ike.c $(IPSEC_RIG)
 tests_unit_test_ipsec_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
