@@ -334,9 +334,11 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct ipsec_group *group = &ipsec->group[index];
 	struct candidates candidates = find_candidates(engine, ipsec, group);
-	if (!is_unclear(engine, group, esp->spi))
-		ipsec_caution(engine, group, 1);
 	uint32_t chosen = choose(group, &candidates, &pairing);
+	/* One for each phase 2 is to be expected, as long as nobody cheats. */
+	bool is_expected = chosen != MODULE_NONE && ipsec->peer[chosen].is_owed && !ipsec_is_cautious(engine, group);
+	if (!is_expected && !is_unclear(engine, group, esp->spi))
+		ipsec_caution(engine, group, 1);
 	if (chosen != MODULE_NONE && !(pairing == PAIRING_GUESSED && ipsec_is_cautious(engine, group)))
 		return ipsec_esp_bind(engine, ipsec, chosen, esp->spi, pairing, otherwise);
 	return unclear(engine, ipsec, group, &candidates, esp, otherwise);
