@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from calls import ENOUGH, all_hung_up, dial_all, use_all
+from calls import all_hung_up, dial_all, use_all
 from conftest import BoxRoom
 from ike import Client, Server, make_certificates, start_charon, wait_for_charon
 from lab import ROUTER_WAN
@@ -113,7 +113,7 @@ def test_five_clients_of_one_server_through_rekeys(room, router, server, make_cl
         with pinging(clients):
             rekey_all(clients, Client.begin_rekey)
             rekey_all(clients, server.begin_rekey)
-        transfers = [client.begin_transfer(ENOUGH) for client in clients]
+        transfers = [client.begin_transfer(2 * SOME) for client in clients]
         rekey_all(clients, Client.begin_rekey)
         for finish in transfers:
             finish()
