@@ -29,6 +29,7 @@ enum {
 	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
 	IPSEC_SUSPICIOUS = 3,   /* and from where on somebody cheats */
 	IPSEC_CAUTIOUS_MS = 60000,
+	IPSEC_WEAK_MS = 1000,    /* after which an SPI with a single packet may have been a stranger's */
 	IPSEC_IN_USE = 8,        /* packets after which an SPI is taken for a real one */
 	IPSEC_VAIN = 4,          /* phases 2 opened without an answer: from then on they hold up nobody */
 	IPSEC_UNHEARD_MS = 5000, /* an unclear SPI that is not heard so long makes room for another one */
@@ -117,7 +118,7 @@ struct ipsec_group {
 	uint32_t first_peer, peers;
 	struct ipsec_set eligible, owed, unpaired, sharing;
 	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
-	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT];
+	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT], bound[IPSEC_RECENT];
 	/* the phase 2 under way */
 	uint32_t gate_peer;
 	/* SPIs from outside that nobody knew, less new ones from inside: both are equally many unless somebody cheats
@@ -250,6 +251,8 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t grou
 void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 /* A new SPI came: step 1 from outside, -1 from inside. */
 void ipsec_caution(const struct engine *engine, struct ipsec_group *group, int step);
+/* The only peer to which an SPI was bound lately that had no second packet, or MODULE_NONE. */
+uint32_t ipsec_only_weak(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group);
 /* Somebody cheats in this group, so that a new SPI proves nothing. */
 bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *group);
 

@@ -31,6 +31,37 @@ bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *gr
 	return group->is_cautious && ipsec_age(engine, group->cautious_ms) < IPSEC_CAUTIOUS_MS;
 }
 
+/* --- pairings that a single packet made --- */
+
+/* Nothing came after the packet that bound it: it may have been a stranger's. */
+static bool is_weak(const struct engine *engine, const struct ipsec *ipsec, uint32_t index)
+{
+	const struct ipsec_sa *sa = &ipsec->sa[index];
+	struct flow_view view;
+
+	module_view_flow(engine, sa->flow, &view, NULL);
+	return ipsec_sa_spi(engine, ipsec, index, SIDE_WAN) != 0 && view.packets[SIDE_WAN] < 2 &&
+	       ipsec_age(engine, sa->bound_ms) >= IPSEC_WEAK_MS;
+}
+
+uint32_t ipsec_only_weak(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group)
+{
+	uint32_t found = MODULE_NONE;
+
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
+		uint32_t index = group->bound[i].peer;
+		if (index == MODULE_NONE || ipsec_age(engine, group->bound[i].at_ms) >= IPSEC_REPAIR_MS)
+			continue;
+		bool has_weak = false;
+		for (uint32_t at = ipsec->peer[index].first_sa; at != MODULE_NONE && !has_weak; at = ipsec->sa[at].next)
+			has_weak = is_weak(engine, ipsec, at);
+		if (has_weak && found != MODULE_NONE)
+			return MODULE_NONE;
+		found = has_weak ? index : found;
+	}
+	return found;
+}
+
 /* --- wrong pairings: rule B1 --- */
 
 /* The only other peer that lacks an inbound SPI, or MODULE_NONE. */
@@ -78,8 +109,8 @@ static void repair(struct engine *engine, struct ipsec *ipsec, uint32_t sa, uint
 	module_count(engine, STAT_ESP_REPAIRED);
 }
 
-/* An inbound SPI that was bound with caution has proved to be in use: it and the outbound one of its peer are a pair.
- */
+/* An inbound SPI that was bound with caution, or late, has proved to be in use: it and the outbound one of its peer are
+ * a pair. */
 static void join(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	const struct ipsec_sa *sa = &ipsec->sa[index];
@@ -90,7 +121,7 @@ static void join(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 		return;
 	for (uint32_t i = ipsec->peer[sa->peer].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next) {
 		uint32_t spi = ipsec_sa_spi(engine, ipsec, i, SIDE_LAN);
-		if (spi == 0 || ipsec_sa_spi(engine, ipsec, i, SIDE_WAN) != 0)
+		if (spi == 0 || (ipsec_sa_spi(engine, ipsec, i, SIDE_WAN) != 0 && !is_weak(engine, ipsec, i)))
 			continue;
 		module_sa_close(engine, ipsec->sa[i].flow);
 		ipsec_sa_learn(engine, ipsec, index, SIDE_LAN, spi);

@@ -147,6 +147,7 @@ uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 		return MODULE_NONE;
 	}
 	ipsec_sa_learn(engine, ipsec, sa, SIDE_WAN, spi);
+	ipsec_recent_add(group->bound, index, (uint32_t)module_now_ms(engine));
 	ipsec->sa[sa].bound_ms = ipsec->sa[sa].doubted_ms = (uint32_t)module_now_ms(engine);
 	module_sa_watch(engine, ipsec->sa[sa].flow, is_cautious || group->eligible.count > 1);
 	peer->pairing = (uint8_t)pairing;
@@ -233,8 +234,8 @@ static uint32_t longest_unpaired(const struct engine *engine, const struct ipsec
 
 	for (uint32_t i = group->first_peer; i != MODULE_NONE; i = ipsec->peer[i].group_next)
 		if (ipsec->peer[i].unpaired > 0 &&
-		    (found == MODULE_NONE ||
-		     ipsec_age(engine, ipsec->peer[i].unpaired_ms) > ipsec_age(engine, ipsec->peer[found].unpaired_ms)))
+		    (found == MODULE_NONE || ipsec_age(engine, ipsec->peer[i].unpaired_ms) >=
+						     ipsec_age(engine, ipsec->peer[found].unpaired_ms)))
 			found = i;
 	return found;
 }
@@ -254,8 +255,8 @@ static struct ipsec_unclear *unclear_find(const struct engine *engine, struct ip
 	return place;
 }
 
-/* It has stayed unclear for some seconds. */
-static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
+/* It has stayed unclear for so long. */
+static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi, uint32_t for_ms)
 {
 	struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
 	uint32_t now_ms = (uint32_t)module_now_ms(engine);
@@ -265,7 +266,7 @@ static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *
 	if (unclear->spi != spi)
 		*unclear = (struct ipsec_unclear){.spi = spi, .first_ms = now_ms};
 	unclear->last_ms = now_ms;
-	return ipsec_age(engine, unclear->first_ms) >= IPSEC_WINDOW_MS;
+	return ipsec_age(engine, unclear->first_ms) >= for_ms;
 }
 
 static bool is_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
@@ -291,8 +292,11 @@ static void fan_out(const struct ipsec *ipsec, const struct ipsec_group *group, 
 static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group,
 			const struct candidates *candidates, struct module_esp *esp, struct engine_result *otherwise)
 {
-	if (has_stayed_unclear(engine, group, esp->spi) && !ipsec_is_cautious(engine, group)) {
-		uint32_t index = longest_unpaired(engine, ipsec, group);
+	bool has_stayed = has_stayed_unclear(engine, group, esp->spi, IPSEC_WINDOW_MS);
+	if (!ipsec_is_cautious(engine, group)) {
+		uint32_t index = has_stayed ? longest_unpaired(engine, ipsec, group) : MODULE_NONE;
+		if (index == MODULE_NONE && has_stayed_unclear(engine, group, esp->spi, IPSEC_WEAK_MS))
+			index = ipsec_only_weak(engine, ipsec, group);
 		if (index != MODULE_NONE)
 			return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_GUESSED, otherwise);
 	}

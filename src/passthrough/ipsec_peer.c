@@ -127,7 +127,7 @@ static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, uin
 		.ike_last = MODULE_NONE,
 	};
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
-		group->window[i].peer = group->child[i].peer = MODULE_NONE;
+		group->window[i].peer = group->child[i].peer = group->bound[i].peer = MODULE_NONE;
 	table_insert(&ipsec->by_group, pair_hash(engine, 0, outside, remote), index);
 	return index;
 }
@@ -232,6 +232,7 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 	set_follow(&group->owed, index, &peer->is_owed, false);
 	ipsec_recent_remove(group->window, index);
 	ipsec_recent_remove(group->child, index);
+	ipsec_recent_remove(group->bound, index);
 	if (group->owner == index)
 		group->owner = MODULE_NONE;
 	if (group->gate_peer == index)

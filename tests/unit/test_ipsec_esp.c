@@ -249,6 +249,30 @@ static void a_wrong_pairing_is_taken_back(void **state)
 	assert_int_equal(view.pairing, PAIRING_REPAIRED);
 }
 
+/* One stray packet in the server's name, just while a host waits for its first answer. */
+static void a_single_foreign_spi(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	pair(rig, L1, W1, 1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0x7777, 1), L2);
+	for (uint32_t i = 0; i < 4; i++) {
+		ipsec_in(rig, W1, 0xa02, i + 1);
+		rig_wait(rig, 300);
+	}
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+	for (uint32_t i = 4; i < 14; i++)
+		assert_int_equal(ipsec_in(rig, W1, 0xa02, i + 1), L2);
+	assert_int_equal(rig_flows(rig), 2); /* a pair for each, and nothing of the stray one */
+	assert_true(ipsec_tunnel(rig, L2, W1, &view));
+	assert_int_equal(view.pairing, PAIRING_GUESSED);
+	assert_int_equal(view.inside_id, 0xa02);
+	assert_int_equal(view.remote_id, 0x102);
+}
+
 /* Somebody sends in the server's name, with SPIs that nobody has: those who start and rekey still find their own. */
 static void a_stranger_who_says_he_is_the_server(void **state)
 {
@@ -417,6 +441,7 @@ int main(void)
 		test(one_phase_two_at_a_time),
 		test(fan_out),
 		test(a_wrong_pairing_is_taken_back),
+		test(a_single_foreign_spi),
 		test(a_stranger_who_says_he_is_the_server),
 		test(one_spi_of_two_hosts),
 		test(a_server_inside),
