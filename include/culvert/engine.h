@@ -314,6 +314,13 @@ struct drop_view {
 /* Iterates over the last packets that were dropped, at most 4096, the latest first: start with *cursor 0; false at the
  * end. Held packets whose time ran out, and those that the data path dropped, are only counted. */
 bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct drop_view *view);
+/* The same, but looks at no more than *budget records and takes them off; false also when *budget is used up. */
+bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
+			     struct flow_view *view);
+/* Ends the flows of an inside host, those that others have with it as well: one piece of *budget records, from *cursor
+ * on (0 at first). *ended grows by the flows that ended. False when all records were looked at. */
+bool engine_forget_host(struct engine *engine, uint32_t inside_address, uint32_t *cursor, uint32_t *budget,
+			uint32_t *ended, uint64_t now_ms);
 
 /* Who is told of events; NULL: nobody. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);

@@ -252,7 +252,10 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 	case KEY_SECONDS:
 		return parse_number(key, text, member, problem);
 	case KEY_PATH:
-		return parse_path(text, member, problem);
+		if (text[0] || key->initial[0])
+			return parse_path(text, member, problem);
+		memset(member, 0, CONFIG_PATH_MAX);
+		return true;
 	case KEY_LOG_TARGET:
 		if (text[0] == '/')
 			return parse_path(text, member, problem);
@@ -376,6 +379,7 @@ bool config_key_is_empty(const struct config_key *key, const struct config *conf
 
 	switch (key->type) {
 	case KEY_INTERFACE:
+	case KEY_PATH:
 		return !*((const char *)config + key->offset);
 	case KEY_PORTS:
 		return !memcmp(&config->host_tcp, &none, sizeof(none)) &&

@@ -8,6 +8,7 @@
  *   links, addresses, neighbours    -> kernel_read_events(), then daemon_follow_links() tells engine and data path
  *   a deadline of the engine        -> engine_expire()
  *   signals                         -> stop, reload, statistics, reopen the log
+ *   requests on the control socket  -> control.c
  */
 /* clang-format on */
 #include "daemon/daemon.h"
@@ -22,6 +23,7 @@
 
 #include "daemon/background.h"
 #include "daemon/config.h"
+#include "daemon/control.h"
 #include "daemon/datapath.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -29,6 +31,7 @@
 #include "daemon/privileges.h"
 #include "daemon/statistics.h"
 #include "daemon/tunnels.h"
+#include "daemon/verb.h"
 #include "io/clock.h"
 #include "io/kernel.h"
 #include "io/random.h"
@@ -54,11 +57,13 @@ struct daemon {
 	struct loop *loop;
 	struct wan *wan;
 	struct datapath *datapath;
+	struct control *control;
 	/* the WAN as it was when the packet socket was opened and the engine was told */
 	int wan_ifindex;
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
 	uint32_t generation;
+	uint64_t started_ms;
 	uint64_t timer_ms; /* when expired() will be called; UINT64_MAX: not at all */
 	bool kernel_is_set_up;
 	bool forwards; /* the start succeeded */
@@ -337,6 +342,15 @@ static void daemon_on_signalled(void *context, int number)
 	}
 }
 
+static void daemon_on_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view)
+{
+	struct daemon *daemon = context;
+
+	tunnels_log_event(daemon->log, kind, view);
+	if (daemon->control)
+		control_tell(daemon->control, kind, view);
+}
+
 static int daemon_start_engine(struct daemon *daemon)
 {
 	struct engine_limits limits;
@@ -376,7 +390,7 @@ static int daemon_start_engine(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "no memory for the engine: lower the values of [limits]");
 		return EXIT_NETWORK;
 	}
-	engine_on_event(daemon->engine, tunnels_log_event, daemon->log);
+	engine_on_event(daemon->engine, daemon_on_event, daemon);
 	return EXIT_OK;
 }
 
@@ -396,6 +410,23 @@ static int daemon_start_loop(struct daemon *daemon)
 		return EXIT_NETWORK;
 	}
 	return EXIT_OK;
+}
+
+static int daemon_open_control(struct daemon *daemon)
+{
+	const struct router router = {
+		.log = daemon->log,
+		.options = daemon->options,
+		.config = &daemon->config,
+		.engine = daemon->engine,
+		.kernel = daemon->kernel,
+		.datapath = daemon->datapath,
+		.started_ms = daemon->started_ms,
+	};
+	int exit_code = EXIT_OK;
+
+	daemon->control = control_open(daemon->loop, &router, &exit_code);
+	return exit_code;
 }
 
 /* Links with the kernel: everything here is undone by daemon_stop(). */
@@ -426,7 +457,8 @@ static int daemon_start_links(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "can not watch descriptors: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
-	return privileges_drop(daemon->options->user, daemon->log);
+	exit_code = daemon_open_control(daemon);
+	return exit_code ? exit_code : privileges_drop(daemon->options->user, daemon->log);
 }
 
 /* The loop comes before the first change to the kernel: from then on SIGTERM waits for it, and then everything is
@@ -453,6 +485,8 @@ static int daemon_stop(struct daemon *daemon, int exit_code)
 {
 	int undo = EXIT_OK;
 
+	control_close(daemon->control);
+	daemon->control = NULL;
 	if (daemon->loop && daemon->datapath)
 		daemon_close_wan(daemon);
 	if (daemon->kernel_is_set_up)
@@ -493,6 +527,7 @@ int daemon_run(const struct config *config, const struct options *options)
 	daemon->log = options->log;
 	daemon->config = *config;
 	daemon->flows.fd = -1;
+	daemon->started_ms = clock_now_ms();
 	daemon->timer_ms = UINT64_MAX;
 	exit_code = daemon_start(daemon);
 	if (exit_code == EXIT_OK) {

@@ -170,6 +170,11 @@ void loop_stop(struct loop *loop)
 	event_base_loopbreak(loop->base);
 }
 
+struct event_base *loop_base(struct loop *loop)
+{
+	return loop->base;
+}
+
 const char *loop_library_version(void)
 {
 	return event_get_version();

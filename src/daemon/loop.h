@@ -38,6 +38,10 @@ void loop_set_timer(struct loop *loop, uint64_t delay_ms);
 bool loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* libevent's own handle, for the rest of the loop's file family. */
+struct event_base;
+struct event_base *loop_base(struct loop *loop);
+
 /* For the version line. */
 const char *loop_library_version(void);
 

@@ -8,22 +8,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <culvert/exit.h>
+
 #include "daemon/config.h"
 
 #define OPTIONS_STATE_DIR "/run/culvert"
-
-/* The exit codes of culvertd. */
-enum {
-	EXIT_OK = 0,
-	EXIT_USAGE = 1,
-	EXIT_CONFIG = 2,
-	EXIT_PERMISSION = 3,
-	EXIT_NETWORK = 4,
-	EXIT_FILE = 5,
-	EXIT_NOT_RUNNING = 6,
-	EXIT_NOT_FOUND = 7,
-	EXIT_TIMED_OUT = 8,
-};
 
 enum action {
 	ACTION_RUN,

@@ -122,7 +122,7 @@ bool tunnels_is_private(uint32_t address)
 }
 
 /* The module's, or what can be told from the view alone. */
-static enum tunnel_hint hint_of(const struct tunnel_view *view)
+enum tunnel_hint tunnels_hint(const struct tunnel_view *view)
 {
 	if (view->hint == HINT_NONE && view->inside_is_server && view->silent == SIDE_WAN &&
 	    tunnels_is_private(view->outside_address))
@@ -132,7 +132,7 @@ static enum tunnel_hint hint_of(const struct tunnel_view *view)
 
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
-	enum tunnel_hint hint = hint_of(view);
+	enum tunnel_hint hint = tunnels_hint(view);
 
 	if (hint != HINT_NONE)
 		append(text, ". Hint %s: %s.", tunnel_hint_name(hint), tunnel_hint_text(hint));

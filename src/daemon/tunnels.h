@@ -13,6 +13,8 @@ enum { TUNNEL_TEXT = 960 }; /* fits a line of the log */
 /* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
  * about what is wrong with it, a second sentence that says so. */
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
+/* What is wrong with it: what its module says, or what can be told from the view alone. */
+enum tunnel_hint tunnels_hint(const struct tunnel_view *view);
 /* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
  * youngest of the ended ones, and how many more there are. Last how many encrypt nothing. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);

@@ -11,4 +11,7 @@
  * process. */
 uint64_t clock_now_ms(void);
 
+/* Seconds since 1970 by the wall clock, to be shown and not to be counted with. */
+uint64_t clock_unix_seconds(void);
+
 #endif

@@ -442,9 +442,11 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 	engine->counters->dropped[from][reason]++;
 }
 
-bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view)
+bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
+			     struct flow_view *view)
 {
-	while (*cursor < engine->header->flow_used) {
+	while (*cursor < engine->header->flow_used && *budget > 0) {
+		(*budget)--;
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
 			continue;
@@ -452,6 +454,28 @@ bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t no
 		return true;
 	}
 	return false;
+}
+
+bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view)
+{
+	uint32_t budget = UINT32_MAX;
+
+	return engine_next_flow_within(engine, cursor, &budget, now_ms, view);
+}
+
+bool engine_forget_host(struct engine *engine, uint32_t inside_address, uint32_t *cursor, uint32_t *budget,
+			uint32_t *ended, uint64_t now_ms)
+{
+	engine->now_ms = now_ms;
+	for (; *cursor < engine->header->flow_used && *budget > 0; (*budget)--) {
+		uint32_t index = (*cursor)++;
+		const struct flow *flow = &engine->flow[index];
+		if (!(flow->flags & FLOW_LIVE) || flow->inside_address != inside_address)
+			continue;
+		flow_close(engine, index);
+		(*ended)++;
+	}
+	return *cursor < engine->header->flow_used;
 }
 
 void engine_on_event(struct engine *engine, engine_event *event, void *context)

@@ -21,9 +21,7 @@ LISTS = {
 }
 # What reads a key of the configuration, beside the parser that knows only the list.
 READERS = ("src/daemon/*.c", "src/io/*.c")
-DEFERRED = {
-    "config.control_socket": "kept for the control tool, and culvert.ini(5) says so",
-}
+DEFERRED = {}
 
 
 def entries(tree, name, macro):

@@ -128,7 +128,7 @@ static void defaults(void **state)
 		assert_int_equal(config->part[i], PART_MODE_INHERIT);
 	assert_false(config->esp_fanout);
 	assert_int_equal(config->forwards, 0);
-	assert_string_equal(config->control_socket, "/run/culvert/control.sock");
+	assert_string_equal(config->control_socket, "");
 	assert_string_equal(config->log_target, "auto");
 	assert_int_equal(config->log_level, LOG_INFO);
 }

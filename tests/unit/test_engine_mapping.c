@@ -548,6 +548,53 @@ static void protocols_have_their_own_ports(void **state)
 	assert_int_equal(packets_destination(p), L1);
 }
 
+static void forgotten_hosts_keep_no_flow(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t cursor = 0, budget = 2, ended = 0;
+
+	for (uint16_t port = 5000; port < 5003; port++) {
+		rig_open_udp(rig, L1, port, W1, 53);
+		rig_open_udp(rig, L2, port, W1, 53);
+	}
+	/* A piece of two records, one of each host; then the rest. */
+	assert_true(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
+	assert_int_equal(budget, 0);
+	assert_int_equal(ended, 1);
+	rig_check(rig);
+	budget = 100;
+	assert_false(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
+	assert_int_equal(ended, 3);
+	assert_int_equal(rig_flows(rig), 3);
+	assert_int_equal(engine_counters(rig->engine)->hosts, 1);
+	rig_check(rig);
+	rig_udp(rig, SIDE_LAN, L2, 5000, W1, 53);
+	rig_forwarded(rig, SIDE_WAN);
+	/* Nobody is there who could be forgotten. */
+	cursor = ended = 0;
+	assert_false(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
+	assert_int_equal(ended, 0);
+}
+
+static void flows_are_listed_in_pieces(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t cursor = 0, budget, seen = 0, pieces = 0;
+	struct flow_view view;
+
+	for (uint16_t port = 5000; port < 5005; port++)
+		rig_open_udp(rig, L1, port, W1, 53);
+	/* Two records, two, one: only the last piece leaves something of its budget. */
+	do {
+		budget = 2;
+		while (engine_next_flow_within(rig->engine, &cursor, &budget, rig->now, &view))
+			assert_int_equal(view.inside_port, 5000 + seen++);
+		pieces++;
+	} while (budget == 0);
+	assert_int_equal(seen, 5);
+	assert_int_equal(pieces, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -576,6 +623,8 @@ int main(void)
 		rig_test(outside_addresses_that_go_take_their_flows),
 		rig_test(blocked_services_are_refused),
 		rig_test(protocols_have_their_own_ports),
+		rig_test(forgotten_hosts_keep_no_flow),
+		rig_test(flows_are_listed_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a line to the function of its verb, and from what that function says to the lines of an answer.
+ *
+ *   loop_lines.c        peers, lines and turns
+ *   control_socket.c    the file, and who may connect
+ *   control_request.c   the words of a line
+ *   verb.c, verb_*.c    the verbs
+ */
+#include "daemon/control.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "daemon/control_request.h"
+#include "daemon/control_socket.h"
+#include "daemon/log.h"
+#include "daemon/loop_lines.h"
+#include "daemon/options.h"
+#include "daemon/text.h"
+#include "daemon/verb.h"
+
+static const struct verb_entry {
+	const char *name;
+	unsigned int version;
+	verb_function *function;
+} verbs[] = {
+#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, version, function},
+#include <culvert/verbs.def>
+#undef VERB
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+struct control {
+	struct router router;
+	struct lines *lines;
+	struct control_socket socket;
+	struct verb *watcher[LINES_PEERS]; /* NULL: a free place */
+	char row[VERB_ROW_MAX];            /* of the verb that has its turn */
+};
+
+/* What there is for each connection. */
+struct control_peer {
+	struct control_request request;
+	const struct verb_entry *entry;
+	struct verb verb;
+	bool has_begun; /* the schema was sent */
+	int code;
+	char error[512];
+};
+
+static const char sent_away[] = "{\"code\":3,\"error\":\"permission denied: root, the user of culvertd and members of "
+				"the socket's group may ask\"}\n";
+static const char crowded[] = "{\"code\":6,\"error\":\"too many connections at one time: try again\"}\n";
+static const char too_long[] = "{\"code\":1,\"error\":\"the line is too long: 1024 bytes at most\"}\n";
+
+static const char *control_admit(void *context, int fd)
+{
+	const struct control *control = context;
+
+	return control_socket_admits(&control->socket, fd) ? NULL : sent_away;
+}
+
+static const struct verb_entry *control_find(struct verb *verb, const char *name)
+{
+	const char *names[VERBS], *suggestion;
+	char shown[64];
+
+	for (size_t i = 0; i < VERBS; i++) {
+		names[i] = verbs[i].name;
+		if (!strcmp(name, verbs[i].name))
+			return &verbs[i];
+	}
+	text_escape(shown, sizeof(shown), name);
+	suggestion = text_suggest(name, names, VERBS);
+	verb_fail(verb, EXIT_USAGE, "there is no verb %s%s%s%s; help lists them", shown,
+		  suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
+	return NULL;
+}
+
+/* The line is judged here, the verb is called in the turns that follow. */
+static void control_asked(void *context, struct lines_peer *lines_peer, const char *line, size_t length)
+{
+	struct control_peer *peer = lines_memory(lines_peer);
+	struct control *control = context;
+	struct verb *verb = &peer->verb;
+	const char *wrong;
+
+	memset(peer, 0, sizeof(*peer));
+	verb->router = &control->router;
+	verb->control = control;
+	verb->peer = lines_peer;
+	verb->is_first = true;
+	json_start(&verb->json, control->row, sizeof(control->row));
+	wrong = control_request_read(&peer->request, line, length);
+	if (wrong) {
+		verb_fail(verb, EXIT_USAGE, "%s", wrong);
+		return;
+	}
+	verb->words = peer->request.words + 1;
+	verb->count = peer->request.count - 1;
+	peer->entry = control_find(verb, peer->request.words[0]);
+}
+
+/* Whatever is sent first, the schema comes before it. */
+static void control_begin(struct verb *verb)
+{
+	struct control_peer *peer = lines_memory(verb->peer);
+	char schema[64];
+
+	if (peer->has_begun || verb->has_failed)
+		return;
+	peer->has_begun = true;
+	snprintf(schema, sizeof(schema), "culvert.%s/%u", peer->entry->name, peer->entry->version);
+	json_begin(&verb->json);
+	json_text(&verb->json, "schema", schema);
+	verb_send(verb);
+}
+
+static void control_end(struct verb *verb)
+{
+	const struct control_peer *peer = lines_memory(verb->peer);
+
+	control_begin(verb);
+	json_begin(&verb->json);
+	json_number(&verb->json, "code", (uint64_t)peer->code);
+	if (verb->has_failed)
+		json_text(&verb->json, "error", peer->error);
+	verb_send(verb);
+}
+
+static void control_let_go(struct verb *verb)
+{
+	if (verb->over)
+		verb->over(verb);
+	verb->over = NULL;
+}
+
+static enum lines_next control_turn(void *context, struct lines_peer *lines_peer)
+{
+	struct control_peer *peer = lines_memory(lines_peer);
+	struct verb *verb = &peer->verb;
+	enum verb_step step = VERB_OVER;
+
+	(void)context;
+	verb->rows = VERB_ROWS_A_TURN;
+	if (!verb->has_failed) {
+		step = peer->entry->function(verb);
+		verb->is_first = false;
+	}
+	if (step != VERB_OVER)
+		return step == VERB_AGAIN ? LINES_AGAIN : LINES_WAIT;
+	control_let_go(verb);
+	control_end(verb);
+	return LINES_DONE;
+}
+
+static void control_left(void *context, struct lines_peer *lines_peer)
+{
+	struct control_peer *peer = lines_memory(lines_peer);
+
+	(void)context;
+	control_let_go(&peer->verb);
+}
+
+struct control *control_open(struct loop *loop, const struct router *router, int *exit_code)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	const struct lines_handlers handlers = {
+		.context = control,
+		.memory = sizeof(struct control_peer),
+		.admit = control_admit,
+		.crowded = crowded,
+		.too_long = too_long,
+		.asked = control_asked,
+		.turn = control_turn,
+		.left = control_left,
+	};
+	char path[PATH_MAX];
+
+	*exit_code = EXIT_NETWORK;
+	if (!control) {
+		log_write(router->log, LOG_ERR, "no memory for the control socket");
+		return NULL;
+	}
+	control->router = *router;
+	if (router->config->control_socket[0])
+		snprintf(path, sizeof(path), "%s", router->config->control_socket);
+	else
+		snprintf(path, sizeof(path), "%s/control.sock", router->options->state_dir);
+	*exit_code = control_socket_open(&control->socket, path, router->options->user, router->log);
+	if (*exit_code == EXIT_OK) {
+		control->lines = lines_new(loop, control->socket.fd, &handlers);
+		if (control->lines)
+			return control;
+		log_write(router->log, LOG_ERR, "no memory for the control socket");
+		*exit_code = EXIT_NETWORK;
+	}
+	control_close(control);
+	return NULL;
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	lines_free(control->lines);
+	control_socket_close(&control->socket, control->router.log);
+	free(control);
+}
+
+void control_tell(struct control *control, enum engine_event_kind kind, const struct tunnel_view *view)
+{
+	for (unsigned int i = 0; i < LINES_PEERS; i++)
+		if (control->watcher[i])
+			verb_watch_tell(control->watcher[i], kind, view);
+}
+
+/* --- what verbs are offered, as far as it is about their peer --- */
+
+void *verb_memory(struct verb *verb, size_t size)
+{
+	return size <= sizeof(verb->memory) ? verb->memory : NULL;
+}
+
+bool verb_has_room(const struct verb *verb)
+{
+	return verb->rows > 0 && lines_waiting(verb->peer) < LINES_OUTPUT;
+}
+
+struct json *verb_row(struct verb *verb, const char *kind)
+{
+	control_begin(verb);
+	json_begin(&verb->json);
+	json_text(&verb->json, "kind", kind);
+	return &verb->json;
+}
+
+void verb_send(struct verb *verb)
+{
+	lines_write(verb->peer, verb->json.text, json_end(&verb->json));
+	if (verb->rows > 0)
+		verb->rows--;
+}
+
+enum verb_step verb_fail(struct verb *verb, int code, const char *format, ...)
+{
+	struct control_peer *peer = lines_memory(verb->peer);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(peer->error, sizeof(peer->error), format, arguments);
+	va_end(arguments);
+	peer->code = code;
+	verb->has_failed = true;
+	return VERB_OVER;
+}
+
+void verb_wake(struct verb *verb)
+{
+	lines_wake(verb->peer);
+}
+
+bool verb_keeps_up(const struct verb *verb)
+{
+	return lines_waiting(verb->peer) < LINES_OUTPUT;
+}
+
+static void control_unwatch(struct verb *verb)
+{
+	for (unsigned int i = 0; i < LINES_PEERS; i++)
+		if (verb->control->watcher[i] == verb)
+			verb->control->watcher[i] = NULL;
+}
+
+void verb_start_watching(struct verb *verb)
+{
+	for (unsigned int i = 0; i < LINES_PEERS; i++) {
+		if (verb->control->watcher[i])
+			continue;
+		verb->control->watcher[i] = verb;
+		verb->over = control_unwatch;
+		return;
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The file of the control socket: making and removing it, and who is at the other end of a connection.
+ */
+#ifndef CULVERT_DAEMON_CONTROL_SOCKET_H
+#define CULVERT_DAEMON_CONTROL_SOCKET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+struct log;
+
+struct control_socket {
+	int fd; /* -1: none */
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	dev_t device;
+	ino_t inode;
+	gid_t group;
+};
+
+/* Listens at path, with mode 0660, owned by user (NULL: us) and that user's group. EXIT_OK, EXIT_FILE or
+ * EXIT_NETWORK, after having said why. */
+int control_socket_open(struct control_socket *socket, const char *path, const char *user, struct log *log);
+/* Removes the file, if it is still ours, and closes the socket. */
+void control_socket_close(struct control_socket *socket, struct log *log);
+
+/* The peer is root, who we are, or a member of the socket's group. */
+bool control_socket_admits(const struct control_socket *socket, int peer);
+
+#endif

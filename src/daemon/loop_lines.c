@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Peers are bufferevents. Each is in one of three states:
+ *
+ *   ASKING      reads until there is a line, at most LINES_ASK_S
+ *   ANSWERING   has turns; it reads no further, except while it waits, when only the end of the connection counts
+ *   CLOSING     what is left of the output goes out
+ *
+ * Turns come from a timer of zero: libevent looks at timers once a round, so that descriptors are looked at between
+ * two turns however many peers want one.
+ */
+#include "daemon/loop_lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "daemon/loop.h"
+
+enum { ACCEPTS_A_ROUND = 4 };
+
+enum peer_state { PEER_ASKING, PEER_ANSWERING, PEER_CLOSING };
+
+struct lines_peer {
+	struct lines *lines;
+	struct bufferevent *buffer;
+	struct event *impatience;
+	enum peer_state state;
+	bool wants_turn;
+	bool waits;     /* for lines_wake() */
+	bool is_broken; /* a line was lost for want of memory */
+	max_align_t memory[];
+};
+
+struct lines {
+	struct lines_handlers handlers;
+	struct event_base *base;
+	struct event *listener;
+	struct event *turn;
+	struct lines_peer *peer[LINES_PEERS]; /* NULL: a free place */
+	unsigned int last;                    /* had its turn last */
+};
+
+static void peer_free(struct lines_peer *peer)
+{
+	struct lines *lines = peer->lines;
+
+	if (peer->state == PEER_ANSWERING)
+		lines->handlers.left(lines->handlers.context, peer);
+	for (unsigned int i = 0; i < LINES_PEERS; i++)
+		if (lines->peer[i] == peer)
+			lines->peer[i] = NULL;
+	if (peer->impatience)
+		event_free(peer->impatience);
+	if (peer->buffer)
+		bufferevent_free(peer->buffer);
+	free(peer);
+}
+
+static void peer_want_turn(struct lines_peer *peer)
+{
+	static const struct timeval at_once = {0};
+
+	peer->wants_turn = true;
+	if (!evtimer_pending(peer->lines->turn, NULL))
+		evtimer_add(peer->lines->turn, &at_once);
+}
+
+/* Nothing is read any more; frees the peer if there is nothing to write either. */
+static void peer_close(struct lines_peer *peer)
+{
+	peer->state = PEER_CLOSING;
+	bufferevent_disable(peer->buffer, EV_READ);
+	evtimer_del(peer->impatience);
+	if (lines_waiting(peer) == 0)
+		peer_free(peer);
+}
+
+static void peer_listen(struct lines_peer *peer)
+{
+	const struct timeval patience = {.tv_sec = LINES_ASK_S};
+
+	peer->state = PEER_ASKING;
+	bufferevent_enable(peer->buffer, EV_READ);
+	evtimer_add(peer->impatience, &patience);
+}
+
+/* Takes one line from the input, if there is one. The peer may be gone afterwards. */
+static void peer_take_line(struct lines_peer *peer)
+{
+	const struct lines_handlers *handlers = &peer->lines->handlers;
+	struct evbuffer *input = bufferevent_get_input(peer->buffer);
+	struct evbuffer_ptr end = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);
+	size_t length = end.pos < 0 ? evbuffer_get_length(input) : (size_t)end.pos;
+	char line[LINES_ASK_MAX + 1];
+
+	if (length >= LINES_ASK_MAX) {
+		lines_write(peer, handlers->too_long, strlen(handlers->too_long));
+		peer_close(peer);
+		return;
+	}
+	if (end.pos < 0)
+		return;
+	evbuffer_remove(input, line, length + 1);
+	line[length] = '\0';
+	evtimer_del(peer->impatience);
+	bufferevent_disable(peer->buffer, EV_READ);
+	peer->state = PEER_ANSWERING;
+	peer->waits = false;
+	handlers->asked(handlers->context, peer, line, length);
+	peer_want_turn(peer);
+}
+
+static void on_input(struct bufferevent *buffer, void *argument)
+{
+	struct lines_peer *peer = argument;
+
+	(void)buffer;
+	if (peer->state == PEER_ASKING)
+		peer_take_line(peer);
+}
+
+/* The output has room again. */
+static void on_output(struct bufferevent *buffer, void *argument)
+{
+	struct lines_peer *peer = argument;
+
+	(void)buffer;
+	if (peer->state == PEER_CLOSING && lines_waiting(peer) == 0)
+		peer_free(peer);
+	else if (peer->state == PEER_ANSWERING && !peer->waits)
+		peer_want_turn(peer);
+}
+
+/* End of file, an error, or nothing taken for LINES_TAKE_S. Who has asked and closed its half is still answered. */
+static void on_event(struct bufferevent *buffer, short what, void *argument)
+{
+	struct lines_peer *peer = argument;
+
+	(void)buffer;
+	if ((what & BEV_EVENT_EOF) && peer->state == PEER_ASKING)
+		peer_close(peer);
+	else
+		peer_free(peer);
+}
+
+static void on_impatience(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	peer_close(argument);
+}
+
+static void peer_have_turn(struct lines_peer *peer)
+{
+	const struct lines_handlers *handlers = &peer->lines->handlers;
+	enum lines_next next = handlers->turn(handlers->context, peer);
+
+	peer->waits = next == LINES_WAIT;
+	if (next == LINES_WAIT) {
+		bufferevent_enable(peer->buffer, EV_READ); /* to hear that it goes */
+	} else if (next == LINES_DONE) {
+		peer_listen(peer);
+		peer_take_line(peer);
+	} else if (lines_waiting(peer) < LINES_OUTPUT) {
+		peer_want_turn(peer); /* otherwise on_output() does */
+	}
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *argument)
+{
+	static const struct timeval at_once = {0};
+	struct lines *lines = argument;
+	struct lines_peer *chosen = NULL;
+
+	(void)fd;
+	(void)what;
+	for (unsigned int i = 1; i <= LINES_PEERS; i++) {
+		unsigned int at = (lines->last + i) % LINES_PEERS;
+
+		if (!lines->peer[at] || !lines->peer[at]->wants_turn)
+			continue;
+		if (chosen) {
+			evtimer_add(lines->turn, &at_once);
+			break;
+		}
+		chosen = lines->peer[at];
+		lines->last = at;
+		i = 0; /* from here once around, for whether somebody else wants one as well */
+		chosen->wants_turn = false;
+	}
+	if (chosen && chosen->is_broken)
+		peer_free(chosen);
+	else if (chosen && chosen->state == PEER_ANSWERING)
+		peer_have_turn(chosen);
+}
+
+/* False if there is no memory; the peer is to be freed then. */
+static bool peer_fill(struct lines_peer *peer, int fd)
+{
+	const struct timeval patience = {.tv_sec = LINES_TAKE_S};
+	struct event_base *base = peer->lines->base;
+
+	peer->buffer = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!peer->buffer) {
+		close(fd);
+		return false;
+	}
+	peer->impatience = evtimer_new(base, on_impatience, peer);
+	if (!peer->impatience)
+		return false;
+	bufferevent_setcb(peer->buffer, on_input, on_output, on_event, peer);
+	bufferevent_setwatermark(peer->buffer, EV_READ, 0, LINES_ASK_MAX);
+	bufferevent_setwatermark(peer->buffer, EV_WRITE, LINES_OUTPUT / 2, 0);
+	bufferevent_set_timeouts(peer->buffer, NULL, &patience);
+	bufferevent_enable(peer->buffer, EV_WRITE);
+	return true;
+}
+
+static void send_away(int fd, const char *line)
+{
+	/* It goes whether it has heard that or not. */
+	if (send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		errno = 0;
+	close(fd);
+}
+
+static void take_in(struct lines *lines, int fd)
+{
+	const struct lines_handlers *handlers = &lines->handlers;
+	const char *refusal = handlers->admit(handlers->context, fd);
+	struct lines_peer **place = NULL;
+
+	for (unsigned int i = 0; i < LINES_PEERS && !place; i++)
+		if (!lines->peer[i])
+			place = &lines->peer[i];
+	if (refusal || !place) {
+		send_away(fd, refusal ? refusal : handlers->crowded);
+		return;
+	}
+	*place = calloc(1, sizeof(**place) + handlers->memory);
+	if (!*place) {
+		close(fd);
+		return;
+	}
+	(*place)->lines = lines;
+	if (peer_fill(*place, fd))
+		peer_listen(*place);
+	else
+		peer_free(*place);
+}
+
+static void on_connection(evutil_socket_t listener, short what, void *argument)
+{
+	(void)what;
+	for (unsigned int i = 0; i < ACCEPTS_A_ROUND; i++) {
+		int fd = accept4((int)listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		take_in(argument, fd);
+	}
+}
+
+struct lines *lines_new(struct loop *loop, int fd, const struct lines_handlers *handlers)
+{
+	struct lines *lines = calloc(1, sizeof(*lines));
+
+	if (!lines)
+		return NULL;
+	lines->handlers = *handlers;
+	lines->base = loop_base(loop);
+	lines->turn = evtimer_new(lines->base, on_turn, lines);
+	lines->listener = event_new(lines->base, fd, EV_READ | EV_PERSIST, on_connection, lines);
+	if (lines->turn && lines->listener && event_add(lines->listener, NULL) == 0)
+		return lines;
+	lines_free(lines);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void lines_free(struct lines *lines)
+{
+	if (!lines)
+		return;
+	for (unsigned int i = 0; i < LINES_PEERS; i++)
+		if (lines->peer[i])
+			peer_free(lines->peer[i]);
+	if (lines->listener)
+		event_free(lines->listener);
+	if (lines->turn)
+		event_free(lines->turn);
+	free(lines);
+}
+
+void *lines_memory(struct lines_peer *peer)
+{
+	return peer->memory;
+}
+
+void lines_write(struct lines_peer *peer, const char *text, size_t length)
+{
+	if (bufferevent_write(peer->buffer, text, length) == 0)
+		return;
+	/* An answer with a hole is none: its reader sees it end without the last line. */
+	peer->is_broken = true;
+	peer_want_turn(peer);
+}
+
+size_t lines_waiting(const struct lines_peer *peer)
+{
+	return evbuffer_get_length(bufferevent_get_output(peer->buffer));
+}
+
+void lines_wake(struct lines_peer *peer)
+{
+	if (peer->state == PEER_ANSWERING) {
+		peer->waits = false;
+		peer_want_turn(peer);
+	}
+}

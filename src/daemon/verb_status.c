@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The router on one screen. Tunnels are counted over as many turns as it takes; the rest is said in the last one.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <culvert/module.h>
+
+#include "daemon/config.h"
+#include "daemon/datapath.h"
+#include "daemon/privileges.h"
+#include "daemon/tunnels.h"
+#include "daemon/verb.h"
+#include "io/clock.h"
+#include "io/kernel.h"
+
+enum { STATES = 4, NEARLY_FULL_PERCENT = 80, TUNNELS_A_TURN = 1024 };
+
+/* The words of tunnel_view.state, in the order of a tunnel's life. */
+static const char *const states[STATES] = {"requested", "connected", "clearing", "ended"};
+static const char *const side_names[SIDES] = {"lan", "wan"};
+
+struct status {
+	uint64_t cursor;
+	uint32_t tunnels[SERVICES][STATES];
+	uint32_t silent, hinted;
+};
+
+static void count_tunnel(struct status *status, const struct tunnel_view *view)
+{
+	for (int i = 0; i < STATES; i++)
+		status->tunnels[view->service][i] += strcmp(view->state, states[i]) == 0;
+	if (view->end != END_NOT)
+		return;
+	status->silent += view->silent >= 0;
+	status->hinted += tunnels_hint(view) != HINT_NONE;
+}
+
+static void send_daemon(struct verb *verb)
+{
+	const struct engine_counters *counters = engine_counters(verb->router->engine);
+	const struct config *config = verb->router->config;
+	struct json *row = verb_row(verb, "daemon");
+
+	json_text(row, "version", PACKAGE_VERSION);
+	json_number(row, "process", (uint64_t)getpid());
+	json_number(row, "uptime", (clock_now_ms() - verb->router->started_ms) / 1000);
+	json_number(row, "flows", counters->flows);
+	json_number(row, "flows-limit", config->flows);
+	json_number(row, "mappings", counters->mappings);
+	json_number(row, "hosts", counters->hosts);
+	json_number(row, "hosts-limit", config->hosts);
+	json_number(row, "memory-bytes", counters->arena_bytes);
+	verb_send(verb);
+}
+
+static void send_interface(struct verb *verb, enum side side, const char *name, bool is_up, uint32_t mtu)
+{
+	struct json *row = verb_row(verb, "interface");
+
+	json_text(row, "side", side_names[side]);
+	json_text(row, "name", name);
+	json_text(row, "state", is_up ? "up" : "down");
+	json_number(row, "mtu", mtu);
+	verb_send(verb);
+}
+
+static void send_address(struct verb *verb, enum side side, uint32_t address)
+{
+	struct json *row = verb_row(verb, "address");
+
+	json_text(row, "side", side_names[side]);
+	json_address(row, "address", address);
+	verb_send(verb);
+}
+
+static void send_links(struct verb *verb, const struct kernel_links *links)
+{
+	send_interface(verb, SIDE_LAN, verb->router->config->lan_interface, links->lan.up, links->lan.mtu);
+	send_interface(verb, SIDE_WAN, links->wan.name, links->wan.up, links->wan.mtu);
+	if (links->lan.address)
+		send_address(verb, SIDE_LAN, links->lan.address);
+	for (uint32_t i = 0; i < links->wan.address_count; i++)
+		send_address(verb, SIDE_WAN, links->wan.addresses[i]);
+}
+
+static uint64_t sum_of_drops(const struct engine_counters *counters, int side)
+{
+	uint64_t sum = 0;
+
+	for (int i = DROP_NONE + 1; i < DROPS; i++)
+		sum += counters->dropped[side][i];
+	return sum;
+}
+
+static void send_traffic(struct verb *verb, const struct datapath_counters *datapath)
+{
+	const struct engine_counters *counters = engine_counters(verb->router->engine);
+
+	for (int side = 0; side < SIDES; side++) {
+		struct json *row = verb_row(verb, "traffic");
+
+		json_text(row, "side", side_names[side]);
+		json_number(row, "packets", counters->received[side]);
+		json_number(row, "bytes", counters->bytes[side]);
+		json_number(row, "forwarded", counters->forwarded[side]);
+		json_number(row, "consumed", counters->consumed[side]);
+		json_number(row, "held", counters->held[side]);
+		json_number(row, "dropped", sum_of_drops(counters, side));
+		json_number(row, "lost-before", datapath->lost[side]);
+		verb_send(verb);
+	}
+}
+
+static void send_services(struct verb *verb, const struct status *status)
+{
+	static const char *const modes[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+
+	for (int service = 0; service < SERVICES; service++) {
+		struct json *row = verb_row(verb, "service");
+
+		json_text(row, "service", service_name((enum service)service));
+		json_text(row, "mode", modes[verb->router->config->service[service]]);
+		for (int i = 0; i < STATES; i++)
+			json_number(row, states[i], status->tunnels[service][i]);
+		verb_send(verb);
+	}
+}
+
+static void warn(struct verb *verb, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void warn(struct verb *verb, const char *name, const char *format, ...)
+{
+	struct json *row = verb_row(verb, "warning");
+	char text[320];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	json_text(row, "warning", name);
+	json_text(row, "text", text);
+	verb_send(verb);
+}
+
+static void warn_of_links(struct verb *verb, const struct kernel_links *links)
+{
+	if (links->wan.ifindex == 0)
+		warn(verb, "wan-gone", "the WAN device is gone: nothing is forwarded until it is back");
+	else if (!links->wan.up)
+		warn(verb, "wan-down", "the WAN device %s is down or has no carrier", links->wan.name);
+	if (!links->lan.up)
+		warn(verb, "lan-down", "the LAN device %s is down, gone or has no carrier",
+		     verb->router->config->lan_interface);
+	if (links->wan.address_count == 0)
+		warn(verb, "no-outside-address", "the WAN has no IPv4 address: nothing can be translated");
+	else if (verb->router->config->forwards > 0 && tunnels_is_private(links->wan.addresses[0]))
+		warn(verb, "outside-address-private",
+		     "the outside address is not a public one: forwards are reached only if the NAT before this router "
+		     "forwards to here as well");
+}
+
+static bool is_nearly_full(uint32_t used, uint32_t limit)
+{
+	return (uint64_t)used * 100 >= (uint64_t)limit * NEARLY_FULL_PERCENT;
+}
+
+static void warn_of_limits(struct verb *verb, const struct datapath_counters *datapath)
+{
+	const struct engine_counters *counters = engine_counters(verb->router->engine);
+	const struct config *config = verb->router->config;
+
+	if (is_nearly_full(counters->flows, config->flows))
+		warn(verb, "flows-nearly-full", "%u of %u flows are in use: raise [limits] flows", counters->flows,
+		     config->flows);
+	if (is_nearly_full(counters->hosts, config->hosts))
+		warn(verb, "hosts-nearly-full", "%u of %u inside hosts are in use: raise [limits] hosts",
+		     counters->hosts, config->hosts);
+	for (int side = 0; side < SIDES; side++) {
+		uint64_t sum = counters->forwarded[side] + counters->consumed[side] + counters->held[side];
+
+		if (sum + sum_of_drops(counters, side) != counters->received[side])
+			warn(verb, "sums-wrong", "the packets from the %s do not add up: please report it",
+			     side_names[side]);
+		if (datapath->lost[side])
+			warn(verb, "packets-lost",
+			     "%llu packets from the %s were lost in the kernel before they were read: the machine is "
+			     "too slow or too busy",
+			     (unsigned long long)datapath->lost[side], side_names[side]);
+	}
+}
+
+static void warn_of_tunnels(struct verb *verb, const struct status *status)
+{
+	if (status->silent)
+		warn(verb, "tunnels-silent", "%u tunnels hear nothing from one side: tunnels says which",
+		     status->silent);
+	if (status->hinted)
+		warn(verb, "tunnels-hints", "there is something to say about %u tunnels: tunnels says what",
+		     status->hinted);
+}
+
+enum verb_step verb_status(struct verb *verb)
+{
+	const struct kernel_links *links = kernel_links(verb->router->kernel);
+	struct status *status = verb_memory(verb, sizeof(*status));
+	uint64_t now_ms = clock_now_ms();
+	const struct datapath_counters *datapath;
+	struct tunnel_view view;
+
+	if (verb->is_first && !verb_has_no_words(verb))
+		return VERB_OVER;
+	for (uint32_t i = 0; engine_next_tunnel(verb->router->engine, &status->cursor, now_ms, &view);) {
+		count_tunnel(status, &view);
+		if (++i == TUNNELS_A_TURN)
+			return VERB_AGAIN;
+	}
+	datapath = datapath_counters(verb->router->datapath);
+	send_daemon(verb);
+	send_links(verb, links);
+	send_traffic(verb, datapath);
+	send_services(verb, status);
+	warn_of_links(verb, links);
+	warn_of_limits(verb, datapath);
+	warn_of_tunnels(verb, status);
+	return VERB_OVER;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tunnels: the list, and events as they happen.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <culvert/module.h>
+
+#include "daemon/tunnels.h"
+#include "daemon/verb.h"
+#include "io/clock.h"
+
+enum filter { BY_HOST, BY_REMOTE, BY_SERVICE, FILTERS };
+
+struct tunnels {
+	uint64_t cursor;
+	struct verb_value filter[FILTERS];
+};
+
+static const char *side_name(int side)
+{
+	static const char *const names[SIDES] = {"lan", "wan"};
+
+	return side == SIDE_LAN || side == SIDE_WAN ? names[side] : NULL;
+}
+
+/* As people write it: a SPI in eight hexadecimal digits, Call and Tunnel IDs as numbers. */
+static void put_id(struct json *row, const char *name, const struct tunnel_view *view, bool is_known, uint32_t id)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), view->service == SERVICE_IPSEC ? "0x%08x" : "%u", id);
+	json_text(row, name, is_known ? text : NULL);
+}
+
+static void put_last(struct json *row, const char *name, const struct tunnel_view *view, enum side side)
+{
+	if (view->packets[side])
+		json_number(row, name, view->last_ms[side] / 1000);
+	else
+		json_null(row, name);
+}
+
+static void put_ipsec(struct json *row, const struct tunnel_view *view)
+{
+	if (view->ike_version)
+		json_number(row, "ike-version", view->ike_version);
+	else
+		json_null(row, "ike-version");
+	json_bool(row, "nat-traversal-internal", view->natt_inside);
+	json_bool(row, "nat-traversal-remote", view->natt_remote);
+	json_text(row, "pairing", view->pairing == PAIRING_NONE ? NULL : pairing_name(view->pairing));
+}
+
+static void put_tunnel(struct json *row, const struct tunnel_view *view)
+{
+	enum tunnel_hint hint = tunnels_hint(view);
+
+	json_text(row, "service", service_name(view->service));
+	json_text(row, "type", view->kind);
+	json_text(row, "state", view->state);
+	json_text(row, "end", view->end == END_NOT ? NULL : tunnel_end_text(view->end));
+	json_text(row, "data", view->data && view->data[0] ? view->data : NULL);
+	json_address(row, "internal-src-address", view->inside_address);
+	json_text(row, "internal-name", view->inside_name);
+	json_address(row, "external-src-address", view->outside_address);
+	json_address(row, "external-dst-address", view->remote_address);
+	json_text(row, "remote-name", view->remote_name);
+	json_text(row, "server", view->inside_is_server ? "internal" : "remote");
+	put_id(row, "internal-id", view, view->has_inside_id, view->inside_id);
+	put_id(row, "external-id", view, view->has_inside_id, view->outside_id);
+	put_id(row, "remote-id", view, view->has_remote_id, view->remote_id);
+	json_bool(row, "shared-port", view->is_shared);
+	put_ipsec(row, view);
+	json_number(row, "age", view->age_ms / 1000);
+	json_number(row, "packets-out", view->packets[SIDE_LAN]);
+	json_number(row, "bytes-out", view->bytes[SIDE_LAN]);
+	put_last(row, "last-out", view, SIDE_LAN);
+	json_number(row, "packets-in", view->packets[SIDE_WAN]);
+	json_number(row, "bytes-in", view->bytes[SIDE_WAN]);
+	put_last(row, "last-in", view, SIDE_WAN);
+	json_text(row, "silent-side", side_name(view->silent));
+	json_text(row, "hint", hint == HINT_NONE ? NULL : tunnel_hint_name(hint));
+	json_text(row, "hint-text", hint == HINT_NONE ? NULL : tunnel_hint_text(hint));
+}
+
+static bool is_wanted(const struct tunnel_view *view, const struct verb_value *filter)
+{
+	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address)
+		return false;
+	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address)
+		return false;
+	return !filter[BY_SERVICE].is_given || filter[BY_SERVICE].number == view->service;
+}
+
+enum verb_step verb_tunnels(struct verb *verb)
+{
+	static const struct verb_key keys[FILTERS] = {
+		[BY_HOST] = {"host", VERB_KEY_ADDRESS},
+		[BY_REMOTE] = {"remote", VERB_KEY_ADDRESS},
+		[BY_SERVICE] = {"service", VERB_KEY_SERVICE},
+	};
+	struct tunnels *tunnels = verb_memory(verb, sizeof(*tunnels));
+	uint64_t now_ms = clock_now_ms();
+	uint32_t seen = 0;
+	struct tunnel_view view;
+
+	if (verb->is_first && !verb_read_keys(verb, keys, FILTERS, tunnels->filter))
+		return VERB_OVER;
+	while (verb_has_room(verb) && seen++ < VERB_RECORDS_A_TURN) {
+		if (!engine_next_tunnel(verb->router->engine, &tunnels->cursor, now_ms, &view))
+			return VERB_OVER;
+		if (!is_wanted(&view, tunnels->filter))
+			continue;
+		put_tunnel(verb_row(verb, "tunnel"), &view);
+		verb_send(verb);
+	}
+	return VERB_AGAIN;
+}
+
+/* --- watch --- */
+
+struct watch {
+	uint64_t lost;
+};
+
+/* What a reader was too slow for is counted, and said as soon as it takes something again. */
+static void send_lost(struct verb *verb, struct watch *watch)
+{
+	struct json *row;
+
+	if (watch->lost == 0)
+		return;
+	row = verb_row(verb, "lost");
+	json_number(row, "events", watch->lost);
+	verb_send(verb);
+	watch->lost = 0;
+}
+
+void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struct tunnel_view *view)
+{
+	static const char *const names[] = {
+		[EVENT_TUNNEL_UP] = "up",
+		[EVENT_TUNNEL_DOWN] = "down",
+		[EVENT_NOT_UNDERSTOOD] = "not-understood",
+	};
+	struct watch *watch = verb_memory(verb, sizeof(*watch));
+	struct json *row;
+
+	if (!verb_keeps_up(verb)) {
+		if (watch->lost++ == 0)
+			verb_wake(verb);
+		return;
+	}
+	send_lost(verb, watch);
+	row = verb_row(verb, "event");
+	json_text(row, "event", names[kind]);
+	json_number(row, "time", clock_unix_seconds());
+	put_tunnel(row, view);
+	verb_send(verb);
+}
+
+enum verb_step verb_watch(struct verb *verb)
+{
+	struct watch *watch = verb_memory(verb, sizeof(*watch));
+
+	if (verb->is_first) {
+		if (!verb_has_no_words(verb))
+			return VERB_OVER;
+		verb_start_watching(verb);
+	}
+	if (!verb_keeps_up(verb))
+		return watch->lost > 0 ? VERB_AGAIN : VERB_WAITS;
+	send_lost(verb, watch);
+	return VERB_WAITS;
+}
