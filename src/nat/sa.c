@@ -62,9 +62,11 @@ void sa_account(struct engine *engine, uint32_t index, const struct passage *pas
 	track->last_ms[from] = (uint32_t)engine->now_ms;
 	timer_touch(engine, flow);
 	if (from == SIDE_WAN) {
-		is_behind = track->sequence - sequence > BEHIND && track->sequence - sequence < UINT32_MAX / 2;
-		if ((int32_t)(sequence - track->sequence) > 0)
+		int32_t ahead = (int32_t)(sequence - track->sequence);
+		is_behind = track->has_sequence && ahead < -BEHIND;
+		if (!track->has_sequence || ahead > 0)
 			track->sequence = sequence;
+		track->has_sequence = true;
 	}
 	if (track->watched || is_behind)
 		module_of(SERVICE_IPSEC)
@@ -109,7 +111,7 @@ void module_sa_learn(struct engine *engine, uint32_t index, enum side from, uint
 {
 	flow_take_spi(engine, index, from, spi);
 	if (from == SIDE_WAN)
-		engine->track[index].call.sequence = 0;
+		engine->track[index].call.has_sequence = false;
 	set_timer(engine, index);
 }
 

@@ -119,6 +119,7 @@ struct call_track {
 	};
 	uint8_t ended;   /* a call */
 	uint8_t watched; /* an SA: its module wants to know of each packet */
+	uint8_t has_sequence;
 };
 
 /* Beside a UDP flow. */

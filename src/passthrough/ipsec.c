@@ -221,16 +221,6 @@ static bool knows(const struct engine *engine, const void *memory, uint32_t flow
 
 /* --- flows of UDP 500 and 4500 --- */
 
-/* Strangers who only knock at a server inside may have a quarter of the records. */
-static bool may_attach(const struct engine *engine, const struct ipsec *ipsec, const struct flow_view *view,
-		       bool answered)
-{
-	uint32_t share = ipsec->peers / 4;
-
-	(void)engine;
-	return !view->inside_is_server || answered || ipsec->knocking < (share > 0 ? share : 1);
-}
-
 static uint16_t attach(struct engine *engine, void *memory, uint32_t flow, bool answered)
 {
 	struct ipsec *ipsec = memory;
@@ -238,14 +228,11 @@ static uint16_t attach(struct engine *engine, void *memory, uint32_t flow, bool 
 
 	module_view_flow(engine, flow, &view, NULL);
 	uint32_t index = ipsec_peer_find(engine, ipsec, view.inside_address, view.outside_address, view.remote_address);
-	if (index == MODULE_NONE && may_attach(engine, ipsec, &view, answered)) {
+	if (index == MODULE_NONE && view.inside_is_server && !answered)
+		index = ipsec_peer_knock(engine, ipsec, view.inside_address, view.outside_address, view.remote_address);
+	else if (index == MODULE_NONE)
 		index = ipsec_peer_take(engine, ipsec, view.inside_address, view.outside_address, view.remote_address,
 					view.inside_is_server);
-		if (index != MODULE_NONE && view.inside_is_server && !answered) {
-			ipsec->peer[index].knocks = true;
-			ipsec->knocking++;
-		}
-	}
 	for (uint32_t i = 0; index != MODULE_NONE && i < IPSEC_FLOWS; i++) {
 		struct ipsec_peer *peer = &ipsec->peer[index];
 		if (peer->flow[i] != MODULE_NONE)
@@ -275,12 +262,9 @@ static struct engine_result datagram(struct engine *engine, void *memory, uint16
 				     struct module_datagram *read)
 {
 	struct ipsec *ipsec = memory;
-	struct ipsec_peer *peer = &ipsec->peer[control - 1u];
 
-	if (peer->knocks && from == SIDE_LAN) {
-		peer->knocks = false;
-		ipsec->knocking--;
-	}
+	if (from == SIDE_LAN)
+		ipsec_peer_answers(ipsec, control - 1u);
 	return ipsec_ike_datagram(engine, ipsec, control - 1u, from, read);
 }
 
@@ -294,8 +278,7 @@ static uint32_t claim(struct engine *engine, void *memory, const struct module_d
 	if (read->remote_port != IKE_PORT || read->outside_port != IKE_PORT || group == MODULE_NONE ||
 	    ipsec->group[group].sharing.count == 0 || !ike_parse(read->packet, read->payload, read->length, &header))
 		return MODULE_NONE;
-	uint32_t index = ipsec_share_owner(engine, ipsec, group, &header);
-	return index != MODULE_NONE ? ipsec_share_flow(engine, ipsec, index) : MODULE_NONE;
+	return ipsec_share_target(engine, ipsec, ipsec_share_owner(engine, ipsec, group, &header));
 }
 
 /* The initiator SPI stands first in every message; without it nobody is told. */
@@ -309,8 +292,7 @@ static uint32_t quoted(const struct engine *engine, const void *memory, const st
 		return read->flow;
 	uint64_t spi = (uint64_t)packet_get32(read->packet, read->payload) << 32 |
 		       packet_get32(read->packet, read->payload + 4);
-	uint32_t index = ipsec_spi_find(engine, ipsec, group, spi);
-	return index != MODULE_NONE ? ipsec_share_flow(engine, ipsec, index) : MODULE_NONE;
+	return ipsec_share_target(engine, ipsec, ipsec_spi_find(engine, ipsec, group, spi));
 }
 
 static void ah(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote)

@@ -173,6 +173,11 @@ uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec,
 /* The same, or a new one; MODULE_NONE if all records are in use. */
 uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside, uint32_t remote,
 			 bool is_server);
+/* A new one for a stranger who calls a server inside that has not answered. Those may have a quarter of the records. */
+uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside,
+			  uint32_t remote);
+/* The inside host has sent something: its caller is no stranger any more. */
+void ipsec_peer_answers(struct ipsec *ipsec, uint32_t peer);
 /* Puts a record that is whole into its group and the tables. */
 void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t peer);
 /* Ends the peer if nothing of it is left. */
@@ -216,6 +221,8 @@ void ipsec_share_heard(struct engine *engine, struct ipsec *ipsec, uint32_t peer
 /* Whose message of the server this is, or MODULE_NONE. */
 uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipsec, uint32_t group,
 			   const struct ike_header *header);
+/* The flow by which it goes to the owner, or MODULE_NONE. */
+uint32_t ipsec_share_target(const struct engine *engine, const struct ipsec *ipsec, uint32_t owner);
 /* The peer's flow of port 500, or MODULE_NONE. */
 uint32_t ipsec_share_flow(const struct engine *engine, const struct ipsec *ipsec, uint32_t peer);
 

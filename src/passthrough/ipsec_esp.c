@@ -101,6 +101,7 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 		return MODULE_NONE;
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
+	ipsec_peer_answers(ipsec, index);
 	peer->uses_esp = true;
 	ipsec_peer_place(ipsec, index);
 	bool is_kept = peer->goes;
@@ -232,6 +233,9 @@ static uint32_t longest_unpaired(const struct engine *engine, const struct ipsec
 {
 	uint32_t found = MODULE_NONE;
 
+	/* It takes long in a large group: only if somebody is to be found. */
+	if (group->unpaired.count == 0)
+		return MODULE_NONE;
 	for (uint32_t i = group->first_peer; i != MODULE_NONE; i = ipsec->peer[i].group_next)
 		if (ipsec->peer[i].unpaired > 0 &&
 		    (found == MODULE_NONE || ipsec_age(engine, ipsec->peer[i].unpaired_ms) >=
@@ -294,7 +298,10 @@ static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec
 {
 	bool has_stayed = has_stayed_unclear(engine, group, esp->spi, IPSEC_WINDOW_MS);
 	if (!ipsec_is_cautious(engine, group)) {
-		uint32_t index = has_stayed ? longest_unpaired(engine, ipsec, group) : MODULE_NONE;
+		uint32_t index = MODULE_NONE;
+		/* Looking for it takes long in a large group: only if somebody is to be found. */
+		if (has_stayed && group->unpaired.count > 0)
+			index = longest_unpaired(engine, ipsec, group);
 		if (index == MODULE_NONE && has_stayed_unclear(engine, group, esp->spi, IPSEC_WEAK_MS))
 			index = ipsec_only_weak(engine, ipsec, group);
 		if (index != MODULE_NONE)
@@ -318,8 +325,9 @@ static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const 
 		*otherwise = drop(DROP_NO_OWNER);
 		return MODULE_NONE;
 	}
-	uint32_t index =
-		ipsec_peer_take(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address, true);
+	uint32_t index = ipsec_peer_find(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address);
+	if (index == MODULE_NONE)
+		index = ipsec_peer_knock(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address);
 	*otherwise = drop(DROP_TUNNELS_EXHAUSTED);
 	if (index == MODULE_NONE)
 		return MODULE_NONE;

@@ -181,7 +181,7 @@ static bool find_owner(const struct engine *engine, const struct ipsec *ipsec, u
 	    read->is_hairpin)
 		return true;
 	uint32_t owner = ipsec_share_owner(engine, ipsec, group, header);
-	uint32_t flow = owner != MODULE_NONE ? ipsec_share_flow(engine, ipsec, owner) : MODULE_NONE;
+	uint32_t flow = ipsec_share_target(engine, ipsec, owner);
 	if (flow == MODULE_NONE)
 		return false;
 	*index = owner;

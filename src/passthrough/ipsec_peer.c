@@ -196,6 +196,28 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 	return index;
 }
 
+uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside,
+			  uint32_t remote)
+{
+	uint32_t share = ipsec->peers / 4, index = MODULE_NONE;
+
+	if (ipsec->knocking < (share > 0 ? share : 1))
+		index = ipsec_peer_take(engine, ipsec, inside, outside, remote, true);
+	if (index == MODULE_NONE)
+		return MODULE_NONE;
+	ipsec->peer[index].knocks = true;
+	ipsec->knocking++;
+	return index;
+}
+
+void ipsec_peer_answers(struct ipsec *ipsec, uint32_t index)
+{
+	if (!ipsec->peer[index].knocks)
+		return;
+	ipsec->peer[index].knocks = false;
+	ipsec->knocking--;
+}
+
 void ipsec_peer_up(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	struct tunnel_view view;

@@ -156,3 +156,15 @@ uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipse
 		return group->owner;
 	return only_recent(engine, ipsec, group);
 }
+
+/* At its deadline a flow is gone, even if it was not cleaned up yet. */
+uint32_t ipsec_share_target(const struct engine *engine, const struct ipsec *ipsec, uint32_t owner)
+{
+	uint32_t flow = owner != MODULE_NONE ? ipsec_share_flow(engine, ipsec, owner) : MODULE_NONE;
+	struct flow_view view;
+
+	if (flow == MODULE_NONE)
+		return MODULE_NONE;
+	module_view_flow(engine, flow, &view, NULL);
+	return (int32_t)view.expires_ms > 0 ? flow : MODULE_NONE;
+}

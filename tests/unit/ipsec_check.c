@@ -197,6 +197,8 @@ static const char *check_group(const struct ipsec *ipsec, uint32_t index)
 		wrong = check_recent(ipsec, index, group->window);
 	if (wrong == NULL)
 		wrong = check_recent(ipsec, index, group->child);
+	if (wrong == NULL)
+		wrong = check_recent(ipsec, index, group->bound);
 	if (wrong != NULL)
 		return wrong;
 	if (group->peers == 0 && !group->is_listed)

@@ -206,6 +206,86 @@ static void no_sink(void **state)
 	check(rig);
 }
 
+/* The first packet of an SPI may have any sequence number. */
+static void a_high_sequence_is_no_collision(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x90000000), L1);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x90000001), L1);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_ESP_SPI_COLLISION], 0);
+	/* where it starts is where it falls back from */
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x8ffe0000), L1);
+	assert_int_equal(engine_counters(rig->engine)->stat[STAT_ESP_SPI_COLLISION], 1);
+}
+
+/* L2 shares port 500 with L1. */
+static void share(struct rig *rig)
+{
+	const struct ike_spec first[2] = {{.initiator = 1, .exchange = SA_INIT}, {.initiator = 2, .exchange = SA_INIT}};
+	const struct ike_spec answer[2] = {
+		{.initiator = 1, .responder = 11, .exchange = SA_INIT, .response = true},
+		{.initiator = 2, .responder = 22, .exchange = SA_INIT, .response = true},
+	};
+
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &first[0]));
+	assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &answer[0]));
+	for (int i = 0; i < 4; i++)
+		assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &first[1]));
+	assert_int_equal(packets_source_port(&rig->out.item[0].packet), 500);
+	struct packet *in = ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &answer[1]);
+	assert_non_null(in);
+	assert_int_equal(packets_destination(in), L2);
+	check(rig);
+}
+
+/* At its deadline a flow is gone for what comes to the shared port as well, whether the owner of the port is there or
+ * not. */
+static void who_shared_and_fell_silent_gets_nothing(void **state)
+{
+	struct rig *rig = *state;
+	const struct ike_spec alive = {.initiator = 1, .responder = 11, .exchange = INFORMATIONAL};
+	const struct ike_spec late = {.initiator = 2, .responder = 22, .exchange = INFORMATIONAL};
+
+	rig->config.refresh_inbound = true;
+	rig_configure(rig);
+	share(rig);
+	rig->now += 299 * SECOND;
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &alive));
+	rig->now += SECOND;
+	assert_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &late));
+	rig_dropped(rig, DROP_IKE_NO_PEER);
+	rig->now += 299 * SECOND;
+	assert_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &late));
+	check(rig);
+}
+
+/* Strangers with a new address each: a quarter of the records is theirs, and the others are there for clients. */
+static void strangers_take_a_quarter(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forwards = 1;
+	rig_configure(rig);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(ipsec_in(rig, W1 + 10 + i, 0xa00, 1), i < 4 ? L3 : 0);
+	rig_dropped(rig, DROP_TUNNELS_EXHAUSTED);
+	check(rig);
+	/* answered ones make room for others */
+	assert_int_equal(ipsec_out(rig, L3, W1 + 10, 0x100, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1 + 30, 0xa00, 1), L3);
+	assert_int_equal(ipsec_in(rig, W1 + 31, 0xa00, 1), 0);
+	for (uint32_t i = 0; i < 11; i++)
+		assert_int_equal(ipsec_out(rig, L1, W1 + 40 + i, 0x100, 1), O1);
+	check(rig);
+	rig_wait(rig, 2 * 3600 * SECOND);
+	assert_int_equal(count_tunnels(rig), 0);
+	check(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +296,9 @@ int main(void)
 		test_large(many_turns_at_one_moment),
 		test_large(a_long_chain_of_turns),
 		test(no_sink),
+		test(a_high_sequence_is_no_collision),
+		test(who_shared_and_fell_silent_gets_nothing),
+		test(strangers_take_a_quarter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
