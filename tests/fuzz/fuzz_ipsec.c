@@ -608,10 +608,11 @@ static void end(struct life *l)
 		l->now += 7440000;
 		expire_all(l);
 	}
-	while (engine_next_tunnel(l->engine, &cursor, l->now, &view))
+	/* A spoilt deadline may be weeks away. */
+	while (!l->spoilt && engine_next_tunnel(l->engine, &cursor, l->now, &view))
 		if (view.end == END_NOT)
 			fail("a tunnel does not end");
-	if (counters->flows > 0)
+	if (!l->spoilt && counters->flows > 0)
 		fail("a flow does not end");
 	check(ipsec_check(l->engine));
 	/* It takes longer than all the rest: not after every life, but after the first of a process. */
