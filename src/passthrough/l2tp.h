@@ -34,22 +34,23 @@ enum {
 
 enum l2tp_state { TUNNEL_FREE = 0, TUNNEL_REQUESTED, TUNNEL_CONNECTED, TUNNEL_CLOSING, TUNNEL_ENDED };
 
-/* What every packet of data needs stands first. */
-struct l2tp_tunnel {
+/* What every datagram needs stands in the first cache line of each record. */
+struct __attribute__((aligned(64))) l2tp_tunnel {
 	uint32_t next; /* of its path, or in the queue of records that may be used anew */
 	uint32_t path; /* MODULE_NONE: it has ended, and the record is only kept to be looked at */
 	uint32_t inside_id, outside_id, remote_id;
+	uint32_t last_ms[SIDES], packets[SIDES];
+	uint64_t bytes[SIDES];
 	uint8_t state;   /* enum l2tp_state */
 	uint8_t version; /* 2 or 3 */
 	uint8_t has_inside_id, has_remote_id;
-	uint32_t last_ms[SIDES], packets[SIDES];
-	uint64_t bytes[SIDES];
 	uint8_t alone[SIDES]; /* packets from that side since the last one from the other; stops at 255 */
 	uint8_t has_data;     /* beside control messages */
 	uint8_t is_fixed;     /* its ID is hidden or signed, and can not be translated */
-	uint8_t end;          /* enum tunnel_end */
-	uint8_t closes_as;    /* enum tunnel_end it will have, once it is closing */
-	uint8_t closed_by;    /* enum side; while it is closing */
+	/* the rest is for control messages */
+	uint8_t end;       /* enum tunnel_end */
+	uint8_t closes_as; /* enum tunnel_end it will have, once it is closing */
+	uint8_t closed_by; /* enum side; while it is closing */
 	uint8_t is_shared, inside_is_server;
 	uint8_t is_listed;                       /* stands in the table of remote IDs */
 	uint16_t next_ns[SIDES];                 /* of control messages; what is older was sent again */
@@ -64,22 +65,22 @@ struct l2tp_tunnel {
 
 /* An inside endpoint and a remote address, with the flows between them: more than one if the server answers from
  * another port. */
-struct l2tp_path {
-	uint32_t flow[L2TP_FLOWS]; /* the engine's; or the next free record */
-	uint32_t group;
-	uint32_t inside_address;
+struct __attribute__((aligned(64))) l2tp_path {
 	uint32_t first; /* tunnel */
-	uint32_t share_next, share_previous;
+	uint32_t group;
 	uint16_t outside_port;
 	uint8_t live, flows, tunnels;
-	uint8_t is_server;  /* the inside end was called through a forward */
-	uint8_t knocks;     /* and has not answered yet */
-	uint8_t may_share;  /* see l2tp_may_share() */
-	uint8_t shares;     /* and uses outside port 1701 all the same */
-	uint8_t is_listed;  /* stands in the table of outside ports */
-	uint8_t answered;   /* something has come from the remote end */
-	uint8_t unanswered; /* SCCRQ since the last that came from there */
-	uint8_t has_asked;  /* an SCCRQ came from the remote end: with these */
+	uint8_t is_server;         /* the inside end was called through a forward */
+	uint8_t knocks;            /* and has not answered yet */
+	uint8_t may_share;         /* see l2tp_may_share() */
+	uint8_t shares;            /* and uses outside port 1701 all the same */
+	uint8_t is_listed;         /* stands in the table of outside ports */
+	uint8_t answered;          /* something has come from the remote end */
+	uint8_t unanswered;        /* SCCRQ since the last that came from there */
+	uint32_t flow[L2TP_FLOWS]; /* the engine's; or the next free record */
+	uint32_t inside_address;
+	uint32_t share_next, share_previous;
+	uint8_t has_asked; /* an SCCRQ came from the remote end: with these */
 	uint16_t asked_id;
 	char asked_name[L2TP_NAME_MAX];
 };
