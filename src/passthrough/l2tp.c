@@ -33,7 +33,7 @@ static uint32_t path_beside(const struct l2tp *l2tp, const struct flow_view *vie
 	uint32_t index = group != TABLE_NONE ? l2tp_path_at(l2tp, group, view->outside_port) : TABLE_NONE;
 
 	if (index == TABLE_NONE || view->inside_is_server || l2tp->path[index].is_server ||
-	    l2tp->path[index].inside_address != view->inside_address || l2tp->path[index].flows == L2TP_FLOWS)
+	    l2tp->path[index].inside_address != view->inside_address)
 		return MODULE_NONE;
 	return index;
 }
@@ -74,6 +74,9 @@ static uint16_t l2tp_attach(struct engine *engine, void *memory, uint32_t flow, 
 	l2tp_take_key(engine, l2tp);
 	module_view_flow(engine, flow, &view, NULL);
 	uint32_t index = path_beside(l2tp, &view);
+	/* Whoever sends in the server's name from many ports gets no more records by that. */
+	if (index != MODULE_NONE && l2tp->path[index].flows == L2TP_FLOWS)
+		return 0;
 	if (index != MODULE_NONE)
 		l2tp->path[index].flow[l2tp->path[index].flows++] = flow;
 	else
@@ -203,6 +206,16 @@ static void note_data(struct engine *engine, struct l2tp *l2tp, uint32_t index, 
 		tunnel->has_data = true;
 }
 
+/* The sender knows one of the path's Tunnel IDs; anybody could send what does not. */
+static void note_answer(const struct engine *engine, struct l2tp *l2tp, struct l2tp_path *path,
+			const struct module_datagram *datagram)
+{
+	path->answered = true;
+	path->unanswered = 0;
+	if (path->shares && is_on_shared_port(datagram))
+		l2tp_strict_learn(engine, l2tp, datagram->remote_address);
+}
+
 static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, uint32_t path,
 				    const struct l2tp_header *header, struct module_datagram *datagram)
 {
@@ -212,12 +225,10 @@ static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, ui
 		tunnel = find_version_3(l2tp, path);
 	else if (!find_receiver(engine, l2tp, &path, &tunnel, header, datagram))
 		return (struct engine_result){VERDICT_DROPPED, DROP_L2TP_NO_TUNNEL};
-	l2tp->path[path].answered = true;
-	l2tp->path[path].unanswered = 0;
 	if (tunnel == MODULE_NONE && header->is_control)
 		tunnel = find_by_answer(engine, l2tp, path, header);
-	if (tunnel != MODULE_NONE && header->is_control && l2tp->path[path].shares && is_on_shared_port(datagram))
-		l2tp_strict_learn(engine, l2tp, datagram->remote_address);
+	if (tunnel != MODULE_NONE && header->is_control)
+		note_answer(engine, l2tp, &l2tp->path[path], datagram);
 	if (header->is_control)
 		tunnel = l2tp_message_inbound(engine, l2tp, path, tunnel, header, datagram);
 	if (tunnel == MODULE_NONE)

@@ -126,6 +126,39 @@ static void a_flood_of_knocks(void **state)
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 0);
 }
 
+/* Somebody sends in the server's name, from many ports, but knows no Tunnel ID: that takes no record, and is no answer.
+ */
+static void in_the_servers_name(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->limits.tunnels = 8;
+	rig_restart(rig);
+	struct dialer owner = dialer_of(rig, L1, PORT, W1, 5), d = dialer_of(rig, L2, PORT, W1, 5);
+	dialer_dial(&owner, 6);
+	struct dialer spoof = owner;
+	for (uint16_t i = 0; i < 100; i++) {
+		spoof.remote_port = (uint16_t)(30000 + i);
+		dialer_stray(&spoof, PORT, (uint16_t)(600 + i));
+		rig_forwarded(rig, SIDE_LAN); /* filtering does not look at the sender */
+	}
+	for (int i = 0; i < 4; i++) {
+		dialer_ask(&d);
+		struct dialer junk = d;
+		dialer_stray(&junk, d.seen_port, 999);
+	}
+	assert_int_equal(d.seen_port, PORT);
+	dialer_answer(&d, 7);
+	for (uint16_t i = 0; i < 4; i++) {
+		struct dialer more = dialer_of(rig, L3, (uint16_t)(3000 + i), W1, 5);
+		dialer_dial(&more, (uint16_t)(8 + i));
+		dialer_data(&more);
+	}
+	assert_int_equal(l2tp_tunnels(rig, false), 6);
+	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 0);
+	dialer_data(&owner);
+}
+
 /* --- reload --- */
 
 static void two_that_share(struct rig *rig, struct dialer *owner, struct dialer *d)
@@ -304,10 +337,15 @@ static void a_spoilt_arena(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		l2tp_test(no_tunnels_at_all),        l2tp_test(a_host_that_wants_every_record),
-		l2tp_test(tunnels_of_one_flow),      l2tp_test(records_go_round),
-		l2tp_test(a_flood_of_knocks),        l2tp_test(modes),
-		l2tp_test(the_outside_address_goes), l2tp_test(tunnels_outlive_the_engine),
+		l2tp_test(no_tunnels_at_all),
+		l2tp_test(a_host_that_wants_every_record),
+		l2tp_test(tunnels_of_one_flow),
+		l2tp_test(records_go_round),
+		l2tp_test(a_flood_of_knocks),
+		l2tp_test(in_the_servers_name),
+		l2tp_test(modes),
+		l2tp_test(the_outside_address_goes),
+		l2tp_test(tunnels_outlive_the_engine),
 		l2tp_test(a_spoilt_arena),
 	};
 
