@@ -64,6 +64,9 @@ struct module {
 	size_t (*memory_size)(const struct engine_limits *limits);
 	/* Makes the memory empty. */
 	void (*start)(void *memory, const struct engine_limits *limits);
+	/* The memory is a copy at another place: what points into it points there from now on, and nothing else
+	 * changes. */
+	void (*place)(void *memory, const struct engine_limits *limits);
 	/* The memory is that of a process that died: keeps what still fits the engine's flows. */
 	void (*recover)(struct engine *engine, void *memory, const struct engine_limits *limits);
 	/* The records say so of this flow, too: it is read with this state or (control 0) is known by the identifiers

@@ -46,6 +46,11 @@ static size_t memory_size(const struct engine_limits *limits)
 	return limits->tunnels > 0 ? lay_out(NULL, limits) : 0;
 }
 
+static void place(void *memory, const struct engine_limits *limits)
+{
+	lay_out(memory, limits);
+}
+
 static void start(void *memory, const struct engine_limits *limits)
 {
 	struct ipsec *ipsec = memory;
@@ -376,6 +381,7 @@ static bool next_tunnel(struct engine *engine, const void *memory, uint32_t *cur
 const struct module ipsec_module = {
 	.memory_size = memory_size,
 	.start = start,
+	.place = place,
 	.recover = recover,
 	.knows = knows,
 	.attach = attach,

@@ -369,6 +369,7 @@ static bool l2tp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 const struct module l2tp_module = {
 	.memory_size = l2tp_memory_size,
 	.start = l2tp_start,
+	.place = l2tp_place,
 	.recover = l2tp_recover,
 	.knows = l2tp_knows,
 	.attach = l2tp_attach,

@@ -122,6 +122,7 @@ extern const struct module l2tp_module;
 
 size_t l2tp_memory_size(const struct engine_limits *limits);
 void l2tp_start(void *memory, const struct engine_limits *limits);
+void l2tp_place(void *memory, const struct engine_limits *limits);
 void l2tp_recover(struct engine *engine, void *memory, const struct engine_limits *limits);
 
 /* --- l2tp_port.c --- */

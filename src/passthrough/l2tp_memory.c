@@ -42,13 +42,12 @@ static void take_table(struct table *table, uint32_t entries, uint8_t **at)
 {
 	table->buckets = table_buckets_for(entries);
 	table->bucket = (void *)take(at, table_size(entries));
-	table_clear(table);
 }
 
-/* Numbers and pointers; tables are empty then, and so are all lists. */
-static void lay_out(struct l2tp *l2tp, const struct engine_limits *limits)
+void l2tp_place(void *memory, const struct engine_limits *limits)
 {
-	uint8_t *at = (uint8_t *)l2tp;
+	struct l2tp *l2tp = memory;
+	uint8_t *at = memory;
 
 	l2tp->paths = limits->tunnels;
 	l2tp->tunnels = limits->tunnels * TUNNELS_A_PATH;
@@ -60,6 +59,16 @@ static void lay_out(struct l2tp *l2tp, const struct engine_limits *limits)
 	take_table(&l2tp->remote_table, l2tp->tunnels, &at);
 	take_table(&l2tp->group_table, l2tp->paths, &at);
 	take_table(&l2tp->port_table, l2tp->paths, &at);
+}
+
+/* Numbers and pointers; tables are empty then, and so are all lists. */
+static void lay_out(struct l2tp *l2tp, const struct engine_limits *limits)
+{
+	l2tp_place(l2tp, limits);
+	table_clear(&l2tp->tunnel_table);
+	table_clear(&l2tp->remote_table);
+	table_clear(&l2tp->group_table);
+	table_clear(&l2tp->port_table);
 	l2tp->path_free = l2tp->idle_first = l2tp->idle_last = MODULE_NONE;
 	for (uint32_t i = 0; i < l2tp->paths; i++)
 		l2tp->group[i] = (struct l2tp_group){.sharing = i + 1 < l2tp->paths ? i + 1 : MODULE_NONE};

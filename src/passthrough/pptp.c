@@ -42,6 +42,12 @@ static void set_pointers(struct pptp *pptp)
 	pptp->control = (struct pptp_control *)(void *)(pptp->call + pptp->calls);
 }
 
+static void pptp_place(void *memory, const struct engine_limits *limits)
+{
+	(void)limits; /* they are in the memory */
+	set_pointers(memory);
+}
+
 static void pptp_start(void *memory, const struct engine_limits *limits)
 {
 	struct pptp *pptp = memory;
@@ -410,6 +416,7 @@ static bool pptp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 const struct module pptp_module = {
 	.memory_size = pptp_memory_size,
 	.start = pptp_start,
+	.place = pptp_place,
 	.recover = pptp_recover,
 	.knows = pptp_knows,
 	.attach = pptp_attach,
