@@ -309,9 +309,11 @@ static struct engine_result send_esp(struct engine *engine, struct passage *pass
 {
 	struct engine_result otherwise;
 	struct module_esp esp;
-	uint32_t outside = host_outside(engine, passage->ip.source)->address;
-	uint32_t index = sa_find(engine, passage, outside, &esp, &otherwise);
+	struct flow_key key = passage_key(passage);
+	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
 
+	if (index == NONE)
+		index = sa_find(engine, passage, host_outside(engine, passage->ip.source)->address, &esp, &otherwise);
 	if (index != NONE)
 		return send_out(engine, passage, index);
 	return otherwise.verdict == VERDICT_DROPPED && is_refusal((enum drop)otherwise.drop)

@@ -18,13 +18,7 @@ bool sa_is_paired(const struct engine *engine)
 uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
 		 struct engine_result *otherwise)
 {
-	struct flow_key key = passage_key(passage);
 	bool outward = passage->from == SIDE_LAN;
-	uint32_t index = outward ? flow_find_outbound(engine, &key, passage->hash)
-				 : flow_find_inbound(engine, &key, passage->hash);
-
-	if (index != NONE)
-		return index;
 	const struct forward *forward = outward ? NULL : forward_find(engine, PROTOCOL_ESP, 0);
 	*esp = (struct module_esp){
 		.packet = passage->packet,

@@ -14,8 +14,8 @@
 
 /* SAs are told apart by SPI: the mode is pass, and there is memory for it. */
 bool sa_is_paired(const struct engine *engine);
-/* The flow a packet of ESP belongs to, through this outside address; NONE and *otherwise if it has none now. Copies of
- * it may have to go to several inside hosts then, see struct module_esp. */
+/* The flow that takes a packet of ESP with an SPI nobody has, through this outside address; NONE and *otherwise if it
+ * has none now. Copies of it may have to go to several inside hosts then, see struct module_esp. */
 uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
 		 struct engine_result *otherwise);
 /* AH of an inside host, which is refused. */

@@ -8,7 +8,7 @@
  * 10,000 PPTP calls to one server: opening one takes at most 5 microseconds, a packet of data at most 1.3 times one of
  * UDP. With 10,000 L2TP tunnels to one server: opening one takes at most 10 microseconds, a datagram of data at most 6
  * times one of other UDP, 8 times if all tunnels go through port 1701 (their records are cold memory, one after the
- * other). Exit code 1 if not so.
+ * other). IPsec is in esp_bench.c. Exit code 1 if not so.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,20 +17,12 @@
 #include <time.h>
 
 #include "../unit/l2tp_messages.h"
-#include "../unit/packets.h"
 #include "../unit/pptp_messages.h"
+#include "bench.h"
 
-enum { BATCH = 64, PORTS_A_HOST = 500, REMOTES = 16, OUTSIDES = 16 };
+enum { PORTS_A_HOST = 500, REMOTES = 16, OUTSIDES = 16 };
 
-struct bench {
-	struct engine_limits limits;
-	struct engine *engine;
-	void *arena;
-	size_t size;
-	uint64_t now, emitted;
-};
-
-static uint64_t nanoseconds(void)
+uint64_t nanoseconds(void)
 {
 	struct timespec t;
 
@@ -38,7 +30,7 @@ static uint64_t nanoseconds(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void count_emission(void *context, enum side to, struct packet *packet, bool made)
+void count_emission(void *context, enum side to, struct packet *packet, bool made)
 {
 	struct bench *b = context;
 
@@ -48,7 +40,7 @@ static void count_emission(void *context, enum side to, struct packet *packet, b
 	b->emitted++;
 }
 
-static void bench_begin(struct bench *b, const struct engine_limits *limits, uint32_t outsides)
+void bench_begin(struct bench *b, const struct engine_limits *limits, uint32_t outsides)
 {
 	struct engine_config config;
 	uint32_t outside[OUTSIDES];
@@ -79,7 +71,7 @@ static void bench_begin(struct bench *b, const struct engine_limits *limits, uin
 	engine_set_outside(b->engine, outside, outsides, b->now);
 }
 
-static void bench_end(struct bench *b)
+void bench_end(struct bench *b)
 {
 	engine_free(b->engine);
 	munmap(b->arena, b->size);
@@ -563,7 +555,7 @@ int main(int argc, char **argv)
 	       row[0].flows, 1e9 / row[1].open_ns, row[1].flows);
 	if (json)
 		write_json(json, row, rows);
-	int failed =
-		measure_pptp(false, 40) | measure_pptp(true, 40) | measure_l2tp(false, 40) | measure_l2tp(true, 40);
+	int failed = measure_pptp(false, 40) | measure_pptp(true, 40) | measure_l2tp(false, 40) |
+		     measure_l2tp(true, 40) | measure_esp(40);
 	return judge(row, quick) | failed;
 }
