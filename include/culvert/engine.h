@@ -228,6 +228,8 @@ struct tunnel_view {
 	bool is_shared;                            /* it uses an outside port that other hosts use as well */
 	uint8_t ike_version;                       /* 1 or 2; 0: no IKE was seen */
 	bool natt_inside, natt_remote;             /* who offered NAT traversal */
+	uint32_t sessions;                         /* of L2TP: that were connected in this tunnel so far */
+	uint32_t inside_session, remote_session;   /* their last Session IDs; 0: none was seen */
 	enum pairing pairing;                      /* of the last SPI that was bound */
 	enum tunnel_hint hint;
 	enum tunnel_end end;   /* END_NOT while it lives */
@@ -248,6 +250,7 @@ enum engine_event_kind {
 typedef void engine_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 
 struct engine;
+struct rehearsal;
 
 /* Sensible values for everything but the links' facts; MTUs 1500. */
 void engine_config_default(struct engine_config *config);
@@ -267,11 +270,32 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 void engine_free(struct engine *engine); /* the arena stays as it is */
 
 /* Another configuration; flows stay unless their service is now blocked, their forward is gone or changed,
- * or their outside port now belongs to the host. Returns the number of flows that ended. */
+ * or their outside port now belongs to the host. Returns the number of flows that ended. Looks at the flows only if
+ * one of these things has changed. */
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
 
-/* The outside addresses, in order of preference; flows of addresses that are gone end. count 0 is legal: nothing is
- * forwarded to the WAN then. Returns the number of flows that ended. */
+/* Why another configuration ends a flow. */
+enum flow_end {
+	FLOW_STAYS = 0,
+	FLOW_END_BLOCKED,   /* its service */
+	FLOW_END_MODE,      /* it is told apart by what a module reads, and the module is switched off or on */
+	FLOW_END_FORWARD,   /* is gone, or leads elsewhere */
+	FLOW_END_HOST_PORT, /* its outside port belongs to the router itself */
+};
+const char *flow_end_text(enum flow_end end);
+
+/* What a configuration would end if it were there; the engine must outlive the rehearsal. NULL: no memory. */
+struct rehearsal *rehearsal_new(const struct engine *engine, const struct engine_config *config);
+void rehearsal_free(struct rehearsal *rehearsal);
+/* Iterates over the flows that engine_configure() would end, as engine_next_flow_within() does. */
+bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
+		    struct flow_view *view, enum flow_end *why);
+/* There would be a forward of this protocol and outside port (0 for protocols without ports) to this inside host. */
+bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address);
+
+/* The outside addresses, in order of preference; flows of addresses that are gone end, and fragments that wait are
+ * dropped; if the list is the one that holds already, nothing happens. count 0 is legal: nothing is forwarded to the
+ * WAN then. Returns the number of flows that ended. */
 uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms);
 
 /*

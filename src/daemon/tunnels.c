@@ -145,6 +145,9 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 	if (view->service == SERVICE_IPSEC)
 		append_ipsec(text, view);
 	append_ids(text, view);
+	if (view->sessions)
+		append(text, ", %" PRIu32 " session%s Session ID inside %" PRIu32 ", remote %" PRIu32, view->sessions,
+		       view->sessions == 1 ? "," : "s, the last", view->inside_session, view->remote_session);
 	if (view->is_shared)
 		append(text, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
 	append(text, ": %s, age %" PRIu32 " s", view->state, view->age_ms / 1000);

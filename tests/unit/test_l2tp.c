@@ -154,6 +154,30 @@ static void refused_and_taken_back(void **state)
 	l2tp_expect(rig, L2, 6, "ended", END_CLEARED);
 }
 
+/* Sessions are counted when they are connected, once each, however often that is said. */
+static void sessions(void **state)
+{
+	struct rig *rig = *state;
+	struct dialer d = dialer_of(rig, L1, PORT, W1, 5);
+	struct tunnel_view v;
+
+	dialer_dial(&d, 6);
+	for (uint16_t i = 1; i <= 3; i++) {
+		assert_true(l2tp_tunnel(rig, L1, 5, &v));
+		assert_int_equal(v.sessions, i - 1);
+		dialer_say(&d, SIDE_LAN, ICRQ, 0, (uint16_t)(20 + i));
+		dialer_say(&d, SIDE_WAN, ICRP, (uint16_t)(20 + i), (uint16_t)(40 + i));
+		dialer_say(&d, SIDE_LAN, ICCN, (uint16_t)(40 + i), 0);
+		d.ns[SIDE_LAN]--;
+		dialer_say(&d, SIDE_LAN, ICCN, (uint16_t)(40 + i), 0); /* again */
+		dialer_say(&d, SIDE_WAN, CDN, (uint16_t)(20 + i), (uint16_t)(40 + i));
+		assert_true(l2tp_tunnel(rig, L1, 5, &v));
+		assert_int_equal(v.sessions, i);
+		assert_int_equal(v.inside_session, 20 + i);
+		assert_int_equal(v.remote_session, 40 + i);
+	}
+}
+
 /* --- time --- */
 
 static void nobody_answers(void **state)
@@ -466,6 +490,7 @@ int main(void)
 		l2tp_test(redial_with_the_same_id),
 		l2tp_test(several_tunnels_of_one_flow),
 		l2tp_test(refused_and_taken_back),
+		l2tp_test(sessions),
 		l2tp_test(nobody_answers),
 		l2tp_test(silence_ends_a_tunnel),
 		l2tp_test(the_silent_side_is_told),

@@ -141,6 +141,12 @@ static void describes_l2tp(void **state)
 	view.state = "ended";
 	view.end = END_NO_ANSWER;
 	expect_part(&view, ": ended, age 0 s (no answer); ");
+	view.sessions = 1;
+	view.inside_session = 21;
+	view.remote_session = 4000000000;
+	expect_part(&view, ", 1 session, Session ID inside 21, remote 4000000000");
+	view.sessions = 3;
+	expect_part(&view, ", 3 sessions, the last Session ID inside 21, remote 4000000000");
 }
 
 static void tells_who_is_silent(void **state)
