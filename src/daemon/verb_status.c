@@ -80,9 +80,9 @@ static void send_address(struct verb *verb, enum side side, uint32_t address)
 static void send_links(struct verb *verb, const struct kernel_links *links)
 {
 	send_interface(verb, SIDE_LAN, verb->router->config->lan_interface, links->lan.up, links->lan.mtu);
-	send_interface(verb, SIDE_WAN, links->wan.name, links->wan.up, links->wan.mtu);
 	if (links->lan.address)
 		send_address(verb, SIDE_LAN, links->lan.address);
+	send_interface(verb, SIDE_WAN, links->wan.name, links->wan.up, links->wan.mtu);
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
 		send_address(verb, SIDE_WAN, links->wan.addresses[i]);
 }

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Answers as tables, documents, lines and columns. */
+#include "ctl/answer.h"
+
+#include <string.h>
+
+void answer_start(struct answer *answer, enum answer_format format, FILE *out, bool is_status, bool at_once,
+		  bool in_colour)
+{
+	answer->format = format;
+	answer->out = out;
+	answer->is_status = is_status;
+	answer->at_once = at_once;
+	answer->has_schema = answer->has_rows = false;
+	answer->kind[0] = '\0';
+	table_start(&answer->table, out, in_colour, at_once);
+	screen_start(&answer->screen, out, in_colour);
+}
+
+/* As a JSON string. */
+static void print_string(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte < 0x20 || byte > 0x7e)
+			fprintf(out, "\\u%04x", byte);
+		else
+			fprintf(out, byte == '"' || byte == '\\' ? "\\%c" : "%c", byte);
+	}
+	fputc('"', out);
+}
+
+/* The beginning of a document. */
+static void open_document(struct answer *answer, const char *schema)
+{
+	if (answer->format != ANSWER_JSON || answer->has_schema)
+		return;
+	fputs("{\"schema\":", answer->out);
+	if (schema)
+		print_string(answer->out, schema);
+	else
+		fputs("null", answer->out);
+	fputs(",\"rows\":[", answer->out);
+	answer->has_schema = true;
+}
+
+void answer_schema(struct answer *answer, const struct row *row, const char *line)
+{
+	if (answer->format == ANSWER_LINES)
+		fprintf(answer->out, "%s\n", line);
+	open_document(answer, row_text(row, "schema"));
+	if (answer->at_once)
+		fflush(answer->out);
+}
+
+/* A tab or a newline in a value would look like the end of one: control characters are written as \xNN. */
+static void print_value(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+
+		fprintf(out, byte < 0x20 || byte > 0x7e ? "\\x%02x" : "%c", byte);
+	}
+}
+
+static void add_tsv(struct answer *answer, const struct row *row)
+{
+	if (strcmp(answer->kind, row_text(row, "kind")) != 0) {
+		for (uint32_t i = 0; i < row->count; i++) {
+			fputs(i == 0 ? "#" : "\t", answer->out);
+			print_value(answer->out, row->member[i].name);
+		}
+		fputc('\n', answer->out);
+		snprintf(answer->kind, sizeof(answer->kind), "%s", row_text(row, "kind"));
+	}
+	for (uint32_t i = 0; i < row->count; i++) {
+		fputs(i == 0 ? "" : "\t", answer->out);
+		print_value(answer->out, row->member[i].text);
+	}
+	fputc('\n', answer->out);
+}
+
+bool answer_add(struct answer *answer, const struct row *row, const char *line)
+{
+	bool good = true;
+
+	switch (answer->format) {
+	case ANSWER_TABLE:
+		good = answer->is_status ? screen_add(&answer->screen, row) : table_add(&answer->table, row);
+		break;
+	case ANSWER_JSON:
+		open_document(answer, NULL);
+		fprintf(answer->out, "%s\n%s", answer->has_rows ? "," : "", line);
+		break;
+	case ANSWER_LINES:
+		fprintf(answer->out, "%s\n", line);
+		break;
+	case ANSWER_TSV:
+		add_tsv(answer, row);
+		break;
+	}
+	answer->has_rows = true;
+	if (answer->at_once)
+		fflush(answer->out);
+	return good;
+}
+
+void answer_end(struct answer *answer, int code, const char *error)
+{
+	if (answer->format == ANSWER_TABLE && answer->is_status && answer->has_rows && code == 0)
+		screen_end(&answer->screen);
+	table_end(&answer->table);
+	if (answer->format == ANSWER_TABLE && !answer->has_rows && !answer->at_once && code == 0)
+		fputs("nothing to list\n", answer->out);
+	if (answer->format != ANSWER_JSON)
+		return;
+	open_document(answer, NULL);
+	fprintf(answer->out, "%s],\"code\":%d", answer->has_rows ? "\n" : "", code);
+	if (code != 0) {
+		fputs(",\"error\":", answer->out);
+		print_string(answer->out, error);
+	}
+	fputs("}\n", answer->out);
+}

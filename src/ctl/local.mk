@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The control tool: no library, and nothing of the daemon. Its own library is for tests.
+noinst_LIBRARIES += libculvert_ctl.a
+libculvert_ctl_a_SOURCES = src/ctl/answer.c src/ctl/answer.h src/ctl/colour.h src/ctl/human.c src/ctl/human.h \
+	src/ctl/options.c src/ctl/options.h src/ctl/row.c src/ctl/row.h src/ctl/screen.c src/ctl/screen.h \
+	src/ctl/table.c src/ctl/table.h src/ctl/talk.c src/ctl/talk.h src/ctl/verbs.c src/ctl/verbs.h
+
+bin_PROGRAMS += culvertctl
+culvertctl_SOURCES = src/ctl/main.c
+culvertctl_LDADD = libculvert_ctl.a

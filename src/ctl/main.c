@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * culvertctl: one request to culvertd, its answer, and an exit code.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <culvert/exit.h>
+
+#include "ctl/answer.h"
+#include "ctl/human.h"
+#include "ctl/options.h"
+#include "ctl/talk.h"
+#include "ctl/verbs.h"
+
+struct ctl {
+	struct ctl_options options;
+	struct talk talk;
+	struct row row;
+	struct answer answer;
+};
+
+static void report(const char *error)
+{
+	char *shown = human_escape(error);
+
+	fprintf(stderr, "culvertctl: %s\n", shown ? shown : "no memory");
+	free(shown);
+}
+
+/* Everything that comes, to the last line. */
+static int take_answer(struct ctl *ctl)
+{
+	const struct row_member *code;
+	const char *line;
+	int failed;
+
+	for (;;) {
+		failed = talk_next(&ctl->talk, &ctl->row, &line);
+		if (failed) {
+			answer_end(&ctl->answer, failed, "the answer is not complete");
+			return failed;
+		}
+		code = row_find(&ctl->row, "code");
+		if (code)
+			break;
+		if (row_find(&ctl->row, "schema")) {
+			answer_schema(&ctl->answer, &ctl->row, line);
+		} else if (!answer_add(&ctl->answer, &ctl->row, line)) {
+			report("no memory");
+			return EXIT_NETWORK;
+		}
+	}
+	failed = (int)row_member_number(code);
+	answer_end(&ctl->answer, failed, row_text(&ctl->row, "error"));
+	if (failed)
+		report(row_text(&ctl->row, "error"));
+	return failed;
+}
+
+static int ask(struct ctl *ctl)
+{
+	const struct ctl_options *options = &ctl->options;
+	bool is_stream = (options->verb->flags & VERB_STREAMS) != 0;
+	int code;
+
+	answer_start(&ctl->answer, options->format, stdout, !strcmp(options->verb->name, "status"), is_stream,
+		     options->in_colour);
+	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
+	if (code == EXIT_OK)
+		code = take_answer(ctl);
+	else
+		answer_end(&ctl->answer, code, "culvertd could not be asked");
+	talk_end(&ctl->talk);
+	return code;
+}
+
+/* Help for people needs no daemon. */
+static int help(const struct ctl_options *options)
+{
+	const struct verb_text *verb = options->count > 1 ? verbs_find(options->words[1], stderr) : NULL;
+
+	if (options->count > 1 && !verb)
+		return EXIT_NOT_FOUND;
+	if (verb)
+		verbs_print_help(verb, stdout);
+	else
+		options_print_help(stdout);
+	return EXIT_OK;
+}
+
+static int act(struct ctl *ctl)
+{
+	const struct ctl_options *options = &ctl->options;
+	int code;
+
+	if (options->wants_version) {
+		puts("culvertctl " PACKAGE_VERSION);
+		return EXIT_OK;
+	}
+	if (options->wants_help) {
+		options_print_help(stdout);
+		return EXIT_OK;
+	}
+	if (options->format == ANSWER_TABLE && !strcmp(options->verb->name, "help"))
+		return help(options);
+	for (;;) {
+		if (options->watch && options->format == ANSWER_TABLE && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[J", stdout);
+		code = ask(ctl);
+		if (code != EXIT_OK || !options->watch || fflush(stdout) != 0)
+			return code;
+		poll(NULL, 0, 1000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	int code;
+
+	if (!ctl) {
+		fputs("culvertctl: no memory\n", stderr);
+		return EXIT_NETWORK;
+	}
+	code = options_parse(&ctl->options, argc, argv, stderr);
+	if (code == EXIT_OK)
+		code = act(ctl);
+	free(ctl);
+	if (fflush(stdout) != 0 && code == EXIT_OK) {
+		fprintf(stderr, "culvertctl: standard output: %s\n", strerror(errno));
+		return EXIT_FILE;
+	}
+	return code;
+}

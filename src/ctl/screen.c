@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The status screen: each kind of row has its lines. */
+#include "ctl/screen.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/colour.h"
+#include "ctl/human.h"
+
+static void print_label(struct screen *screen, const char *colour, const char *label)
+{
+	fprintf(screen->out, "%s%s%s", colour_on(screen->in_colour, colour), label,
+		colour_off(screen->in_colour, colour));
+}
+
+/* A text of the answer, made safe. */
+static bool print_text(struct screen *screen, const char *colour, const char *text)
+{
+	char *safe = human_escape(text);
+
+	if (!safe)
+		return false;
+	print_label(screen, colour, safe);
+	free(safe);
+	return true;
+}
+
+static bool print_daemon(struct screen *screen, const struct row *row)
+{
+	uint64_t flows = row_number(row, "flows"), limit = row_number(row, "flows-limit");
+	char up[HUMAN_MAX], memory[HUMAN_MAX];
+
+	human_seconds(up, row_number(row, "uptime"));
+	human_bytes(memory, row_number(row, "memory-bytes"));
+	print_label(screen, COLOUR_BOLD, "culvertd ");
+	if (!print_text(screen, COLOUR_BOLD, row_text(row, "version")))
+		return false;
+	fprintf(screen->out, ", process %" PRIu64 ", up %s, %s\n", row_number(row, "process"), up, memory);
+	fprintf(screen->out,
+		"  %" PRIu64 " of %" PRIu64 " flows (%" PRIu64 " %%), %" PRIu64 " mappings, %" PRIu64 " of %" PRIu64
+		" inside hosts\n",
+		flows, limit, limit ? flows * 100 / limit : 0, row_number(row, "mappings"), row_number(row, "hosts"),
+		row_number(row, "hosts-limit"));
+	return true;
+}
+
+static bool print_interface(struct screen *screen, const struct row *row)
+{
+	bool is_up = !strcmp(row_text(row, "state"), "up");
+
+	fputs(strcmp(screen->kind, "daemon") ? "" : "\n", screen->out);
+	print_label(screen, COLOUR_BOLD, !strcmp(row_text(row, "side"), "lan") ? "LAN " : "WAN ");
+	if (!print_text(screen, COLOUR_BOLD, row_text(row, "name")))
+		return false;
+	fputs(": ", screen->out);
+	print_label(screen, is_up ? COLOUR_GREEN : COLOUR_RED, is_up ? "up" : "down");
+	fprintf(screen->out, ", MTU %" PRIu64 "\n", row_number(row, "mtu"));
+	return true;
+}
+
+static bool print_address(struct screen *screen, const struct row *row)
+{
+	fprintf(screen->out, "  %s address ", !strcmp(row_text(row, "side"), "lan") ? "inside" : "outside");
+	if (!print_text(screen, NULL, row_text(row, "address")))
+		return false;
+	fputc('\n', screen->out);
+	return true;
+}
+
+static bool print_traffic(struct screen *screen, const struct row *row)
+{
+	char bytes[HUMAN_MAX];
+
+	human_bytes(bytes, row_number(row, "bytes"));
+	fputs(strcmp(screen->kind, "traffic") ? "\n" : "", screen->out);
+	print_label(screen, COLOUR_BOLD, !strcmp(row_text(row, "side"), "lan") ? "from LAN" : "from WAN");
+	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " for the router, ",
+		row_number(row, "packets"), bytes, row_number(row, "forwarded"), row_number(row, "consumed"));
+	fprintf(screen->out, "%" PRIu64 " held, %" PRIu64 " dropped\n", row_number(row, "held"),
+		row_number(row, "dropped"));
+	return true;
+}
+
+static bool print_service(struct screen *screen, const struct row *row)
+{
+	if (strcmp(screen->kind, "service") != 0) {
+		fputc('\n', screen->out);
+		print_label(screen, COLOUR_BOLD, "service  mode   requested  connected  clearing  ended");
+		fputc('\n', screen->out);
+	}
+	fprintf(screen->out, "%-7.7s  %-5.5s  %9" PRIu64 "  %9" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
+		row_text(row, "service"), row_text(row, "mode"), row_number(row, "requested"),
+		row_number(row, "connected"), row_number(row, "clearing"), row_number(row, "ended"));
+	return true;
+}
+
+static bool print_warning(struct screen *screen, const struct row *row)
+{
+	fputs(strcmp(screen->kind, "warning") ? "\n" : "", screen->out);
+	screen->warnings++;
+	print_label(screen, COLOUR_YELLOW, "warning: ");
+	if (!print_text(screen, NULL, row_text(row, "text")))
+		return false;
+	fputc('\n', screen->out);
+	return true;
+}
+
+static const struct {
+	const char *kind;
+	bool (*print)(struct screen *screen, const struct row *row);
+} kinds[] = {
+	{"daemon", print_daemon},   {"interface", print_interface}, {"address", print_address},
+	{"traffic", print_traffic}, {"service", print_service},     {"warning", print_warning},
+};
+
+void screen_start(struct screen *screen, FILE *out, bool in_colour)
+{
+	*screen = (struct screen){.out = out, .in_colour = in_colour};
+}
+
+bool screen_add(struct screen *screen, const struct row *row)
+{
+	const char *kind = row_text(row, "kind");
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(kinds[i].kind, kind))
+			good = kinds[i].print(screen, row);
+	snprintf(screen->kind, sizeof(screen->kind), "%s", kind);
+	return good;
+}
+
+void screen_end(struct screen *screen)
+{
+	if (screen->warnings == 0)
+		fputs("\nno warnings\n", screen->out);
+}

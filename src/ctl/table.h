@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rows as aligned columns. Widths are those of the first TABLE_AHEAD rows of a kind, so that any number of rows passes
+ * through; each kind has its columns in one list in table.c, and rows of other kinds are shown with all their members.
+ */
+#ifndef CULVERT_CTL_TABLE_H
+#define CULVERT_CTL_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "ctl/row.h"
+
+enum { TABLE_COLUMNS = ROW_MEMBERS, TABLE_AHEAD = 256 };
+
+struct table_line {
+	char *cell[TABLE_COLUMNS];
+	char *below; /* NULL, or a sentence in a line of its own */
+};
+
+struct table {
+	FILE *out;
+	bool in_colour, at_once; /* at once: each row goes out as it comes */
+	char kind[32];
+	const struct table_kind *layout; /* NULL: all members */
+	uint32_t columns, lines;
+	struct {
+		char *heading;
+		uint32_t width;
+		bool is_right;
+	} column[TABLE_COLUMNS];
+	struct table_line line[TABLE_AHEAD];
+	bool has_heading; /* the headings were printed */
+	bool has_rows;    /* something was printed at all */
+	uint64_t hidden;  /* rows that say nothing but zeros */
+};
+
+void table_start(struct table *table, FILE *out, bool in_colour, bool at_once);
+/* False if there is no memory. */
+bool table_add(struct table *table, const struct row *row);
+/* Prints what was held back, and frees everything. */
+void table_end(struct table *table);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of verbs. */
+#include "ctl/verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/human.h"
+
+const struct verb_text verb_texts[] = {
+#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, arguments, sentence, flags},
+#include <culvert/verbs.def>
+#undef VERB
+};
+
+const size_t verb_count = sizeof(verb_texts) / sizeof(verb_texts[0]);
+
+static void refuse(FILE *errors, const char *word, const char *what, size_t length)
+{
+	char *shown = human_escape(word);
+	const char *between = "";
+
+	fprintf(errors, "culvertctl: %s %s: ", shown ? shown : "the verb", what);
+	for (size_t i = 0; i < verb_count; i++) {
+		if (strncmp(verb_texts[i].name, word, length) != 0)
+			continue;
+		fprintf(errors, "%s%s", between, verb_texts[i].name);
+		between = ", ";
+	}
+	fputc('\n', errors);
+	free(shown);
+}
+
+const struct verb_text *verbs_find(const char *word, FILE *errors)
+{
+	const struct verb_text *found = NULL;
+	size_t length = strlen(word), candidates = 0;
+
+	for (size_t i = 0; i < verb_count; i++) {
+		if (!strcmp(verb_texts[i].name, word))
+			return &verb_texts[i];
+		if (length > 0 && !strncmp(verb_texts[i].name, word, length)) {
+			found = &verb_texts[i];
+			candidates++;
+		}
+	}
+	if (candidates == 1)
+		return found;
+	if (candidates > 1)
+		refuse(errors, word, "may be each of these verbs", length);
+	else
+		refuse(errors, word, "is none of the verbs", 0);
+	return NULL;
+}
+
+void verbs_print_help(const struct verb_text *verb, FILE *out)
+{
+	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++) {
+		if (verb && verb != text)
+			continue;
+		fprintf(out, "  %s%s%s\n        %s\n", text->name, text->arguments[0] ? " " : "", text->arguments,
+			text->sentence);
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The verbs as culvertctl knows them: names, abbreviations and help. The list is include/culvert/verbs.def.
+ */
+#ifndef CULVERT_CTL_VERBS_H
+#define CULVERT_CTL_VERBS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum verb_flags {
+	VERB_LISTS = 0,
+	VERB_STREAMS = 1,
+	VERB_CHANGES = 2,
+};
+
+struct verb_text {
+	const char *name;
+	const char *arguments;
+	const char *sentence;
+	unsigned int flags;
+};
+
+extern const struct verb_text verb_texts[];
+extern const size_t verb_count;
+
+/* The verb of that name, or the only one that begins like it. NULL, after having said on errors which there are. */
+const struct verb_text *verbs_find(const char *word, FILE *errors);
+/* One verb, or (NULL) all. */
+void verbs_print_help(const struct verb_text *verb, FILE *out);
+
+#endif
