@@ -17,18 +17,24 @@ static uint16_t server_port_of(const struct flow *flow)
 	return flow->flags & FLOW_FORWARD ? flow->outside_port : flow->remote_port;
 }
 
-/* The service whose module reads a flow. Of those on TCP the port tells; UDP flows remember it, because a server may
- * answer from another port. */
-static enum service service_of_flow(const struct flow *flow)
-{
-	if (flow->protocol == PROTOCOL_UDP)
-		return (enum service)flow->tcp_state;
-	return service_of_part(part_claiming(flow->protocol, server_port_of(flow)));
-}
-
 static const struct module *reader_of(const struct engine *engine, enum service service)
 {
 	return service < SERVICES && engine->module[service] != NULL ? module_of(service) : NULL;
+}
+
+/* The service whose module reads a flow. Of those on TCP the port tells; UDP flows remember it, because a server may
+ * answer from another port. After a crash that may be anything: only who reads datagrams is believed. */
+static enum service service_of_flow(const struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+	enum service service = flow->protocol == PROTOCOL_UDP
+				       ? (enum service)engine->track[index].udp.service
+				       : service_of_part(part_claiming(flow->protocol, server_port_of(flow)));
+	const struct module *module = reader_of(engine, service);
+
+	if (module == NULL || (flow->protocol == PROTOCOL_UDP ? module->datagram == NULL : module->inspect == NULL))
+		return SERVICE_NONE;
+	return service;
 }
 
 /* The service of the part that has this port to itself, if a module shall read it. */
@@ -74,7 +80,7 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 	if (module == NULL)
 		return;
 	if (flow->protocol == PROTOCOL_UDP) {
-		flow->tcp_state = (uint8_t)service;
+		engine->track[index].udp.service = (uint8_t)service;
 		flow->timeout = TIMEOUT_UDP_VPN;
 		timer_touch(engine, flow);
 	}
@@ -97,7 +103,7 @@ void control_attach(struct engine *engine, uint32_t index)
 void control_attach_beside(struct engine *engine, uint32_t index, uint32_t sibling)
 {
 	if (engine->flow[sibling].control != 0)
-		attach(engine, index, service_of_flow(&engine->flow[sibling]), true);
+		attach(engine, index, service_of_flow(engine, sibling), true);
 }
 
 /* --- reading --- */
@@ -127,9 +133,10 @@ static bool is_first_answer(const struct flow *flow, enum side from, const struc
 	       (passage->transport.tcp.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 }
 
-static struct engine_result inspect_segment(struct engine *engine, struct flow *flow, enum side from,
+static struct engine_result inspect_segment(struct engine *engine, uint32_t index, enum side from,
 					    const struct passage *passage, bool is_over)
 {
+	const struct flow *flow = &engine->flow[index];
 	const struct tcp_segment *tcp = &passage->transport.tcp;
 
 	/* Its receiver will throw it away: what it says was never said. */
@@ -150,7 +157,7 @@ static struct engine_result inspect_segment(struct engine *engine, struct flow *
 		.starts = is_start,
 		.arrived = passage->from,
 	};
-	enum service service = service_of_flow(flow);
+	enum service service = service_of_flow(engine, index);
 	make_ready(engine, service, flow->control, from);
 	return module_of(service)->inspect(engine, engine->module[service], flow->control, from, &segment);
 }
@@ -179,7 +186,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 					     const struct passage *passage)
 {
 	const struct flow *flow = &engine->flow[*index];
-	const struct module *module = module_of(service_of_flow(flow));
+	enum service service = service_of_flow(engine, *index);
 	struct module_datagram datagram = datagram_of(passage, flow->outside_address, flow->remote_address);
 
 	datagram.flow = *index;
@@ -187,7 +194,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 	datagram.outside_port = from == SIDE_WAN ? passage->transport.destination_port : flow->outside_port;
 	datagram.is_hairpin = (flow->flags & FLOW_HAIRPIN) != 0;
 	struct engine_result result =
-		module->datagram(engine, engine->module[service_of_flow(flow)], flow->control, from, &datagram);
+		module_of(service)->datagram(engine, engine->module[service], flow->control, from, &datagram);
 	if (!datagram.is_hairpin)
 		*index = datagram.flow;
 	return result;
@@ -201,7 +208,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 
 	if (flow->protocol == PROTOCOL_UDP) {
 		if (flow->control == 0 && flow->timeout == TIMEOUT_UDP_VPN && is_first_answer(flow, from, passage))
-			attach(engine, *index, service_of_flow(flow), true);
+			attach(engine, *index, service_of_flow(engine, *index), true);
 		return flow->control != 0 ? inspect_datagram(engine, index, from, passage) : verdict_forwarded();
 	}
 	if (flow->protocol != PROTOCOL_TCP)
@@ -211,7 +218,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 		control_attach(engine, *index);
 	if (flow->control == 0 && is_first_answer(flow, from, passage))
 		attach(engine, *index, service_read(engine, PROTOCOL_TCP, server_port_of(flow)), true);
-	return flow->control != 0 ? inspect_segment(engine, flow, from, passage, is_over) : verdict_forwarded();
+	return flow->control != 0 ? inspect_segment(engine, *index, from, passage, is_over) : verdict_forwarded();
 }
 
 uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service)
@@ -258,7 +265,7 @@ enum service control_service_at(const struct engine *engine, uint16_t outside_po
 
 enum service control_service_of(const struct engine *engine, uint32_t index)
 {
-	return engine->flow[index].control != 0 ? service_of_flow(&engine->flow[index]) : SERVICE_NONE;
+	return engine->flow[index].control != 0 ? service_of_flow(engine, index) : SERVICE_NONE;
 }
 
 /* --- the end --- */
@@ -266,7 +273,7 @@ enum service control_service_of(const struct engine *engine, uint32_t index)
 static void end_control(struct engine *engine, uint32_t index, enum tunnel_end why)
 {
 	struct flow *flow = &engine->flow[index];
-	enum service service = service_of_flow(flow);
+	enum service service = service_of_flow(engine, index);
 	uint16_t control = flow->control;
 
 	flow->control = 0;
@@ -295,7 +302,7 @@ void control_follow_mode(struct engine *engine, uint32_t index)
 		return;
 	/* A port that is no service's own belongs to a server that answers from elsewhere. */
 	if (part == PART_NONE && flow->protocol == PROTOCOL_UDP)
-		part = (enum service)flow->tcp_state == SERVICE_L2TP ? PART_L2TP : PART_NATT;
+		part = service_of_flow(engine, index) == SERVICE_L2TP ? PART_L2TP : PART_NATT;
 	if (part != PART_NONE && engine->config.mode[part] == MODE_PASS)
 		return;
 	end_control(engine, index, END_ROUTER);
@@ -308,7 +315,7 @@ void control_follow_mode(struct engine *engine, uint32_t index)
 void control_drop_orphan(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
-	enum service service = flow->control != 0 ? service_of_flow(flow) : SERVICE_NONE;
+	enum service service = flow->control != 0 ? service_of_flow(engine, index) : SERVICE_NONE;
 	const struct module *module = reader_of(engine, service);
 
 	if (flow->control == 0)
@@ -419,7 +426,7 @@ bool module_owns_flow(const struct engine *engine, uint32_t index, uint16_t cont
 	const struct flow *flow = &engine->flow[index];
 	if (control != 0)
 		return flow->control == control && protocol_has_ports(flow->protocol) &&
-		       service_of_flow(flow) < SERVICES;
+		       service_of_flow(engine, index) < SERVICES;
 	return (flow->flags & FLOW_BY_ID) && flow->mapping == NONE && flow->control == 0 &&
 	       engine->track[index].call.record == record;
 }

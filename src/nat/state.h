@@ -67,7 +67,7 @@ struct flow {
 	};
 	uint32_t packets[SIDES];
 	uint8_t timeout;   /* enum timeout */
-	uint8_t tcp_state; /* enum tcp_state; a UDP flow that is read: its enum service */
+	uint8_t tcp_state; /* enum tcp_state */
 	uint16_t control;  /* state of the module that reads this flow; 0: none */
 	uint64_t bytes[SIDES];
 };
@@ -125,6 +125,7 @@ struct call_track {
 /* Beside a UDP flow. */
 struct udp_track {
 	uint16_t shared_port; /* outside port it sends from in the place of its mapping's; 0: none */
+	uint8_t service;      /* enum service, if it is read or may be */
 };
 
 union flow_track {
