@@ -384,6 +384,16 @@ void flow_close_orphan(struct engine *engine, uint32_t index)
 	count(engine, STAT_FLOWS_CLOSED);
 }
 
+/* Several inside hosts may have to send from one port towards a server that answers to no other. */
+uint16_t flow_port_used(const struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+	bool is_read = flow->protocol == PROTOCOL_UDP && flow->control != 0;
+
+	return is_read && engine->track[index].udp.shared_port != 0 ? engine->track[index].udp.shared_port
+								    : flow->outside_port;
+}
+
 void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view)
 {
 	*view = (struct flow_view){

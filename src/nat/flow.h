@@ -77,6 +77,9 @@ bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t r
 /* A flow of this mapping with that remote address, expired ones among them, or NONE. */
 uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32_t remote_address);
 
+/* The outside port that the flow's packets carry. */
+uint16_t flow_port_used(const struct engine *engine, uint32_t index);
+
 /* A flow as people see it. */
 void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view);
 

@@ -285,7 +285,7 @@ struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *
 		struct rewrite rewrite = rewrite_none(passage);
 		rewrite.source = flow->outside_address;
 		rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
-		rewrite_quote(passage, &quote, false, flow->outside_address, flow->outside_port);
+		rewrite_quote(passage, &quote, false, flow->outside_address, flow_port_used(engine, index));
 		return send_error(engine, passage, &rewrite, SIDE_WAN);
 	}
 	struct quote turned = quote;

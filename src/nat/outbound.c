@@ -62,16 +62,6 @@ static struct engine_result too_big(struct engine *engine, const struct passage 
 	return verdict_drop(DROP_TOO_BIG);
 }
 
-/* Several inside hosts may have to send from one port towards a server that answers to no other. */
-static uint16_t outside_port_of(const struct engine *engine, uint32_t index)
-{
-	const struct flow *flow = &engine->flow[index];
-	bool is_read = flow->protocol == PROTOCOL_UDP && flow->control != 0;
-
-	return is_read && engine->track[index].udp.shared_port != 0 ? engine->track[index].udp.shared_port
-								    : flow->outside_port;
-}
-
 static struct engine_result send_out(struct engine *engine, struct passage *passage, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
@@ -84,7 +74,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = flow->outside_address;
-	rewrite.source_port = outside_port_of(engine, index);
+	rewrite.source_port = flow_port_used(engine, index);
 	rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);

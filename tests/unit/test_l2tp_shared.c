@@ -220,6 +220,23 @@ static void quotes(void **state)
 	dialer_data(&owner);
 }
 
+/* An inside host's error about what came through the shared port quotes what the server has sent: to port 1701. */
+static void errors_of_a_client(void **state)
+{
+	struct rig *rig = *state;
+	struct dialer owner, d;
+	static struct test_packet got, error;
+
+	two_clients(rig, &owner, &d, 1, 2);
+	dialer_say(&d, SIDE_WAN, HELLO, 0, 0);
+	packets_copy(&got, &rig->out.item[0].packet);
+	packets_build_error(&error, L2, W1, 3, 3, 0, got.bytes, 28 + 12);
+	struct packet *p = rig_send_packet(rig, SIDE_LAN, &error.packet);
+	rig_forwarded(rig, SIDE_WAN);
+	assert_int_equal(packet_get32(p, 28 + 16), O1);
+	assert_int_equal(packet_get16(p, 28 + 22), PORT);
+}
+
 /* --- when to share, and when not --- */
 
 static void a_server_that_is_down(void **state)
@@ -464,14 +481,23 @@ static void ten_thousand(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		l2tp_test(two_clients_share),      l2tp_test(equal_ids_are_translated),
-		l2tp_test(the_owner_comes_second), l2tp_test(without_a_checksum),
-		l2tp_test(fragments_of_data),      l2tp_test(quotes),
-		l2tp_test(a_server_that_is_down),  l2tp_test(turn_by_turn),
-		l2tp_test(nobody_owns_the_port),   l2tp_test(strict_for_a_day),
-		l2tp_test(many_strict_servers),    l2tp_test(what_can_not_be_told_apart),
-		l2tp_test(not_while_in_use),       l2tp_test(from_other_ports),
-		l2tp_test(a_hostile_server),       l2tp_test(ten_thousand),
+		l2tp_test(two_clients_share),
+		l2tp_test(equal_ids_are_translated),
+		l2tp_test(the_owner_comes_second),
+		l2tp_test(without_a_checksum),
+		l2tp_test(fragments_of_data),
+		l2tp_test(quotes),
+		l2tp_test(errors_of_a_client),
+		l2tp_test(a_server_that_is_down),
+		l2tp_test(turn_by_turn),
+		l2tp_test(nobody_owns_the_port),
+		l2tp_test(strict_for_a_day),
+		l2tp_test(many_strict_servers),
+		l2tp_test(what_can_not_be_told_apart),
+		l2tp_test(not_while_in_use),
+		l2tp_test(from_other_ports),
+		l2tp_test(a_hostile_server),
+		l2tp_test(ten_thousand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
