@@ -1,3 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Sample configurations, installed as documentation: culvertd runs without a file.
 dist_doc_DATA += etc/culvert.ini etc/culvert-strict.ini
+
+# Completion of culvertctl; made by make update-lists.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = etc/completion/culvertctl
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = etc/completion/_culvertctl

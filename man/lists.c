@@ -3,9 +3,9 @@
  * Writes a manual page with its lists made anew: what stands between the lines
  *     .\" BEGIN name
  *     .\" END name
- * comes from the lists of include/culvert. name is sections, forward, drops, statistics or hints. The pages hold the
- * lists so that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes them
- * anew.
+ * comes from the lists of include/culvert. name is sections, forward, drops, statistics, hints or verbs. The pages hold
+ * the lists so that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes
+ * them anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,12 +119,30 @@ static void print_hints(void)
 	printf(".El\n");
 }
 
+static void print_verbs(void)
+{
+	static const struct {
+		const char *name, *arguments, *sentence;
+	} verbs[] = {
+#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, arguments, sentence},
+#include <culvert/verbs.def>
+#undef VERB
+	};
+
+	printf(".Bl -tag -width Ds\n");
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		printf(".It Cm %s%s%s\n", verbs[i].name, verbs[i].arguments[0] ? " " : "", verbs[i].arguments);
+		print_sentence(verbs[i].sentence);
+	}
+	printf(".El\n");
+}
+
 static const struct list {
 	const char *name;
 	void (*print)(void);
 } lists[] = {
 	{"sections", print_sections},     {"forward", print_forward}, {"drops", print_drops},
-	{"statistics", print_statistics}, {"hints", print_hints},
+	{"statistics", print_statistics}, {"hints", print_hints},     {"verbs", print_verbs},
 };
 
 /* True if line is the mark word for a list; *list becomes that list, or NULL if there is none of that name. */

@@ -8,3 +8,12 @@ libculvert_ctl_a_SOURCES = src/ctl/answer.c src/ctl/answer.h src/ctl/colour.h sr
 bin_PROGRAMS += culvertctl
 culvertctl_SOURCES = src/ctl/main.c
 culvertctl_LDADD = libculvert_ctl.a
+
+# Prints the files of etc/completion.
+check_PROGRAMS += src/ctl/completion
+src_ctl_completion_SOURCES = src/ctl/completion.c
+src_ctl_completion_LDADD = libculvert_ctl.a
+
+# What the shells make of them.
+TESTS += tests/unit/completion.sh
+dist_check_SCRIPTS += tests/unit/completion.sh

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * completion bash|zsh: prints what makes that shell complete the words of culvertctl, from the lists of
+ * include/culvert. The files in etc/completion are made by "make update-lists" and compared by man/check_lists.sh.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/options.h"
+#include "ctl/verbs.h"
+
+/* What KEY= and --KEY take, where that is a short list. */
+static const struct {
+	const char *key, *values;
+} values[] = {
+	{"proto", "tcp udp icmp gre esp ah l2tp"},
+	{"service", ""
+#define SERVICE(name, section) section " "
+#include <culvert/services.def>
+#undef SERVICE
+	},
+	{"explain", ""
+#define DROP(name, text, meaning, advice) text " "
+#include <culvert/drops.def>
+#undef DROP
+	},
+	{"output", "table json lines tsv"},
+	{"color", "always never auto"},
+};
+
+enum { VALUES = sizeof(values) / sizeof(values[0]) };
+
+static void print_verbs(void)
+{
+	for (size_t i = 0; i < verb_count; i++)
+		printf("%s%s", i == 0 ? "" : " ", verb_texts[i].name);
+}
+
+/* The KEY= words of a verb's arguments, and its plain words in small letters. */
+static void print_keys(const struct verb_text *verb)
+{
+	const char *between = "";
+
+	if (!strcmp(verb->arguments, "[VERB]"))
+		print_verbs();
+	for (const char *at = verb->arguments; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
+		const char *word = at + strspn(at, "[");
+		size_t length = strcspn(word, " =]|");
+
+		if (*word >= 'a' && *word <= 'z') {
+			printf("%s%.*s", between, (int)length + (word[length] == '='), word);
+			between = " ";
+		}
+	}
+}
+
+/* The branches of a "case" over verbs, each with one command made of before, the words, and after. */
+static void print_branches(const char *indent, const char *before, const char *after)
+{
+	for (size_t i = 0; i < verb_count; i++) {
+		if (!strpbrk(verb_texts[i].arguments, "=") && strcmp(verb_texts[i].arguments, "[VERB]") != 0)
+			continue;
+		printf("%s%s) %s", indent, verb_texts[i].name, before);
+		print_keys(&verb_texts[i]);
+		printf("%s ;;\n", after);
+	}
+}
+
+static void print_value_branches(const char *indent, const char *before, const char *after)
+{
+	for (size_t i = 0; i < VALUES; i++) {
+		size_t length = strlen(values[i].values);
+
+		while (length > 0 && values[i].values[length - 1] == ' ')
+			length--;
+		printf("%s%s) %s%.*s%s ;;\n", indent, values[i].key, before, (int)length, values[i].values, after);
+	}
+}
+
+static void print_bash(void)
+{
+	fputs("# SPDX-License-Identifier: BSD-2-Clause\n"
+	      "# Completion of culvertctl in bash; made from the lists of culvert by make update-lists.\n"
+	      "_culvertctl()\n{\n"
+	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n\n"
+	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	      "\t\tcase ${COMP_WORDS[i]} in\n"
+	      "\t\t-o | --output | --color | --socket | --explain) ((i++)) ;;\n"
+	      "\t\t-*) ;;\n"
+	      "\t\t*)\n\t\t\tverb=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
+	      "\t\tesac\n"
+	      "\tdone\n"
+	      "\t# An equals sign is a word of its own.\n"
+	      "\tif [[ $word == \"=\" ]]; then\n"
+	      "\t\tkey=$before word=\n"
+	      "\telif [[ $before == \"=\" ]]; then\n"
+	      "\t\tkey=${COMP_WORDS[COMP_CWORD - 2]}\n"
+	      "\telif [[ $before == -* ]]; then\n"
+	      "\t\tkey=${before/#-o/--output}\n"
+	      "\tfi\n"
+	      "\tCOMPREPLY=()\n"
+	      "\tcase ${key#--} in\n"
+	      "\tsocket)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\t\t;;\n",
+	      stdout);
+	print_value_branches("\t", "words='", "'");
+	fputs("\t*)\n"
+	      "\t\tif [[ $word == -* ]]; then\n"
+	      "\t\t\twords='-j -J -o",
+	      stdout);
+	for (const char *const *name = options_names; *name; name++)
+		printf(" %s", *name);
+	fputs("'\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
+	print_verbs();
+	fputs("'\n\t\telse\n\t\t\tcase $verb in\n", stdout);
+	print_branches("\t\t\t", "words='", "'");
+	fputs("\t\t\tesac\n\t\tfi\n\t\t;;\n\tesac\n"
+	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+	      "\tif [[ ${COMPREPLY[0]} == *= ]]; then\n"
+	      "\t\tcompopt -o nospace 2>/dev/null\n"
+	      "\tfi\n"
+	      "}\n"
+	      "complete -F _culvertctl culvertctl\n",
+	      stdout);
+}
+
+/* In single quotes of zsh, where _arguments and _describe see a colon as the end of a name. */
+static void print_quoted(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\'')
+			fputs("'\\''", stdout);
+		else
+			printf(*text == ':' ? "\\%c" : "%c", *text);
+	}
+}
+
+static void print_zsh(void)
+{
+	fputs("#compdef culvertctl\n"
+	      "# SPDX-License-Identifier: BSD-2-Clause\n"
+	      "# Completion of culvertctl in zsh; made from the lists of culvert by make update-lists.\n"
+	      "_culvertctl_value()\n{\n\tcase $1 in\n",
+	      stdout);
+	print_value_branches("\t", "compadd -- ", "");
+	fputs("\tesac\n}\n\n"
+	      "_culvertctl_argument()\n{\n"
+	      "\tlocal key=${PREFIX%%=*}\n\n"
+	      "\tif [[ $PREFIX == *=* ]]; then\n"
+	      "\t\tcompset -P '*='\n"
+	      "\t\t_culvertctl_value $key\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tcase $1 in\n",
+	      stdout);
+	print_branches("\t", "compadd -S '' -- ", "");
+	fputs("\tesac\n}\n\n"
+	      "_culvertctl()\n{\n"
+	      "\tlocal context state line\n"
+	      "\tlocal -a verbs\n\n"
+	      "\tverbs=(\n",
+	      stdout);
+	for (size_t i = 0; i < verb_count; i++) {
+		printf("\t\t'%s:", verb_texts[i].name);
+		print_quoted(verb_texts[i].sentence);
+		fputs("'\n", stdout);
+	}
+	fputs("\t)\n"
+	      "\t_arguments -C \\\n"
+	      "\t\t'(-j --json)'{-j,--json}'[one JSON document]' \\\n"
+	      "\t\t'(-J --lines)'{-J,--lines}'[JSON, an object a line]' \\\n"
+	      "\t\t'(-o --output)'{-o,--output}'[the form of the answer]:form:_culvertctl_value output' \\\n"
+	      "\t\t'--color[when to use colours]:when:_culvertctl_value color' \\\n"
+	      "\t\t'--socket[the control socket]:path:_files' \\\n"
+	      "\t\t'--watch[again every second]' \\\n"
+	      "\t\t'--explain[a reason]:reason:_culvertctl_value explain' \\\n"
+	      "\t\t'--version[print the version]' \\\n"
+	      "\t\t'(-h --help)'{-h,--help}'[print help]' \\\n"
+	      "\t\t'1:verb:->verb' '*::argument:->argument'\n"
+	      "\tcase $state in\n"
+	      "\tverb) _describe verb verbs ;;\n"
+	      "\targument) _culvertctl_argument $line[1] ;;\n"
+	      "\tesac\n"
+	      "}\n\n"
+	      "_culvertctl \"$@\"\n",
+	      stdout);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "bash")) {
+		print_bash();
+	} else if (argc == 2 && !strcmp(argv[1], "zsh")) {
+		print_zsh();
+	} else {
+		fputs("usage: completion bash|zsh\n", stderr);
+		return EXIT_FAILURE;
+	}
+	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

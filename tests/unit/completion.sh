@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The completions of culvertctl, asked as the shells ask them.
+file=$top_srcdir/etc/completion
+command -v bash >/dev/null || { echo "bash is not there"; exit 77; }
+status=0
+
+# complete EXPECTED WORD...: the last word is the one under the cursor; "=" is a word of its own in bash.
+complete() {
+	expected=$1
+	shift
+	got=$(bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _culvertctl; echo "${COMPREPLY[*]}"' \
+		"$file/culvertctl" culvertctl "$@") || status=1
+	if [ "$got" != "$expected" ]; then
+		echo "bash: culvertctl $*: got \"$got\", not \"$expected\"" >&2
+		status=1
+	fi
+}
+
+complete "mappings" ma
+complete "mappings" -j ma
+complete "drops" --socket /tmp/x dr
+complete "host=" mappings ho
+complete "tcp" mappings proto = t
+complete "udp" mappings host = 10.0.0.1 proto = u
+complete "pptp l2tp ipsec" tunnels service =
+complete "filtered" drops --explain filt
+complete "filtered" drops explain = filt
+complete "tunnels" help tu
+complete "--explain" --ex
+complete "table tsv" -o t
+complete "" forget 10
+complete "" nothing ma
+[ $status = 0 ] && echo "bash: completes"
+if command -v zsh >/dev/null; then
+	zsh -n "$file/_culvertctl" || status=1
+	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { PREFIX=${PREFIX#*=}; }
+		_arguments() { }; source "$0"; PREFIX=proto=t; _culvertctl_argument mappings; PREFIX=x; _culvertctl_argument tunnels' \
+		"$file/_culvertctl") || status=1
+	if [ "$got" != "tcp udp icmp gre esp ah l2tp
+ -- host= remote= service=" ]; then
+		echo "zsh: got \"$got\"" >&2
+		status=1
+	fi
+else
+	echo "zsh is not there: its completion is not tried"
+fi
+exit $status
