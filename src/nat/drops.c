@@ -4,7 +4,7 @@
 
 #include "nat/mapping.h"
 
-static uint32_t identifier_of(const struct passage *passage)
+uint32_t drops_identifier(const struct passage *passage)
 {
 	const struct transport *transport = &passage->transport;
 
@@ -45,7 +45,7 @@ void drops_note(struct engine *engine, const struct passage *passage, enum drop 
 		return;
 	record->source_port = passage->transport.source_port;
 	record->destination_port = passage->transport.destination_port;
-	record->identifier = identifier_of(passage);
+	record->identifier = drops_identifier(passage);
 }
 
 /* From the WAN the mapping that was knocked at; from the LAN any of what that host has open from this port. */

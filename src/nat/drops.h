@@ -5,6 +5,8 @@
 
 #include "nat/state.h"
 
+/* SPI, Call ID, GRE key or ICMP type << 8 | code; 0 if it has none. */
+uint32_t drops_identifier(const struct passage *passage);
 void drops_note(struct engine *engine, const struct passage *passage, enum drop reason);
 
 #endif

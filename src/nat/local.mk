@@ -5,6 +5,7 @@ libculvert_core_a_SOURCES += \
 	src/nat/drops.c \
 	src/nat/drops.h \
 	src/nat/engine.c \
+	src/nat/explain.c \
 	src/nat/flow.c \
 	src/nat/flow.h \
 	src/nat/fragment.c \
@@ -32,6 +33,7 @@ libculvert_core_a_SOURCES += \
 	src/nat/rewrite.h \
 	src/nat/session.c \
 	src/nat/session.h \
+	src/nat/shadow.c \
 	src/nat/state.h \
 	src/nat/tcp.c \
 	src/nat/tcp.h \

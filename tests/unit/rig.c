@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { ALWAYS_EXPLAINED = 100, THEN_ONE_IN = 32 }; /* packets of a test: a copy of the arena takes a while */
 
 static void start(struct rig *rig)
 {
@@ -47,6 +51,7 @@ int rig_teardown(void **state)
 
 	engine_free(rig->engine);
 	free(rig->arena);
+	free(rig->copy);
 	emissions_free(&rig->out);
 	free(rig);
 	return 0;
@@ -56,6 +61,8 @@ void rig_restart(struct rig *rig)
 {
 	engine_free(rig->engine);
 	free(rig->arena);
+	free(rig->copy);
+	rig->copy = NULL;
 	start(rig);
 }
 
@@ -84,16 +91,77 @@ void rig_check(struct rig *rig)
 		fail_msg("%s", wrong);
 }
 
+/* All pages that are the arena's alone. */
+static void protect(struct rig *rig, int protection)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)rig->arena;
+	uintptr_t from = (start + page - 1) / page * page, to = (start + rig->size) / page * page;
+
+	assert_int_equal(mprotect((void *)from, to - from, protection), 0);
+}
+
+void rig_explain(struct rig *rig, enum side from, const struct packet *packet, struct explanation *explanation)
+{
+	if (rig->copy == NULL)
+		rig->copy = aligned_alloc(64, (rig->size + 63) / 64 * 64);
+	assert_non_null(rig->copy);
+	memcpy(rig->copy, rig->arena, rig->size);
+	packets_copy(&rig->work, packet);
+	protect(rig, PROT_READ);
+	struct engine *shadow = engine_shadow(rig->engine, rig->copy);
+	assert_non_null(shadow);
+	engine_explain(shadow, from, &rig->work.packet, rig->now, explanation);
+	engine_free(shadow);
+	protect(rig, PROT_READ | PROT_WRITE);
+}
+
+static void compare_output(const struct explain_output *told, const struct emission *e)
+{
+	const struct packet *packet = &e->packet;
+	bool has_ports = told->protocol == PROTO_TCP || told->protocol == PROTO_UDP;
+
+	assert_int_equal(told->to, e->to);
+	assert_int_equal(told->made, e->made);
+	assert_int_equal(told->protocol, packet_get8(packet, 9));
+	assert_int_equal(told->ttl, packet_get8(packet, 8));
+	assert_int_equal(told->source, packets_source(packet));
+	assert_int_equal(told->destination, packets_destination(packet));
+	assert_int_equal(told->length, packet_get16(packet, 2));
+	assert_int_equal(told->offset, (packet_get16(packet, 6) & 0x1fff) * 8);
+	if (!has_ports || told->offset != 0 || told->length < 28)
+		return;
+	assert_int_equal(told->source_port, packets_source_port(packet));
+	assert_int_equal(told->destination_port, packets_destination_port(packet));
+}
+
+/* What was told before must be what has happened. */
+static void compare(const struct rig *rig, const struct explanation *told)
+{
+	assert_int_equal(told->result.verdict, rig->result.verdict);
+	assert_int_equal(told->result.drop, rig->result.drop);
+	assert_int_equal(told->outputs, rig->out.count);
+	for (uint32_t i = 0; i < rig->out.count && i < EXPLAIN_OUTPUTS; i++)
+		compare_output(&told->output[i], &rig->out.item[i]);
+	assert_int_equal(told->rule == RULE_NONE, rig->result.verdict == VERDICT_DROPPED);
+}
+
 struct packet *rig_send_packet(struct rig *rig, enum side from, const struct packet *packet)
 {
 	struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
 
+	struct explanation told;
+	bool explains = !rig->in_haste && (rig->explained++ < ALWAYS_EXPLAINED || rig->explained % THEN_ONE_IN == 0);
+
 	if (packet != &rig->packet.packet)
 		packets_copy(&rig->packet, packet);
+	if (explains)
+		rig_explain(rig, from, packet, &told);
 	packets_copy(&rig->work, packet);
 	emissions_clear(&rig->out);
 	memset(&rig->result, 0xff, sizeof(rig->result));
 	engine_process(rig->engine, from, &rig->work.packet, 1, rig->now, &sink, &rig->result);
+	if (explains)
+		compare(rig, &told);
 	rig_check(rig);
 	return rig->out.count == 1 ? &rig->out.item[0].packet : NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A test rig: one engine with a clock of its own, and a way to send a packet and look at what came out. After every
- * packet the rig asserts conservation, the engine's own check, and right checksums on everything that left.
+ * packet the rig asserts conservation, the engine's own check, and right checksums on everything that left. Before it
+ * the engine is asked what it would do, while its memory is write-protected: it must then do just that.
  *
  * The stage: inside hosts 10.0.0.2.., router 10.0.0.1 inside and 198.51.100.1 outside, remotes 203.0.113.1...
  */
@@ -13,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+#include <culvert/explain.h>
 
 #include "packets.h"
 
@@ -34,7 +37,9 @@ struct rig {
 	struct emissions out;
 	struct engine_result result;
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
-	bool in_haste;             /* many packets: engine_check() takes too long after each */
+	bool in_haste;             /* many packets: engine_check() and explanations take too long for each */
+	void *copy;                /* of the arena, for explanations */
+	uint32_t explained;        /* packets */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
 };
@@ -57,6 +62,9 @@ struct packet *rig_tcp(struct rig *rig, enum side from, uint32_t source, uint16_
 struct packet *rig_echo(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint8_t type,
 			uint16_t id);
 struct packet *rig_portless(struct rig *rig, enum side from, uint8_t protocol, uint32_t source, uint32_t destination);
+
+/* What the engine says it would do with a packet. Fails if that needs to write to the engine's memory. */
+void rig_explain(struct rig *rig, enum side from, const struct packet *packet, struct explanation *explanation);
 
 /* Conservation, the engine's own check, and the checksums of what came out last. */
 void rig_check(struct rig *rig);
