@@ -9,7 +9,7 @@ import calls
 CALL_LOG = "/run/ppp-l2tp.log"
 CONFIG = "/etc/xl2tpd/xl2tpd.conf"
 STRICT = "ip daddr {server} udp dport 1701 udp sport != 1701 counter drop"
-# Whoever sent the packet, program or kernel, knows nothing of it. There may be no checksum, which nft would take for one.
+# Whoever sent the packet, program or kernel, knows nothing of it. It may have no checksum, and nft takes that for one.
 ANSWERS = "ip saddr {server} udp sport 1701 udp dport != 1701 counter udp dport set 1701 udp checksum set 0"
 
 
@@ -42,14 +42,14 @@ def answers_to_1701(room, server):
     return Rule(room, server, ANSWERS)
 
 
-def start_xl2tpd(guest, random=None):
+def start_xl2tpd(guest, random=None, port=1701):
     """random: what it reads from /dev/urandom each time: its Tunnel IDs come from there."""
     program = f"xl2tpd -c {CONFIG} -p /run/xl2tpd.pid -C /run/xl2tpd/l2tp-control"
     if random:
         guest.write("/run/random", random)
         program = f"unshare -m sh -c 'mount --bind /run/random /dev/urandom; exec {program}'"
     guest.run(program)
-    guest.wait_until("ss -Hlun sport = :1701 | grep -q . && test -p /run/xl2tpd/l2tp-control")
+    guest.wait_until(f"ss -Hlun sport = :{port} | grep -q . && test -p /run/xl2tpd/l2tp-control")
 
 
 class Server(calls.Server):
@@ -67,7 +67,8 @@ class Server(calls.Server):
         guest.write("/etc/ppp/room-lns", f"name room\nrequire-mschap-v2\nlogfile /run/ppp-lns.log\n{calls.COMMON}")
         guest.write(
             CONFIG,
-            f"[global]\naccess control = no\nforce userspace = {'yes' if self.in_program else 'no'}\n[lns default]\nip range = {'-'.join(self.pool)}\n"
+            f"[global]\naccess control = no\nforce userspace = {'yes' if self.in_program else 'no'}\n"
+            f"[lns default]\nip range = {'-'.join(self.pool)}\n"
             f"local ip = {self.inside}\n"
             "name = room\npppoptfile = /etc/ppp/room-lns\n",
         )
@@ -82,6 +83,10 @@ def stop_xl2tpd(guest):
 
 
 class Client(calls.Client):
+    def __init__(self, guest, server, address=None, port=1701):
+        super().__init__(guest, server, address)
+        self.port = port
+
     def begin_dial(self, random=None):
         """Starts xl2tpd and dials. Two clients with the same random text have the same Tunnel ID."""
         guest = self.guest
@@ -92,10 +97,12 @@ class Client(calls.Client):
             f"logfile {CALL_LOG}\n{calls.COMMON}",
         )
         guest.write(
-            CONFIG, f"[global]\naccess control = no\n[lac room]\nlns = {self.address}\npppoptfile = /etc/ppp/room-lac\n"
+            CONFIG,
+            f"[global]\naccess control = no\nport = {self.port}\n[lac room]\nlns = {self.address}\n"
+            "pppoptfile = /etc/ppp/room-lac\n",
         )
         guest.run(f"rm -f {CALL_LOG}")
-        start_xl2tpd(guest, random)
+        start_xl2tpd(guest, random, self.port)
         return guest.begin(
             "xl2tpd-control -c /run/xl2tpd/l2tp-control connect-lac room &&"
             f" until grep -qs 'local  IP address' {CALL_LOG}; do pidof -q xl2tpd || exit 1; sleep 0.1; done",

@@ -7,11 +7,12 @@ import time
 import pytest
 
 from calls import all_hung_up, dial_all, use_all
-from esp import Client, Server
+from esp import Client, Server, VpncClient
 from lab import ROUTER_WAN
 from wires import watch
 
-SOME = 1 << 20
+SOME = 1 << 19
+ONE_OWNER = "it gives all ESP of a server to one host"
 LAN_SERVER = {"forward:vpn": {"service": "ipsec", "to": "10.77.0.23"}}
 
 
@@ -68,15 +69,76 @@ def test_one_client_through_rekeys(room, router, callers):
     with watch(room) as (lan, wan):
         client.dial()
         client.ping()
-        client.ping_full()
+        client.ping_fragments()
         waiting = client.begin_transfer(4 * SOME)
         rekey_all([client])
         waiting()
-        client.ping_full()
+        client.ping_fragments()
         lan.read(), wan.read()
     assert_native(lan, wan, [client])
     assert {own for source, own, to, its in wan.udp if (source, to, its) == (ROUTER_WAN, there, 500)} == {500}
     assert wan.fragments[ROUTER_WAN] >= 20 and wan.fragments[there] >= 20
+
+
+@pytest.mark.culvert_only(ONE_OWNER)
+def test_three_clients_of_one_server_through_rekeys(room, router, callers):
+    """All dial at one time."""
+    with watch(room) as (lan, wan):
+        dial_all(callers)
+        use_all(callers, SOME)
+        waiting = [client.begin_transfer(4 * SOME) for client in callers]
+        rekey_all(callers)
+        for finish in waiting:
+            finish()
+        use_all(callers, SOME)
+        callers[0].ping_fragments()
+        lan.read(), wan.read()
+    assert_native(lan, wan, callers)
+
+
+@pytest.mark.culvert_only(ONE_OWNER)
+def test_two_clients_of_two_servers(room, router, servers, callers):
+    """Four tunnels, all started at one time."""
+    first = callers[:2]
+    second = [Client(client.guest, servers[1]) for client in first]
+    with all_hung_up(servers[1], second), watch(room) as (lan, wan):
+        dial_all([*first, *second])
+        use_all([*first, *second], SOME)
+        lan.read(), wan.read()
+    assert_native(lan, wan, [*first, *second])
+
+
+@pytest.mark.culvert_only(ONE_OWNER)
+def test_a_server_that_begins_with_new_keys(room, router, servers):
+    """It rekeys as it likes, and is the first to use the new keys when its client has nothing to say."""
+    server = servers[1]
+    server.stop()
+    server.rekey_after = 6
+    server.start()
+    clients = [Client(guest, server) for guest in (room.C1, room.C2)]
+    with all_hung_up(server, clients):
+        dial_all(clients)
+        use_all(clients, SOME)
+        with new_keys(clients):
+            pass
+        use_all(clients, SOME)
+    server.rekey_after = None
+    server.stop()
+    server.start()
+
+
+@pytest.mark.culvert_only(ONE_OWNER)
+def test_a_client_of_another_make_beside_the_first(room, router, servers, callers):
+    """vpnc: IKEv1, and it has never heard of NAT traversal."""
+    clients = [callers[0], VpncClient(room.C2, servers[0])]
+    with watch(room) as (lan, wan):
+        dial_all(clients)
+        use_all(clients, SOME)
+        lan.read(), wan.read()
+    assert_native(lan, wan, clients)
+    clients[1].hang_up()
+    servers[0].stop()
+    servers[0].start()
 
 
 @pytest.mark.config(LAN_SERVER)
@@ -87,8 +149,6 @@ def test_a_server_on_the_lan(room, router, callers):
     clients = [callers[0], incoming]
     with all_hung_up(inner, [incoming]), watch(room) as (lan, wan):
         dial_all(clients)
-        use_all(clients, SOME)
-        rekey_all(clients)
         use_all(clients, SOME)
         lan.read(), wan.read()
     assert_native(lan, wan, callers[:1])

@@ -11,7 +11,7 @@ from l2tp import Client, Server, answers_to_1701, only_1701
 from lab import ROUTER_WAN
 from wires import watch
 
-SOME = 1 << 20
+SOME = 1 << 19
 TEXT = "the same for both, and long enough for all that xl2tpd wants to be random in its life"
 NOT_SHARED = "it moves the second client's port and knows no more"
 LAN_SERVER = {"forward:vpn": {"service": "l2tp", "to": "10.77.0.23"}}

@@ -9,7 +9,7 @@ from lab import ROUTER_WAN
 from typed_keys import Client, Server, clean, start_ah
 from wires import watch
 
-SOME = 1 << 20
+SOME = 1 << 19
 
 
 def ping_at_once(clients):
