@@ -118,8 +118,9 @@ uint64_t module_now_ms(const struct engine *engine);
 void module_count(struct engine *engine, enum statistic statistic);
 /* Addresses, ports and counters of a flow; last_ms as in tunnel_view. */
 void module_view_flow(const struct engine *engine, uint32_t flow, struct flow_view *view, uint32_t last_ms[SIDES]);
-/* The flow lives, is read with this state, or (control 0) is a call or SA with this record. */
-bool module_owns_flow(const struct engine *engine, uint32_t flow, uint16_t control, uint32_t record);
+/* The flow lives, is read for this service with this state, or (control 0) is a call or SA with this record. */
+bool module_owns_flow(const struct engine *engine, enum service service, uint32_t flow, uint16_t control,
+		      uint32_t record);
 void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view);
 
 /*
@@ -166,7 +167,7 @@ bool module_move_host(struct engine *engine, uint32_t inside);
 /* --- outside ports that several inside hosts share towards one server --- */
 
 /* What the flow sends leaves from this outside port and not from its mapping's; 0: its own again. What comes back is
- * told apart by datagram() and claim(). */
+ * told apart by datagram() and claim(). A port of the router itself is not shared: nothing happens then. */
 void module_share_port(struct engine *engine, uint32_t flow, uint16_t outside_port);
 uint16_t module_shared_port(const struct engine *engine, uint32_t flow);
 

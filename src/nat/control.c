@@ -419,21 +419,23 @@ void module_view_flow(const struct engine *engine, uint32_t index, struct flow_v
 		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
 }
 
-bool module_owns_flow(const struct engine *engine, uint32_t index, uint16_t control, uint32_t record)
+bool module_owns_flow(const struct engine *engine, enum service service, uint32_t index, uint16_t control,
+		      uint32_t record)
 {
 	if (index >= engine->header->flow_used || !(engine->flow[index].flags & FLOW_LIVE))
 		return false;
 	const struct flow *flow = &engine->flow[index];
 	if (control != 0)
 		return flow->control == control && protocol_has_ports(flow->protocol) &&
-		       service_of_flow(engine, index) < SERVICES;
-	return (flow->flags & FLOW_BY_ID) && flow->mapping == NONE && flow->control == 0 &&
-	       engine->track[index].call.record == record;
+		       service_of_flow(engine, index) == service;
+	return (flow->flags & (service == SERVICE_IPSEC ? FLOW_SA : FLOW_CALL)) && flow->mapping == NONE &&
+	       flow->control == 0 && engine->track[index].call.record == record;
 }
 
 void module_share_port(struct engine *engine, uint32_t index, uint16_t outside_port)
 {
-	engine->track[index].udp.shared_port = outside_port;
+	if (outside_port == 0 || !port_set_has(&engine->config.host_udp, outside_port))
+		engine->track[index].udp.shared_port = outside_port;
 }
 
 uint16_t module_shared_port(const struct engine *engine, uint32_t index)

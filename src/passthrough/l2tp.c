@@ -85,10 +85,9 @@ static uint16_t l2tp_attach(struct engine *engine, void *memory, uint32_t flow, 
 		return 0;
 	struct l2tp_path *path = &l2tp->path[index];
 	path->may_share |= l2tp_may_share(&view);
-	if (path->may_share && path->first == MODULE_NONE && l2tp_strict_knows(engine, l2tp, view.remote_address)) {
-		l2tp_share(engine, l2tp, index);
+	if (path->may_share && path->first == MODULE_NONE && l2tp_strict_knows(engine, l2tp, view.remote_address) &&
+	    l2tp_share(engine, l2tp, index))
 		module_count(engine, STAT_L2TP_SHARED);
-	}
 	return (uint16_t)(index + 1);
 }
 

@@ -142,8 +142,9 @@ bool l2tp_may_share(const struct flow_view *view);
 bool l2tp_strict_knows(const struct engine *engine, const struct l2tp *l2tp, uint32_t remote);
 void l2tp_strict_learn(const struct engine *engine, struct l2tp *l2tp, uint32_t remote);
 
-/* The path's flow to port 1701 leaves from there, too, or no longer. */
-void l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t path);
+/* The path's flow to port 1701 leaves from there, too, or no longer. False: it does so already, or that is the router's
+ * own port. */
+bool l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t path);
 void l2tp_share_end(struct engine *engine, struct l2tp *l2tp, uint32_t path);
 /* An SCCRQ is about to leave; is_fixed: its ID can not be translated. It may share the port from now on. */
 void l2tp_port_asks(struct engine *engine, struct l2tp *l2tp, uint32_t path, bool is_fixed);

@@ -141,15 +141,17 @@ bool l2tp_may_share(const struct flow_view *view)
 	       !view->inside_is_server && !view->hairpin;
 }
 
-void l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t index)
+bool l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t index)
 {
 	struct l2tp_path *path = &l2tp->path[index];
 	struct l2tp_group *group = &l2tp->group[path->group];
 	uint32_t flow = l2tp_path_flow(engine, path, L2TP_PORT);
 
 	if (path->shares || flow == MODULE_NONE)
-		return;
+		return false;
 	module_share_port(engine, flow, L2TP_PORT);
+	if (module_shared_port(engine, flow) != L2TP_PORT)
+		return false;
 	path->shares = true;
 	path->share_previous = MODULE_NONE;
 	path->share_next = group->sharing;
@@ -158,6 +160,7 @@ void l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t index)
 	group->sharing = index;
 	for (uint32_t i = path->first; i != MODULE_NONE; i = l2tp->tunnel[i].next)
 		l2tp_tunnel_rename(engine, l2tp, i);
+	return true;
 }
 
 void l2tp_share_end(struct engine *engine, struct l2tp *l2tp, uint32_t index)
@@ -202,9 +205,8 @@ void l2tp_port_asks(struct engine *engine, struct l2tp *l2tp, uint32_t index, bo
 		if (path->shares && (is_fixed || path->unanswered >= L2TP_PATIENCE)) {
 			l2tp_share_end(engine, l2tp, index);
 			path->unanswered = 0;
-		} else if (path->may_share && !path->shares && !is_fixed && path->unanswered >= L2TP_PATIENCE &&
-			   is_worth_a_try(l2tp, path)) {
-			l2tp_share(engine, l2tp, index);
+		} else if (path->may_share && !is_fixed && path->unanswered >= L2TP_PATIENCE &&
+			   is_worth_a_try(l2tp, path) && l2tp_share(engine, l2tp, index)) {
 			module_count(engine, STAT_L2TP_SHARED);
 			path->unanswered = 0;
 		}

@@ -416,6 +416,23 @@ static void from_other_ports(void **state)
 	assert_int_equal(d.seen_port, 5555);
 }
 
+/* The router itself uses its port 1701. */
+static void a_port_of_the_router(void **state)
+{
+	struct rig *rig = *state;
+	struct dialer one = dialer_of(rig, L1, PORT, W1, 1), d = dialer_of(rig, L2, PORT, W1, 2);
+
+	port_set_add(&rig->config.host_udp, PORT);
+	rig_configure(rig);
+	dialer_dial(&one, 9);
+	assert_int_not_equal(one.seen_port, PORT);
+	ask_in_vain(&d, 10);
+	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 0);
+	dialer_stray(&d, PORT, 2);
+	rig_consumed(rig);
+	dialer_data(&one);
+}
+
 /* --- harm --- */
 
 /* A server that says what it likes to whom it likes: what is for the hosts of another server never moves, and what it
@@ -496,6 +513,7 @@ int main(void)
 		l2tp_test(what_can_not_be_told_apart),
 		l2tp_test(not_while_in_use),
 		l2tp_test(from_other_ports),
+		l2tp_test(a_port_of_the_router),
 		l2tp_test(a_hostile_server),
 		l2tp_test(ten_thousand),
 	};
