@@ -284,9 +284,10 @@ enum flow_end {
 };
 const char *flow_end_text(enum flow_end end);
 
-/* What a configuration would end if it were there; the engine must outlive the rehearsal. NULL: no memory. */
-struct rehearsal *rehearsal_new(const struct engine *engine, const struct engine_config *config);
-void rehearsal_free(struct rehearsal *rehearsal);
+/* What a configuration would end if it were there. The memory, rehearsal_size() bytes as malloc() gives them, stays the
+ * caller's; the engine must outlive the rehearsal. */
+size_t rehearsal_size(void);
+struct rehearsal *rehearsal_start(void *memory, const struct engine *engine, const struct engine_config *config);
 /* Iterates over the flows that engine_configure() would end, as engine_next_flow_within() does. */
 bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 		    struct flow_view *view, enum flow_end *why);

@@ -12,6 +12,7 @@
 
 #include "nat/arena.h"
 #include "nat/call.h"
+#include "nat/configure.h"
 #include "nat/control.h"
 #include "nat/drops.h"
 #include "nat/flow.h"
@@ -24,8 +25,6 @@
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
-
-enum { MTU_MIN = 68 };
 
 static enum drop addresses_acceptable(const struct ip_header *ip)
 {
@@ -208,30 +207,6 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 
 /* --- life --- */
 
-/* A link of less can not carry IPv4 (RFC 791 section 3.2), but may be asked to. */
-static uint32_t sane_mtu(uint32_t mtu)
-{
-	return mtu < MTU_MIN ? MTU_MIN : mtu > PACKET_LENGTH_MAX ? PACKET_LENGTH_MAX : mtu;
-}
-
-static void adopt_config(struct engine *engine, const struct engine_config *config)
-{
-	engine->config = *config;
-	engine->config.lan_mtu = sane_mtu(config->lan_mtu);
-	engine->config.wan_mtu = sane_mtu(config->wan_mtu);
-	memset(engine->forwarded, 0, sizeof engine->forwarded);
-	for (uint32_t i = 0; i < config->forwards; i++) {
-		const struct forward *forward = &config->forward[i];
-		int space = port_space(forward->protocol);
-		for (uint32_t port = forward->port_first;
-		     space >= 0 && space != SPACE_ICMP && port <= forward->port_last; port++)
-			port_set_add(&engine->forwarded[space], (uint16_t)port);
-	}
-	engine->any_blocked = false;
-	for (int part = 0; part < PARTS; part++)
-		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
-}
-
 /* Packets whose fate a dying process never counted are taken back, so that the sums hold. */
 static void recover_counters(struct engine *engine)
 {
@@ -274,7 +249,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	arena_lay_out(limits, engine, arena);
 	engine->now_ms = now_ms;
 	engine->wake_ms = UINT64_MAX;
-	adopt_config(engine, config);
+	configure_adopt(engine, config);
 	if (!recover) {
 		arena_init(engine, limits, seed);
 	} else if (arena_is_ours(engine, limits)) {
@@ -298,132 +273,6 @@ void engine_free(struct engine *engine)
 size_t engine_arena_size(const struct engine_limits *limits)
 {
 	return arena_lay_out(limits, NULL, NULL);
-}
-
-/* --- changes while running --- */
-
-static bool forward_still_leads_to(const struct engine *engine, const struct flow *flow)
-{
-	const struct forward *forward =
-		forward_find(engine, flow->protocol, protocol_has_ports(flow->protocol) ? flow->outside_port : 0);
-
-	return forward != NULL && forward->to_address == flow->inside_address &&
-	       (!protocol_has_ports(flow->protocol) ||
-		flow->inside_port == (uint16_t)(forward->to_port + (flow->outside_port - forward->port_first)));
-}
-
-static bool flow_is_still_legal(const struct engine *engine, const struct flow *flow)
-{
-	struct passage passage = {.ip = {.protocol = flow->protocol}, .from = SIDE_WAN};
-
-	/* ESP of one host for each remote address, and ESP told apart by SPI, do not go together. */
-	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != sa_is_paired(engine))
-		return false;
-	if (flow->flags & FLOW_CALL)
-		return engine->config.mode[PART_PPTP] == MODE_PASS;
-	passage.transport.gre.is_enhanced = (flow->flags & FLOW_ENHANCED) != 0;
-	passage.transport.source_port = flow->remote_port;
-	passage.transport.destination_port = flow->outside_port;
-	if (!(flow->flags & FLOW_FORWARD))
-		passage.transport.destination_port = 0;
-	if (passage_refusal(engine, &passage) != DROP_NONE)
-		return false;
-	if ((flow->flags & FLOW_FORWARD) && !forward_still_leads_to(engine, flow))
-		return false;
-	if (flow->protocol == PROTOCOL_TCP)
-		return !port_set_has(&engine->config.host_tcp, flow->outside_port);
-	return flow->protocol != PROTOCOL_UDP || !port_set_has(&engine->config.host_udp, flow->outside_port);
-}
-
-uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms)
-{
-	uint32_t ended = 0;
-
-	engine->now_ms = now_ms;
-	adopt_config(engine, config);
-	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
-		const struct flow *flow = &engine->flow[i];
-		if (!(flow->flags & FLOW_LIVE))
-			continue;
-		control_follow_mode(engine, i);
-		if (!flow_is_still_legal(engine, flow)) {
-			flow_close(engine, i);
-			ended++;
-		}
-	}
-	return ended;
-}
-
-static bool is_listed(uint32_t address, const uint32_t *addresses, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (addresses[i] == address)
-			return true;
-	return false;
-}
-
-static uint32_t close_flows_without_address(struct engine *engine, const uint32_t *addresses, uint32_t n)
-{
-	uint32_t ended = 0;
-
-	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
-		const struct flow *flow = &engine->flow[i];
-		if (!(flow->flags & FLOW_LIVE))
-			continue;
-		if (is_listed(flow->outside_address, addresses, n) &&
-		    (!(flow->flags & FLOW_HAIRPIN) || is_listed(flow->remote_address, addresses, n)))
-			continue;
-		flow_close(engine, i);
-		ended++;
-	}
-	return ended;
-}
-
-static uint8_t outside_slot(struct engine *engine, uint32_t address)
-{
-	uint32_t limit = engine->header->limits.addresses;
-	uint8_t unused = 0;
-
-	for (uint32_t i = limit; i-- > 0;) {
-		if (engine->outside[i].address == address)
-			return (uint8_t)i;
-		if (engine->outside[i].address == 0)
-			unused = (uint8_t)i;
-	}
-	memset(&engine->outside[unused], 0, sizeof engine->outside[unused]);
-	engine->outside[unused].address = address;
-	return unused;
-}
-
-uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms)
-{
-	struct arena_header *header = engine->header;
-
-	engine->now_ms = now_ms;
-	if (count > header->limits.addresses)
-		count = header->limits.addresses;
-	uint32_t ended = close_flows_without_address(engine, addresses, count);
-	fragment_reset(engine);
-	for (uint32_t i = 0; i < header->limits.addresses; i++) {
-		struct outside *outside = &engine->outside[i];
-		if (outside->address == 0 || is_listed(outside->address, addresses, count))
-			continue;
-		for (int space = 0; space < SPACES; space++)
-			for (uint32_t port = 0; port < 65536; port++)
-				header->resting -= (outside->port[space][port] & PORT_RESTING) != 0;
-		outside->address = 0;
-	}
-	/* All is ready before the first change that a process which takes over would see. */
-	uint8_t order[ADDRESSES_MAX];
-	uint32_t used = 0;
-	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] != 0 && !is_listed(addresses[i], addresses, i))
-			order[used++] = outside_slot(engine, addresses[i]);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	memcpy(header->outside_order, order, used);
-	header->outside_count = used;
-	host_recount(engine);
-	return ended;
 }
 
 /* --- looking in --- */

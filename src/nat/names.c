@@ -55,6 +55,23 @@ const char *tunnel_end_text(enum tunnel_end end)
 	return end < ENDS ? texts[end] : "";
 }
 
+const char *flow_end_text(enum flow_end end)
+{
+	switch (end) {
+	case FLOW_STAYS:
+		break;
+	case FLOW_END_BLOCKED:
+		return "its service would be blocked";
+	case FLOW_END_MODE:
+		return "it would be told apart in another way";
+	case FLOW_END_FORWARD:
+		return "no forward would lead there";
+	case FLOW_END_HOST_PORT:
+		return "its outside port would be the router's own";
+	}
+	return "";
+}
+
 const char *tunnel_hint_name(enum tunnel_hint hint)
 {
 	static const char *const names[HINTS] = {

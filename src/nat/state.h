@@ -233,6 +233,8 @@ struct engine {
 	struct engine_config config;
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
 	bool any_blocked;             /* some service is in mode block */
+	bool follows_config;          /* no flow is left that config would end */
+	bool follows_outside;         /* the same for the outside addresses */
 	struct icmp_budget budget[SIDES];
 	uint64_t now_ms;
 	/* states of modules whose kept packets may have got their turn by the packet under way */

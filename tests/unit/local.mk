@@ -120,6 +120,12 @@ tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(RIG)
 tests_unit_test_engine_recover_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_recover_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_configure
+tests_unit_test_engine_configure_SOURCES = tests/unit/test_engine_configure.c tests/unit/ipsec_rig.c \
+	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)
+tests_unit_test_engine_configure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_configure_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_wire_checksum
 tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/unit/packets.c tests/unit/packets.h
 tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -164,7 +170,8 @@ tests_unit_test_pptp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_spoilt
-tests_unit_test_engine_spoilt_SOURCES = tests/unit/test_engine_spoilt.c $(PPTP_RIG)
+tests_unit_test_engine_spoilt_SOURCES = tests/unit/test_engine_spoilt.c tests/unit/ipsec_check.c \
+	tests/unit/ipsec_check.h tests/unit/ipsec_rig.c tests/unit/ipsec_rig.h $(PPTP_RIG)
 tests_unit_test_engine_spoilt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_spoilt_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 

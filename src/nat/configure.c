@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changes while running: another configuration, other outside addresses, and what either would end.
+ *
+ * Whether a flow fits a configuration is asked in one place, flow_fate(). engine_configure() closes the flows that do
+ * not; a rehearsal is a second handle on the same arena with the other configuration, so that both always agree.
+ * Looking at every flow takes milliseconds where there are many, so it is done only if something has changed that may
+ * end one.
+ */
+#include "nat/configure.h"
+
+#include <string.h>
+
+#include <culvert/module.h>
+
+#include "nat/control.h"
+#include "nat/flow.h"
+#include "nat/fragment.h"
+#include "nat/host.h"
+#include "nat/mapping.h"
+#include "nat/passages.h"
+#include "nat/sa.h"
+
+enum { MTU_MIN = 68 };
+
+struct rehearsal {
+	struct engine engine; /* the tables of the real one with the other configuration; nothing is ever changed */
+};
+
+/* A link of less can not carry IPv4 (RFC 791 section 3.2), but may be asked to. */
+static uint32_t sane_mtu(uint32_t mtu)
+{
+	return mtu < MTU_MIN ? MTU_MIN : mtu > PACKET_LENGTH_MAX ? PACKET_LENGTH_MAX : mtu;
+}
+
+void configure_adopt(struct engine *engine, const struct engine_config *config)
+{
+	engine->config = *config;
+	engine->config.lan_mtu = sane_mtu(config->lan_mtu);
+	engine->config.wan_mtu = sane_mtu(config->wan_mtu);
+	memset(engine->forwarded, 0, sizeof engine->forwarded);
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		const struct forward *forward = &config->forward[i];
+		int space = port_space(forward->protocol);
+		for (uint32_t port = forward->port_first;
+		     space >= 0 && space != SPACE_ICMP && port <= forward->port_last; port++)
+			port_set_add(&engine->forwarded[space], (uint16_t)port);
+	}
+	engine->any_blocked = false;
+	for (int part = 0; part < PARTS; part++)
+		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
+}
+
+/* --- another configuration --- */
+
+static bool same_forwards(const struct engine_config *a, const struct engine_config *b)
+{
+	if (a->forwards != b->forwards)
+		return false;
+	for (uint32_t i = 0; i < a->forwards; i++) {
+		const struct forward *x = &a->forward[i], *y = &b->forward[i];
+		if (x->protocol != y->protocol || x->port_first != y->port_first || x->port_last != y->port_last ||
+		    x->to_address != y->to_address || x->to_port != y->to_port)
+			return false;
+	}
+	return true;
+}
+
+/* Flows that fit the one fit the other as well: all that flow_fate() and control_follow_mode() look at is equal. */
+static bool fits_the_same(const struct engine_config *a, const struct engine_config *b)
+{
+	for (int part = 0; part < PARTS; part++)
+		if (a->mode[part] != b->mode[part])
+			return false;
+	return memcmp(&a->host_tcp, &b->host_tcp, sizeof a->host_tcp) == 0 &&
+	       memcmp(&a->host_udp, &b->host_udp, sizeof a->host_udp) == 0 && same_forwards(a, b);
+}
+
+static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t outside_port, uint32_t inside_address,
+		     uint16_t inside_port)
+{
+	bool has_ports = protocol_has_ports(protocol);
+	const struct forward *forward = forward_find(engine, protocol, has_ports ? outside_port : 0);
+
+	return forward != NULL && forward->to_address == inside_address &&
+	       (!has_ports || inside_port == (uint16_t)(forward->to_port + (outside_port - forward->port_first)));
+}
+
+/* What the modes and forwards say of a flow. */
+static enum flow_end service_fate(const struct engine *engine, const struct flow *flow)
+{
+	struct passage passage = {.ip = {.protocol = flow->protocol}, .from = SIDE_WAN};
+
+	if (flow->flags & FLOW_CALL) {
+		enum service_mode mode = engine->config.mode[PART_PPTP];
+		return mode == MODE_PASS ? FLOW_STAYS : mode == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
+	}
+	passage.transport.gre.is_enhanced = (flow->flags & FLOW_ENHANCED) != 0;
+	passage.transport.source_port = flow->remote_port;
+	passage.transport.destination_port = flow->outside_port;
+	if (!(flow->flags & FLOW_FORWARD))
+		passage.transport.destination_port = 0;
+	if (passage_refusal(engine, &passage) != DROP_NONE)
+		return FLOW_END_BLOCKED;
+	/* ESP of one host for each remote address, and ESP told apart by SPI, do not go together. */
+	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != sa_is_paired(engine))
+		return FLOW_END_MODE;
+	if ((flow->flags & FLOW_FORWARD) &&
+	    !leads_to(engine, flow->protocol, flow->outside_port, flow->inside_address, flow->inside_port))
+		return FLOW_END_FORWARD;
+	return FLOW_STAYS;
+}
+
+/* No service claims it and no forward has opened it, which is soon said of most flows. */
+static bool is_ordinary(const struct flow *flow)
+{
+	return (flow->protocol == PROTOCOL_TCP || flow->protocol == PROTOCOL_UDP) &&
+	       !(flow->flags & (FLOW_BY_ID | FLOW_FORWARD)) &&
+	       part_claiming(flow->protocol, flow->remote_port) == PART_NONE;
+}
+
+/* What the engine's configuration says of a flow. */
+static enum flow_end flow_fate(const struct engine *engine, const struct flow *flow)
+{
+	enum flow_end fate = is_ordinary(flow) ? FLOW_STAYS : service_fate(engine, flow);
+
+	if (fate != FLOW_STAYS)
+		return fate;
+	if (flow->protocol == PROTOCOL_TCP && port_set_has(&engine->config.host_tcp, flow->outside_port))
+		return FLOW_END_HOST_PORT;
+	if (flow->protocol == PROTOCOL_UDP && port_set_has(&engine->config.host_udp, flow->outside_port))
+		return FLOW_END_HOST_PORT;
+	return FLOW_STAYS;
+}
+
+uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms)
+{
+	bool fits = engine->follows_config && fits_the_same(&engine->config, config);
+	uint32_t ended = 0;
+
+	engine->now_ms = now_ms;
+	configure_adopt(engine, config);
+	for (uint32_t i = 0; i < engine->header->flow_used && !fits; i++) {
+		const struct flow *flow = &engine->flow[i];
+		if (!(flow->flags & FLOW_LIVE))
+			continue;
+		if (flow->control != 0)
+			control_follow_mode(engine, i);
+		if (flow_fate(engine, flow) != FLOW_STAYS) {
+			flow_close(engine, i);
+			ended++;
+		}
+	}
+	engine->follows_config = true;
+	return ended;
+}
+
+/* --- what it would end --- */
+
+size_t rehearsal_size(void)
+{
+	return sizeof(struct rehearsal);
+}
+
+struct rehearsal *rehearsal_start(void *memory, const struct engine *engine, const struct engine_config *config)
+{
+	struct rehearsal *rehearsal = memory;
+
+	memcpy(&rehearsal->engine, engine, sizeof rehearsal->engine);
+	configure_adopt(&rehearsal->engine, config);
+	return rehearsal;
+}
+
+bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
+		    struct flow_view *view, enum flow_end *why)
+{
+	const struct engine *engine = &rehearsal->engine;
+
+	while (*cursor<engine->header->flow_used && * budget> 0) {
+		(*budget)--;
+		const struct flow *flow = &engine->flow[(*cursor)++];
+		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
+			continue;
+		*why = flow_fate(engine, flow);
+		if (*why == FLOW_STAYS)
+			continue;
+		flow_view_of(flow, now_ms, view);
+		return true;
+	}
+	return false;
+}
+
+bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address)
+{
+	const struct forward *forward = forward_find(&rehearsal->engine, protocol, port);
+
+	return forward != NULL && forward->to_address == inside_address;
+}
+
+/* --- other addresses --- */
+
+static bool is_listed(uint32_t address, const uint32_t *addresses, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (addresses[i] == address)
+			return true;
+	return false;
+}
+
+static uint32_t close_flows_without_address(struct engine *engine, const uint32_t *addresses, uint32_t n)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
+		const struct flow *flow = &engine->flow[i];
+		if (!(flow->flags & FLOW_LIVE))
+			continue;
+		if (is_listed(flow->outside_address, addresses, n) &&
+		    (!(flow->flags & FLOW_HAIRPIN) || is_listed(flow->remote_address, addresses, n)))
+			continue;
+		flow_close(engine, i);
+		ended++;
+	}
+	return ended;
+}
+
+static uint8_t outside_slot(struct engine *engine, uint32_t address)
+{
+	uint32_t limit = engine->header->limits.addresses;
+	uint8_t unused = 0;
+
+	for (uint32_t i = limit; i-- > 0;) {
+		if (engine->outside[i].address == address)
+			return (uint8_t)i;
+		if (engine->outside[i].address == 0)
+			unused = (uint8_t)i;
+	}
+	memset(&engine->outside[unused], 0, sizeof engine->outside[unused]);
+	engine->outside[unused].address = address;
+	return unused;
+}
+
+/* These addresses in this order, and no flow is left of any other. */
+static bool is_in_use(const struct engine *engine, const uint32_t *addresses, uint32_t n)
+{
+	const struct arena_header *header = engine->header;
+
+	for (uint32_t i = 0; i < n && n == header->outside_count; i++)
+		if (engine->outside[header->outside_order[i]].address != addresses[i])
+			return false;
+	return n == header->outside_count && engine->follows_outside;
+}
+
+uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms)
+{
+	struct arena_header *header = engine->header;
+
+	engine->now_ms = now_ms;
+	if (count > header->limits.addresses)
+		count = header->limits.addresses;
+	if (is_in_use(engine, addresses, count))
+		return 0;
+	uint32_t ended = close_flows_without_address(engine, addresses, count);
+	fragment_reset(engine);
+	for (uint32_t i = 0; i < header->limits.addresses; i++) {
+		struct outside *outside = &engine->outside[i];
+		if (outside->address == 0 || is_listed(outside->address, addresses, count))
+			continue;
+		for (int space = 0; space < SPACES; space++)
+			for (uint32_t port = 0; port < 65536; port++)
+				header->resting -= (outside->port[space][port] & PORT_RESTING) != 0;
+		outside->address = 0;
+	}
+	/* All is ready before the first change that a process which takes over would see. */
+	uint8_t order[ADDRESSES_MAX];
+	uint32_t used = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (addresses[i] != 0 && !is_listed(addresses[i], addresses, i))
+			order[used++] = outside_slot(engine, addresses[i]);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	memcpy(header->outside_order, order, used);
+	header->outside_count = used;
+	host_recount(engine);
+	engine->follows_outside = true;
+	return ended;
+}
