@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The file is one page of our own, which says of what boot and size it is, and the memory behind it, mapped shared. Its
- * space is allocated before it is mapped, so that a file system that fills up later can not kill the process.
+ * space is allocated before it is mapped, so that a file system that fills up later can not kill the process. Ordinary
+ * memory in its place has a descriptor as well, so that both can be mapped a second time.
  */
 #include "io/state_file.h"
 
@@ -114,6 +115,23 @@ static int state_file_try_file(struct state_file *file, const char *state_dir)
 	return error;
 }
 
+/* False, with errno set, if there is no memory. */
+static bool state_file_map_memory(struct state_file *file)
+{
+	file->mapping = NULL;
+	file->fd = memfd_create("culvert flows", MFD_CLOEXEC);
+	if (file->fd < 0 || ftruncate(file->fd, (off_t)file->mapping_size) != 0)
+		return false;
+	file->mapping = mmap(NULL, file->mapping_size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+	if (file->mapping == MAP_FAILED) {
+		file->mapping = NULL;
+		return false;
+	}
+	(void)madvise(file->mapping, file->mapping_size, MADV_HUGEPAGE);
+	file->memory = (uint8_t *)file->mapping + FRONT;
+	return true;
+}
+
 int state_file_open(struct state_file *file, const char *state_dir, size_t size, kernel_report *report, void *context)
 {
 	int error;
@@ -137,15 +155,25 @@ int state_file_open(struct state_file *file, const char *state_dir, size_t size,
 	}
 	report(context, LOG_WARNING, "flows will not survive a crash, because %s/flows can not be used: %s", state_dir,
 	       strerror(error));
-	file->mapping = mmap(NULL, file->mapping_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (file->mapping == MAP_FAILED) {
-		file->mapping = NULL;
+	if (!state_file_map_memory(file)) {
 		report(context, LOG_ERR, "no memory for the tables (%zu MiB): lower [limits] flows", size >> 20);
+		state_file_close(file, false);
 		return EXIT_NETWORK;
 	}
-	(void)madvise(file->mapping, file->mapping_size, MADV_HUGEPAGE);
-	file->memory = (uint8_t *)file->mapping + FRONT;
 	return 0;
+}
+
+void *state_file_snapshot(const struct state_file *file)
+{
+	void *mapping =
+		mmap(NULL, file->mapping_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file->fd, 0);
+
+	return mapping != MAP_FAILED ? (uint8_t *)mapping + FRONT : NULL;
+}
+
+void state_file_drop_snapshot(const struct state_file *file, void *snapshot)
+{
+	munmap((uint8_t *)snapshot - FRONT, file->mapping_size);
 }
 
 void state_file_close(struct state_file *file, bool forget)
@@ -153,7 +181,7 @@ void state_file_close(struct state_file *file, bool forget)
 	if (file->mapping)
 		munmap(file->mapping, file->mapping_size);
 	if (file->fd >= 0) {
-		if (forget)
+		if (forget && file->kept)
 			(void)unlink(file->path);
 		close(file->fd);
 	}

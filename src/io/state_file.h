@@ -20,7 +20,7 @@ struct state_file {
 	size_t size;  /* of memory */
 	bool left;    /* memory holds what a process of this boot with the same size left there */
 	bool kept;    /* the next process will find it; false: ordinary memory */
-	int fd;       /* -1: ordinary memory */
+	int fd;       /* of the file, or of memory that has none; -1: not open */
 	char path[STATE_FILE_PATH_MAX];
 	void *mapping;
 	size_t mapping_size;
@@ -30,6 +30,12 @@ struct state_file {
  * the memory is ordinary memory, and that is reported as a warning. 0, or an exit code (4: no memory, 5: another
  * process holds the file) after having reported why; state_file_close() ends it. */
 int state_file_open(struct state_file *file, const char *state_dir, size_t size, kernel_report *report, void *context);
+
+/* The memory as it is now, to be read and written without changing the file: only pages that are written take space.
+ * What is written to the memory itself meanwhile may show or not. NULL with errno set; state_file_drop_snapshot() ends
+ * it. */
+void *state_file_snapshot(const struct state_file *file);
+void state_file_drop_snapshot(const struct state_file *file, void *snapshot);
 
 /* forget: the file is removed, there is nothing to go on with. Otherwise it stays. */
 void state_file_close(struct state_file *file, bool forget);

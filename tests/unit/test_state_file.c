@@ -115,6 +115,36 @@ static void second_process_is_refused(void **state)
 	state_file_close(&first, true);
 }
 
+/* The copy has what was there, and what is written to it stays there. */
+static void assert_snapshot(const struct state_file *file)
+{
+	uint8_t *copy;
+
+	memset(file->memory, 0x5a, file->size);
+	copy = state_file_snapshot(file);
+	assert_non_null(copy);
+	assert_memory_equal(copy, file->memory, file->size);
+	memset(copy, 0x17, file->size);
+	for (size_t i = 0; i < file->size; i++)
+		assert_int_equal(((uint8_t *)file->memory)[i], 0x5a);
+	state_file_drop_snapshot(file, copy);
+	copy = state_file_snapshot(file);
+	assert_non_null(copy);
+	assert_memory_equal(copy, file->memory, file->size);
+	state_file_drop_snapshot(file, copy);
+}
+
+static void snapshots_change_nothing(void **state)
+{
+	struct state_file file;
+
+	(void)state;
+	assert_int_equal(open_file(&file, SIZE), 0);
+	assert_true(file.kept);
+	assert_snapshot(&file);
+	state_file_close(&file, true);
+}
+
 /* Ordinary memory takes the place of a file that can not be used, and somebody says so. */
 static void assert_ordinary(void)
 {
@@ -124,7 +154,7 @@ static void assert_ordinary(void)
 	assert_int_equal(reports, 1);
 	assert_false(file.kept);
 	assert_false(file.left);
-	memset(file.memory, 0xff, file.size);
+	assert_snapshot(&file);
 	state_file_close(&file, true);
 }
 
@@ -198,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(next_process_finds_it, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(another_size_or_boot_is_not_ours, make_directory, remove_directory),
+		cmocka_unit_test_setup_teardown(snapshots_change_nothing, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(second_process_is_refused, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(bad_files_are_not_used, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(files_of_others_are_not_used, make_directory, remove_directory),
