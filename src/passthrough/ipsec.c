@@ -117,7 +117,8 @@ static void recover_peer(struct engine *engine, struct ipsec *ipsec, uint32_t in
 		.bytes = {old.bytes[0], old.bytes[1]},
 	};
 	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
-		bool is_ours = old.live && module_owns_flow(engine, old.flow[i], (uint16_t)(index + 1), 0) &&
+		bool is_ours = old.live &&
+			       module_owns_flow(engine, SERVICE_IPSEC, old.flow[i], (uint16_t)(index + 1), 0) &&
 			       flow_is_of(engine, peer, old.flow[i]);
 		for (uint32_t j = 0; j < i && is_ours; j++)
 			is_ours = peer->flow[j] != old.flow[i];
@@ -139,7 +140,7 @@ static bool revive_for_sa(struct engine *engine, struct ipsec *ipsec, uint32_t s
 {
 	const struct ipsec_sa *old = &ipsec->sa[sa];
 
-	if (old->peer >= ipsec->peers || !module_owns_flow(engine, old->flow, 0, sa))
+	if (old->peer >= ipsec->peers || !module_owns_flow(engine, SERVICE_IPSEC, old->flow, 0, sa))
 		return false;
 	struct ipsec_peer *peer = &ipsec->peer[old->peer];
 	if (!flow_is_of(engine, peer, old->flow))

@@ -112,7 +112,7 @@ static uint8_t recover_flows(const struct engine *engine, const struct l2tp_path
 		bool is_double = false;
 		for (unsigned k = 0; k < flows; k++)
 			is_double |= path->flow[k] == old->flow[i];
-		if (is_double || !module_owns_flow(engine, old->flow[i], (uint16_t)(index + 1), 0))
+		if (is_double || !module_owns_flow(engine, SERVICE_L2TP, old->flow[i], (uint16_t)(index + 1), 0))
 			continue;
 		module_view_flow(engine, old->flow[i], &view, NULL);
 		if (!fits(flows == 0 ? &view : first, &view))

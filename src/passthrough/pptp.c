@@ -70,7 +70,7 @@ static void recover_controls(struct engine *engine, struct pptp *pptp)
 	for (uint32_t i = pptp->controls; i-- > 0;) {
 		struct pptp_control *control = &pptp->control[i];
 		struct pptp_control old = *control;
-		bool keeps = old.live && module_owns_flow(engine, old.flow, (uint16_t)(i + 1), 0);
+		bool keeps = old.live && module_owns_flow(engine, SERVICE_PPTP, old.flow, (uint16_t)(i + 1), 0);
 		*control = (struct pptp_control){
 			.live = keeps,
 			.flow = keeps ? old.flow : pptp->control_free,
@@ -90,7 +90,8 @@ static void recover_controls(struct engine *engine, struct pptp *pptp)
 static bool call_is_whole(struct engine *engine, const struct pptp_call *call, uint32_t index)
 {
 	return call->state > CALL_FREE && call->state <= CALL_ENDED && call->end < ENDS &&
-	       (call->end == END_NOT) == (call->state != CALL_ENDED) && module_owns_flow(engine, call->flow, 0, index);
+	       (call->end == END_NOT) == (call->state != CALL_ENDED) &&
+	       module_owns_flow(engine, SERVICE_PPTP, call->flow, 0, index);
 }
 
 /* Lists are made anew from the records; what was counted in them is not believed. */

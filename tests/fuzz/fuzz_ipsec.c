@@ -27,6 +27,7 @@ enum {
 	HOST = 0x0a000002,
 	SERVER_INSIDE = 0x0a000009,
 	OUTSIDE = 0xc6336401,
+	OUTSIDE_TOO = 0xc6336402,
 	REMOTE = 0xcb007101,
 };
 
@@ -64,7 +65,7 @@ static void check(const char *wrong)
 
 static void begin(struct life *l, uint8_t limits)
 {
-	uint32_t outside[2] = {OUTSIDE, OUTSIDE + 1};
+	uint32_t outside[2] = {OUTSIDE, OUTSIDE_TOO};
 
 	l->limits = (struct engine_limits){
 		.flows = FLOWS_MAX, .hosts = 8, .addresses = 2, .fragments = 64, .tunnels = 4u << (limits & 3)};
@@ -107,7 +108,7 @@ static void list_flows(struct life *l, uint32_t which)
 
 static bool is_outside(uint32_t address)
 {
-	return address == OUTSIDE || address == OUTSIDE + 1;
+	return address == OUTSIDE || address == OUTSIDE_TOO;
 }
 
 static bool ends_equal(const struct flow_view *a, const struct flow_view *b)
@@ -260,7 +261,7 @@ static struct ends ends_of(uint8_t who)
 		.host = host,
 		.inside = (who & 7) == 7 ? (uint32_t)SERVER_INSIDE : HOST + host,
 		.remote = (uint32_t)REMOTE + (who >> 3 & 3) % REMOTES,
-		.outside = OUTSIDE + (who >> 5 & 1u),
+		.outside = who >> 5 & 1 ? (uint32_t)OUTSIDE_TOO : (uint32_t)OUTSIDE,
 		.from = who >> 6 & 1 ? SIDE_WAN : SIDE_LAN,
 		.odd = who >> 7 & 1,
 	};
@@ -351,19 +352,19 @@ static void send_ike(struct life *l, struct ends e, uint8_t a, uint8_t b)
 
 	ports_of(l, e, a, &source, &destination);
 	build_ike(l, e, a, b);
-	uint32_t length = at + l->message.length;
+	size_t length = at + l->message.length;
 	if (length > 512)
 		return;
 	memcpy(bytes + at, l->message.bytes, l->message.length);
 	if (!(a & 0x40)) {
-		send_udp(l, e, source, destination, bytes, length, 0);
+		send_udp(l, e, source, destination, bytes, (uint32_t)length, 0);
 		return;
 	}
 	/* merged: the second one of another exchange, and a shorter rest */
 	memcpy(bytes + length, bytes, length);
 	bytes[length + at + 7] ^= (uint8_t)(b >> 3);
 	memcpy(bytes + 2 * length, bytes, length);
-	send_udp(l, e, source, destination, bytes, 2 * length + length / 2, (uint16_t)length);
+	send_udp(l, e, source, destination, bytes, (uint32_t)(2 * length + length / 2), (uint16_t)length);
 }
 
 static void send_natt(struct life *l, struct ends e, uint8_t a, uint8_t b)
@@ -513,7 +514,7 @@ static void spoil(struct life *l, uint8_t a, uint8_t b)
 
 static void change(struct life *l, struct ends e, uint8_t a, uint8_t b)
 {
-	static const uint32_t outside[3] = {OUTSIDE, OUTSIDE + 1, OUTSIDE};
+	static const uint32_t outside[3] = {OUTSIDE, OUTSIDE_TOO, OUTSIDE};
 
 	switch (a >> 5) {
 	case 0:

@@ -8,14 +8,41 @@
 #include <string.h>
 
 #include "nat/state.h"
+#include "ipsec_check.h"
+#include "ipsec_rig.h"
 #include "pptp_rig.h"
 
-enum { ROUNDS = 200, PACKETS = 60, SPOTS = 40 };
+enum { ROUNDS = 240, PACKETS = 60, SPOTS = 40 };
 
 struct area {
 	const void *at;
 	size_t size;
 };
+
+/* ESP with few SPIs, and IKE of few initiators. */
+static void build_ipsec(struct test_packet *packet, struct test_random *r, bool from_lan)
+{
+	static const uint8_t exchanges[] = {SA_INIT, AUTH, CHILD, INFORMATIONAL};
+	uint32_t inside = L1 + test_random_below(r, 3), remote = W1 + test_random_below(r, 2);
+	uint16_t port = test_random_one_in(r, 2) ? 500 : 4500;
+	uint8_t bytes[40] = {0};
+
+	bytes[7] = (uint8_t)(1 + test_random_below(r, 4));
+	bytes[15] = (uint8_t)test_random_below(r, 2);
+	bytes[17] = 0x20;
+	bytes[18] = exchanges[test_random_below(r, 4)];
+	bytes[23] = (uint8_t)test_random_below(r, 4);
+	bytes[27] = sizeof(bytes);
+	packets_build(packet, &(struct packet_spec){.protocol = test_random_one_in(r, 2) ? PROTO_ESP : PROTO_UDP,
+						    .source = from_lan ? inside : remote,
+						    .source_port = port,
+						    .destination = from_lan ? remote : O1,
+						    .destination_port = port,
+						    .spi = 0x100 + test_random_below(r, 8),
+						    .sequence = test_random_next(r),
+						    .payload = bytes,
+						    .payload_length = sizeof(bytes)});
+}
 
 static void build_random(struct test_packet *packet, struct test_random *r, bool from_lan)
 {
@@ -49,11 +76,16 @@ static void use(struct rig *rig, struct engine *engine, struct test_random *r)
 
 	for (int i = 0; i < PACKETS; i++) {
 		bool from_lan = test_random_one_in(r, 2);
-		build_random(&rig->work, r, from_lan);
+		if (i % 2 == 0)
+			build_ipsec(&rig->work, r, from_lan);
+		else
+			build_random(&rig->work, r, from_lan);
 		emissions_clear(&rig->out);
 		engine_process(engine, from_lan ? SIDE_LAN : SIDE_WAN, &rig->work.packet, 1, now, &sink, NULL);
 		now += test_random_below(r, 500);
 	}
+	if (ipsec_check(engine))
+		fail_msg("%s", ipsec_check(engine));
 	while (engine_next_tunnel(engine, &cursor, now, &view))
 		assert_non_null(view.state);
 	for (int i = 0; i < 100; i++)
@@ -75,9 +107,16 @@ static void a_spoilt_area_does_no_harm(void **state)
 		line_call(&line, 5, (uint16_t)(1 + i));
 		line_call(&line, 6, (uint16_t)(4 + i));
 		rig_open_udp(rig, L1 + i, 5001, W1, 7);
+		ipsec_ike(rig, SIDE_LAN, L1 + i, 500, W1, 500,
+			  &(struct ike_spec){.initiator = 1 + i, .exchange = SA_INIT});
+		ipsec_out(rig, L1 + i, W1, 0x100 + i, 1);
+		ipsec_in(rig, W1, 0x104 + i, 1);
 	}
+	/* somebody waits */
+	ipsec_out(rig, L1, W2, 0x100, 1);
+	ipsec_out(rig, L2, W2, 0x101, 1);
 	const struct engine *whole = rig->engine;
-	const uint8_t *pptp = whole->module[SERVICE_PPTP];
+	const uint8_t *pptp = whole->module[SERVICE_PPTP], *ipsec = whole->module[SERVICE_IPSEC];
 	const struct area areas[] = {
 		{whole->flow, 16 * sizeof(struct flow)},
 		{whole->track, 16 * sizeof(union flow_track)},
@@ -88,6 +127,8 @@ static void a_spoilt_area_does_no_harm(void **state)
 		{whole->header, sizeof(struct arena_header)},
 		{&whole->header->limits, sizeof(struct engine_limits)},
 		{pptp, rig->size - (size_t)(pptp - (const uint8_t *)rig->arena)},
+		{ipsec, rig->size - (size_t)(ipsec - (const uint8_t *)rig->arena)},
+		{ipsec, 2048},
 	};
 	for (int round = 0; round < ROUNDS; round++) {
 		const struct area *area = &areas[(size_t)round % (sizeof(areas) / sizeof(areas[0]))];
@@ -104,6 +145,8 @@ static void a_spoilt_area_does_no_harm(void **state)
 			engine_set_outside(engine, &O1, 1, rig->now);
 			if (engine_check(engine))
 				fail_msg("round %d: %s", round, engine_check(engine));
+			if (ipsec_check(engine))
+				fail_msg("round %d: %s", round, ipsec_check(engine));
 			use(rig, engine, &r);
 			engine_free(engine);
 		}
