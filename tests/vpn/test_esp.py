@@ -32,6 +32,13 @@ def callers(room, router, servers):
         yield clients
 
 
+def start_again(server, rekey_after=None):
+    """The server forgets all its clients."""
+    server.stop()
+    server.rekey_after = rekey_after
+    server.start()
+
+
 def assert_native(lan, wan, clients):
     """All data was protocol 50, every client's own packets came through, and with the SPIs as they were."""
     assert not any(4500 in (own, its) for _, own, _, its in lan.udp), lan.udp
@@ -112,33 +119,32 @@ def test_two_clients_of_two_servers(room, router, servers, callers):
 def test_a_server_that_begins_with_new_keys(room, router, servers):
     """It rekeys as it likes, and is the first to use the new keys when its client has nothing to say."""
     server = servers[1]
-    server.stop()
-    server.rekey_after = 6
-    server.start()
+    start_again(server, rekey_after=6)
     clients = [Client(guest, server) for guest in (room.C1, room.C2)]
-    with all_hung_up(server, clients):
-        dial_all(clients)
-        use_all(clients, SOME)
-        with new_keys(clients):
-            pass
-        use_all(clients, SOME)
-    server.rekey_after = None
-    server.stop()
-    server.start()
+    try:
+        with all_hung_up(server, clients):
+            dial_all(clients)
+            use_all(clients, SOME)
+            with new_keys(clients):
+                pass
+            use_all(clients, SOME)
+    finally:
+        start_again(server)
 
 
 @pytest.mark.culvert_only(ONE_OWNER)
 def test_a_client_of_another_make_beside_the_first(room, router, servers, callers):
     """vpnc: IKEv1, and it has never heard of NAT traversal."""
     clients = [callers[0], VpncClient(room.C2, servers[0])]
-    with watch(room) as (lan, wan):
-        dial_all(clients)
-        use_all(clients, SOME)
-        lan.read(), wan.read()
+    try:
+        with watch(room) as (lan, wan):
+            dial_all(clients)
+            use_all(clients, SOME)
+            lan.read(), wan.read()
+    finally:
+        clients[1].hang_up()
+        start_again(servers[0])  # it has not heard that vpnc is gone
     assert_native(lan, wan, clients)
-    clients[1].hang_up()
-    servers[0].stop()
-    servers[0].start()
 
 
 @pytest.mark.config(LAN_SERVER)
