@@ -15,11 +15,12 @@ static const uint32_t ENDS_SERVER = 0xcb007101, ENDS_OUTSIDE = 0xc6336401, ENDS_
 struct scenario {
 	const char *name;
 	uint32_t clients;
-	uint32_t ike;       /* version 1 or 2; 0: the SAs are typed in, the server answers whom it has heard */
-	bool mute_client;   /* the first client sends no ESP */
-	bool mute_server;   /* and the server none to it */
-	bool attacked;      /* somebody sends ESP with random SPIs as the server */
-	uint32_t paired_ms; /* everybody has heard of everybody after this time */
+	uint32_t ike;          /* version 1 or 2; 0: the SAs are typed in, the server answers whom it has heard */
+	bool mute_client;      /* the first client sends no ESP */
+	bool mute_server;      /* and the server none to it */
+	bool attacked;         /* somebody sends ESP with random SPIs as the server */
+	uint32_t paired_ms;    /* everybody has heard of everybody after this time */
+	uint32_t lost_percent; /* of what the server sends so much may be lost; nothing must go astray if this is 0 */
 	uint32_t
 		ambiguous; /* of so many packets of the server one may be dropped because it is not clear whose it is */
 };

@@ -5,7 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 3000, RECENT = 5000, SILENT = 10000, DOUBT = 3000, PEER_SAS = 64 };
+enum {
+	WINDOW = 3000,
+	RECENT = 3000,
+	SILENT = 10000,
+	UNSURE = 40000,
+	NEAR = 30000,
+	LOOK = 1000,
+	STALE = 1000,
+	DOUBT = 3000,
+	PEER_SAS = 64
+};
 
 static const struct engine_result forwarded = {.verdict = VERDICT_FORWARDED}, held = {.verdict = VERDICT_HELD};
 
@@ -116,7 +126,8 @@ void model_emit(struct model *m, struct out out)
 static void emit_esp_out(struct model *m, const struct message *message, struct sa *sa)
 {
 	touch_sa(m, sa);
-	m->peer[sa->peer].esp_at = m->now;
+	sa->spoke = m->now;
+	m->peer[sa->peer].last_esp = ++m->moves;
 	model_emit(m, (struct out){.to = SIDE_WAN,
 				   .host = message->host,
 				   .server = message->server,
@@ -157,7 +168,6 @@ struct engine_result model_esp_out(struct model *m, const struct message *messag
 	struct sa *sa = model_sa(m, SIDE_LAN, message->host, message->server, 0, message->spi);
 
 	peer->sent_native = true;
-	peer->spoke_at = peer->esp_at = m->now;
 	if (sa) {
 		emit_esp_out(m, message, sa);
 		return forwarded;
@@ -168,7 +178,6 @@ struct engine_result model_esp_out(struct model *m, const struct message *messag
 	}
 	if (peer->waits == WAITING)
 		return model_drop(DROP_ESP_QUEUE_FULL);
-	peer->waits_since = peer->waits ? peer->waits_since : m->now;
 	peer->waiting[peer->waits++] = *message;
 	peer->exists = true;
 	m->waited++;
@@ -179,7 +188,7 @@ struct engine_result model_esp_out(struct model *m, const struct message *messag
 
 static bool is_owed_lately(const struct model *m, uint32_t p)
 {
-	return m->peer[p].owed && m->now - m->peer[p].phase2_at <= RECENT;
+	return m->peer[p].owed && m->now - m->peer[p].phase2_at < RECENT;
 }
 
 /* The only one of these peers, or PEERS. */
@@ -202,19 +211,21 @@ static uint32_t how_many(const bool of[PEERS])
 	return count;
 }
 
-static struct sa *bind(struct model *m, uint32_t p, uint32_t spi, enum pairing how, bool had_rivals)
+static struct sa *bind(struct model *m, uint32_t p, const struct message *message, enum pairing how, bool had_rivals)
 {
 	struct peer *peer = &m->peer[p];
 	struct sa *sa = lacking(m, p, SIDE_WAN);
 
 	if (!sa)
 		sa = new_sa(m, p);
-	sa->spi[SIDE_WAN] = spi;
+	sa->spi[SIDE_WAN] = message->spi;
 	sa->bound = m->now;
+	sa->packets = 1;
+	sa->bound_by = ++m->moves;
 	sa->had_rivals = had_rivals;
 	sa->pairing = how;
 	touch_sa(m, sa);
-	peer->owed = peer->begun = false;
+	peer->owed = peer->has_turn = false;
 	if (model_is_paired(sa) && peer->window_sa == sa->number)
 		peer->window = 0;
 	m->bound[how]++;
@@ -240,8 +251,7 @@ static uint32_t choose(struct model *m, const bool eligible[PEERS], bool u[PEERS
 	if (how_many(u))
 		return only(owed_lately);
 	*how = PAIRING_GUESSED;
-	p = only(unpaired);
-	return p < PEERS ? p : only(owed);
+	return how_many(unpaired) ? only(unpaired) : only(owed);
 }
 
 static struct doubt *find_doubt(struct model *m, const struct message *message)
@@ -256,17 +266,44 @@ static struct doubt *find_doubt(struct model *m, const struct message *message)
 	return &m->doubt[m->doubts++];
 }
 
-/* The host whose unpaired SA has waited longest, or PEERS. */
+/* The host whose unpaired SA has waited longest, or PEERS. As it is a guess, the engine may count the time otherwise.
+ */
 static uint32_t longest_unpaired(struct model *m, const bool eligible[PEERS])
 {
 	const struct sa *oldest = NULL;
 
-	for (uint32_t i = 0; i < SAS; i++) {
-		const struct sa *sa = &m->sa[i];
-		if (sa->live && eligible[sa->peer] && !sa->spi[SIDE_WAN] && (!oldest || sa->number < oldest->number))
+	for (uint32_t p = 0; p < PEERS; p++) {
+		const struct sa *sa = eligible[p] ? lacking(m, p, SIDE_WAN) : NULL;
+		if (sa && m->stayed_with == model_host(p))
+			return p;
+		if (sa && (!oldest || sa->opened < oldest->opened))
 			oldest = sa;
 	}
 	return oldest ? oldest->peer : PEERS;
+}
+
+/* Among the last four peers that got an SPI lately the only one that may have got a stranger's, or PEERS. */
+static uint32_t deceived(struct model *m, uint32_t server, uint32_t outside)
+{
+	uint64_t last[PEERS] = {0};
+	bool is[PEERS] = {false};
+
+	for (uint32_t i = 0; i < SAS; i++) {
+		const struct sa *sa = &m->sa[i];
+		if (!sa->live || !sa->spi[SIDE_WAN] || model_server(sa->peer) != server ||
+		    m->outside_of[model_host(sa->peer)] != outside)
+			continue;
+		last[sa->peer] =
+			sa->bound_by > last[sa->peer] && m->now - sa->bound < NEAR ? sa->bound_by : last[sa->peer];
+		is[sa->peer] |= sa->packets == 1 && m->now - sa->bound >= STALE;
+	}
+	for (uint32_t p = 0; p < PEERS; p++) {
+		uint32_t later = 0;
+		for (uint32_t q = 0; q < PEERS; q++)
+			later += last[q] > last[p];
+		is[p] &= last[p] && later < 4;
+	}
+	return only(is);
 }
 
 static void emit_esp_in(struct model *m, const struct message *message, uint32_t p, bool is_copy)
@@ -282,21 +319,26 @@ static struct engine_result esp_in_doubt(struct model *m, const struct message *
 					 const bool u[PEERS])
 {
 	struct doubt *doubt = find_doubt(m, message);
-	uint32_t p = m->now - doubt->since >= DOUBT ? longest_unpaired(m, eligible) : PEERS, copies = 0;
+	bool is_old = m->now - doubt->since >= DOUBT && !m->may_forget;
+	uint32_t p = is_old ? longest_unpaired(m, eligible) : PEERS, copies = 0;
 
+	if (p == PEERS && m->now - doubt->since >= STALE && !m->may_forget)
+		p = deceived(m, message->server, message->outside);
 	if (p < PEERS) {
-		bind(m, p, message->spi, PAIRING_GUESSED, true);
+		bind(m, p, message, PAIRING_GUESSED, true);
 		emit_esp_in(m, message, p, false);
+		m->settled++;
 		*doubt = m->doubt[--m->doubts];
 		return forwarded;
 	}
 	if (!m->config->esp_fanout)
 		return model_drop(DROP_ESP_AMBIGUOUS);
-	for (p = 0; p < PEERS && copies < FAN; p++)
+	for (p = 0; p < PEERS; p++)
 		if (how_many(u) ? u[p] : eligible[p]) {
 			emit_esp_in(m, message, p, true);
 			copies++;
 		}
+	m->copies = copies < FAN ? copies : FAN;
 	return forwarded;
 }
 
@@ -315,24 +357,36 @@ static struct engine_result esp_in_new(struct model *m, const struct message *me
 		p = choose(m, eligible, u, &how);
 	if (p == PEERS)
 		return esp_in_doubt(m, message, eligible, u);
-	bind(m, p, message->spi, how, how_many(eligible) > 1);
+	bind(m, p, message, how, how_many(eligible) > 1);
 	emit_esp_in(m, message, p, false);
 	return forwarded;
 }
 
-/* Another peer that this SPI was rather meant for, or PEERS. */
-static uint32_t rather(struct model *m, const struct sa *sa)
+static bool waits_for_inbound(const struct sa *sa, uint32_t peer)
 {
-	const struct peer *a = &m->peer[sa->peer];
-	uint64_t since = a->esp_at > sa->bound ? a->esp_at : sa->bound;
-	bool other[PEERS];
+	return sa->live && sa->peer == peer && !sa->spi[SIDE_WAN];
+}
 
-	if (!sa->had_rivals || m->now - since < SILENT)
+/* Another peer that this SPI was rather meant for, or PEERS. */
+static uint32_t rather(struct model *m, struct sa *sa)
+{
+	bool other[PEERS], meant = false;
+	uint64_t age = m->now - sa->bound;
+
+	if (!sa->had_rivals || m->peer[sa->peer].last_esp > sa->bound_by || age < SILENT || age > UNSURE ||
+	    m->now - sa->looked < LOOK)
 		return PEERS;
+	sa->looked = m->now;
 	for (uint32_t p = 0; p < PEERS; p++)
-		other[p] = p != sa->peer && model_same_group(m, p, sa->peer) && lacking(m, p, SIDE_WAN) &&
-			   m->now - m->peer[p].spoke_at <= SILENT && m->peer[p].spoke_at;
-	return only(other);
+		other[p] = p != sa->peer && model_same_group(m, p, sa->peer) && lacking(m, p, SIDE_WAN);
+	uint32_t p = only(other);
+	for (uint32_t i = 0; i < SAS; i++) {
+		const struct sa *of = &m->sa[i];
+		uint64_t apart = of->opened > sa->bound ? of->opened - sa->bound : sa->bound - of->opened;
+		meant |= waits_for_inbound(of, p) && m->now - of->opened >= SILENT && apart <= NEAR &&
+			 m->now - of->spoke <= SILENT;
+	}
+	return meant ? p : PEERS;
 }
 
 struct engine_result model_esp_in(struct model *m, const struct message *message)
@@ -341,16 +395,16 @@ struct engine_result model_esp_in(struct model *m, const struct message *message
 
 	if (!sa)
 		return esp_in_new(m, message);
-	uint32_t p = rather(m, sa);
-	if (p < PEERS) {
-		sa->spi[SIDE_WAN] = 0;
-		sa->live = sa->spi[SIDE_LAN] != 0;
-		if (sa->live)
-			sa->deadline = m->now + m->config->timeout[TIMEOUT_ESP_OPENING];
-		sa = bind(m, p, message->spi, PAIRING_REPAIRED, true);
-	}
+	sa->packets++;
 	touch_sa(m, sa);
 	emit_esp_in(m, message, sa->peer, false);
+	uint32_t p = rather(m, sa);
+	if (p < PEERS) { /* what comes after this packet goes there */
+		sa->spi[SIDE_WAN] = 0;
+		sa->live = sa->spi[SIDE_LAN] != 0;
+		sa->deadline = m->now + m->config->timeout[TIMEOUT_ESP_OPENING];
+		bind(m, p, message, PAIRING_REPAIRED, true);
+	}
 	return forwarded;
 }
 
@@ -361,7 +415,7 @@ bool model_release_esp(struct model *m)
 
 	for (uint32_t p = 0; p < PEERS; p++)
 		if (m->peer[p].waits && may_go(m, p) &&
-		    (first == PEERS || m->peer[p].waits_since < m->peer[first].waits_since))
+		    (first == PEERS || m->peer[p].waiting[0].tag < m->peer[first].waiting[0].tag))
 			first = p;
 	if (first == PEERS)
 		return false;

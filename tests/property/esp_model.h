@@ -12,7 +12,8 @@
 enum { HOSTS = 6, SERVERS = 3, PEERS = HOSTS * SERVERS, SAS = 600, FLOWS = 200, WAITING = 8, OUTS = 80, FAN = 4 };
 enum { SPIS_READ = 400, DOUBTS = 2000 };
 
-/* A packet, as far as the model looks at it. tag tells it from every other one. */
+/* A packet, as far as the model looks at it. tag tells it from every other one, and later ones have
+ * higher tags. */
 struct message {
 	enum side from;
 	uint32_t host, server;  /* numbers; host only from the LAN */
@@ -33,14 +34,16 @@ struct out {
 	uint16_t port, at_port;         /* port 0 to the WAN: that of the flow, which is not known yet */
 	uint32_t flow;                  /* then its index */
 	uint32_t tag;
-	bool is_copy; /* one of several, in any order */
+	bool is_copy; /* one of several, of which at most FAN leave */
 };
 
 struct sa {
 	bool live;
 	uint32_t peer, number, spi[SIDES];
-	uint64_t opened, heard, deadline, bound;
+	uint64_t opened, heard, spoke, deadline, bound, looked;
 	bool had_rivals;
+	uint32_t packets;  /* with its inbound SPI */
+	uint32_t bound_by; /* likewise */
 	enum pairing pairing;
 };
 
@@ -50,22 +53,23 @@ struct peer {
 	uint32_t window_sa;
 	struct message waiting[WAITING];
 	uint32_t waits;
-	uint64_t waits_since;
-	bool sent_native, on_4500, owed;
-	uint64_t phase2_at, phase1_at, spoke_at, esp_at;
-	bool begun; /* a phase 2 has begun and not yet led to an inbound SPI */
-	uint64_t begun_at;
-	struct message last_opening;
+	bool sent_native, on_4500, owed, answered;
+	uint64_t phase1_at;     /* new keys for IKE: CREATE_CHILD_SA, and phase 1 of version 1 */
+	uint32_t last_esp;      /* tag */
+	struct message phase2;  /* seen last; from is who asks, tag 0: there was none */
+	enum side phase2_spoke; /* who said something of it last */
+	uint64_t phase2_at;     /* and when */
+	bool has_turn;
+	uint32_t unheard; /* phases 2 opened without a message of them from the WAN */
 	struct message held[SIDES];
-	bool holds[SIDES], held_shared[SIDES];
+	bool holds[SIDES];
 	uint32_t held_flow[SIDES];
-	uint64_t holds_since[SIDES];
 	bool shares;
 	uint32_t unanswered;
 };
 
 struct ike_flow {
-	bool live, answered;
+	bool live, is_new;
 	uint32_t host, server;
 	uint16_t inside_port, outside_port, at_port; /* outside_port 0: not known yet */
 	bool keeps;                                  /* its port was free when it was opened */
@@ -85,6 +89,9 @@ struct doubt {
 };
 
 struct model {
+	bool may_forget;      /* the engine does not know for how long this SPI has been ambiguous, and need not */
+	uint32_t stayed_with; /* the host that the engine gave a packet from the WAN to: it looks once a second only */
+	uint32_t settled, moves;
 	const struct engine_config *config;
 	uint64_t now;
 	uint32_t outside_of[HOSTS];
@@ -98,7 +105,7 @@ struct model {
 	uint32_t doubts;
 	uint64_t strict[SERVERS]; /* until then */
 	struct out out[OUTS];
-	uint32_t outs;
+	uint32_t outs, copies; /* copies: so many of them leave */
 	uint32_t bound[PAIRINGS], waited, collisions;
 };
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GATE = 3000, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3 };
-enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, AUTH = 35, CHILD = 36 };
+enum { TURN = 3000, UNHEARD = 4, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3 };
+enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, SA_INIT = 34, AUTH = 35, CHILD = 36 };
 
 static const struct engine_result forwarded = {.verdict = VERDICT_FORWARDED}, held = {.verdict = VERDICT_HELD};
 
@@ -39,7 +39,8 @@ static bool port_is_free(const struct model *m, uint32_t outside, uint16_t port)
 /* A mapping is what the flows of one inside endpoint have in common. */
 static struct ike_flow *open_flow(struct model *m, uint32_t host, uint16_t port, uint32_t server, uint16_t at_port)
 {
-	struct ike_flow new = {.live = true, .host = host, .server = server, .inside_port = port, .at_port = at_port};
+	struct ike_flow new = {
+		.live = true, .is_new = true, .host = host, .server = server, .inside_port = port, .at_port = at_port};
 	struct ike_flow *free_one = NULL;
 
 	new.keeps = port_is_free(m, m->outside_of[host], port);
@@ -75,34 +76,38 @@ static struct ike_flow *owner_of_500(struct model *m, uint32_t server, uint32_t 
 	return NULL;
 }
 
+/* Another peer had this initiator's SPI first. */
 static bool has_twin(const struct model *m, uint32_t p, uint64_t initiator)
 {
 	for (uint32_t i = 0; i < m->reads; i++) {
 		uint32_t q = m->read[i].peer;
-		if (m->read[i].initiator == initiator && q != p && m->peer[q].exists && model_same_group(m, p, q))
-			return true;
+		if (m->read[i].initiator == initiator && m->peer[q].exists && model_same_group(m, p, q))
+			return q != p;
 	}
 	return false;
 }
 
-/* Before a first message goes out: does the peer share from now on, or no longer? */
-static void decide_sharing(struct model *m, uint32_t p, const struct ike_flow *f, const struct message *message)
+/* Before a message goes out: does the peer share from now on, or no longer? */
+static void decide_sharing(struct model *m, uint32_t p, struct ike_flow *f, const struct message *message)
 {
 	struct peer *peer = &m->peer[p];
 	const struct ike_flow *owner = owner_of_500(m, f->server, m->outside_of[f->host]);
-	bool is_strict = m->strict[f->server] > m->now;
+	bool is_strict = m->strict[f->server] > m->now, tries = message->is_first && peer->unanswered >= PATIENCE;
 
 	if (f->inside_port != 500 || f->outside_port == 500 || f->at_port != 500)
 		return;
-	if (peer->shares && peer->unanswered >= PATIENCE) {
+	if (peer->shares && tries) {
 		peer->shares = false;
 		peer->unanswered = 0;
-	} else if (!peer->shares && (is_strict || (peer->unanswered >= PATIENCE && (!owner || owner->answered))) &&
+	} else if (!peer->shares &&
+		   ((is_strict && (message->is_first || f->is_new)) ||
+		    (tries && (!owner || m->peer[owner->host * SERVERS + owner->server].answered))) &&
 		   !has_twin(m, p, message->initiator)) {
 		peer->shares = true;
 		peer->unanswered = 0;
 	}
-	peer->unanswered++;
+	peer->unanswered += message->is_first;
+	f->is_new = false;
 }
 
 /* The peer that a datagram for shared port 500 is for; PEERS: nobody shares; PEERS + 1: not to be told. */
@@ -114,21 +119,25 @@ static uint32_t sharer(struct model *m, const struct message *message)
 
 	for (uint32_t p = message->server; p < PEERS; p += SERVERS) {
 		bool owns = owner && owner->host == model_host(p);
+		uint64_t at = m->peer[p].phase1_at;
 		if (m->outside_of[model_host(p)] != message->outside || (!m->peer[p].shares && !owns))
 			continue;
 		any |= m->peer[p].shares;
 		count++;
 		found = p;
-		if (m->peer[p].phase1_at && m->now - m->peer[p].phase1_at <= UNDER_WAY)
+		if (at && m->now - at <= UNDER_WAY)
 			busy++, busy_one = p;
 	}
 	if (!any)
 		return PEERS;
-	for (uint32_t i = m->reads; message->is_ike && i-- > 0;) {
+	for (uint32_t i = m->reads; i-- > 0;) {
 		uint32_t p = m->read[i].peer;
 		if (m->read[i].initiator == message->initiator && m->peer[p].exists &&
-		    model_server(p) == message->server && m->outside_of[model_host(p)] == message->outside)
-			return p;
+		    model_server(p) == message->server && m->outside_of[model_host(p)] == message->outside) {
+			if (find_flow(m, model_host(p), 500, message->server, 500))
+				return p;
+			break;
+		}
 	}
 	if (count == 1)
 		return found;
@@ -145,12 +154,23 @@ static bool is_phase_2(const struct message *message)
 				     : message->exchange == AUTH || message->exchange == CHILD;
 }
 
+/* It belongs to the phase 2 of its peer that was seen last. */
+static bool goes_on(const struct peer *peer, const struct message *message)
+{
+	enum side asks = message->is_answer ? (enum side) !message->from : message->from;
+
+	return peer->phase2.tag && peer->phase2.id == message->id &&
+	       (message->version == 1 || peer->phase2.from == asks);
+}
+
 static bool opens_phase_2(const struct peer *peer, const struct message *message)
 {
-	if (!is_phase_2(message))
-		return false;
-	return message->version == 1 ? message->id != peer->last_opening.id || peer->last_opening.version != 1
-				     : !message->is_answer;
+	return is_phase_2(message) && !message->is_answer && !goes_on(peer, message);
+}
+
+static bool has_turn(const struct model *m, uint32_t p)
+{
+	return model_is_eligible(m, p) && m->peer[p].has_turn && m->now - m->peer[p].phase2_at < TURN;
 }
 
 static bool must_wait(const struct model *m, uint32_t p)
@@ -160,29 +180,44 @@ static bool must_wait(const struct model *m, uint32_t p)
 	if (!model_passes(m, PART_ESP) || !model_is_eligible(m, p))
 		return false;
 	for (uint32_t q = 0; q < PEERS; q++)
-		waits |= q != p && model_same_group(m, p, q) && model_is_eligible(m, q) && m->peer[q].begun &&
-			 m->now - m->peer[q].begun_at < GATE;
+		waits |= q != p && model_same_group(m, p, q) && has_turn(m, q);
 	return waits;
+}
+
+/* One at a time has it. */
+static void give_turn(struct model *m, uint32_t p)
+{
+	for (uint32_t q = 0; q < PEERS; q++)
+		m->peer[q].has_turn &= !model_same_group(m, p, q);
+	m->peer[p].has_turn = true;
+}
+
+static void read_phase_2(struct model *m, struct peer *peer, const struct message *message)
+{
+	if (opens_phase_2(peer, message)) {
+		peer->has_turn = false;
+		if (++peer->unheard < UNHEARD && model_is_eligible(m, (uint32_t)(peer - m->peer)))
+			give_turn(m, (uint32_t)(peer - m->peer));
+		peer->phase2 = *message;
+	} else if (!goes_on(peer, message) || message->from == peer->phase2_spoke) {
+		return; /* of one before, or sent again */
+	}
+	peer->phase2_spoke = message->from;
+	peer->phase2_at = m->now;
+	if (message->from == SIDE_WAN) {
+		peer->owed = true;
+		peer->unheard = 0;
+	}
 }
 
 static void read_ike(struct model *m, uint32_t p, const struct message *message)
 {
 	struct peer *peer = &m->peer[p];
 
-	if (is_phase_2(message)) {
-		peer->owed = true;
-		peer->phase2_at = m->now;
-	}
-	if (opens_phase_2(peer, message)) {
-		const struct message *last = &peer->last_opening;
-		bool again = peer->begun && last->id == message->id && last->exchange == message->exchange &&
-			     last->from == message->from && last->initiator == message->initiator;
-		peer->begun_at = again ? peer->begun_at : m->now;
-		peer->begun = true;
-		peer->last_opening = *message;
-	}
-	if (message->version == 1 ? message->exchange == MAIN_MODE || message->exchange == AGGRESSIVE
-				  : message->exchange == CHILD)
+	if (is_phase_2(message))
+		read_phase_2(m, peer, message);
+	if (message->exchange == MAIN_MODE || message->exchange == AGGRESSIVE || message->exchange == SA_INIT ||
+	    message->exchange == CHILD)
 		peer->phase1_at = m->now;
 	if (m->reads == SPIS_READ)
 		memmove(m->read, m->read + 1, --m->reads * sizeof(m->read[0]));
@@ -201,15 +236,14 @@ static void pass(struct model *m, struct ike_flow *f, const struct message *mess
 	struct peer *peer = &m->peer[p];
 	bool lan = message->from == SIDE_LAN, reads = model_is_read(m, f->at_port);
 
-	if (reads && lan && message->is_ike && message->is_first)
+	if (reads && lan && message->is_ike)
 		decide_sharing(m, p, f, message);
 	if (reads && message->is_ike)
 		read_ike(m, p, message);
 	if (lan) {
-		peer->spoke_at = message->is_ike ? m->now : peer->spoke_at;
 		touch_flow(m, f);
-	} else {
-		f->answered = true;
+	} else if (message->is_ike) {
+		peer->answered = true;
 		peer->unanswered = 0;
 		if (peer->shares && is_shared)
 			m->strict[f->server] = m->now + STRICT_FOR;
@@ -235,42 +269,19 @@ static struct engine_result read_or_hold(struct model *m, struct ike_flow *f, co
 
 	if (model_is_read(m, f->at_port)) {
 		peer->exists = true;
-		peer->on_4500 |= message->is_ike && f->at_port == 4500;
+		peer->on_4500 |= f->at_port == 4500;
 		if (opens_phase_2(peer, message) && must_wait(m, p)) {
 			if (peer->holds[message->from])
 				return model_drop(DROP_IKE_WAITS);
 			peer->holds[message->from] = true;
 			peer->held[message->from] = *message;
 			peer->held_flow[message->from] = (uint32_t)(f - m->flow);
-			peer->held_shared[message->from] = is_shared;
-			peer->holds_since[message->from] = m->now;
 			m->waited++;
 			return held;
 		}
 	}
 	pass(m, f, message, is_shared);
 	return forwarded;
-}
-
-static bool release_ike(struct model *m)
-{
-	struct peer *first = NULL;
-	enum side side = SIDE_LAN;
-
-	for (uint32_t p = 0; p < PEERS; p++)
-		for (int s = 0; s < SIDES; s++) {
-			struct peer *peer = &m->peer[p];
-			if (!peer->holds[s] || must_wait(m, p) ||
-			    (first && first->holds_since[side] <= peer->holds_since[s]))
-				continue;
-			first = peer;
-			side = (enum side)s;
-		}
-	if (!first)
-		return false;
-	first->holds[side] = false;
-	pass(m, &m->flow[first->held_flow[side]], &first->held[side], first->held_shared[side]);
-	return true;
 }
 
 /* --- datagrams --- */
@@ -286,27 +297,69 @@ static struct engine_result udp_out(struct model *m, const struct message *messa
 	return read_or_hold(m, f, message, false);
 }
 
-static struct engine_result udp_in(struct model *m, const struct message *message)
+/* Whom a datagram from the WAN is for, or NULL and why nobody. */
+static struct ike_flow *addressee(struct model *m, const struct message *message, bool *is_shared, enum drop *why)
 {
-	bool is_mapped = false;
-
-	if (message->port == 500 && message->at_port == 500 && model_passes(m, PART_IKE)) {
+	*is_shared = false;
+	*why = DROP_UNSOLICITED;
+	if (message->is_ike && message->port == 500 && message->at_port == 500 && model_passes(m, PART_IKE)) {
 		uint32_t p = sharer(m, message);
 		struct ike_flow *f = p < PEERS ? find_flow(m, model_host(p), 500, message->server, 500) : NULL;
-		if (p > PEERS)
-			return model_drop(DROP_IKE_NO_PEER);
-		if (f)
-			return read_or_hold(m, f, message, true);
+		*is_shared = f != NULL;
+		*why = p > PEERS ? DROP_IKE_NO_PEER : *why;
+		if (f || p > PEERS)
+			return f;
 	}
 	for (uint32_t i = 0; i < FLOWS; i++) {
 		struct ike_flow *f = &m->flow[i];
 		if (!f->live || m->outside_of[f->host] != message->outside || f->outside_port != message->port)
 			continue;
-		is_mapped = true;
+		*why = DROP_FILTERED;
 		if (f->server == message->server && f->at_port == message->at_port)
-			return read_or_hold(m, f, message, false);
+			return f;
 	}
-	return model_drop(is_mapped ? DROP_FILTERED : DROP_UNSOLICITED);
+	return NULL;
+}
+
+static struct engine_result udp_in(struct model *m, const struct message *message)
+{
+	bool is_shared;
+	enum drop why;
+	struct ike_flow *f = addressee(m, message, &is_shared, &why);
+
+	return f ? read_or_hold(m, f, message, is_shared) : model_drop(why);
+}
+
+/* Who has waited longest goes on, if it may. From the WAN it may be meant for somebody else by now. */
+static bool release_ike(struct model *m)
+{
+	struct peer *first = NULL;
+	enum side side = SIDE_LAN;
+
+	for (uint32_t p = 0; p < PEERS; p++)
+		for (int s = 0; s < SIDES; s++) {
+			struct peer *peer = &m->peer[p];
+			if (!peer->holds[s] || must_wait(m, p) || (first && first->held[side].tag < peer->held[s].tag))
+				continue;
+			first = peer;
+			side = (enum side)s;
+		}
+	if (!first)
+		return false;
+	for (int s = 0; s < SIDES; s++) { /* of both sides together */
+		const struct message message = first->held[s];
+		bool is_shared = false;
+		enum drop why;
+		struct ike_flow *f = &m->flow[first->held_flow[s]];
+		if (!first->holds[s])
+			continue;
+		first->holds[s] = false;
+		if (s == SIDE_WAN)
+			f = addressee(m, &message, &is_shared, &why);
+		if (f)
+			pass(m, f, &message, is_shared);
+	}
+	return true;
 }
 
 /* --- time --- */
@@ -330,7 +383,7 @@ struct engine_result model_packet(struct model *m, const struct message *message
 {
 	struct engine_result result;
 
-	m->outs = 0;
+	m->outs = m->copies = 0;
 	forget_expired(m);
 	if (message->port)
 		result = message->from == SIDE_LAN ? udp_out(m, message) : udp_in(m, message);
@@ -347,9 +400,9 @@ uint64_t model_next(const struct model *m)
 
 	for (uint32_t p = 0; p < PEERS; p++)
 		for (uint32_t q = 0; q < PEERS; q++) {
-			uint64_t at = m->peer[q].begun_at + GATE;
+			uint64_t at = m->peer[q].phase2_at + TURN;
 			if ((m->peer[p].holds[0] || m->peer[p].holds[1]) && model_same_group(m, p, q) &&
-			    m->peer[q].begun && at > m->now && at < next)
+			    has_turn(m, q) && at > m->now && at < next)
 				next = at;
 		}
 	return next;
@@ -357,7 +410,7 @@ uint64_t model_next(const struct model *m)
 
 void model_advance(struct model *m, uint64_t now)
 {
-	m->outs = 0;
+	m->outs = m->copies = 0;
 	m->now = now;
 	forget_expired(m);
 	release_all(m);

@@ -27,6 +27,10 @@ struct world {
 	uint32_t focus_server, focus_hosts; /* where most of it happens for a while */
 	struct emissions out;
 	struct test_packet packet;
+	uint32_t strangers[SERVERS]
+			  [PLACES]; /* more new SPIs from the WAN than from the LAN: many make the engine cautious */
+	bool has_ike, is_crowded;   /* crowded: all speak from port 500 */
+	bool has_natt[PEERS]; /* what they say after the first messages goes to port 4500, and so does their ESP */
 	bool verbose;
 };
 
@@ -35,6 +39,36 @@ static void fail(const struct world *w, const char *what, uint32_t a, uint32_t b
 	fprintf(stderr, "esp_property: seed %" PRIu64 ", step %u, %" PRIu64 " ms: %s (%#x, %#x)\n", w->seed, w->step,
 		w->now, what, a, b);
 	exit(1);
+}
+
+/* What the model knows of one server, for whoever has to find out who is wrong. */
+static void show_group(const struct world *w, uint32_t server)
+{
+	for (uint32_t p = server; p < PEERS; p += SERVERS) {
+		const struct peer *peer = &w->model.peer[p];
+		if (!peer->exists)
+			continue;
+		fprintf(stderr,
+			"  host %u outside %u:%s%s%s%s%s%s%s%s, waiting %u, phase 2 -%d, unheard %u, unanswered %u;",
+			model_host(p), w->model.outside_of[model_host(p)], peer->window > w->now ? " window" : "",
+			peer->has_turn ? " turn" : "", peer->answered ? " answered" : "", peer->owed ? " owed" : "",
+			peer->on_4500 ? " natt" : "", peer->sent_native ? " native" : "", peer->shares ? " shares" : "",
+			peer->holds[0] || peer->holds[1] ? " holds" : "", peer->waits,
+			peer->phase2_at ? (int)(w->now - peer->phase2_at) : -1, peer->unheard, peer->unanswered);
+		for (uint32_t i = 0; i < SAS; i++) {
+			const struct sa *sa = &w->model.sa[i];
+			if (sa->live && sa->peer == p)
+				fprintf(stderr, " SA %u %#x/%#x opened -%d bound -%d", sa->number, sa->spi[0],
+					sa->spi[1], (int)(w->now - sa->opened),
+					sa->bound ? (int)(w->now - sa->bound) : -1);
+		}
+		for (uint32_t i = 0; i < FLOWS; i++) {
+			const struct ike_flow *f = &w->model.flow[i];
+			if (f->live && f->host == model_host(p) && f->server == server)
+				fprintf(stderr, " UDP %u %u", f->inside_port, f->outside_port);
+		}
+		fprintf(stderr, "\n");
+	}
 }
 
 static uint32_t below(struct world *w, uint32_t n)
@@ -66,7 +100,7 @@ static void learn_port(struct world *w, const struct out *out, uint16_t port)
 		else if (f->outside_port == port && m->outside_of[f->host] == out->outside)
 			fail(w, "two mappings have one outside port", f->host, new->host);
 	}
-	if (port >= 1024)
+	if ((port < 1024) != (new->inside_port < 1024))
 		fail(w, "a port of another class, although there are free ones", new->inside_port, port);
 }
 
@@ -87,12 +121,29 @@ static bool is_as_said(struct world *w, const struct packet *p, const struct out
 	return !udp || (wan ? packets_destination_port(p) : packets_source_port(p)) == out->at_port;
 }
 
+static void show_outs(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->out.count; i++) {
+		const struct packet *p = &w->out.item[i].packet;
+		fprintf(stderr, "  engine: tag %u from %#x:%u to %#x:%u\n", read_tag(p), packets_source(p),
+			packets_source_port(p), packets_destination(p), packets_destination_port(p));
+	}
+	for (uint32_t k = 0; k < w->model.outs; k++) {
+		const struct out *out = &w->model.out[k];
+		fprintf(stderr, "  model: tag %u to %s, host %u server %u port %u at %u\n", out->tag,
+			out->to == SIDE_LAN ? "LAN" : "WAN", out->host, out->server, out->port, out->at_port);
+	}
+}
+
 /* Everything that left is what the model says, no more and no less. What waited for one another leaves in order. */
 static void compare_emissions(struct world *w)
 {
 	struct model *m = &w->model;
 	bool seen[OUTS] = {false};
+	uint32_t copies = 0;
 
+	if (w->verbose)
+		show_outs(w);
 	for (uint32_t i = 0; i < w->out.count; i++) {
 		const struct packet *p = &w->out.item[i].packet;
 		uint32_t tag = read_tag(p), k = 0;
@@ -106,12 +157,17 @@ static void compare_emissions(struct world *w)
 			fail(w, "left, but not here or not this way", packets_source(p), packets_destination(p));
 		seen[k] = true;
 		for (uint32_t j = 0; j < k; j++)
-			if (!seen[j] && m->out[j].to == m->out[k].to && m->out[j].host == m->out[k].host &&
-			    m->out[j].server == m->out[k].server && m->out[j].at_port == m->out[k].at_port)
+			if (!seen[j] && !m->out[j].is_copy && m->out[j].to == m->out[k].to &&
+			    m->out[j].host == m->out[k].host && m->out[j].server == m->out[k].server &&
+			    m->out[j].at_port == m->out[k].at_port)
 				fail(w, "left before its turn", tag, m->out[j].tag);
 	}
 	for (uint32_t k = 0; k < m->outs; k++)
-		if (!seen[k])
+		copies += seen[k] && m->out[k].is_copy;
+	if (copies != m->copies)
+		fail(w, "another number of copies", copies, m->copies);
+	for (uint32_t k = 0; k < m->outs; k++)
+		if (!seen[k] && !m->out[k].is_copy)
 			fail(w, "should have left to this host or server, and has not", m->out[k].host,
 			     m->out[k].server);
 	w->emitted += m->outs;
@@ -145,25 +201,33 @@ static void process(struct world *w, const struct message *message, const struct
 
 	packets_build(&w->packet, spec);
 	emissions_clear(&w->out);
-	if (w->verbose)
-		fprintf(stderr,
-			"%" PRIu64
-			" from %s %u server %u outside %u port %u spi %#x ike %u v%u ex %u %s id %u ini %#x: ",
-			w->now, message->from == SIDE_LAN ? "host" : "WAN ", message->host, message->server,
-			message->outside, message->port, message->spi, message->is_ike, message->version,
-			message->exchange,
-			message->is_first    ? "first"
-			: message->is_answer ? "answer"
-					     : "request",
-			message->id, (uint32_t)message->initiator);
+	if (w->verbose) {
+		show_group(w, message->server);
+		fprintf(stderr, "%" PRIu64 " #%u from %s, host %u server %u outside %u port %u", w->now, message->tag,
+			message->from == SIDE_LAN ? "LAN" : "WAN", message->host, message->server, message->outside,
+			message->port);
+		if (message->port)
+			fprintf(stderr, " exchange %u%s ID %u initiator %#x: ", message->exchange,
+				message->is_first    ? " first"
+				: message->is_answer ? " answer"
+						     : "",
+				message->id, (uint32_t)message->initiator);
+		else
+			fprintf(stderr, " SPI %#x: ", message->spi);
+	}
 	engine_process(w->engine, message->from, &w->packet.packet, 1, w->now, &sink, &result);
+	w->model.may_forget = result.drop == DROP_ESP_AMBIGUOUS || w->out.count > 1;
+	w->model.stayed_with = w->out.count ? packets_destination(&w->out.item[0].packet) - inside_base : HOSTS;
 	struct engine_result said = model_packet(&w->model, message);
 	w->packets++;
 	if (w->verbose)
 		fprintf(stderr, "%s; model %s, %u leave\n", verdict_name(result), verdict_name(said), w->model.outs);
+	if (said.drop == DROP_IKE_NO_PEER && result.drop == DROP_FILTERED)
+		said = result; /* it is clear whose it is, and that it does not belong on this port */
 	if (result.verdict != said.verdict || result.drop != said.drop) {
 		fprintf(stderr, "esp_property: the engine says %s, the model %s\n", verdict_name(result),
 			verdict_name(said));
+		show_outs(w);
 		fail(w, "another fate", message->tag, message->spi);
 	}
 	compare_emissions(w);
@@ -245,6 +309,23 @@ static uint32_t some_spi(struct world *w, enum side from, uint32_t server, uint3
 	return spi ? spi : new_spi(w);
 }
 
+/* Keeps what a server sends believable: it has few new SPIs more than its clients. */
+static void send_esp_calmly(struct world *w, const struct message *message)
+{
+	bool lan = message->from == SIDE_LAN;
+	uint32_t place = lan ? w->model.outside_of[message->host] : message->outside;
+	uint32_t *strangers = &w->strangers[message->server][place];
+	bool known = model_sa(&w->model, message->from, message->host, message->server, place, message->spi);
+
+	if (!lan && !known && *strangers >= 2)
+		return;
+	send_esp(w, message);
+	if (!lan && !known)
+		++*strangers;
+	if (lan && !known && w->model.outs && *strangers)
+		--*strangers;
+}
+
 static void esp(struct world *w)
 {
 	struct message message = {.from = (enum side)below(w, 2),
@@ -255,6 +336,8 @@ static void esp(struct world *w)
 				  .tag = ++w->tags};
 	bool lan = message.from == SIDE_LAN;
 
+	if (lan && w->has_natt[message.host * SERVERS + message.server] && below(w, 50))
+		return;
 	message.spi = some_spi(w, message.from, message.server, lan ? message.host : message.outside);
 	if (!lan && w->model.doubts && below(w, 6) == 0) {
 		const struct doubt *doubt = &w->model.doubt[w->model.doubts - 1 - below(w, w->model.doubts) % 4];
@@ -262,7 +345,7 @@ static void esp(struct world *w)
 		message.outside = doubt->outside;
 		message.spi = doubt->spi;
 	}
-	send_esp(w, &message);
+	send_esp_calmly(w, &message);
 }
 
 static void put(uint8_t *at, uint64_t value, unsigned count)
@@ -317,8 +400,16 @@ static void aim(struct world *w, struct message *message)
 		message->at_port = f->at_port;
 		message->host = f->host;
 	}
-	if (message->at_port == 500 && below(w, 6) == 0)
+	if (message->at_port == 500 && w->is_crowded && below(w, 6) == 0)
 		message->port = 500;
+}
+
+/* Nobody answers what nobody asked. */
+static bool is_asked(const struct world *w, const struct message *answer)
+{
+	const struct message *last = &w->model.peer[answer->host * SERVERS + answer->server].phase2;
+
+	return last->from != answer->from && last->id == answer->id && last->exchange == answer->exchange;
 }
 
 static void datagram(struct world *w)
@@ -330,24 +421,31 @@ static void datagram(struct world *w)
 				  .server = some_server(w),
 				  .outside = below(w, w->outsides),
 				  .is_ike = below(w, 20) != 0,
-				  .version = (uint8_t)(1 + below(w, 2)),
 				  .is_answer = below(w, 2),
-				  .id = below(w, 6),
+				  .id = 1 + below(w, 6),
 				  .tag = ++w->tags};
 
 	message.port = message.at_port = port < 10 ? 500 : 4500;
-	if (port == 9)
+	if (port == 9 || (port < 9 && !w->is_crowded))
 		message.port = (uint16_t)(1025 + 2 * message.host);
 	if (message.from == SIDE_WAN)
 		aim(w, &message);
-	message.exchange = exchanges[message.version - 1][below(w, 8)];
-	message.is_answer &= message.version == 2;
+	message.version = (uint8_t)(1 + (message.host + message.server) % 2);
+	bool has_natt = w->has_natt[message.host * SERVERS + message.server];
+	bool is_early = has_natt && message.at_port == 500;
+	if (!has_natt && message.at_port == 4500)
+		return;
+	message.exchange = exchanges[message.version - 1][is_early ? 0 : below(w, 8)];
+	message.is_answer &= message.version == 2 && is_asked(w, &message);
 	message.is_first = message.is_ike &&
 			   (message.exchange == 34 || message.exchange == 2 || message.exchange == 4) &&
 			   !message.is_answer && below(w, 8);
 	message.initiator = 0x1000 + message.host * 16 + message.server * 4 + below(w, 2);
 	if (below(w, 40) == 0)
 		message.initiator = 0x1000 + below(w, 64);
+	bool in_vain = message.from == SIDE_LAN && w->model.peer[message.host * SERVERS + message.server].unheard >= 2;
+	if (in_vain && (message.exchange == 32 || message.exchange == 35 || message.exchange == 36))
+		message.exchange = message.version == 1 ? 6 : 37;
 	if (!message.is_ike)
 		message.version = message.exchange = 0;
 	send_udp(w, &message);
@@ -441,6 +539,10 @@ static void run_world(struct world *w, uint64_t seed)
 	w->now = 1000000 + test_random_next(&w->r);
 	w->outsides = 1 + below(w, 2);
 	w->sequence = 0;
+	for (uint32_t p = 0; p < PEERS; p++)
+		w->has_natt[p] = below(w, 4) == 0;
+	w->is_crowded = w->has_ike && below(w, 2);
+	memset(w->strangers, 0, sizeof(w->strangers));
 	configure(w);
 	start_engine(w);
 	model_begin(&w->model, &w->config, w->now);
@@ -453,9 +555,9 @@ static void run_world(struct world *w, uint64_t seed)
 		}
 		if (what < 480)
 			esp(w);
-		else if (what < 780)
+		else if (what < 780 && w->has_ike)
 			datagram(w);
-		else if (what < 800)
+		else if (what < 800 && w->is_crowded)
 			knock(w);
 		else if (what < 980)
 			time_passes(w, below(w, below(w, 2) ? 2000 : 50));
@@ -475,6 +577,7 @@ int main(int argc, char **argv)
 {
 	static const struct option option[] = {{"packets", required_argument, NULL, 'p'},
 					       {"seed", required_argument, NULL, 's'},
+					       {"ike", no_argument, NULL, 'i'},
 					       {"verbose", no_argument, NULL, 'v'},
 					       {NULL, 0, NULL, 0}};
 	uint64_t packets = 100000, seed = 1, worlds = 0;
@@ -485,6 +588,8 @@ int main(int argc, char **argv)
 			packets = strtoull(optarg, NULL, 0);
 		else if (c == 's')
 			seed = strtoull(optarg, NULL, 0);
+		else if (c == 'i')
+			w.has_ike = true;
 		else if (c == 'v')
 			w.verbose = true;
 		else
