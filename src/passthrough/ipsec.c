@@ -35,6 +35,7 @@ static size_t lay_out(struct ipsec *ipsec, const struct engine_limits *limits)
 	to->peer = (void *)take(memory, &used, to->peers * sizeof *to->peer);
 	to->group = (void *)take(memory, &used, to->peers * sizeof *to->group);
 	to->sa = (void *)take(memory, &used, to->sas * sizeof *to->sa);
+	to->load = (void *)take(memory, &used, to->peers * sizeof *to->load);
 	take_table(&to->by_pair, to->peers, memory, &used);
 	take_table(&to->by_group, to->peers, memory, &used);
 	take_table(&to->by_spi, to->peers * IPSEC_SPIS, memory, &used);
@@ -59,6 +60,7 @@ static void start(void *memory, const struct engine_limits *limits)
 	table_clear(&ipsec->by_pair);
 	table_clear(&ipsec->by_group);
 	table_clear(&ipsec->by_spi);
+	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
 	ipsec->waiting = MODULE_NONE;
 	memset(ipsec->server, 0, sizeof ipsec->server);
@@ -180,6 +182,7 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 	table_clear(&ipsec->by_pair);
 	table_clear(&ipsec->by_group);
 	table_clear(&ipsec->by_spi);
+	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
 	ipsec->waiting = ipsec->peer_first = ipsec->peer_last = ipsec->sa_free = MODULE_NONE;
 	ipsec->group_free = 0;

@@ -74,6 +74,7 @@ struct ipsec_peer {
 	uint8_t is_known;  /* it is or was live: it can be shown */
 	uint32_t next;     /* in the queue of records to use next */
 	uint32_t group, group_next, group_previous;
+	uint32_t load;                            /* of its inside host */
 	uint32_t flow[IPSEC_FLOWS];               /* the engine's, or MODULE_NONE */
 	uint32_t first_sa, sas, paired, unpaired; /* unpaired: SAs that lack the inbound SPI */
 	/* IKE */
@@ -140,6 +141,11 @@ struct ipsec_sa {
 	uint32_t doubted_ms;     /* when that was last looked at */
 };
 
+/* Records that inside hosts have whose addresses fall into one place of a table: one host, or now and then several. */
+struct ipsec_load {
+	uint32_t peers, sas;
+};
+
 struct ipsec_server {
 	uint32_t address;
 	uint64_t until_ms;
@@ -155,6 +161,7 @@ struct ipsec {
 	struct ipsec_peer *peer;
 	struct ipsec_group *group;
 	struct ipsec_sa *sa;
+	struct ipsec_load *load;
 	struct table by_pair, by_group, by_spi;
 };
 

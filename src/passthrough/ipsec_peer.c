@@ -147,6 +147,13 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 
 /* --- peers --- */
 
+/* One inside host may not have every record: a quarter stays for the others. Callers of a server inside are no hosts of
+ * ours. */
+static uint32_t load_of(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside)
+{
+	return (uint32_t)(module_hash(engine, inside, 6) % ipsec->peers);
+}
+
 void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
@@ -159,6 +166,8 @@ void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t
 		ipsec->peer[group->first_peer].group_previous = index;
 	group->first_peer = index;
 	group->peers++;
+	peer->load = load_of(engine, ipsec, peer->inside);
+	ipsec->load[peer->load].peers += !peer->is_server;
 	table_insert(&ipsec->by_pair, pair_hash(engine, peer->inside, peer->outside, peer->remote), index);
 	ipsec_peer_place(ipsec, index);
 }
@@ -170,6 +179,8 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 
 	if (index != MODULE_NONE || ipsec->peer_first == MODULE_NONE)
 		return index;
+	if (!is_server && ipsec->load[load_of(engine, ipsec, inside)].peers >= ipsec->peers - ipsec->peers / 4)
+		return MODULE_NONE;
 	index = ipsec->peer_first;
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	ipsec->peer_first = peer->next;
@@ -266,6 +277,7 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 	if (peer->group_next != MODULE_NONE)
 		ipsec->peer[peer->group_next].group_previous = peer->group_previous;
 	group->peers--;
+	ipsec->load[peer->load].peers -= !peer->is_server;
 	ipsec_group_settle(engine, ipsec, peer->group);
 	if (peer->knocks)
 		ipsec->knocking--;

@@ -40,6 +40,7 @@ void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 		ipsec->sa[peer->first_sa].previous = index;
 	peer->first_sa = index;
 	peer->sas++;
+	ipsec->load[peer->load].sas += !peer->is_server;
 	count_sa(engine, ipsec, index, 1);
 	ipsec_peer_place(ipsec, sa->peer);
 }
@@ -70,15 +71,23 @@ static void close_oldest(struct engine *engine, struct ipsec *ipsec, const struc
 	module_sa_close(engine, ipsec->sa[oldest].flow);
 }
 
+/* Three quarters of all, and as many as one peer may have in any case. */
+static bool host_has_its_share(const struct ipsec *ipsec, const struct ipsec_peer *peer)
+{
+	uint32_t share = ipsec->sas - ipsec->sas / 4;
+
+	return !peer->is_server && ipsec->load[peer->load].sas >= (share > IPSEC_SAS_PEER ? share : IPSEC_SAS_PEER);
+}
+
 uint32_t ipsec_sa_open(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side opened, enum drop *why)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
 
-	if (peer->sas >= IPSEC_SAS_PEER)
+	if (peer->sas >= IPSEC_SAS_PEER || (peer->sas > 1 && host_has_its_share(ipsec, peer)))
 		close_oldest(engine, ipsec, peer);
 	uint32_t at = ipsec->sa_free;
 	*why = DROP_TUNNELS_EXHAUSTED;
-	if (at == MODULE_NONE)
+	if (at == MODULE_NONE || host_has_its_share(ipsec, peer))
 		return MODULE_NONE;
 	ipsec->sa_free = ipsec->sa[at].next;
 	/* This may sweep flows, and with them the last SA that the peer had. */
@@ -160,6 +169,7 @@ void ipsec_sa_over(struct engine *engine, void *memory, uint32_t index, enum tun
 	if (sa->next != MODULE_NONE)
 		ipsec->sa[sa->next].previous = sa->previous;
 	peer->sas--;
+	ipsec->load[peer->load].sas -= !peer->is_server;
 	*sa = (struct ipsec_sa){.flow = MODULE_NONE, .next = ipsec->sa_free};
 	ipsec->sa_free = index;
 	ipsec_peer_place(ipsec, owner);

@@ -227,6 +227,7 @@ const char *ipsec_check(const struct engine *engine)
 {
 	const struct ipsec *ipsec = engine->module[SERVICE_IPSEC];
 	uint32_t knocking = 0;
+	struct ipsec_load load = {0};
 
 	if (ipsec == NULL)
 		return NULL;
@@ -235,18 +236,25 @@ const char *ipsec_check(const struct engine *engine)
 		if (!ipsec->peer[i].live)
 			continue;
 		knocking += ipsec->peer[i].knocks;
+		load.peers -= !ipsec->peer[i].is_server;
+		load.sas -= ipsec->peer[i].is_server ? 0 : ipsec->peer[i].sas;
 		wrong = check_names(engine, ipsec, i);
 		if (wrong == NULL)
 			wrong = check_sas(engine, ipsec, i);
 		if (wrong == NULL)
 			wrong = check_reason(engine, ipsec, i);
 	}
-	for (uint32_t i = 0; i < ipsec->peers && wrong == NULL; i++)
+	for (uint32_t i = 0; i < ipsec->peers && wrong == NULL; i++) {
 		if (ipsec->group[i].live)
 			wrong = check_group(ipsec, i);
+		load.peers += ipsec->load[i].peers;
+		load.sas += ipsec->load[i].sas;
+	}
 	if (wrong == NULL)
 		wrong = check_listed(engine, ipsec);
 	if (wrong == NULL && knocking != ipsec->knocking)
 		wrong = "those who only knock are counted wrongly";
+	if (wrong == NULL && (load.peers != 0 || load.sas != 0))
+		wrong = "the records of inside hosts are counted wrongly";
 	return wrong;
 }

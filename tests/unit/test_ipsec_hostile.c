@@ -286,6 +286,31 @@ static void strangers_take_a_quarter(void **state)
 	check(rig);
 }
 
+/* Other hosts find peers and SAs, whatever one of them does. */
+static void one_host_takes_three_quarters(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->in_haste = true;
+	for (uint32_t i = 0; i < 128; i++)
+		assert_int_equal(ipsec_out(rig, L1, W1 + i, 0x100, 1), i < 96 ? O1 : 0);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x200, 1), 0);
+	rig_held(rig);
+	assert_int_equal(ipsec_out(rig, L2, W1 + 200, 0x200, 1), O1);
+	rig_wait(rig, 4 * SECOND);
+	rig_wait(rig, 40 * SECOND);
+	for (uint32_t i = 0; i < 30; i++)
+		for (uint32_t k = 0; k < 30; k++)
+			ipsec_out(rig, L1, W1 + i, 0x100 + k, 1);
+	check(rig);
+	assert_int_equal(rig_flows(rig), 384);
+	assert_int_equal(ipsec_out(rig, L2, W1 + 200, 0x200, 1), O1);
+	rig->in_haste = false;
+	rig_wait(rig, 40 * SECOND);
+	check(rig);
+	assert_int_equal(count_tunnels(rig), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +324,7 @@ int main(void)
 		test(a_high_sequence_is_no_collision),
 		test(who_shared_and_fell_silent_gets_nothing),
 		test(strangers_take_a_quarter),
+		test_large(one_host_takes_three_quarters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
