@@ -16,7 +16,7 @@
 
 #include "daemon/log.h"
 
-enum { QUEUE = 64, GROUPS_MAX = 256 };
+enum { QUEUE = 1024, GROUPS_MAX = 256 };
 
 static int refuse(struct control_socket *control, const char *what, const char *why, struct log *log)
 {

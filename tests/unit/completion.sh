@@ -34,9 +34,10 @@ complete "" nothing ma
 [ $status = 0 ] && echo "bash: completes"
 if command -v zsh >/dev/null; then
 	zsh -n "$file/_culvertctl" || status=1
-	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { PREFIX=${PREFIX#*=}; }
-		_arguments() { }; source "$0"; PREFIX=proto=t; _culvertctl_argument mappings; PREFIX=x; _culvertctl_argument tunnels' \
-		"$file/_culvertctl") || status=1
+	# Its own functions are not there outside of an interactive shell: these say what they are asked.
+	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { }; _arguments() { }; source "$0"
+		PREFIX=proto=t; _culvertctl_argument mappings
+		PREFIX=x; _culvertctl_argument tunnels' "$file/_culvertctl") || status=1
 	if [ "$got" != "tcp udp icmp gre esp ah l2tp
  -- host= remote= service=" ]; then
 		echo "zsh: got \"$got\"" >&2

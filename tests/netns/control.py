@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The control socket as a program sees it, and culvertctl as a person runs it."""
+import json
+import pathlib
+import socket
+import subprocess
+
+
+class Control:
+    """One connection to the control socket of a router."""
+
+    def __init__(self, router, timeout=5.0):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        self.socket.connect(str(socket_of(router)))
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def line(self):
+        """The next line as an object; None at the end of the connection."""
+        while b"\n" not in self.buffer:
+            try:
+                more = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                assert not self.buffer, f"half a line: {self.buffer!r}"
+                return None
+            self.buffer += more
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        assert all(32 <= byte < 127 for byte in line), line
+        row = json.loads(line)
+        assert isinstance(row, dict) and not any(isinstance(value, (dict, list)) for value in row.values()), line
+        return row
+
+    def answer(self):
+        """The rows up to the last line, and that one."""
+        rows = []
+        while True:
+            row = self.line()
+            assert row is not None, f"the connection ended after {len(rows)} rows"
+            if "code" in row:
+                return rows, row
+            rows.append(row)
+
+    def long_answer(self):
+        """The same for many rows."""
+        pieces, tail = [self.buffer], self.buffer[-16:]
+        while not tail.endswith(b'\n{"code":0}\n'):
+            pieces.append(self.socket.recv(1 << 18))
+            assert pieces[-1], "the connection ended"
+            tail = (tail + pieces[-1])[-16:]
+        self.buffer = b""
+        rows = [json.loads(line) for line in b"".join(pieces).splitlines()]
+        return rows[:-1], rows[-1]
+
+    def ask(self, request):
+        """The rows of an answer that must be good, without the schema; all of a kind have the same members."""
+        self.send(f"{request}\n".encode())
+        rows, last = self.answer()
+        assert last == {"code": 0}, last
+        schema, rows = rows[0], rows[1:]
+        assert schema == {"schema": f"culvert.{request.split()[0]}/1"}, schema
+        members = {}
+        for row in rows:
+            assert list(row) == members.setdefault(row["kind"], list(row)) and list(row)[0] == "kind", row
+        return rows
+
+    def refused(self, request):
+        """The code and the error of a request that must be bad."""
+        self.send(request if isinstance(request, bytes) else f"{request}\n".encode())
+        rows, last = self.answer()
+        assert not rows and list(last) == ["code", "error"] and last["code"] > 0, (rows, last)
+        return last["code"], last["error"]
+
+    def is_closed(self):
+        return self.line() is None
+
+
+def socket_of(router):
+    return router.state_dir / "control.sock"
+
+
+def ask(router, request):
+    with Control(router) as control:
+        return control.ask(request)
+
+
+def find_ctl(router):
+    """Beside culvertd."""
+    program = pathlib.Path(router.program).with_name("culvertctl")
+    assert program.exists(), f"{program} is not built"
+    return str(program)
+
+
+def run_ctl(router, *words, path=None, timeout=20, **options):
+    command = [find_ctl(router), "--socket", str(path or socket_of(router)), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options)
+
+
+def document(router, *words):
+    """The rows of a good document."""
+    done = run_ctl(router, "-j", *words)
+    assert done.returncode == 0, done.stderr
+    parsed = json.loads(done.stdout)
+    assert list(parsed) == ["schema", "rows", "code"] and parsed["code"] == 0 and isinstance(parsed["rows"], list)
+    return parsed["rows"]
