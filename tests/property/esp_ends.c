@@ -236,7 +236,7 @@ static void send_ike(struct ends *e, const struct note *n)
 	uint8_t bytes[28 + sizeof(*n)];
 
 	for (int i = 0; i < 16; i++)
-		bytes[i] = i >= 8 && first ? 0 : (uint8_t)(c->ike_spi[i / 8] >> 8 * (7 - i % 8));
+		bytes[i] = (uint8_t)(i >= 8 && first ? 0 : c->ike_spi[i / 8] >> 8 * (7 - i % 8));
 	bytes[16] = n->exchange == INIT ? 33 : 46;
 	bytes[17] = v2 ? 0x20 : 0x10;
 	bytes[18] = exchange_type(e, n->exchange);

@@ -14,6 +14,8 @@
 
 enum { PLACES = 2, ANCHOR_PORT = 9000, STEPS = 600 };
 
+static const struct engine_limits limits = {
+	.flows = 2000, .hosts = 16, .addresses = 2, .fragments = 512, .tunnels = 512};
 static const uint32_t inside_base = 0x0a000002, server_base = 0xcb007101, outside_base = 0xc6336401;
 
 struct world {
@@ -22,7 +24,7 @@ struct world {
 	struct engine_config config;
 	struct model model;
 	struct test_random r;
-	uint64_t now, seed, packets, emitted, bound[PAIRINGS], waited, shared;
+	uint64_t now, seed, packets, emitted, bound[PAIRINGS], waited, recovered;
 	uint32_t outsides, tags, sequence, step;
 	uint32_t focus_server, focus_hosts; /* where most of it happens for a while */
 	struct emissions out;
@@ -483,8 +485,6 @@ static void pause_for_long(struct world *w)
 
 static void start_engine(struct world *w)
 {
-	static const struct engine_limits limits = {
-		.flows = 2000, .hosts = 16, .addresses = 2, .fragments = 512, .tunnels = 512};
 	uint32_t outside[PLACES] = {outside_base, outside_base + 1};
 	uint8_t key[32] = {(uint8_t)w->seed, (uint8_t)(w->seed >> 8), (uint8_t)(w->seed >> 16), 5};
 	size_t size = engine_arena_size(&limits);
@@ -532,6 +532,35 @@ static void configure(struct world *w)
 		w->config.mode[PART_NATT] = MODE_PLAIN;
 }
 
+/* The process dies: pairs live on in the memory it leaves, what waited is lost. */
+static void die_and_recover(struct world *w)
+{
+	uint8_t key[32] = {1};
+	size_t size = engine_arena_size(&limits);
+
+	engine_free(w->engine);
+	w->engine = engine_new(w->arena, size, &limits, &w->config, key, true, w->now);
+	if (!w->engine)
+		fail(w, "the engine did not recover", 0, 0);
+	for (uint32_t p = 0; p < PEERS; p++)
+		w->model.peer[p].waits = w->model.peer[p].holds[0] = w->model.peer[p].holds[1] = 0;
+	compare_counters(w);
+	for (uint32_t i = 0; i < 2 * SAS; i++) {
+		const struct sa *sa = &w->model.sa[i / 2];
+		enum side from = (enum side)(i % 2);
+		if (!sa->live || sa->deadline <= w->now || !model_is_paired(sa))
+			continue;
+		send_esp(w, &(struct message){.from = from,
+					      .host = model_host(sa->peer),
+					      .server = model_server(sa->peer),
+					      .outside = w->model.outside_of[model_host(sa->peer)],
+					      .spi = sa->spi[from],
+					      .sequence = ++w->sequence,
+					      .tag = ++w->tags});
+		w->recovered++;
+	}
+}
+
 static void run_world(struct world *w, uint64_t seed)
 {
 	w->seed = seed;
@@ -564,6 +593,7 @@ static void run_world(struct world *w, uint64_t seed)
 		else
 			pause_for_long(w);
 	}
+	die_and_recover(w);
 	for (int i = 0; i < PAIRINGS; i++)
 		w->bound[i] += w->model.bound[i];
 	w->waited += w->model.waited;
@@ -602,9 +632,10 @@ int main(int argc, char **argv)
 	for (; w.packets < packets; worlds++)
 		run_world(&w, seed++);
 	printf("esp_property: %" PRIu64 " packets in %" PRIu64 " worlds, %" PRIu64 " sole, %" PRIu64
-	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " waited: no difference\n",
+	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " waited, %" PRIu64
+	       " after a crash: no difference\n",
 	       w.packets, worlds, w.bound[PAIRING_SOLE], w.bound[PAIRING_RECENCY], w.bound[PAIRING_GUESSED],
-	       w.bound[PAIRING_REPAIRED], w.waited);
+	       w.bound[PAIRING_REPAIRED], w.waited, w.recovered);
 	emissions_free(&w.out);
 	free(w.arena);
 	return w.bound[PAIRING_SOLE] && w.bound[PAIRING_RECENCY] && w.bound[PAIRING_GUESSED] &&
