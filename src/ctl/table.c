@@ -110,14 +110,11 @@ static char *cell_endpoint(const struct row *row, const char *name)
 	return human_escape(text);
 }
 
-/* A new string; NULL if there is no memory. */
-static char *cell_make(const struct row *row, const char *name, enum form form)
+/* A new string; NULL if there is no memory. A member that is not there is NULL. */
+static char *cell_make(const struct row_member *member, enum form form)
 {
-	const struct row_member *member = row_find(row, name);
 	char text[HUMAN_MAX];
 
-	if (form == ENDPOINT)
-		return cell_endpoint(row, name);
 	if (!member || member->type == ROW_NULL)
 		return strdup(form == BELOW ? "" : "-");
 	if (form == BYTES && member->type == ROW_NUMBER)
@@ -127,6 +124,13 @@ static char *cell_make(const struct row *row, const char *name, enum form form)
 	else
 		return human_escape(member->text);
 	return strdup(text);
+}
+
+static char *cell_of_column(const struct row *row, const struct table_column *column)
+{
+	if (column->form == ENDPOINT)
+		return cell_endpoint(row, column->name);
+	return cell_make(row_find(row, column->name), column->form);
 }
 
 /* Of a member that no list knows. */
@@ -176,13 +180,14 @@ static void print_headings(struct table *table)
 
 static void table_print(struct table *table)
 {
-	for (uint32_t i = 0; i < table->lines; i++)
+	for (uint32_t i = 0; i < table->lines; i++) {
 		for (uint32_t column = 0; column < table->columns; column++) {
 			uint32_t width = (uint32_t)strlen(table->line[i].cell[column]);
 
 			if (width > table->column[column].width)
 				table->column[column].width = width;
 		}
+	}
 	if (table->lines > 0 && !table->has_heading)
 		print_headings(table);
 	for (uint32_t i = 0; i < table->lines; i++) {
@@ -253,17 +258,16 @@ static bool fill_line(struct table *table, struct table_line *line, const struct
 
 	if (!table->layout) {
 		for (; at < table->columns; at++) {
-			const char *name = table->column[at].heading;
-			const struct row_member *member = row_find(row, name);
+			const struct row_member *member = at + 1 < row->count ? &row->member[at + 1] : NULL;
 
-			line->cell[at] = cell_make(row, name, member ? form_of(member) : TEXT);
+			line->cell[at] = cell_make(member, member ? form_of(member) : TEXT);
 			if (!line->cell[at])
 				return false;
 		}
 		return true;
 	}
 	for (const struct table_column *column = table->layout->column; column->name; column++) {
-		char *cell = cell_make(row, column->name, column->form);
+		char *cell = cell_of_column(row, column);
 
 		if (!cell)
 			return false;
@@ -294,7 +298,7 @@ static bool is_nothing(const struct table *table, const struct row *row)
 static bool print_upright(const struct table *table, const struct row *row)
 {
 	for (const struct table_column *column = table->layout->column; column->name; column++) {
-		char *cell = cell_make(row, column->name, column->form);
+		char *cell = cell_of_column(row, column);
 
 		if (!cell)
 			return false;

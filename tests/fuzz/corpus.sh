@@ -9,3 +9,4 @@ set -e
 "$top_builddir/tests/fuzz/replay_l2tp" "$top_srcdir/tests/fuzz/corpus/fuzz_l2tp"
 "$top_builddir/tests/fuzz/replay_ipsec" "$top_srcdir/tests/fuzz/corpus/fuzz_ipsec"
 "$top_builddir/tests/fuzz/replay_l2tp_engine" "$top_srcdir/tests/fuzz/corpus/fuzz_l2tp_engine"
+"$top_builddir/tests/fuzz/replay_control" "$top_srcdir/tests/fuzz/corpus/fuzz_control"

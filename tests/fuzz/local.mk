@@ -11,6 +11,11 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_config_LDADD = libculvert_daemon.a $(INIH_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/fuzz_control
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
+tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_control_LDADD = libculvert_ctl.a libculvert_daemon.a
+
 FUZZ_STAGE = tests/fuzz/stage.c tests/fuzz/stage.h tests/unit/packets.c tests/unit/packets.h
 
 FUZZ_TARGETS += tests/fuzz/fuzz_packet
@@ -74,6 +79,9 @@ tests_fuzz_replay_ipsec_LDADD = $(CORE_LIBS)
 check_PROGRAMS += tests/fuzz/replay_l2tp_engine
 tests_fuzz_replay_l2tp_engine_SOURCES = tests/fuzz/replay_main.c $(FUZZ_L2TP_ENGINE)
 tests_fuzz_replay_l2tp_engine_LDADD = $(CORE_LIBS)
+check_PROGRAMS += tests/fuzz/replay_control
+tests_fuzz_replay_control_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_control.c
+tests_fuzz_replay_control_LDADD = libculvert_ctl.a libculvert_daemon.a
 tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/ike_messages.h tests/unit/l2tp_messages.h \
 	tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of culvertctl: reading rows, units, verbs and what they begin with, tables. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ctl/human.h"
+#include "ctl/row.h"
+#include "ctl/table.h"
+#include "ctl/verbs.h"
+
+static struct row row;
+
+static const char *read(const char *line)
+{
+	return row_read(&row, line, strlen(line));
+}
+
+static void rows_are_read(void **state)
+{
+	(void)state;
+	assert_null(read("{}"));
+	assert_int_equal(row.count, 0);
+	assert_null(
+		read("{\"kind\":\"drop\",\"n\":18446744073709551615,\"t\":true,\"f\":false,\"z\":null,\"e\":\"\"}"));
+	assert_int_equal(row.count, 6);
+	assert_string_equal(row_text(&row, "kind"), "drop");
+	assert_int_equal(row_find(&row, "kind")->type, ROW_TEXT);
+	assert_int_equal(row_number(&row, "n"), 0); /* one below the largest is the largest that is read */
+	assert_string_equal(row_text(&row, "n"), "18446744073709551615");
+	assert_string_equal(row_text(&row, "t"), "true");
+	assert_int_equal(row_find(&row, "f")->type, ROW_BOOL);
+	assert_string_equal(row_text(&row, "f"), "false");
+	assert_int_equal(row_find(&row, "z")->type, ROW_NULL);
+	assert_string_equal(row_text(&row, "z"), "");
+	assert_null(row_find(&row, "missing"));
+	assert_string_equal(row_text(&row, "missing"), "");
+	assert_null(read("{\"a\\u0062\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u001b\\u00ff\\u20ac\"}"));
+	assert_string_equal(row_text(&row, "ab"), "\"\\/\b\f\n\r\t\033\377?");
+	assert_null(read("{\"a\":-0.5e+09,\"b\":0,\"c\":1E5}"));
+	assert_string_equal(row_text(&row, "a"), "-0.5e+09");
+	assert_int_equal(row_number(&row, "a"), 0);
+}
+
+static void bad_rows_are_refused(void **state)
+{
+	static const char *const rows[] = {
+		"",
+		"{",
+		"}",
+		"[]",
+		"null",
+		"{} ",
+		" {}",
+		"{}{}",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{,\"a\":1}",
+		"{\"a\" :1}",
+		"{\"a\":1 }",
+		"{a:1}",
+		"{\"a\":1,\"a\":2}",
+		"{\"a\":{}}",
+		"{\"a\":[1]}",
+		"{\"a\":01}",
+		"{\"a\":-}",
+		"{\"a\":1.}",
+		"{\"a\":.5}",
+		"{\"a\":1e}",
+		"{\"a\":+1}",
+		"{\"a\":True}",
+		"{\"a\":nul}",
+		"{\"a\":\"}",
+		"{\"a\":\"\\\"}",
+		"{\"a\":\"\\x\"}",
+		"{\"a\":\"\\u00\"}",
+		"{\"a\":\"\\u00g0\"}",
+		"{\"a\":\"\\u0000\"}",
+		"{\"a\":\"\033\"}",
+		"{\"a\":\"\t\"}",
+		"{\"a\":\"\177\"}",
+		"{\"a\":\"\303\274\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!read(rows[i]))
+			fail_msg("taken: %s", rows[i]);
+	assert_non_null(row_read(&row, "{\"a\":\"\0\"}", 9));
+	/* As it ends in the middle of anything. */
+	for (size_t length = 0; length < 26; length++)
+		assert_non_null(row_read(&row, "{\"a\":\"\\u0041\",\"b\":-1.5e7}", length < 25 ? length : 26));
+}
+
+static void rows_have_limits(void **state)
+{
+	static char line[2 * ROW_LINE_MAX];
+	size_t used = 0;
+
+	(void)state;
+	for (int members = 1; members <= ROW_MEMBERS + 1; members++) {
+		used += (size_t)snprintf(line + used, sizeof(line) - used, "%c\"%d\":0", members == 1 ? '{' : ',',
+					 members);
+		line[used] = '}';
+		line[used + 1] = '\0';
+		assert_int_equal(read(line) == NULL, members <= ROW_MEMBERS);
+	}
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "{\"a\":\"", 6);
+	memcpy(line + ROW_LINE_MAX - 2, "\"}", 2);
+	assert_null(row_read(&row, line, ROW_LINE_MAX));
+	memcpy(line + ROW_LINE_MAX - 2, "x\"}", 3);
+	assert_non_null(row_read(&row, line, ROW_LINE_MAX + 1));
+}
+
+static void values_are_made_readable(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} bytes[] = {{0, "0 B"},           {1023, "1023 B"},        {1024, "1.0 KiB"},
+		     {1536, "1.5 KiB"},    {10240, "10 KiB"},       {1048575, "1023 KiB"},
+		     {1048576, "1.0 MiB"}, {5368709120, "5.0 GiB"}, {UINT64_MAX, "15 EiB"}},
+	  seconds[] = {{0, "0 s"},        {59, "59 s"},         {60, "1 m 0 s"},    {3599, "59 m 59 s"},
+		       {7500, "2 h 5 m"}, {86399, "23 h 59 m"}, {90000, "1 d 1 h"}, {864000, "10 d 0 h"}};
+	char out[HUMAN_MAX], *escaped;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		human_bytes(out, bytes[i].bytes);
+		assert_string_equal(out, bytes[i].text);
+	}
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		human_seconds(out, seconds[i].bytes);
+		assert_string_equal(out, seconds[i].text);
+	}
+	escaped = human_escape("a\033[31m\n\377\177");
+	assert_string_equal(escaped, "a\\x1b[31m\\x0a\\xff\\x7f");
+	free(escaped);
+}
+
+static void verbs_may_be_abbreviated(void **state)
+{
+	char *said = NULL;
+	size_t size = 0;
+	FILE *errors = open_memstream(&said, &size);
+
+	(void)state;
+	assert_non_null(errors);
+	assert_string_equal(verbs_find("status", errors)->name, "status");
+	assert_string_equal(verbs_find("map", errors)->name, "mappings");
+	assert_string_equal(verbs_find("m", errors)->name, "mappings");
+	fflush(errors);
+	assert_int_equal(size, 0);
+	assert_null(verbs_find("", errors));
+	assert_null(verbs_find("mappingss", errors));
+	assert_null(verbs_find("\033", errors));
+	fclose(errors);
+	assert_non_null(strstr(said, "mappingss is none of the verbs: "));
+	assert_non_null(strstr(said, "\\x1b is none of the verbs: "));
+	assert_null(strchr(said, '\033'));
+	free(said);
+}
+
+/* A whole verb is itself, also where another one begins like it; two that begin alike are named. */
+static void abbreviations_are_never_guessed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < verb_count; i++) {
+		for (size_t length = 1; length <= strlen(verb_texts[i].name); length++) {
+			const struct verb_text *found;
+			char word[32], *said = NULL;
+			size_t size = 0, candidates = 0;
+			FILE *errors = open_memstream(&said, &size);
+
+			assert_non_null(errors);
+			snprintf(word, sizeof(word), "%.*s", (int)length, verb_texts[i].name);
+			for (size_t j = 0; j < verb_count; j++)
+				candidates += !strncmp(verb_texts[j].name, word, length);
+			found = verbs_find(word, errors);
+			fclose(errors);
+			if (candidates == 1 || word[length] == verb_texts[i].name[length])
+				assert_ptr_equal(found, &verb_texts[i]);
+			else
+				assert_true(!found && strstr(said, verb_texts[i].name));
+			free(said);
+		}
+	}
+}
+
+static void tables_hold_hostile_values(void **state)
+{
+	static const char *const lines[] = {
+		"{\"kind\":\"tunnel\",\"type\":\"PPTP\",\"internal-src-address\":\"10.0.0.1\",\"state\":\"\\u001b[2J\","
+		"\"bytes-out\":2048,\"age\":61,\"hint-text\":\"look\\u0007\"}",
+		"{\"kind\":\"tunnel\",\"type\":1,\"internal-src-address\":null,\"state\":true,\"bytes-out\":\"x\"}",
+		"{\"kind\":\"new\",\"na\\u001bme\":\"\\u009b31m\",\"some-bytes\":1024}",
+		"{\"kind\":\"drop\",\"reason\":\"zero\",\"packets-lan\":0,\"packets-wan\":0,\"meaning\":\"m\"}",
+		"{\"kind\":\"drop\",\"reason\":\"one\",\"packets-lan\":0,\"packets-wan\":1,\"meaning\":\"m\"}",
+	};
+	struct table *table = calloc(1, sizeof(*table));
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(table);
+	assert_non_null(out);
+	table_start(table, out, false, false);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_null(read(lines[i]));
+		assert_true(table_add(table, &row));
+	}
+	table_end(table);
+	fclose(out);
+	for (size_t i = 0; i < size; i++)
+		assert_true(text[i] == '\n' || (text[i] >= 0x20 && text[i] < 0x7f));
+	assert_non_null(strstr(text, "\\x1b[2J"));
+	assert_non_null(strstr(text, "2.0 KiB"));
+	assert_non_null(strstr(text, "1 m 1 s"));
+	assert_non_null(strstr(text, "    look\\x07\n"));
+	assert_non_null(strstr(text, "na\\x1bme"));
+	assert_non_null(strstr(text, "\\x9b31m"));
+	assert_non_null(strstr(text, "one"));
+	assert_null(strstr(text, "zero "));
+	assert_non_null(strstr(text, "and 1 with nothing but zeros"));
+	free(text);
+	free(table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_are_read),
+		cmocka_unit_test(bad_rows_are_refused),
+		cmocka_unit_test(rows_have_limits),
+		cmocka_unit_test(values_are_made_readable),
+		cmocka_unit_test(verbs_may_be_abbreviated),
+		cmocka_unit_test(abbreviations_are_never_guessed),
+		cmocka_unit_test(tables_hold_hostile_values),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
