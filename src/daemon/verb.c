@@ -27,7 +27,7 @@ const char *verb_protocol_name(unsigned int protocol, char memory[8])
 	return memory;
 }
 
-static bool read_protocol(const char *text, uint32_t *number)
+bool verb_read_protocol(const char *text, uint32_t *number)
 {
 	for (size_t i = 0; i < PROTOCOLS; i++) {
 		if (!strcmp(text, protocols[i].name)) {
@@ -55,8 +55,9 @@ static const char *read_value(enum verb_key_type type, const char *text, struct 
 	case VERB_KEY_ADDRESS:
 		return text_address(text, &value->number) ? NULL : "an IPv4 address like 192.168.1.2";
 	case VERB_KEY_PROTOCOL:
-		return read_protocol(text, &value->number) ? NULL
-							   : "tcp, udp, icmp, gre, esp, ah, l2tp or a number to 255";
+		return verb_read_protocol(text, &value->number)
+			       ? NULL
+			       : "tcp, udp, icmp, gre, esp, ah, l2tp or a number to 255";
 	case VERB_KEY_PORT:
 		return text_number(text, 65535, &value->number) ? NULL : "a number to 65535";
 	case VERB_KEY_SERVICE:
@@ -91,11 +92,11 @@ static bool read_word(struct verb *verb, const char *word, const struct verb_key
 		}
 		expected = read_value(keys[i].type, equals + 1, &values[i]);
 		if (expected)
-			verb_fail(verb, EXIT_USAGE, "%s is not good: %s= takes %s", word, keys[i].name, expected);
+			verb_fail(verb, EXIT_USAGE, "%.60s is not good: %s= takes %s", word, keys[i].name, expected);
 		return !expected;
 	}
 	list_keys(keys, count, all, sizeof(all));
-	verb_fail(verb, EXIT_USAGE, "%s is not understood: give %s", word, all);
+	verb_fail(verb, EXIT_USAGE, "%.60s is not understood: give %s", word, all);
 	return false;
 }
 
@@ -112,7 +113,7 @@ bool verb_has_no_words(struct verb *verb)
 {
 	if (verb->count == 0)
 		return true;
-	verb_fail(verb, EXIT_USAGE, "%s is not understood: this verb takes no arguments", verb->words[0]);
+	verb_fail(verb, EXIT_USAGE, "%.60s is not understood: this verb takes no arguments", verb->words[0]);
 	return false;
 }
 
@@ -139,5 +140,5 @@ enum verb_step verb_help(struct verb *verb)
 		verb_send(verb);
 		found++;
 	}
-	return found ? VERB_OVER : verb_fail(verb, EXIT_NOT_FOUND, "there is no verb %s", verb->words[0]);
+	return found ? VERB_OVER : verb_fail(verb, EXIT_NOT_FOUND, "there is no verb %.60s", verb->words[0]);
 }

@@ -32,7 +32,7 @@ static enum verb_step explain(struct verb *verb, const char *name)
 		return VERB_OVER;
 	}
 	suggestion = text_suggest(name, names + 1, DROPS - 1);
-	return verb_fail(verb, EXIT_NOT_FOUND, "there is no reason %s%s%s%s; drops lists all", name,
+	return verb_fail(verb, EXIT_NOT_FOUND, "there is no reason %.60s%s%s%s; drops lists all", name,
 			 suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 }
 

@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 MANY = 100_000
 BIG = {"limits": {"flows": 131072, "host_flows": 131072}}
 LINE_MAX, PEERS = 1024, 64
-ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst") for what in ("address", "port")]
+ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst")
+             for what in ("address", "port")]
 
 
 def by_kind(rows, kind):
@@ -343,7 +344,7 @@ def test_bad_requests(lab, router):
 def test_random_bytes(lab, router):
     """Each line gets one answer, whatever it is."""
     dice = random.Random(20261121)
-    words = [b"status", b"mappings", b"tunnels", b"drops", b"help", b"host=", b"=", b"10.0.0.1", b"port=", b"9", b"forget"]
+    words = b"status mappings tunnels drops help host= = 10.0.0.1 port= 9 forget".split()
     with Control(router) as control:
         for _ in range(300):
             if dice.random() < 0.5:

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""culvertctl as people and scripts run it: forms of output, abbreviations, exit codes, and answers that are not what
+they should be."""
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from control import document, find_ctl, run_ctl, socket_of
+
+pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
+
+VERSION = "0.1.0"
+
+
+def is_plain(text):
+    return all(letter == "\n" or " " <= letter <= "~" for letter in text)
+
+
+@pytest.fixture
+def flows(lab, router):
+    lab.echo_once(lab.udp("L1"), lab.udp("W1"))
+    lab.echo_once(lab.udp("L2"), lab.udp("W1"))
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_bare_command_is_one_screen(lab, router, flows):
+    done = run_ctl(router)
+    assert done.returncode == 0 and not done.stderr and is_plain(done.stdout)
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24 and all(len(line) <= 100 for line in lines), done.stdout
+    assert lines[0].startswith(f"culvertd {VERSION}, process {router.process.pid}, up ")
+    for part in ("LAN lan0: up, MTU 1500", "WAN wan0: up", "outside address 198.51.100.2", "ipsec    pass"):
+        assert part in done.stdout, part
+    assert run_ctl(router, "status").stdout.splitlines()[2:5] == lines[2:5]
+
+
+@pytest.mark.parametrize("verb", ["status", "mappings", "tunnels", "drops", "help"])
+def test_every_list_in_every_form(lab, router, flows, verb):
+    """The same rows, whatever the form."""
+    rows = document(router, verb)
+    lines = [json.loads(line) for line in run_ctl(router, "-J", verb).stdout.splitlines()]
+    assert lines[0] == {"schema": f"culvert.{verb}/1"} and len(lines) == len(rows) + 1
+    assert [list(row) for row in lines[1:]] == [list(row) for row in rows]
+    names, count = None, 0
+    for line in run_ctl(router, "-o", "tsv", verb).stdout.splitlines():
+        if line.startswith("#"):
+            names = line[1:].split("\t")
+            continue
+        assert names == list(rows[count]) and len(line.split("\t")) == len(names)
+        count += 1
+    assert count == len(rows)
+    table = run_ctl(router, verb)
+    assert table.returncode == 0 and table.stdout and is_plain(table.stdout)
+
+
+def test_columns_are_aligned(lab, router, flows):
+    lines = run_ctl(router, "mappings", "proto=udp").stdout.splitlines()
+    assert lines[0].split() == ["PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "OUT", "IN", "EXPIRES"]
+    assert len(lines) == len(document(router, "mappings", "proto=udp")) + 1
+    for line in lines[1:]:
+        assert line.index("198.51.100.2:") == lines[0].index("OUTSIDE")
+    assert run_ctl(router, "mappings", "host=10.77.0.99").stdout == "nothing to list\n"
+
+
+def test_only_a_terminal_gets_colours(lab, router):
+    def on_terminal(*words, **environment):
+        master, slave = pty.openpty()
+        with subprocess.Popen(
+            [find_ctl(router), "--socket", str(socket_of(router)), *words],
+            stdout=slave, stdin=subprocess.DEVNULL, env={**os.environ, **environment},
+        ) as child:
+            os.close(slave)
+            text = b""
+            with contextlib.suppress(OSError):
+                while data := os.read(master, 65536):
+                    text += data
+            os.close(master)
+            assert child.wait(5) == 0
+        return b"\x1b[" in text
+
+    assert on_terminal()
+    assert on_terminal(NO_COLOR="")
+    assert not on_terminal(NO_COLOR="1")
+    assert not on_terminal("--color", "never")
+    assert not on_terminal("-j")
+    assert "\x1b[" not in run_ctl(router).stdout
+    assert "\x1b[" in run_ctl(router, "--color", "always").stdout
+
+
+def test_drops_are_explained(lab, router):
+    done = run_ctl(router, "drops", "--explain", "filtered")
+    assert done.returncode == 0 and "what to do: see [nat] filtering" in done.stdout
+    for words in (["--explain=filtered"], ["dr", "explain=filtered"]):
+        assert run_ctl(router, *words).stdout == done.stdout
+
+
+def test_again_every_second(lab, router):
+    with subprocess.Popen(
+        [find_ctl(router), "--socket", str(socket_of(router)), "-j", "--watch", "tunnels"], stdout=subprocess.PIPE
+    ) as child:
+        begin = time.monotonic()
+        for _ in range(3):
+            assert json.loads(child.stdout.readline())["code"] == 0
+        assert 1.8 < time.monotonic() - begin < 4
+        child.terminate()
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (["x"], 1, "x is none of the verbs: status, "),
+        ([""], 1, "none of the verbs"),
+        (["\x1b[31m"], 1, r"\x1b[31m is none of the verbs"),
+        (["mapp", "host=nobody"], 1, "host= takes an IPv4 address"),
+        (["mapp", "host=10.0.0.1 port=7"], 1, "printable ASCII"),
+        (["mapp", ""], 1, "empty"),
+        (["mapp", "x" * 2000], 1, "too long"),
+        (["mapp", "x" * 1000], 1, "not understood"),
+        (["mapp"] + ["port=1"] * 30, 1, "that many arguments"),
+        (["--nonsense"], 1, "no such option: --nonsense"),
+        (["-o", "xml"], 1, "table, json, lines or tsv"),
+        (["--color", "blue"], 1, "always, never or auto"),
+        (["-o"], 1, "missing after -o"),
+        (["--watch", "forget", "10.0.0.1"], 1, "--watch goes with"),
+        (["forget", "10.77.0.99"], 7, "no inside host 10.77.0.99"),
+        (["drops", "--explain", "filterd"], 7, "did you mean filtered?"),
+    ],
+)
+def test_mistakes(lab, router, words, code, said):
+    done = run_ctl(router, *words)
+    assert done.returncode == code and said in done.stderr and not done.stdout, done
+    assert is_plain(done.stderr)
+    if code == 7:
+        parsed = json.loads(run_ctl(router, "-j", *words).stdout)
+        assert parsed["rows"] == [] and parsed["code"] == code and said in parsed["error"]
+
+
+def test_help_and_version_need_no_daemon(lab, router, tmp_path):
+    nowhere = tmp_path / "nothing"
+    for words in (["--help"], ["-h"], ["help"]):
+        done = run_ctl(router, *words, path=nowhere)
+        assert done.returncode == 0 and "usage: culvertctl" in done.stdout
+        assert "\n  mappings [host=ADDRESS]" in done.stdout
+    assert run_ctl(router, "help", "map", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
+    assert run_ctl(router, "help", "nothing", path=nowhere).returncode == 7
+    assert run_ctl(router, "--version", path=nowhere).stdout == f"culvertctl {VERSION}\n"
+
+
+# --- what can go wrong -----------------------------------------------------------------------------------------------
+
+
+def test_exit_codes_of_connections(lab, router, tmp_path):
+    done = run_ctl(router, path=tmp_path / "nothing")
+    assert done.returncode == 6 and "culvertd is not running" in done.stderr
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead"))
+    assert run_ctl(router, path=tmp_path / "dead").returncode == 6
+    assert run_ctl(router, path="/" + "x" * 200).returncode == 1
+    done = run_ctl(router, user=12345, group=12345)
+    assert done.returncode == 3 and "root" in done.stderr
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run(
+            [find_ctl(router), "--socket", str(socket_of(router))], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 5 and b"standard output" in done.stderr
+
+
+@contextlib.contextmanager
+def impostor(path, *pieces, keep=False):
+    """Answers one connection with these bytes."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                peer, _ = listener.accept()
+                with peer:
+                    peer.recv(2000)
+                    for piece in pieces:
+                        peer.sendall(piece)
+                        time.sleep(0.01)
+                    if keep:
+                        select.select([peer], [], [], 15)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join(20)
+
+
+SCHEMA = b'{"schema":"culvert.mappings/1"}\n'
+END = b'{"code":0}\n'
+
+
+@pytest.mark.parametrize(
+    "pieces, code, said",
+    [
+        ([], 6, "ended before its answer was complete"),
+        ([SCHEMA], 6, "ended before"),
+        ([SCHEMA, b'{"kind":"mapping"'], 6, "ended before"),
+        ([b"HTTP/1.1 200 OK\r\n\r\n"], 4, "not understood"),
+        ([b'{"kind":"x","a":"\x1b[31m"}\n'], 4, "not understood"),
+        ([b'{"kind":"x","a":{}}\n'], 4, "not understood"),
+        ([b"x" * 100000], 4, "too long"),
+        ([b"{" + b'"a":"' + b"x" * 30000 + b'"}\n'], 4, "too long"),
+        ([b'{"code":7,"error":"\\u001b[31mred"}\n'], 7, r"\x1b[31mred"),
+        ([SCHEMA, b'{"kind":"mapping","protocol-name":"\\u001b]0;x\\u0007"}\n', END], 0, r"\x1b]0;x\x07"),
+        ([SCHEMA, b'{"kind":"\\u001bnew","a\\u0009":"\\u009b\\u0000"}\n', END], 4, "not understood"),
+        ([SCHEMA, b'{"kind":"\\u001bnew","a\\u0009":"\\u009b"}\n', END], 0, r"\x9b"),
+        ([SCHEMA, b'{"no kind":1}\n', b"{}\n", END], 0, ""),
+    ],
+)
+def test_hostile_answers(lab, router, tmp_path, pieces, code, said):
+    path = tmp_path / "impostor"
+    for form in ("table", "tsv", "json", "lines"):
+        with impostor(path, *pieces):
+            done = run_ctl(router, "-o", form, "mappings", path=path)
+        path.unlink()
+        assert done.returncode == code, (form, done)
+        text = done.stdout + done.stderr
+        assert is_plain(text.replace("\t", "")), text
+        if form in ("table", "tsv") or code:
+            assert said in text, (form, text)
+        if form == "json":
+            assert json.loads(done.stdout)["code"] == code
+        if form == "tsv":
+            assert not re.search("[^\x20-\x7e\t\n]", done.stdout)
+
+
+def test_who_never_answers(lab, router, tmp_path):
+    path = tmp_path / "impostor"
+    begin = time.monotonic()
+    with impostor(path, SCHEMA, keep=True):
+        done = run_ctl(router, "mappings", path=path)
+        assert done.returncode == 8 and "does not answer" in done.stderr
+        assert 9 < time.monotonic() - begin < 12
