@@ -66,6 +66,8 @@ struct kernel;
 struct lines_peer;
 struct log;
 struct options;
+struct reload;
+struct state_file;
 
 /* What verbs look at and act on. Everything lives as long as the control socket. */
 struct router {
@@ -75,6 +77,8 @@ struct router {
 	struct engine *engine;
 	struct kernel *kernel;
 	struct datapath *datapath;
+	struct reload *reload;
+	const struct state_file *flows; /* the engine's arena */
 	uint64_t started_ms;
 };
 
@@ -138,6 +142,8 @@ bool verb_has_no_words(struct verb *verb);
 void verb_start_watching(struct verb *verb);
 void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struct tunnel_view *view);
 
+/* A protocol by its name or number. */
+bool verb_read_protocol(const char *text, uint32_t *number);
 /* "tcp", "udp", ...; a number in memory for those without a name. */
 const char *verb_protocol_name(unsigned int protocol, char memory[8]);
 
