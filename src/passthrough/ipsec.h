@@ -29,14 +29,16 @@ enum {
 	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
 	IPSEC_SUSPICIOUS = 3,   /* and from where on somebody cheats */
 	IPSEC_CAUTIOUS_MS = 60000,
-	IPSEC_WEAK_MS = 1000,    /* after which an SPI with a single packet may have been a stranger's */
-	IPSEC_IN_USE = 8,        /* packets after which an SPI is taken for a real one */
-	IPSEC_VAIN = 4,          /* phases 2 opened without an answer: from then on they hold up nobody */
-	IPSEC_UNHEARD_MS = 5000, /* an unclear SPI that is not heard so long makes room for another one */
-	IPSEC_REPAIR_MS = 30000, /* between a wrong pairing and the SA it should have been for */
-	IPSEC_REKEY_MS = 10000,  /* an exchange that tells whom a new initiator SPI belongs to */
-	IPSEC_DOUBT_MS = 10000,  /* silence after which a pairing is doubted */
-	IPSEC_UNANSWERED = 3,    /* first messages */
+	IPSEC_WEAK_MS = 1000,     /* after which an SPI with a single packet may have been a stranger's */
+	IPSEC_IN_USE = 8,         /* packets after which an SPI is taken for a real one */
+	IPSEC_FRESH_MS = 1000,    /* in which an answer comes as a rule */
+	IPSEC_PATIENCE_MS = 3000, /* for an answer to first messages */
+	IPSEC_VAIN = 4,           /* phases 2 opened without an answer: from then on they hold up nobody */
+	IPSEC_UNHEARD_MS = 5000,  /* an unclear SPI that is not heard so long makes room for another one */
+	IPSEC_REPAIR_MS = 30000,  /* between a wrong pairing and the SA it should have been for */
+	IPSEC_REKEY_MS = 10000,   /* an exchange that tells whom a new initiator SPI belongs to */
+	IPSEC_DOUBT_MS = 10000,   /* silence after which a pairing is doubted */
+	IPSEC_UNANSWERED = 3,     /* first messages */
 	IPSEC_STRICT_MS = 86400000,
 	IPSEC_SILENT_MS = 10000,
 };
@@ -88,9 +90,10 @@ struct ipsec_peer {
 	/* the phase 2 seen last: which one, who opened it, its last message, and how many had no answer */
 	uint8_t has_child, child_from, turn_from, vain;
 	uint32_t child_message, turn_ms;
-	uint8_t share;      /* enum ipsec_share */
-	uint8_t unanswered; /* first messages in a row */
-	uint8_t clashes;    /* its initiator SPI is another one's, too: it can not share */
+	uint8_t share;          /* enum ipsec_share */
+	uint8_t unanswered;     /* first messages in a row */
+	uint32_t unanswered_ms; /* when the first of these was sent */
+	uint8_t clashes;        /* its initiator SPI is another one's, too: it can not share */
 	/* waiting */
 	uint8_t waits, goes; /* in the queue of its group; its turn has come */
 	uint8_t is_busy;     /* it must not end now */

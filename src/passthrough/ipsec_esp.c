@@ -16,25 +16,19 @@ static struct engine_result drop(enum drop reason)
 
 /* --- windows: who has just begun to send, and waits for an answer --- */
 
-static bool has_window(const struct engine *engine, const struct ipsec_group *group, uint32_t index)
+/* Milliseconds until no other peer of the group has a window that makes this one wait; 0: none has. Who has paired ESP
+ * already waits for fresh ones only: what it sends is not to be held for long. */
+static uint32_t others_window(const struct engine *engine, const struct ipsec *ipsec, uint32_t index)
 {
-	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
-		if (group->window[i].peer == index && ipsec_age(engine, group->window[i].at_ms) < IPSEC_WINDOW_MS)
-			return true;
-	return false;
-}
-
-/* Milliseconds until no other peer of the group has a window; 0: none has. */
-static uint32_t others_window(const struct engine *engine, const struct ipsec_group *group, uint32_t index)
-{
-	uint32_t left = 0;
+	const struct ipsec_group *group = &ipsec->group[ipsec->peer[index].group];
+	uint32_t length = ipsec->peer[index].paired == 0 ? IPSEC_WINDOW_MS : IPSEC_FRESH_MS, left = 0;
 
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
 		uint32_t age = ipsec_age(engine, group->window[i].at_ms);
-		if (group->window[i].peer == MODULE_NONE || group->window[i].peer == index || age >= IPSEC_WINDOW_MS)
+		if (group->window[i].peer == MODULE_NONE || group->window[i].peer == index || age >= length)
 			continue;
-		if (IPSEC_WINDOW_MS - age > left)
-			left = IPSEC_WINDOW_MS - age;
+		if (length - age > left)
+			left = length - age;
 	}
 	return left;
 }
@@ -46,7 +40,7 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 
 	if (next == MODULE_NONE)
 		return;
-	uint32_t left = others_window(engine, group, next);
+	uint32_t left = others_window(engine, ipsec, next);
 	if (left > 0 || !module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN)) {
 		ipsec_wait(engine, ipsec, index, left);
 		return;
@@ -63,6 +57,22 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	ipsec_recent_add(group->window, next, (uint32_t)module_now_ms(engine));
 }
 
+/* Who has paired ESP already stands in front: others wait longer for the same windows. */
+static void enqueue(struct ipsec *ipsec, struct ipsec_group *group, uint32_t index)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	bool in_front = peer->paired > 0 || group->wait_first == MODULE_NONE;
+
+	peer->waits = true;
+	peer->wait_next = in_front ? group->wait_first : MODULE_NONE;
+	if (!in_front)
+		ipsec->peer[group->wait_last].wait_next = index;
+	if (!in_front || group->wait_first == MODULE_NONE)
+		group->wait_last = index;
+	if (in_front)
+		group->wait_first = index;
+}
+
 static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *ipsec, uint32_t index,
 					  const struct packet *packet)
 {
@@ -73,16 +83,9 @@ static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *i
 	if (kept == MODULE_NONE)
 		return drop(DROP_ESP_QUEUE_FULL);
 	peer->kept.packet[peer->kept.count++] = kept;
-	if (!peer->waits && !peer->goes) {
-		peer->waits = true;
-		peer->wait_next = MODULE_NONE;
-		if (group->wait_last != MODULE_NONE)
-			ipsec->peer[group->wait_last].wait_next = index;
-		else
-			group->wait_first = index;
-		group->wait_last = index;
-	}
-	uint32_t left = others_window(engine, group, group->wait_first);
+	if (!peer->waits && !peer->goes)
+		enqueue(ipsec, group, index);
+	uint32_t left = others_window(engine, ipsec, group->wait_first);
 	ipsec_wait(engine, ipsec, peer->group, left > 0 ? left : 1);
 	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }
@@ -105,7 +108,7 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	peer->uses_esp = true;
 	ipsec_peer_place(ipsec, index);
 	bool is_kept = peer->goes;
-	if (!is_kept && (peer->waits || (peer->paired == 0 && others_window(engine, group, index) > 0))) {
+	if (!is_kept && (peer->waits || others_window(engine, ipsec, index) > 0)) {
 		*otherwise = wait_for_turn(engine, ipsec, index, esp->packet);
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
@@ -177,8 +180,10 @@ uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 struct candidates {
 	uint32_t peer[2 * IPSEC_RECENT];
 	uint32_t count;
-	uint32_t owed;  /* how many of them had a phase 2 lately */
-	uint32_t owing; /* the last of these */
+	uint32_t owed;     /* how many of them had a phase 2 lately */
+	uint32_t owing;    /* the last of these */
+	uint32_t fresh;    /* how many have just begun to send with a new SPI */
+	uint32_t freshest; /* the last of these */
 };
 
 static void add_candidate(struct candidates *candidates, uint32_t index)
@@ -192,7 +197,7 @@ static void add_candidate(struct candidates *candidates, uint32_t index)
 static struct candidates find_candidates(const struct engine *engine, const struct ipsec *ipsec,
 					 const struct ipsec_group *group)
 {
-	struct candidates candidates = {.count = 0, .owing = MODULE_NONE};
+	struct candidates candidates = {.count = 0, .owing = MODULE_NONE, .freshest = MODULE_NONE};
 
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
 		uint32_t index = group->child[i].peer;
@@ -203,9 +208,14 @@ static struct candidates find_candidates(const struct engine *engine, const stru
 		candidates.owed++;
 		candidates.owing = index;
 	}
-	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
-		if (group->window[i].peer != MODULE_NONE && has_window(engine, group, group->window[i].peer))
-			add_candidate(&candidates, group->window[i].peer);
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
+		uint32_t index = group->window[i].peer, age = ipsec_age(engine, group->window[i].at_ms);
+		if (index == MODULE_NONE || age >= IPSEC_WINDOW_MS || !ipsec->peer[index].is_eligible)
+			continue;
+		add_candidate(&candidates, index);
+		candidates.fresh += age < IPSEC_FRESH_MS;
+		candidates.freshest = age < IPSEC_FRESH_MS ? index : candidates.freshest;
+	}
 	return candidates;
 }
 
@@ -214,6 +224,9 @@ static uint32_t choose(const struct ipsec_group *group, const struct candidates 
 	*pairing = PAIRING_SOLE;
 	if (group->eligible.count == 1)
 		return ipsec_set_only(&group->eligible);
+	/* An answer comes soon after what it answers. */
+	if (candidates->fresh == 1)
+		return candidates->freshest;
 	if (candidates->owed == 1) {
 		*pairing = PAIRING_RECENCY;
 		return candidates->owing;

@@ -64,10 +64,8 @@ void ipsec_peer_place(struct ipsec *ipsec, uint32_t index)
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
-	/* With NAT traversal at both ends ESP goes in UDP: no SPI of its own is to be expected. */
-	bool natt = peer->uses_natt || (peer->end[SIDE_LAN].natt && peer->end[SIDE_WAN].natt);
-
-	set_follow(&group->eligible, index, &peer->is_eligible, peer->live && (!natt || peer->uses_esp));
+	/* Port 4500 carries ESP as well. What both ends offer in clear proves nothing: some are told to go without. */
+	set_follow(&group->eligible, index, &peer->is_eligible, peer->live && (!peer->uses_natt || peer->uses_esp));
 	set_follow(&group->unpaired, index, &peer->is_unpaired, peer->live && peer->unpaired > 0);
 	set_follow(&group->sharing, index, &peer->is_sharing, peer->live && peer->share != SHARE_NOT);
 }

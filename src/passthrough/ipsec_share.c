@@ -57,6 +57,7 @@ static void share(struct engine *engine, struct ipsec *ipsec, uint32_t index, ui
 
 	peer->share = shall ? SHARE_TRIED : SHARE_NOT;
 	peer->unanswered = 0;
+	peer->unanswered_ms = (uint32_t)module_now_ms(engine);
 	module_share_port(engine, flow, shall ? IKE_PORT : 0);
 	ipsec_peer_place(ipsec, index);
 	if (shall)
@@ -104,7 +105,9 @@ void ipsec_share_sent(struct engine *engine, struct ipsec *ipsec, uint32_t index
 		share(engine, ipsec, index, flow, false);
 	if (!ike_is_initial(header))
 		return;
-	if (peer->unanswered >= IPSEC_UNANSWERED) {
+	if (peer->unanswered == 0)
+		peer->unanswered_ms = (uint32_t)module_now_ms(engine);
+	if (peer->unanswered >= IPSEC_UNANSWERED && ipsec_age(engine, peer->unanswered_ms) >= IPSEC_PATIENCE_MS) {
 		if (peer->share != SHARE_NOT)
 			share(engine, ipsec, index, flow, false);
 		else if (!peer->clashes && is_worth_it(ipsec, group))

@@ -152,7 +152,7 @@ static void rekeys(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa55, 2), L2);
 }
 
-/* Keys change while somebody else starts: no wait, and IKE tells whose the new SPI is. */
+/* Keys change while somebody else starts: a short wait, and who has just begun to send is answered. */
 static void a_rekey_beside_a_start(void **state)
 {
 	struct rig *rig = *state;
@@ -160,15 +160,30 @@ static void a_rekey_beside_a_start(void **state)
 
 	pair(rig, L1, W1, 1);
 	rig_wait(rig, 60 * SECOND);
-	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
-	assert_int_equal(ipsec_out(rig, L1, W1, 0x111, 1), O1);
-	ipsec_in(rig, W1, 0xa11, 1);
-	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
 	exchange(rig, L1, W1, 1);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	ipsec_out(rig, L1, W1, 0x111, 1);
+	rig_held(rig);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 2), O1); /* the old keys go on */
+	ipsec_in(rig, W1, 0xa02, 1);
+	assert_int_equal(rig->out.count, 2);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L2);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 20), 0x111);
 	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1);
-	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	/* A server that does not answer the one who starts: the other waits for a second, and IKE tells. */
+	rig_wait(rig, 60 * SECOND);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x112, 1), O1);
+	ipsec_out(rig, L1, W1, 0x121, 1);
+	rig_held(rig);
+	rig_wait(rig, 999);
+	assert_int_equal(rig->out.count, 0);
+	rig_wait(rig, 2);
+	assert_int_equal(rig->out.count, 1);
+	rig_wait(rig, 1500);
+	exchange(rig, L2, W1, 2);
+	assert_int_equal(ipsec_in(rig, W1, 0xa12, 1), L2);
+	assert_true(ipsec_tunnel(rig, L2, W1, &view));
 	assert_int_equal(view.pairing, PAIRING_RECENCY);
-	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), L2);
 }
 
 /* Two whose keys change at one moment: IKE of the second one waits for the first one's new SPI. */

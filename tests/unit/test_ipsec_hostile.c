@@ -232,8 +232,11 @@ static void share(struct rig *rig)
 
 	assert_non_null(ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &first[0]));
 	assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &answer[0]));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &first[1]));
+		if (i < 3)
+			rig_wait(rig, SECOND);
+	}
 	assert_int_equal(packets_source_port(&rig->out.item[0].packet), 500);
 	struct packet *in = ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &answer[1]);
 	assert_non_null(in);
