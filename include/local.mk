@@ -2,4 +2,5 @@
 # The contracts between the layers; internal to culvert, so none is installed.
 noinst_HEADERS += include/culvert/engine.h include/culvert/packet.h include/culvert/drops.def include/culvert/stats.def \
 	include/culvert/confkeys.def include/culvert/module.h include/culvert/hints.def include/culvert/services.def \
-	include/culvert/timeouts.def include/culvert/exit.h include/culvert/verbs.def include/culvert/explain.h include/culvert/rules.def
+	include/culvert/timeouts.def include/culvert/exit.h include/culvert/verbs.def \
+	include/culvert/explain.h include/culvert/rules.def

@@ -421,6 +421,7 @@ static int daemon_open_control(struct daemon *daemon)
 		.engine = daemon->engine,
 		.kernel = daemon->kernel,
 		.datapath = daemon->datapath,
+		.flows = &daemon->flows,
 		.started_ms = daemon->started_ms,
 	};
 	int exit_code = EXIT_OK;

@@ -11,6 +11,7 @@ libculvert_daemon_a_SOURCES += src/daemon/control.c src/daemon/control.h src/dae
 	src/daemon/control_request.h src/daemon/control_socket.c src/daemon/control_socket.h src/daemon/json.c \
 	src/daemon/json.h src/daemon/loop_lines.c src/daemon/loop_lines.h src/daemon/verb.c src/daemon/verb.h \
 	src/daemon/verb_drops.c src/daemon/verb_mappings.c src/daemon/verb_status.c src/daemon/verb_tunnels.c
+libculvert_daemon_a_SOURCES += src/daemon/probe.c src/daemon/probe.h src/daemon/verb_explain.c
 
 sbin_PROGRAMS += culvertd
 culvertd_SOURCES = src/daemon/main.c

@@ -35,7 +35,7 @@ libculvert_core_a_SOURCES += \
 	src/nat/rewrite.h \
 	src/nat/session.c \
 	src/nat/session.h \
-	src/nat/shadow.c \
+	src/nat/engine_shadow.c \
 	src/nat/state.h \
 	src/nat/tcp.c \
 	src/nat/tcp.h \

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What "explain" says of a packet, and what then becomes of it: for each kind of packet the router is asked first, the
+packet is sent, and both must be the same. Asking changes nothing."""
+import pytest
+
+from control import ask, document, run_ctl
+from lab import ROUTER_WAN
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.packet import Raw
+
+pytestmark = [pytest.mark.culvert_only("the kernel explains nothing")]
+
+CONFIG = {
+    "wan": {"host_ports": "22"},
+    "nat": {"bypass": "192.0.2.101/32"},
+    "l2tp": {"mode": "block"},
+    "forward:web": {"protocol": "tcp", "port": "8080", "to": "10.77.0.101:80"},
+}
+FORBIDDEN = (3, 13)
+NAMES = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 51: "ah"}
+
+
+def words_of(direction, packet):
+    """The packet as explain is asked about it."""
+    ip, ends = IP(bytes(packet)), ["", ""]
+    words = [f"length={len(ip)}", f"ttl={ip.ttl - (direction == 'out')}", f"df={'yes' if ip.flags.DF else 'no'}"]
+    if ip.frag:
+        words.append(f"offset={ip.frag * 8}")
+    elif ip.proto == 6:
+        letters = {"S": "syn", "A": "ack", "R": "rst", "F": "fin"}
+        words.append("flags=" + "+".join(letters[letter] for letter in str(ip[TCP].flags)))
+    elif ip.proto == 1:
+        words += [f"type={ip[ICMP].type}", f"id={ip[ICMP].id}"]
+    elif ip.proto == 50:
+        words.append(f"spi=0x{bytes(ip.payload)[:4].hex()}")
+    elif ip.proto == 47 and bytes(ip.payload)[1] == 1:
+        words.append(f"call-id={int.from_bytes(bytes(ip.payload)[6:8], 'big')}")
+    if ip.proto in (6, 17) and not ip.frag:
+        ends = [f":{ip.sport}", f":{ip.dport}"]
+    return [direction, NAMES.get(ip.proto, str(ip.proto)), ip.src + ends[0], ip.dst + ends[1], *words]
+
+
+def explain(router, direction, packet):
+    """The verdict, and the packets that would leave."""
+    rows = ask(router, "explain " + " ".join(words_of(direction, packet)))
+    assert rows[0]["kind"] == "verdict" and all(row["kind"] == "packet" for row in rows[1:])
+    assert rows[0]["packets"] == len(rows) - 1
+    return rows[0], rows[1:]
+
+
+def ends_of(ip):
+    """The identifier of ICMP stands in the place of both ports."""
+    ports = (0, 0)
+    if ip.proto in (6, 17):
+        ports = (ip.sport, ip.dport)
+    elif ip.proto == 1:
+        ports = (ip[ICMP].id, ip[ICMP].id)
+    return (ip.src, ports[0], ip.dst, ports[1])
+
+
+def agree(router, direction, packet, sender, receiver):
+    """Asks, asks again, sends, and compares. The verdict."""
+    side = "LAN" if direction == "out" else "WAN"
+    before = router.statistics()
+    verdict, packets = explain(router, direction, packet)
+    assert (verdict, packets) == explain(router, direction, packet)
+    now = router.statistics()
+    assert (now.side[side], now.drop, now.flows) == (before.side[side], before.drop, before.flows)
+    drops = {verdict["reason"]: 1} if verdict["verdict"] == "dropped" else {}
+    with router.dropping(**{side.lower(): drops}):
+        sender.send(packet)
+        if verdict["verdict"] == "forwarded":
+            got = receiver.expect()
+            row = {name: packets[0][name] for name in ("src-address", "src-port", "dst-address", "dst-port")}
+            assert ends_of(got) == tuple(row.values()), (got, row)
+            assert got.proto == packets[0]["transport-protocol"] and len(got) == packets[0]["bytes"]
+            if got.proto == 1:
+                assert got[ICMP].type == packets[0]["identifier"] >> 8
+        else:
+            receiver.expect_nothing(0.05)
+            for row in packets:  # an error about it
+                error = sender.expect()
+                assert (error.src, error.dst) == (row["src-address"], row["dst-address"])
+                assert (error[ICMP].type, error[ICMP].code) == divmod(row["identifier"], 256)
+    after = router.statistics()
+    names = ("forwarded", "consumed", "held", "dropped")
+    rise = {name: after.side[side][name] - now.side[side][name] for name in names}
+    assert rise == {name: int(name == verdict["verdict"]) for name in names}, (rise, verdict)
+    return verdict
+
+
+def udp(source, port, destination, to_port, size=20, **fields):
+    return IP(src=source, dst=destination, **fields) / UDP(sport=port, dport=to_port) / Raw(b"u" * size)
+
+
+def tcp(source, port, destination, to_port, flags="S", **fields):
+    return IP(src=source, dst=destination, **fields) / TCP(sport=port, dport=to_port, flags=flags)
+
+
+def portless(source, destination, number, body):
+    return IP(src=source, dst=destination, proto=number) / Raw(body)
+
+
+CALL = bytes.fromhex("3001880b0008123400000001") + b"a packet"
+IKE = bytes.fromhex("0102030405060708" + "0000000000000000" + "0020220800000000" + "0000001c")
+ESP = bytes.fromhex("0a0b0c0d00000001") + b"ciphertext......"
+
+
+@pytest.mark.config(CONFIG)
+def test_what_goes_out(lab, router):
+    one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
+    a, b = one.address, w1.address
+
+    def out(packet, receiver=w1):
+        return agree(router, "out", packet, one, receiver)
+
+    verdict = out(udp(a, 5000, b, 53))
+    assert (verdict["rule"], verdict["flow"], verdict["mapping"]) == ("new-mapping", "new", "new")
+    verdict = out(udp(a, 5000, b, 53))
+    assert (verdict["rule"], verdict["flow"]) == ("flow", "existing")
+    verdict = out(udp(a, 5000, b, 54))
+    assert (verdict["rule"], verdict["flow"], verdict["mapping"]) == ("mapping", "new", "existing")
+    assert out(tcp(a, 5001, b, 80))["rule"] == "new-mapping"
+    assert out(tcp(a, 5002, b, 80, "R"))["reason"] == "tcp_no_flow"
+    assert out(IP(src=a, dst=b) / ICMP(id=77))["rule"] == "new-mapping"
+    assert out(IP(src=a, dst=b) / ICMP(id=78, type=0))["reason"] == "icmp_no_flow"
+    assert out(portless(a, b, 200, b"anything" * 4))["rule"] == "portless"
+    verdict = out(portless(a, b, 50, ESP))
+    assert (verdict["rule"], verdict["part"], verdict["module"]) == ("portless", "esp", "ipsec")
+    verdict = out(portless(a, b, 47, CALL))
+    assert (verdict["reason"], verdict["part"], verdict["mode"]) == ("gre_no_call", "pptp", "pass")
+    assert out(portless(a, b, 51, b"a" * 24))["reason"] == "ah_untranslatable"
+    verdict = out(udp(a, 1701, b, 1701))
+    assert (verdict["reason"], verdict["mode"], verdict["packets"]) == ("l2tp_blocked", "block", 1)
+    verdict = out(IP(src=a, dst=b) / UDP(sport=500, dport=500) / Raw(IKE))
+    assert (verdict["part"], verdict["module"], verdict["external-src-port"]) == ("ike", "ipsec", 500)
+    assert out(IP(src=a, dst=b, frag=10, proto=17) / Raw(b"f" * 64))["rule"] == "held"
+    assert out(udp(a, 0, b, 9))["reason"] == "port_zero"
+    assert out(udp(a, 5000, ROUTER_WAN, 1234))["reason"] == "hairpin_no_target"
+    router.allow = lambda ip: ip.dst == w2.address  # forwarded as it is
+    assert out(udp(a, 5000, w2.address, 53), w2)["rule"] == "bypass"
+
+
+@pytest.mark.config(CONFIG)
+def test_what_comes_in(lab, router):
+    one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W1", 1)
+    a, b = one.address, w1.address
+    one.send(udp(a, 6000, b, 53))
+    port = w1.expect()[UDP].sport
+
+    def come(packet, sender=w1):
+        return agree(router, "in", packet, sender, one)
+
+    verdict = come(udp(b, 53, ROUTER_WAN, port))
+    assert (verdict["rule"], verdict["flow"], verdict["internal-src-port"]) == ("flow", "existing", 6000)
+    verdict = come(udp(b, 99, ROUTER_WAN, port))
+    assert (verdict["rule"], verdict["flow"], verdict["mapping"]) == ("mapping", "new", "existing")
+    verdict = come(udp(w2.address, 53, ROUTER_WAN, port), w2)
+    assert verdict["reason"] == "filtered"
+    assert (verdict["nearest-src-address"], verdict["nearest-src-port"]) == (a, 6000)
+    assert come(udp(b, 53, ROUTER_WAN, 7))["reason"] == "unsolicited"
+    verdict = come(tcp(b, 4000, ROUTER_WAN, 8080))
+    assert (verdict["rule"], verdict["forward"], verdict["internal-src-port"]) == ("forward", "web", 80)
+    verdict = come(tcp(b, 4000, ROUTER_WAN, 8080, "A"))
+    assert (verdict["rule"], verdict["forward"]) == ("flow", "web")
+    assert come(portless(b, ROUTER_WAN, 201, b"x" * 32))["reason"] == "no_owner"
+    assert come(portless(b, ROUTER_WAN, 47, CALL))["reason"] == "gre_no_call"
+    assert come(portless(b, ROUTER_WAN, 51, b"a" * 24))["reason"] == "ah_untranslatable"
+    assert come(udp(b, 1701, ROUTER_WAN, port))["reason"] == "l2tp_blocked"
+    router.allow = lambda ip: ip.proto == 6 and ip.sport == 22  # nobody listens there
+    assert come(tcp(b, 4000, ROUTER_WAN, 22))["rule"] == "router"
+    assert come(udp("10.77.0.12", 53, ROUTER_WAN, port))["reason"] == "source_is_inside"
+    assert come(udp(ROUTER_WAN, 53, ROUTER_WAN, port))["reason"] == "source_is_ours"
+    assert come(udp(b, 0, ROUTER_WAN, port))["reason"] == "port_zero"
+    assert come(IP(src=b, dst=ROUTER_WAN, frag=10, proto=17) / Raw(b"f" * 64))["rule"] == "held"
+
+
+@pytest.mark.config(CONFIG)
+def test_hairpins_and_sizes(lab, router):
+    one, two, w1 = lab.raw("L1"), lab.raw("L2"), lab.raw("W1")
+    two.send(udp(two.address, 7000, w1.address, 53))
+    port = w1.expect()[UDP].sport
+    verdict = agree(router, "out", udp(one.address, 7001, ROUTER_WAN, port), one, two)
+    assert (verdict["rule"], verdict["hairpin"], verdict["flow"]) == ("hairpin", True, "new")
+    with lab.mtu(("R", "wan0", 1000)):
+        router.settle()
+        verdict, packets = explain(router, "out", udp(one.address, 7002, w1.address, 53, 1200))
+        assert (verdict["rule"], verdict["packets"], verdict["mtu"]) == ("new-mapping", 2, 1000)
+        assert [row["offset"] for row in packets] == [0, 976]
+    with lab.mtu(("R", "lan0", 1000)):
+        router.settle()
+        verdict = agree(router, "in", udp(w1.address, 53, ROUTER_WAN, port, 1200, flags="DF"), w1, two)
+        assert (verdict["reason"], verdict["packets"], verdict["mtu"]) == ("too_big", 1, 1000)
+    router.settle()
+
+
+def test_what_can_not_be_asked(router):
+    """Each mistake is named, with what to write instead."""
+    for words, part in (
+        ("", "explain takes: in or out"),
+        ("up tcp 1.2.3.4:5 6.7.8.9:1", "explain takes: in or out"),
+        ("out what 1.2.3.4:5 6.7.8.9:1", "what is no protocol"),
+        ("out tcp 1.2.3:5 6.7.8.9:1", "1.2.3:5 is no endpoint"),
+        ("out tcp 1.2.3.4:65536 6.7.8.9:1", "1.2.3.4:65536 is no endpoint"),
+        ("out tcp 1.2.3.4 6.7.8.9:1", "1.2.3.4 has no port"),
+        ("out tcp 1.2.3.4:5 6.7.8.9:1 flags=up", "flags= takes syn"),
+        ("out udp 1.2.3.4:5 6.7.8.9:1 call-id=1", "call-id= takes a number to 65535, for gre"),
+        ("out esp 1.2.3.4 6.7.8.9 spi=0x1ffffffff", "spi= takes a number"),
+        ("out icmp 1.2.3.4 6.7.8.9 type=3", "errors quote a packet"),
+        ("out udp 1.2.3.4 6.7.8.9 offset=7", "a multiple of 8"),
+        ("out udp 1.2.3.4:5 6.7.8.9:1 length=x", "length= takes the bytes"),
+        ("out udp 1.2.3.4:5 6.7.8.9:1 size=9", "size=9 is not understood"),
+    ):
+        done = run_ctl(router, "explain", *words.split())
+        assert done.returncode == 1 and part in done.stderr, (words, done)
+
+
+def test_for_people_and_programs(lab, router):
+    words = ["explain", "out", "udp", f"{lab.address('L1')}:5000", f"{lab.address('W1')}:53"]
+    done = run_ctl(router, *words)
+    assert done.returncode == 0 and "forwarded" in done.stdout and ROUTER_WAN in done.stdout, done
+    assert [row["kind"] for row in document(router, *words)] == ["verdict", "packet"]
