@@ -194,27 +194,31 @@ bool config_load(struct config *config, const struct config_source *source, conf
 	return good;
 }
 
-static bool same_forwards(const struct config *a, const struct config *b)
-{
-	if (a->forwards != b->forwards)
-		return false;
-	for (uint32_t i = 0; i < a->forwards; i++) {
-		struct config_forward x = a->forward[i], y = b->forward[i];
+struct changes {
+	config_report *report;
+	void *context;
+	bool forwards_reported;
+};
 
-		x.line = y.line = 0;
-		if (strcmp(x.name, y.name) || x.service != y.service || memcmp(x.protocols, y.protocols, 2) ||
-		    x.port_first != y.port_first || x.port_last != y.port_last || x.to_address != y.to_address ||
-		    x.to_port != y.to_port)
-			return false;
+static void report_change(void *context, const struct config_change *change)
+{
+	struct changes *changes = context;
+	char text[160];
+
+	if (!change->is_forward) {
+		snprintf(text, sizeof(text), "reload: [%s] %s %s", change->section, change->key,
+			 change->needs_restart ? "is different now, but only a restart changes it" : "has changed");
+		changes->report(changes->context, change->needs_restart ? LOG_WARNING : LOG_NOTICE, text);
+	} else if (!changes->forwards_reported) {
+		changes->forwards_reported = true;
+		changes->report(changes->context, LOG_NOTICE, "reload: the [forward:NAME] sections have changed");
 	}
-	return true;
 }
 
 bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context)
 {
 	struct config *fresh = malloc(sizeof(*fresh));
-	uint32_t changes = 0;
-	char text[160];
+	struct changes changes = {.report = report, .context = context};
 
 	if (!fresh) {
 		report(context, LOG_ERR, "reload: no memory; nothing has changed");
@@ -225,24 +229,9 @@ bool config_reload(struct config *config, const struct config_source *source, co
 		free(fresh);
 		return false;
 	}
-	for (size_t i = 0; i < CONFIG_KEYS; i++) {
-		const struct config_key *key = &config_keys[i];
-
-		if (config_key_equal(key, fresh, config))
-			continue;
-		changes++;
-		snprintf(text, sizeof(text), "reload: [%s] %s %s", key->section, key->name,
-			 key->restart ? "is different now, but only a restart changes it" : "has changed");
-		report(context, key->restart ? LOG_WARNING : LOG_NOTICE, text);
-		if (key->restart)
-			config_key_copy(key, fresh, config);
-	}
-	if (!same_forwards(fresh, config)) {
-		changes++;
-		report(context, LOG_NOTICE, "reload: the [forward:NAME] sections have changed");
-	}
-	if (!changes)
+	if (config_compare(config, fresh, report_change, &changes) == 0)
 		report(context, LOG_NOTICE, "reload: nothing is different");
+	config_keep_fixed(fresh, config);
 	*config = *fresh;
 	free(fresh);
 	return true;

@@ -93,6 +93,23 @@ bool config_load(struct config *config, const struct config_source *source, conf
 bool config_parse(struct config *config, const char *name, const char *text, size_t size,
 		  const struct config_source *source, config_report *report, void *context);
 
+/* A key, or a whole [forward:NAME] section, that two configurations have differently. The texts are valid during the
+ * call only. */
+struct config_change {
+	bool is_forward;
+	const char *section; /* of a forward: its NAME */
+	const char *key;     /* NULL for a forward */
+	bool needs_restart;
+	const char *before, *after; /* NULL: there is no such forward */
+};
+typedef void config_tell_change(void *context, const struct config_change *change);
+
+/* Tells every difference; returns how many there are. */
+uint32_t config_compare(const struct config *before, const struct config *after, config_tell_change *tell,
+			void *context);
+/* What a reload can not change becomes what it is in the running configuration. */
+void config_keep_fixed(struct config *config, const struct config *running);
+
 /*
  * For a reload: reads everything again. If that gives no error, *config becomes what was read, except where a change
  * needs a restart: those members keep their values, with a warning for each. Every change is reported. Otherwise

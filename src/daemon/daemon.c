@@ -29,6 +29,7 @@
 #include "daemon/loop.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "daemon/reload.h"
 #include "daemon/statistics.h"
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
@@ -57,6 +58,7 @@ struct daemon {
 	struct loop *loop;
 	struct wan *wan;
 	struct datapath *datapath;
+	struct reload *reload;
 	struct control *control;
 	/* the WAN as it was when the packet socket was opened and the engine was told */
 	int wan_ifindex;
@@ -178,7 +180,8 @@ static void daemon_report_private(struct daemon *daemon, const uint32_t *address
 				  daemon_print_address(addresses[i], text));
 }
 
-static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
+/* Returns how many flows ended. */
+static uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	uint32_t count = links->wan.address_count, ended;
@@ -198,6 +201,7 @@ static void daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 	if (ended)
 		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
 	daemon_report_private(daemon, links->wan.addresses, count);
+	return ended;
 }
 
 /* After anything that may have changed the links. */
@@ -256,6 +260,7 @@ static void daemon_on_ticked(void *context)
 
 	kernel_refresh(daemon->kernel);
 	daemon_follow_links(daemon, clock_now_ms());
+	reload_tick(daemon->reload, clock_now_ms());
 	log_flush(daemon->log);
 }
 
@@ -282,7 +287,7 @@ static void daemon_print_statistics(struct daemon *daemon)
 }
 
 /* Before they end, how many tunnels a change of modes will cost. */
-static void daemon_report_ends(struct daemon *daemon, const enum service_mode before[PARTS], uint64_t now_ms)
+static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 {
 	static const char *const names[PARTS] = {
 		[PART_PPTP] = "PPTP",          [PART_L2TP] = "L2TP", [PART_IKE] = "IKE",
@@ -292,7 +297,7 @@ static void daemon_report_ends(struct daemon *daemon, const enum service_mode be
 		enum service_mode mode = config_mode_of(&daemon->config, (enum part)part);
 		uint32_t tunnels = 0;
 
-		if (mode != before[part])
+		if (mode != daemon->engine_config.mode[part])
 			tunnels = tunnels_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
 			log_write(daemon->log, LOG_NOTICE, "%s is %s: this ends %u tunnel%s", names[part],
@@ -301,35 +306,31 @@ static void daemon_report_ends(struct daemon *daemon, const enum service_mode be
 	}
 }
 
-static void daemon_reload(struct daemon *daemon)
+/* After a reload: daemon->config is another one. */
+static uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 {
-	uint64_t now_ms = clock_now_ms();
-	enum service_mode before[PARTS];
+	struct daemon *daemon = context;
 	struct port_set tcp, udp;
+	uint32_t ended;
 
-	for (int part = 0; part < PARTS; part++)
-		before[part] = config_mode_of(&daemon->config, (enum part)part);
-	if (!config_reload(&daemon->config, &daemon->options->source, log_report_text, daemon->log)) {
-		log_write(daemon->log, LOG_ERR, "the configuration was not read again: the one from before holds");
-		return;
-	}
 	log_set_level(daemon->log, options_log_level(daemon->options, &daemon->config));
 	log_open(daemon->log, daemon->config.log_target, daemon->options->foreground);
-	daemon_report_ends(daemon, before, now_ms);
+	daemon_report_ends(daemon, now_ms);
 	config_forwarded_ports(&daemon->config, &tcp, &udp);
 	kernel_set_forwards(daemon->kernel, &tcp, &udp);
-	daemon_tell_engine(daemon, now_ms);
+	ended = daemon_tell_engine(daemon, now_ms);
 	daemon_set_timer(daemon, now_ms);
-	log_write(daemon->log, LOG_NOTICE, "the configuration was read again");
+	return ended;
 }
 
 static void daemon_on_signalled(void *context, int number)
 {
 	struct daemon *daemon = context;
+	uint32_t ended;
 
 	switch (number) {
 	case SIGHUP:
-		daemon_reload(daemon);
+		reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms());
 		break;
 	case SIGUSR1:
 		daemon_print_statistics(daemon);
@@ -421,6 +422,7 @@ static int daemon_open_control(struct daemon *daemon)
 		.engine = daemon->engine,
 		.kernel = daemon->kernel,
 		.datapath = daemon->datapath,
+		.reload = daemon->reload,
 		.flows = &daemon->flows,
 		.started_ms = daemon->started_ms,
 	};
@@ -458,6 +460,11 @@ static int daemon_start_links(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "can not watch descriptors: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
+	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_apply_config, daemon);
+	if (!daemon->reload) {
+		log_write(daemon->log, LOG_ERR, "no memory for reloads");
+		return EXIT_NETWORK;
+	}
 	exit_code = daemon_open_control(daemon);
 	return exit_code ? exit_code : privileges_drop(daemon->options->user, daemon->log);
 }
@@ -488,6 +495,8 @@ static int daemon_stop(struct daemon *daemon, int exit_code)
 
 	control_close(daemon->control);
 	daemon->control = NULL;
+	reload_free(daemon->reload);
+	daemon->reload = NULL;
 	if (daemon->loop && daemon->datapath)
 		daemon_close_wan(daemon);
 	if (daemon->kernel_is_set_up)

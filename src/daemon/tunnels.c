@@ -258,6 +258,11 @@ static bool needs_module(const struct tunnel_view *view)
 	return part == PART_PPTP || part == PART_ESP || (view->is_shared && part != PART_NATT);
 }
 
+static bool is_lost(const struct tunnel_view *view, enum service_mode mode)
+{
+	return mode == MODE_BLOCK || (mode == MODE_PLAIN && needs_module(view));
+}
+
 uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode)
 {
 	struct tunnel_view view;
@@ -265,8 +270,40 @@ uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part pa
 	uint32_t count = 0;
 
 	while (mode != MODE_PASS && engine_next_tunnel(engine, &cursor, now_ms, &view))
-		count += view.end == END_NOT && part_of(&view) == part && (mode == MODE_BLOCK || needs_module(&view));
+		count += view.end == END_NOT && part_of(&view) == part && is_lost(&view, mode);
 	return count;
+}
+
+/* Of a server inside: the forward that its part needs is there. */
+static bool is_let_in(const struct tunnel_view *view, const struct rehearsal *rehearsal)
+{
+	static const struct {
+		enum part part;
+		uint8_t protocol;
+		uint16_t port;
+	} claims[] = {
+#define CLAIM(part, protocol, port) {PART_##part, protocol, port},
+#include <culvert/services.def>
+#undef CLAIM
+	};
+
+	/* the first one is what its control messages, or else its data, come by */
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
+		if (claims[i].part == part_of(view))
+			return rehearsal_leads_to(rehearsal, claims[i].protocol, claims[i].port, view->inside_address);
+	return true;
+}
+
+enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum service_mode mode[PARTS],
+				const struct rehearsal *rehearsal)
+{
+	enum part part = part_of(view);
+
+	if (part == PART_NONE || view->end != END_NOT)
+		return FLOW_STAYS;
+	if (is_lost(view, mode[part]))
+		return mode[part] == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
+	return view->inside_is_server && !is_let_in(view, rehearsal) ? FLOW_END_FORWARD : FLOW_STAYS;
 }
 
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view)

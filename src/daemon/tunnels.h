@@ -20,6 +20,9 @@ enum tunnel_hint tunnels_hint(const struct tunnel_view *view);
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);
 /* Tunnels that live and end when a part that carries them gets this mode instead of pass. */
 uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode);
+/* Why a configuration with these modes would end a tunnel, or FLOW_STAYS. */
+enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum service_mode mode[PARTS],
+				const struct rehearsal *rehearsal);
 /* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
 bool tunnels_is_private(uint32_t address);
 /* Writes an event to the log; context is a struct log. Fits engine_on_event(). */

@@ -144,20 +144,27 @@ static void kernel_remove_ports(struct port_set *from, const struct port_set *wh
 		from->bits[i] &= ~which->bits[i];
 }
 
-/* The router's own ports: those in use at start and those its connections get, unless a forward was written for them,
+/* The router's own ports: those in use at start and those its connections get, unless a forward is written for them,
  * and those of the configuration. */
-static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *links)
+void kernel_rehearse_forwards(struct kernel *kernel, const struct port_set *forward_tcp,
+			      const struct port_set *forward_udp, struct port_set *host_tcp, struct port_set *host_udp)
 {
-	links->host_tcp = kernel->found_tcp;
-	links->host_udp = kernel->found_udp;
-	if (!kernel_rules_own_ports(&kernel->made.list, &links->host_tcp, &links->host_udp))
+	*host_tcp = kernel->found_tcp;
+	*host_udp = kernel->found_udp;
+	if (!kernel_rules_own_ports(&kernel->made.list, host_tcp, host_udp))
 		kernel->report(kernel->context, LOG_WARNING,
 			       "can not read net.ipv4.ip_local_port_range: the router's own connections may fail");
-	kernel_remove_ports(&links->host_tcp, &kernel->request.forward_tcp);
-	kernel_remove_ports(&links->host_udp, &kernel->request.forward_udp);
-	kernel_merge_ports(&links->host_tcp, &kernel->request.host_tcp);
-	kernel_merge_ports(&links->host_udp, &kernel->request.host_udp);
-	port_set_add(&links->host_udp, DHCP_CLIENT_PORT);
+	kernel_remove_ports(host_tcp, forward_tcp);
+	kernel_remove_ports(host_udp, forward_udp);
+	kernel_merge_ports(host_tcp, &kernel->request.host_tcp);
+	kernel_merge_ports(host_udp, &kernel->request.host_udp);
+	port_set_add(host_udp, DHCP_CLIENT_PORT);
+}
+
+static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *links)
+{
+	kernel_rehearse_forwards(kernel, &kernel->request.forward_tcp, &kernel->request.forward_udp, &links->host_tcp,
+				 &links->host_udp);
 }
 
 static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)

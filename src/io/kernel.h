@@ -86,6 +86,9 @@ int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
 /* Other forwards after a reload. */
 void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp);
+/* The router's own ports with other forwards: what kernel_links() would say then. Changes nothing. */
+void kernel_rehearse_forwards(struct kernel *kernel, const struct port_set *forward_tcp,
+			      const struct port_set *forward_udp, struct port_set *host_tcp, struct port_set *host_udp);
 /* Looks again at everything; to be called every few seconds for what notifications can miss, for neighbours in use,
  * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);

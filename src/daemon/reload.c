@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reloads and trials. */
+#include "daemon/reload.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+
+#include "daemon/log.h"
+#include "daemon/options.h"
+
+enum { MS_PER_S = 1000 };
+
+struct reload {
+	struct log *log;
+	const struct options *options;
+	struct config *config;
+	reload_apply *apply;
+	void *context;
+	struct config *before; /* what comes back; NULL: nothing is on trial */
+	uint64_t until_ms;
+	uint32_t trial_s;
+};
+
+/* A finding goes to the log and to whoever asked. */
+struct reader {
+	struct log *log;
+	config_report *report;
+	void *context;
+};
+
+struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
+			  void *context)
+{
+	struct reload *reload = calloc(1, sizeof(*reload));
+
+	if (!reload)
+		return NULL;
+	reload->log = log;
+	reload->options = options;
+	reload->config = config;
+	reload->apply = apply;
+	reload->context = context;
+	return reload;
+}
+
+void reload_free(struct reload *reload)
+{
+	if (!reload)
+		return;
+	free(reload->before);
+	free(reload);
+}
+
+static void tell(void *context, int level, const char *text)
+{
+	struct reader *reader = context;
+
+	log_report_text(reader->log, level, text);
+	if (reader->report)
+		reader->report(reader->context, level, text);
+}
+
+static int refuse(struct reader *reader, int code, const char *why)
+{
+	tell(reader, LOG_ERR, why);
+	log_write(reader->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+	return code;
+}
+
+int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, void *context, uint32_t *ended,
+	       uint64_t now_ms)
+{
+	struct reader reader = {reload->log, report, context};
+	struct config *before = NULL;
+
+	*ended = 0;
+	if (reload->before)
+		return refuse(&reader, EXIT_USAGE,
+			      "reload: a configuration is on trial: confirm it, or wait until the one from before is "
+			      "back");
+	if (trial_s) {
+		before = malloc(sizeof(*before));
+		if (!before)
+			return refuse(&reader, EXIT_NETWORK, "reload: no memory to keep the configuration from before");
+		*before = *reload->config;
+	}
+	if (!config_reload(reload->config, &reload->options->source, tell, &reader)) {
+		free(before);
+		log_write(reload->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+		return EXIT_CONFIG;
+	}
+	reload->before = before;
+	reload->trial_s = trial_s;
+	reload->until_ms = now_ms + (uint64_t)trial_s * MS_PER_S;
+	*ended = reload->apply(reload->context, now_ms);
+	log_write(reload->log, LOG_NOTICE, "the configuration was read again");
+	if (before)
+		log_write(reload->log, LOG_NOTICE,
+			  "it is on trial: the one from before comes back in %" PRIu32 " s unless somebody confirms it",
+			  trial_s);
+	return EXIT_OK;
+}
+
+bool reload_is_on_trial(const struct reload *reload)
+{
+	return reload->before != NULL;
+}
+
+bool reload_confirm(struct reload *reload)
+{
+	if (!reload->before)
+		return false;
+	free(reload->before);
+	reload->before = NULL;
+	log_write(reload->log, LOG_NOTICE, "the configuration on trial was confirmed");
+	return true;
+}
+
+void reload_tick(struct reload *reload, uint64_t now_ms)
+{
+	if (!reload->before || now_ms < reload->until_ms)
+		return;
+	*reload->config = *reload->before;
+	free(reload->before);
+	reload->before = NULL;
+	reload->apply(reload->context, now_ms);
+	log_write(reload->log, LOG_WARNING,
+		  "nobody has confirmed the configuration within %" PRIu32
+		  " s: the one from before holds again; the file is as it was",
+		  reload->trial_s);
+}
