@@ -327,6 +327,13 @@ void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint
 	module_wake_at(engine, module_now_ms(engine) + in_ms);
 }
 
+uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left)
+{
+	uint32_t waited = ipsec_age(engine, first_ms), most = waited < IPSEC_WINDOW_MS ? IPSEC_WINDOW_MS - waited : 0;
+
+	return left < most ? left : most;
+}
+
 static void wake(struct engine *engine, void *memory)
 {
 	struct ipsec *ipsec = memory;

@@ -132,6 +132,7 @@ struct ipsec_group {
 	uint32_t balance_ms, cautious_ms;
 	struct ipsec_unclear unclear[IPSEC_RECENT];
 	uint32_t wait_first, wait_last, ike_first, ike_last;
+	uint32_t wait_ms, ike_ms; /* since when the first one stands there */
 };
 
 /* The module's side of an SA, one for each flow of that kind. */
@@ -277,6 +278,8 @@ bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *gr
 
 /* Somebody of the group waits: it is looked at when its time has come. */
 void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t group, uint32_t in_ms);
+/* Who has stood first since then waits no longer than a window, whatever others begin meanwhile. */
+uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left);
 
 /* --- ipsec_view.c --- */
 

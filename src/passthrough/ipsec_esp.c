@@ -40,13 +40,14 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 
 	if (next == MODULE_NONE)
 		return;
-	uint32_t left = others_window(engine, ipsec, next);
+	uint32_t left = ipsec_wait_left(engine, group->wait_ms, others_window(engine, ipsec, next));
 	if (left > 0 || !module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN)) {
 		ipsec_wait(engine, ipsec, index, left);
 		return;
 	}
 	struct ipsec_peer *peer = &ipsec->peer[next];
 	group->wait_first = peer->wait_next;
+	group->wait_ms = (uint32_t)module_now_ms(engine);
 	if (group->wait_first == MODULE_NONE)
 		group->wait_last = MODULE_NONE;
 	else
@@ -58,7 +59,7 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 }
 
 /* Who has paired ESP already stands in front: others wait longer for the same windows. */
-static void enqueue(struct ipsec *ipsec, struct ipsec_group *group, uint32_t index)
+static void enqueue(const struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group, uint32_t index)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	bool in_front = peer->paired > 0 || group->wait_first == MODULE_NONE;
@@ -69,8 +70,10 @@ static void enqueue(struct ipsec *ipsec, struct ipsec_group *group, uint32_t ind
 		ipsec->peer[group->wait_last].wait_next = index;
 	if (!in_front || group->wait_first == MODULE_NONE)
 		group->wait_last = index;
-	if (in_front)
-		group->wait_first = index;
+	if (!in_front)
+		return;
+	group->wait_first = index;
+	group->wait_ms = (uint32_t)module_now_ms(engine);
 }
 
 static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *ipsec, uint32_t index,
@@ -84,8 +87,8 @@ static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *i
 		return drop(DROP_ESP_QUEUE_FULL);
 	peer->kept.packet[peer->kept.count++] = kept;
 	if (!peer->waits && !peer->goes)
-		enqueue(ipsec, group, index);
-	uint32_t left = others_window(engine, ipsec, group->wait_first);
+		enqueue(engine, ipsec, group, index);
+	uint32_t left = ipsec_wait_left(engine, group->wait_ms, others_window(engine, ipsec, group->wait_first));
 	ipsec_wait(engine, ipsec, peer->group, left > 0 ? left : 1);
 	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }

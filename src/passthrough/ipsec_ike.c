@@ -54,6 +54,12 @@ static bool opens(const struct ike_header *header)
 	return header->version_major == 1 || ike_is_request(header);
 }
 
+static void ike_comes_first(const struct engine *engine, struct ipsec_group *group, uint32_t index)
+{
+	group->ike_first = index;
+	group->ike_ms = (uint32_t)module_now_ms(engine);
+}
+
 static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
 					  const struct module_datagram *read)
 {
@@ -71,11 +77,11 @@ static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *i
 		if (group->ike_last != MODULE_NONE)
 			ipsec->peer[group->ike_last].ike_next = index;
 		else
-			group->ike_first = index;
+			ike_comes_first(engine, group, index);
 		group->ike_last = index;
 	}
 	peer->waits_ike[from] = true;
-	ipsec_wait(engine, ipsec, peer->group, gate_left(engine, ipsec, group));
+	ipsec_wait(engine, ipsec, peer->group, ipsec_wait_left(engine, group->ike_ms, gate_left(engine, ipsec, group)));
 	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }
 
@@ -86,8 +92,10 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 
 	if (next == MODULE_NONE)
 		return;
-	if (gate_is_shut(engine, ipsec, group, next)) {
-		ipsec_wait(engine, ipsec, index, gate_left(engine, ipsec, group));
+	uint32_t left = gate_is_shut(engine, ipsec, group, next) ? gate_left(engine, ipsec, group) : 0;
+	left = ipsec_wait_left(engine, group->ike_ms, left);
+	if (left > 0) {
+		ipsec_wait(engine, ipsec, index, left);
 		return;
 	}
 	struct ipsec_peer *peer = &ipsec->peer[next];
@@ -101,7 +109,7 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		}
 		peer->waits_ike[side] = false;
 	}
-	group->ike_first = peer->ike_next;
+	ike_comes_first(engine, group, peer->ike_next);
 	if (group->ike_first == MODULE_NONE)
 		group->ike_last = MODULE_NONE;
 	if (group->ike_first != MODULE_NONE)

@@ -314,6 +314,48 @@ static void one_host_takes_three_quarters(void **state)
 	assert_int_equal(count_tunnels(rig), 0);
 }
 
+/* One host opens a window with a new SPI every 2.9 s: the other one still gets its turn. */
+static void nobody_waits_for_ever(void **state)
+{
+	struct rig *rig = *state;
+
+	ipsec_out(rig, L1, W1, 0x100, 1);
+	ipsec_out(rig, L2, W1, 0x102, 1);
+	rig_held(rig);
+	for (uint32_t i = 0; i < 3; i++) {
+		rig_wait(rig, 2900);
+		ipsec_out(rig, L1, W1, 0x200 + i, 1);
+	}
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 2), O1);
+}
+
+/* The same with phases 2 that the server answers, if only with an error. */
+static void no_phase_2_waits_for_ever(void **state)
+{
+	struct rig *rig = *state;
+	struct ike_spec mine = {.initiator = 1, .responder = 11, .exchange = CHILD};
+	struct ike_spec other = {.initiator = 2, .responder = 22, .exchange = CHILD};
+
+	ipsec_out(rig, L1, W1, 0x101, 1);
+	ipsec_in(rig, W1, 0xa01, 1);
+	ipsec_out(rig, L2, W1, 0x102, 1);
+	ipsec_in(rig, W1, 0xa02, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		mine.message_id = i;
+		mine.response = false;
+		ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &mine);
+		mine.response = true;
+		ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &mine);
+		if (i == 0) {
+			ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &other);
+			rig_held(rig);
+		}
+		rig_wait(rig, 2900);
+	}
+	/* It went out long ago: sent again, it is part of what is under way. */
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &other));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +370,8 @@ int main(void)
 		test(who_shared_and_fell_silent_gets_nothing),
 		test(strangers_take_a_quarter),
 		test_large(one_host_takes_three_quarters),
+		test(nobody_waits_for_ever),
+		test(no_phase_2_waits_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
