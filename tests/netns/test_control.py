@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 MANY = 100_000
 BIG = {"limits": {"flows": 131072, "host_flows": 131072}}
 LINE_MAX, PEERS = 1024, 64
+LONGEST = 0.1  # one packet behind a whole list of that many rows would take several times as long
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst")
              for what in ("address", "port")]
 
@@ -374,32 +376,35 @@ def fill(lab, router, count):
 
 
 def flood(lab, seconds, pace):
-    """Datagrams both ways through the router for so long, and those that did not arrive."""
+    """Datagrams both ways through the router for so long; last how many were sent and arrived each way, and the
+    longest that one was under way, by the kernel's clock of arrivals."""
     client, server = lab.udp("L1"), lab.udp("W1")
     client.sendto(b"open", server.getsockname())
     seen = server.recvfrom(100)[1]
-    client.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
-    server.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+    for sock in (client, server):
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sent, end, due = 0, time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < end:
-        stamp = struct.pack("!d", time.monotonic())
-        client.sendto(stamp, server.getsockname())
-        server.sendto(stamp, seen)
+        client.sendto(struct.pack("!Q", time.time_ns()), server.getsockname())
+        server.sendto(struct.pack("!Q", time.time_ns()), seen)
         sent += 1
         due += 1 / pace
         time.sleep(max(0, due - time.monotonic()))
         yield None
     time.sleep(0.3)
-    got = []
+    arrived, longest = [], 0
     for sock in (client, server):
         sock.setblocking(False)
-        count = 0
+        arrived.append(0)
         with contextlib.suppress(BlockingIOError):
             while True:
-                sock.recv(100)
-                count += 1
-        got.append(count)
-    yield sent, got
+                data, ancillary, _, _ = sock.recvmsg(100, 100)
+                seconds, nanoseconds = struct.unpack("qq", ancillary[0][2])
+                delay = seconds * 10**9 + nanoseconds - struct.unpack("!Q", data)[0]
+                longest = max(longest, delay / 10**9)
+                arrived[-1] += 1
+    yield sent, arrived, longest
 
 
 @pytest.mark.config(BIG)
@@ -416,8 +421,10 @@ def test_a_slow_reader_of_many_mappings_delays_no_packet(lab, router):
                 if step % pause == 0:
                     with contextlib.suppress(BlockingIOError):
                         pieces[control].append(control.socket.recv(1 << 16))
-        sent, got = result
-        assert sent >= 1000 and got == [sent, sent], (sent, got)
+        sent, arrived, longest = result
+        print(f"{sent} datagrams each way, the longest under way for {longest * 1000:.1f} ms")
+        assert sent >= 1000 and arrived == [sent, sent], (sent, arrived)
+        assert longest < LONGEST, f"a datagram was under way for {longest * 1000:.0f} ms"
         for control, parts in pieces.items():
             control.buffer = b"".join(parts)
         assert quick.buffer.count(b"\n") > slow.buffer.count(b"\n") > 100
