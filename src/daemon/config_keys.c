@@ -67,6 +67,7 @@ static size_t member_size(const struct config_key *key)
 	case KEY_INTERFACE:
 		return IFNAMSIZ;
 	case KEY_PATH:
+	case KEY_LISTEN:
 	case KEY_LOG_TARGET:
 		return CONFIG_PATH_MAX;
 	case KEY_BOOLEAN:

@@ -24,6 +24,7 @@ enum key_type {
 	KEY_MODE,       /* enum service_mode */
 	KEY_PART_MODE,  /* enum part_mode */
 	KEY_PATH,       /* absolute path */
+	KEY_LISTEN,     /* unix:/PATH or a loopback address and port */
 	KEY_LOG_TARGET, /* word or absolute path */
 	KEY_LOG_LEVEL,  /* word; stored as a level of syslog(3) */
 };

@@ -141,6 +141,32 @@ static bool parse_path(const char *text, char path[CONFIG_PATH_MAX], char proble
 	return true;
 }
 
+/* Who may read it is decided by the machine, so nothing listens on the network. */
+static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char problem[PROBLEM_MAX])
+{
+	uint32_t address;
+	uint16_t port;
+	size_t length = strlen(text);
+
+	if (strncmp(text, "unix:/", 6) != 0 && !text_endpoint(text, &address, &port)) {
+		snprintf(problem, PROBLEM_MAX, "must be unix:/PATH, or an address and a port like 127.0.0.1:9437");
+		return false;
+	}
+	if (strncmp(text, "unix:", 5) != 0 && address >> 24 != 127) {
+		snprintf(problem, PROBLEM_MAX,
+			 "is not an address of the loopback; write 127.0.0.1:PORT or unix:/PATH, and let another "
+			 "program guard the way to it from elsewhere");
+		return false;
+	}
+	if (length >= CONFIG_PATH_MAX) {
+		snprintf(problem, PROBLEM_MAX, "has %zu bytes; there may be %d", length, CONFIG_PATH_MAX - 1);
+		return false;
+	}
+	memset(listen, 0, CONFIG_PATH_MAX);
+	memcpy(listen, text, length);
+	return true;
+}
+
 static bool parse_number(const struct config_key *key, const char *text, uint32_t *value, char problem[PROBLEM_MAX])
 {
 	uint32_t number;
@@ -256,6 +282,11 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 			return parse_path(text, member, problem);
 		memset(member, 0, CONFIG_PATH_MAX);
 		return true;
+	case KEY_LISTEN:
+		if (text[0])
+			return parse_listen(text, member, problem);
+		memset(member, 0, CONFIG_PATH_MAX);
+		return true;
 	case KEY_LOG_TARGET:
 		if (text[0] == '/')
 			return parse_path(text, member, problem);
@@ -307,6 +338,9 @@ void config_key_describe(const struct config_key *key, char *out, size_t size)
 		return;
 	case KEY_PATH:
 		snprintf(out, size, "an absolute path");
+		return;
+	case KEY_LISTEN:
+		snprintf(out, size, "unix:/PATH | 127.0.0.1:PORT");
 		return;
 	default:
 		words_describe(words_of(key->type), out, size);
@@ -380,6 +414,7 @@ bool config_key_is_empty(const struct config_key *key, const struct config *conf
 	switch (key->type) {
 	case KEY_INTERFACE:
 	case KEY_PATH:
+	case KEY_LISTEN:
 		return !*((const char *)config + key->offset);
 	case KEY_PORTS:
 		return !memcmp(&config->host_tcp, &none, sizeof(none)) &&
@@ -399,6 +434,7 @@ void config_key_print(const struct config_key *key, const struct config *config,
 	switch (key->type) {
 	case KEY_INTERFACE:
 	case KEY_PATH:
+	case KEY_LISTEN:
 	case KEY_LOG_TARGET:
 		fputs(member, out);
 		break;

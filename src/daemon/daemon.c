@@ -9,6 +9,7 @@
  *   a deadline of the engine        -> engine_expire()
  *   signals                         -> stop, reload, statistics, reopen the log
  *   requests on the control socket  -> control.c
+ *   requests for metrics            -> metrics_http.c
  */
 /* clang-format on */
 #include "daemon/daemon.h"
@@ -27,6 +28,8 @@
 #include "daemon/datapath.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/metrics_http.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/reload.h"
@@ -60,6 +63,8 @@ struct daemon {
 	struct datapath *datapath;
 	struct reload *reload;
 	struct control *control;
+	struct metrics_http *metrics; /* NULL: nobody may ask */
+	struct notify notify;
 	/* the WAN as it was when the packet socket was opened and the engine was told */
 	int wan_ifindex;
 	uint8_t wan_mac[6];
@@ -204,6 +209,26 @@ static uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 	return ended;
 }
 
+/* One line for the service manager: the first thing that keeps packets from being forwarded, or that they are. */
+static void daemon_tell_status(struct daemon *daemon)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	char text[NOTIFY_STATUS_MAX], address[INET_ADDRSTRLEN];
+
+	if (links->wan.ifindex == 0)
+		snprintf(text, sizeof(text), "waiting for the WAN device to come back");
+	else if (!links->wan.up)
+		snprintf(text, sizeof(text), "waiting for the WAN device %s: it is down or has no carrier",
+			 links->wan.name);
+	else if (links->wan.address_count == 0)
+		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
+	else
+		snprintf(text, sizeof(text), "forwarding %s -> %s (%s)%s", daemon->config.lan_interface,
+			 links->wan.name, daemon_print_address(links->wan.addresses[0], address),
+			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
+	notify_status(&daemon->notify, text);
+}
+
 /* After anything that may have changed the links. */
 static void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 {
@@ -216,6 +241,7 @@ static void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 	} else if (!daemon->wan && links->wan.ifindex != 0) {
 		daemon_follow_wan(daemon);
 	}
+	daemon_tell_status(daemon);
 	datapath_retry(daemon->datapath, now_ms);
 	daemon_set_timer(daemon, now_ms);
 }
@@ -320,17 +346,27 @@ static uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 	kernel_set_forwards(daemon->kernel, &tcp, &udp);
 	ended = daemon_tell_engine(daemon, now_ms);
 	daemon_set_timer(daemon, now_ms);
+	metrics_http_reloaded(daemon->metrics, true);
 	return ended;
+}
+
+static void daemon_reload(struct daemon *daemon)
+{
+	uint32_t ended;
+
+	notify_reloading(&daemon->notify);
+	if (reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms()) != EXIT_OK)
+		metrics_http_reloaded(daemon->metrics, false);
+	notify_ready(&daemon->notify);
 }
 
 static void daemon_on_signalled(void *context, int number)
 {
 	struct daemon *daemon = context;
-	uint32_t ended;
 
 	switch (number) {
 	case SIGHUP:
-		reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms());
+		daemon_reload(daemon);
 		break;
 	case SIGUSR1:
 		daemon_print_statistics(daemon);
@@ -348,6 +384,7 @@ static void daemon_on_event(void *context, enum engine_event_kind kind, const st
 	struct daemon *daemon = context;
 
 	tunnels_log_event(daemon->log, kind, view);
+	metrics_http_count_event(daemon->metrics, kind, view);
 	if (daemon->control)
 		control_tell(daemon->control, kind, view);
 }
@@ -395,6 +432,13 @@ static int daemon_start_engine(struct daemon *daemon)
 	return EXIT_OK;
 }
 
+static void daemon_on_beat(void *context)
+{
+	struct daemon *daemon = context;
+
+	notify_alive(&daemon->notify);
+}
+
 static int daemon_start_loop(struct daemon *daemon)
 {
 	const struct loop_handlers handlers = {
@@ -403,6 +447,7 @@ static int daemon_start_loop(struct daemon *daemon)
 		.signalled = daemon_on_signalled,
 		.ticked = daemon_on_ticked,
 		.expired = daemon_on_expired,
+		.beat = daemon_on_beat,
 	};
 
 	daemon->loop = loop_new(&handlers);
@@ -413,6 +458,7 @@ static int daemon_start_loop(struct daemon *daemon)
 	return EXIT_OK;
 }
 
+/* Those who may ask. */
 static int daemon_open_control(struct daemon *daemon)
 {
 	const struct router router = {
@@ -429,6 +475,8 @@ static int daemon_open_control(struct daemon *daemon)
 	int exit_code = EXIT_OK;
 
 	daemon->control = control_open(daemon->loop, &router, &exit_code);
+	if (daemon->control)
+		daemon->metrics = metrics_http_open(daemon->loop, &router, &exit_code);
 	return exit_code;
 }
 
@@ -493,6 +541,8 @@ static int daemon_stop(struct daemon *daemon, int exit_code)
 {
 	int undo = EXIT_OK;
 
+	metrics_http_close(daemon->metrics);
+	daemon->metrics = NULL;
 	control_close(daemon->control);
 	daemon->control = NULL;
 	reload_free(daemon->reload);
@@ -524,6 +574,14 @@ static void daemon_report_start(struct daemon *daemon)
 		  daemon->config.tun);
 }
 
+static void daemon_start_notifying(struct daemon *daemon)
+{
+	daemon_tell_status(daemon);
+	notify_ready(&daemon->notify);
+	if (daemon->notify.watchdog_ms && !loop_set_beat(daemon->loop, daemon->notify.watchdog_ms))
+		log_write(daemon->log, LOG_WARNING, "no memory to feed the watchdog of the service manager");
+}
+
 int daemon_run(const struct config *config, const struct options *options)
 {
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -537,6 +595,7 @@ int daemon_run(const struct config *config, const struct options *options)
 	daemon->log = options->log;
 	daemon->config = *config;
 	daemon->flows.fd = -1;
+	notify_open(&daemon->notify, daemon->log);
 	daemon->started_ms = clock_now_ms();
 	daemon->timer_ms = UINT64_MAX;
 	exit_code = daemon_start(daemon);
@@ -544,17 +603,20 @@ int daemon_run(const struct config *config, const struct options *options)
 		daemon->forwards = true;
 		daemon_report_start(daemon);
 		background_ready(options->ready_fd);
+		daemon_start_notifying(daemon);
 		daemon_set_timer(daemon, clock_now_ms());
 		if (!loop_run(daemon->loop)) {
 			log_write(daemon->log, LOG_ERR, "the event loop failed: %s", strerror(errno));
 			daemon->exit_code = EXIT_NETWORK;
 		}
+		notify_stopping(&daemon->notify);
 		exit_code = daemon->exit_code;
 		exit_code = daemon_stop(daemon, exit_code);
 		log_write(daemon->log, LOG_NOTICE, "stopped");
 	} else {
 		exit_code = daemon_stop(daemon, exit_code);
 	}
+	notify_close(&daemon->notify);
 	free(daemon);
 	return exit_code;
 }

@@ -21,7 +21,7 @@
 #include "daemon/text.h"
 #include "io/clock.h"
 
-enum { SITES = 64, LINE_MAX_BYTES = 1024, PATH_MAX_BYTES = 256, WINDOW_MS = LOG_WINDOW_S * 1000 };
+enum { SITES = 64, LINE_MAX_BYTES = 1536, PATH_MAX_BYTES = 256, WINDOW_MS = LOG_WINDOW_S * 1000 };
 
 enum target { TARGET_STDERR, TARGET_JOURNAL, TARGET_SYSLOG, TARGET_FILE };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libevent with one persistent event for each source and signal, and two timers.
+ * libevent with one persistent event for each source and signal, and a few timers.
  */
 #include "daemon/loop.h"
 
@@ -20,6 +20,7 @@ struct loop {
 	struct event *signal[SIGNALS];
 	struct event *tick;
 	struct event *timer;
+	struct event *beat; /* NULL: nobody wants it */
 };
 
 static void loop_on_lan(evutil_socket_t fd, short what, void *argument)
@@ -73,6 +74,15 @@ static void loop_on_timer(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	loop->handlers.expired(loop->handlers.context);
+}
+
+static void loop_on_beat(evutil_socket_t fd, short what, void *argument)
+{
+	struct loop *loop = argument;
+
+	(void)fd;
+	(void)what;
+	loop->handlers.beat(loop->handlers.context);
 }
 
 static struct timeval loop_interval(uint64_t ms)
@@ -130,6 +140,8 @@ void loop_free(struct loop *loop)
 		event_free(loop->tick);
 	if (loop->timer)
 		event_free(loop->timer);
+	if (loop->beat)
+		event_free(loop->beat);
 	if (loop->base)
 		event_base_free(loop->base);
 	free(loop);
@@ -158,6 +170,14 @@ void loop_set_timer(struct loop *loop, uint64_t delay_ms)
 	}
 	interval = loop_interval(delay_ms);
 	evtimer_add(loop->timer, &interval);
+}
+
+bool loop_set_beat(struct loop *loop, uint64_t interval_ms)
+{
+	const struct timeval interval = loop_interval(interval_ms);
+
+	loop->beat = event_new(loop->base, -1, EV_PERSIST, loop_on_beat, loop);
+	return loop->beat && event_add(loop->beat, &interval) == 0;
 }
 
 bool loop_run(struct loop *loop)

@@ -18,6 +18,7 @@ struct loop_handlers {
 	void (*signalled)(void *context, int number); /* TERM, INT, HUP, USR1 or USR2 */
 	void (*ticked)(void *context);                /* every LOOP_TICK_MS */
 	void (*expired)(void *context);               /* when the time of loop_set_timer() is over */
+	void (*beat)(void *context);                  /* every time of loop_set_beat() */
 };
 
 enum { LOOP_TICK_MS = 2000 };
@@ -33,6 +34,9 @@ bool loop_watch(struct loop *loop, enum loop_source source, int fd);
 
 /* Calls expired() once, after that many milliseconds; forgets the time set before. UINT64_MAX: not at all. */
 void loop_set_timer(struct loop *loop, uint64_t delay_ms);
+
+/* Calls beat() every that many milliseconds from now on, at least 1. False if there is no memory. */
+bool loop_set_beat(struct loop *loop, uint64_t interval_ms);
 
 /* Runs until loop_stop(). False if waiting itself failed. */
 bool loop_run(struct loop *loop);

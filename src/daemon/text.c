@@ -123,3 +123,19 @@ bool text_address(const char *text, uint32_t *address)
 	*address = ntohl(parsed.s_addr);
 	return true;
 }
+
+bool text_endpoint(const char *text, uint32_t *address, uint16_t *port)
+{
+	const char *colon = strchr(text, ':');
+	char first[INET_ADDRSTRLEN];
+	uint32_t number;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(first))
+		return false;
+	memcpy(first, text, (size_t)(colon - text));
+	first[colon - text] = '\0';
+	if (!text_address(first, address) || !text_number(colon + 1, UINT16_MAX, &number) || !number)
+		return false;
+	*port = (uint16_t)number;
+	return true;
+}

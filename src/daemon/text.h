@@ -29,4 +29,7 @@ bool text_number(const char *text, uint32_t high, uint32_t *value);
 /* Four numbers and dots, in host byte order; no other notation. */
 bool text_address(const char *text, uint32_t *address);
 
+/* ADDRESS:PORT, the port from 1 to 65535. */
+bool text_endpoint(const char *text, uint32_t *address, uint16_t *port);
+
 #endif

@@ -309,16 +309,17 @@ enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum servi
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view)
 {
 	struct log *log = context;
-	char text[TUNNEL_TEXT];
+	char text[TUNNEL_TEXT], fields[TUNNEL_FIELDS];
 
+	tunnels_fields(view, kind, fields);
 	if (kind == EVENT_NOT_UNDERSTOOD) {
 		text[0] = 0;
 		append_ends(text, view);
 		log_write(log, LOG_WARNING,
-			  "%s: the control connection is not understood (any more) and passes as it is%s", text,
-			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "");
+			  "%s: the control connection is not understood (any more) and passes as it is%s%s", text,
+			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "", fields);
 		return;
 	}
 	tunnels_describe(view, text);
-	log_write(log, LOG_NOTICE, "tunnel %s: %s", kind == EVENT_TUNNEL_UP ? "up" : "down", text);
+	log_write(log, LOG_NOTICE, "tunnel %s: %s%s", kind == EVENT_TUNNEL_UP ? "up" : "down", text, fields);
 }

@@ -8,7 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/statistics.h"
 
-enum { TUNNEL_TEXT = 960 }; /* fits a line of the log */
+enum { TUNNEL_TEXT = 960, TUNNEL_FIELDS = 400 }; /* both fit a line of the log */
 
 /* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
  * about what is wrong with it, a second sentence that says so. */
@@ -25,6 +25,11 @@ enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum servi
 				const struct rehearsal *rehearsal);
 /* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
 bool tunnels_is_private(uint32_t address);
+/* The words of fields and metrics: "pptp", "control_reset". */
+const char *tunnels_service_name(enum service service);
+const char *tunnels_end_name(enum tunnel_end end);
+/* The same for programs: " [event=tunnel_up service=pptp inside=... ]", NAME=VALUE without blanks in a value. */
+void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS]);
 /* Writes an event to the log; context is a struct log. Fits engine_on_event(). */
 void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 

@@ -129,6 +129,7 @@ static void defaults(void **state)
 	assert_false(config->esp_fanout);
 	assert_int_equal(config->forwards, 0);
 	assert_string_equal(config->control_socket, "");
+	assert_string_equal(config->metrics_listen, "");
 	assert_string_equal(config->log_target, "auto");
 	assert_int_equal(config->log_level, LOG_INFO);
 }
@@ -162,7 +163,7 @@ static const char everything[] =
 	"[limits]\nflows = 4194304\nhost_flows = 1\nhosts = 65536\nfragments = 16\naddresses = 64\ntunnels = 32768\n"
 	"[pptp]\nmode = block\n[l2tp]\nmode = plain\n[ipsec]\nmode = block\nike = pass\nnatt = plain\nesp = pass\nah = "
 	"pass\nesp_fanout = yes\n"
-	"[control]\nsocket = /tmp/x\n[log]\ntarget = /var/log/c.log\nlevel = debug\n"
+	"[control]\nsocket = /tmp/x\n[metrics]\nlisten = 127.0.0.1:1\n[log]\ntarget = /var/log/c.log\nlevel = debug\n"
 	"[forward:a]\nprotocol = tcp+udp\nport = 80-90\nto = 10.1.2.3:8080\n"
 	"[forward:b]\nprotocol = 41\nto = 10.1.2.4\n"
 	"[forward:c]\nservice = l2tp\nto = 10.1.2.5\n"
@@ -324,6 +325,9 @@ static void refuses_values(void **state)
 		{LAN "[pptp]\nmode = blok\n", "mode = blok: must be pass | plain | block (did you mean block?)"},
 		{LAN "[l2tp]\nmode = Pass\n", "(did you mean pass?)"},
 		{LAN "[control]\nsocket = x\n", "must be an absolute path"},
+		{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not an address of the loopback; write 127.0.0.1:PORT"},
+		{LAN "[metrics]\nlisten = 127.0.0.1\n", "must be unix:/PATH, or an address and a port"},
+		{LAN "[metrics]\nlisten = unix:x\n", "must be unix:/PATH, or an address and a port"},
 		{LAN "[log]\ntarget = sylog\n",
 		 "must be auto | stderr | syslog | an absolute path (did you mean syslog?)"},
 		{LAN "[log]\nlevel = 7\n", "must be error | warning | notice | info | debug"},

@@ -126,6 +126,7 @@ static void reads_numbers(void **state)
 static void reads_addresses(void **state)
 {
 	uint32_t address;
+	uint16_t port;
 
 	(void)state;
 	assert_true(text_address("192.168.77.11", &address));
@@ -135,6 +136,20 @@ static void reads_addresses(void **state)
 	assert_false(text_address("0x7f.1", &address));
 	assert_false(text_address("1.2.3.4 ", &address));
 	assert_false(text_address("", &address));
+	assert_true(text_endpoint("127.0.0.1:9437", &address, &port));
+	assert_int_equal(address, 0x7f000001);
+	assert_int_equal(port, 9437);
+	assert_true(text_endpoint("255.255.255.255:65535", &address, &port));
+	assert_int_equal(port, 65535);
+	assert_false(text_endpoint("127.0.0.1", &address, &port));
+	assert_false(text_endpoint("127.0.0.1:", &address, &port));
+	assert_false(text_endpoint("127.0.0.1:0", &address, &port));
+	assert_false(text_endpoint("127.0.0.1:65536", &address, &port));
+	assert_false(text_endpoint("127.0.0.1:80 ", &address, &port));
+	assert_false(text_endpoint("127.0.0.1.:80", &address, &port));
+	assert_false(text_endpoint("1127.00000.00000.1:80", &address, &port));
+	assert_false(text_endpoint(":80", &address, &port));
+	assert_false(text_endpoint("", &address, &port));
 }
 
 int main(void)

@@ -19,6 +19,7 @@ SETS = {
     "strongswan": ["strongswan-charon", "strongswan-swanctl", "strongswan-pki", "libcharon-extra-plugins"],
     "libreswan": ["libreswan", "vpnc"],
     "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
+    "prometheus": ["prometheus"],
 }
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
 MERGED = ["bin", "sbin", "lib", "lib64"]

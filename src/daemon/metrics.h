@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the router counts, as the text that Prometheus reads (exposition format 0.0.4).
+ *
+ * Names begin with culvert_, units are base units, counters end in _total. HELP lines and the values of labels come
+ * from the lists of include/culvert and from the tables in metrics.c: nothing that a packet or a peer says ever becomes
+ * a label, so the number of series is fixed by the build.
+ */
+#ifndef CULVERT_DAEMON_METRICS_H
+#define CULVERT_DAEMON_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <culvert/engine.h>
+
+struct config;
+struct datapath_counters;
+struct kernel_links;
+
+enum { METRICS_STATES = 3 }; /* of tunnels that live: requested, connected, clearing */
+
+/* What is counted for metrics and nowhere else. */
+struct metrics {
+	double started_s, reloaded_s; /* seconds since 1970; when the configuration was last read without an error */
+	bool reload_failed;           /* the last time */
+	uint64_t up[SERVICES], down[SERVICES][ENDS], not_understood[SERVICES];
+	uint64_t forwarded[SIDES]; /* the highest values that were shown */
+};
+
+/* The tunnels, counted piece by piece. All 0 at first. */
+struct metrics_census {
+	uint64_t cursor;
+	uint32_t tunnels[SERVICES][METRICS_STATES];
+	uint32_t silent[SERVICES];
+	uint32_t hints[HINTS]; /* tunnels that live and have this one */
+};
+
+/* All there is to show. */
+struct metrics_view {
+	const struct engine_counters *engine;
+	const struct datapath_counters *datapath;
+	const struct kernel_links *links;
+	const struct config *config;
+	const struct metrics_census *census;
+	double cpu_s; /* time on a processor that the process has used */
+};
+
+/* now_s: seconds since 1970. */
+void metrics_start(struct metrics *metrics, double now_s);
+void metrics_reloaded(struct metrics *metrics, bool succeeded, double now_s);
+void metrics_count_event(struct metrics *metrics, enum engine_event_kind kind, const struct tunnel_view *view);
+
+/* Looks at a bounded number of tunnels; true once all of them have been counted. */
+bool metrics_census_go_on(struct metrics_census *census, struct engine *engine, uint64_t now_ms);
+
+/* The text, to be freed by the caller, and its length without the final NUL. NULL if there is no memory. */
+char *metrics_text(struct metrics *metrics, const struct metrics_view *view, size_t *length);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tunnels as fields, for programs that read the log: " [event=tunnel_up service=pptp ...]" behind the sentence for
+ * people. Values hold no blanks, and nothing that a peer says about itself is among them, so the last " [event=" of a
+ * line is always ours.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/tunnels.h"
+
+static const char *const service_names[SERVICES] = {
+#define SERVICE(name, section) [SERVICE_##name] = section,
+#include <culvert/services.def>
+#undef SERVICE
+};
+
+static const char *const end_names[ENDS] = {
+	[END_NOT] = "none",
+	[END_REFUSED] = "refused",
+	[END_DISCONNECTED] = "disconnected",
+	[END_CLEARED] = "cleared",
+	[END_STOPPED] = "stopped",
+	[END_CONTROL_CLOSED] = "control_closed",
+	[END_CONTROL_RESET] = "control_reset",
+	[END_CONTROL_SILENT] = "control_silent",
+	[END_SILENT] = "silent",
+	[END_NO_ANSWER] = "no_answer",
+	[END_ROUTER] = "router",
+};
+
+const char *tunnels_end_name(enum tunnel_end end)
+{
+	return end < ENDS ? end_names[end] : end_names[END_NOT];
+}
+
+const char *tunnels_service_name(enum service service)
+{
+	return service < SERVICES ? service_names[service] : "none";
+}
+
+static void append(char text[TUNNEL_FIELDS], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void append(char text[TUNNEL_FIELDS], const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text + used, TUNNEL_FIELDS - used, format, arguments);
+	va_end(arguments);
+}
+
+static void append_address(char text[TUNNEL_FIELDS], const char *name, uint32_t address)
+{
+	append(text, " %s=%u.%u.%u.%u", name, address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+}
+
+void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS])
+{
+	static const char *const events[] = {
+		[EVENT_TUNNEL_UP] = "tunnel_up",
+		[EVENT_TUNNEL_DOWN] = "tunnel_down",
+		[EVENT_NOT_UNDERSTOOD] = "tunnel_not_understood",
+	};
+	enum tunnel_hint hint = tunnels_hint(view);
+
+	snprintf(text, TUNNEL_FIELDS, " [event=%s service=%s", events[kind], tunnels_service_name(view->service));
+	append_address(text, "inside", view->inside_address);
+	append_address(text, "outside", view->outside_address);
+	append_address(text, "remote", view->remote_address);
+	if (view->has_inside_id)
+		append(text, " inside_id=%" PRIu32 " outside_id=%" PRIu32, view->inside_id, view->outside_id);
+	if (view->has_remote_id)
+		append(text, " remote_id=%" PRIu32, view->remote_id);
+	append(text, " called=%s age_seconds=%" PRIu32, view->inside_is_server ? "inside" : "remote",
+	       view->age_ms / 1000);
+	append(text, " lan_bytes=%" PRIu64 " wan_bytes=%" PRIu64, view->bytes[SIDE_LAN], view->bytes[SIDE_WAN]);
+	if (view->end != END_NOT)
+		append(text, " end=%s", tunnels_end_name(view->end));
+	if (hint != HINT_NONE)
+		append(text, " hint=%s", tunnel_hint_name(hint));
+	append(text, "]");
+}

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Metrics: what is served, that a real Prometheus takes it, the rules and the dashboard, and that those who ask with
+bad intentions slow no packet down."""
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+import metrics_client
+from lab import ROUTER_WAN
+from metrics_client import CONTRIB, Prometheus, ask, connect, read_all, samples
+from scapy.layers.inet import IP, UDP
+
+LISTEN = "127.0.0.1:9437"
+PEERS, PEER_S = 16, 10
+pytestmark = [
+    pytest.mark.culvert_only("metrics are culvertd's own"),
+    pytest.mark.config({"metrics": {"listen": LISTEN}}),
+]
+
+
+@pytest.fixture(scope="module")
+def prometheus_root():
+    try:
+        return metrics_client.find_prometheus()
+    except metrics_client.software.Missing as missing:
+        pytest.skip(f"no Prometheus: {missing}")
+
+
+def promtool(root, *words, **options):
+    done = subprocess.run(
+        [root / "usr/bin/promtool", *words], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def value(found, name, **labels):
+    return found[(f"culvert_{name}", tuple(labels.items()))]
+
+
+def scrape(lab):
+    status, head, body = ask(lab, LISTEN)
+    assert status == 200, head
+    return samples(body)
+
+
+# --- what is served ----------------------------------------------------------------------------------------------
+
+
+def test_the_text_is_that_of_the_statistics(lab, router):
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    before = scrape(lab)
+    for _ in range(5):
+        inner.send(IP(src=inner.address, dst=outer.address) / UDP(sport=41000, dport=9) / b"count me")
+        outer.expect()
+    lab.raw("X").send(IP(src=lab.raw("X").address, dst=ROUTER_WAN) / UDP(sport=9, dport=9) / b"nobody asked")
+    end, rise = time.monotonic() + 3, 0
+    while rise < 1 and time.monotonic() < end:
+        after = scrape(lab)
+        rise = value(after, "dropped_packets_total", side="wan", reason="unsolicited")
+        rise -= value(before, "dropped_packets_total", side="wan", reason="unsolicited")
+    assert rise == 1
+    for name in ("received_packets_total", "forwarded_packets_total"):
+        assert value(after, name, side="lan") - value(before, name, side="lan") >= 5, name
+    sizes = [value(found, "received_bytes_total", side="lan") for found in (before, after)]
+    assert sizes[1] - sizes[0] >= 5 * (20 + 8 + 8)
+    assert value(after, "flows") >= 1 and value(after, "flows_created_total") >= 1
+    assert value(after, "link_up", side="wan") == value(after, "link_up", side="lan") == 1
+    assert value(after, "outside_addresses") == 1
+    for side in ("lan", "wan"):
+        parts = [value(after, f"{name}_packets_total", side=side) for name in ("forwarded", "consumed")]
+        drops = [
+            count
+            for (name, labels), count in after.items()
+            if name == "culvert_dropped_packets_total" and dict(labels)["side"] == side
+        ]
+        held = value(after, "held_packets", side=side)
+        assert sum(parts) + sum(drops) + held == value(after, "received_packets_total", side=side), side
+
+
+def test_the_series_are_always_the_same(lab, router):
+    """What comes from packets and peers makes values, never labels."""
+    before = set(scrape(lab))
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    for port in range(42000, 42050):
+        inner.send(IP(src=inner.address, dst=outer.address) / UDP(sport=port, dport=port) / b"x")
+        outer.expect()
+    assert set(scrape(lab)) == before
+    assert len(before) < 400
+
+
+def test_a_reload_that_fails_is_seen(lab, router):
+    good = router.config
+    assert value(scrape(lab), "config_last_reload_successful") == 1
+    before = value(scrape(lab), "config_last_reload_success_timestamp_seconds")
+    router.reload({**good, "nat": {"hairpinning": "perhaps"}})
+    assert value(scrape(lab), "config_last_reload_successful") == 0
+    assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") == before
+    router.reload(good)
+    assert value(scrape(lab), "config_last_reload_successful") == 1
+    assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") > before
+
+
+@pytest.mark.parametrize(
+    "request_, statuses",
+    [
+        (b"GET / HTTP/1.1\r\nHost: r\r\n\r\n", {404}),
+        (b"GET /metrics/ HTTP/1.1\r\nHost: r\r\n\r\n", {404}),
+        (b"GET /../etc/passwd HTTP/1.1\r\nHost: r\r\n\r\n", {404}),
+        (b"POST /metrics HTTP/1.1\r\nHost: r\r\nContent-Length: 0\r\n\r\n", {405, 501}),
+        (b"POST /metrics HTTP/1.1\r\nHost: r\r\nContent-Length: 5\r\n\r\nhello", {405, 413, 501}),
+        (b"HEAD /metrics HTTP/1.1\r\nHost: r\r\n\r\n", {405, 501}),
+        (b"DELETE /metrics HTTP/1.1\r\nHost: r\r\n\r\n", {405, 501}),
+        (b"nonsense\r\n\r\n", {400}),
+        (b"GET /metrics HTTP/1.1\r\n" + b"X: " + b"y" * 20000 + b"\r\n\r\n", {400, 413}),
+    ],
+)
+def test_nothing_else_is_served(lab, router, request_, statuses):
+    with connect(lab, LISTEN) as sock:
+        with contextlib.suppress(OSError):
+            sock.sendall(request_)
+        try:
+            answer = read_all(sock)
+        except ConnectionResetError:
+            answer = b""
+    assert b"culvert_" not in answer
+    assert not answer or int(answer.split()[1]) in statuses, answer
+    assert scrape(lab)
+
+
+def test_one_request_a_connection(lab, router):
+    status, head, body = ask(lab, LISTEN, 3 * b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")
+    assert status == 200 and "connection: close" in head.lower()
+    assert body.count("# HELP culvert_build_info ") == 1 and "HTTP/1.1" not in body
+    assert "text/plain; version=0.0.4" in head
+
+
+@pytest.mark.parametrize("user", [None, "nobody"])
+def test_a_unix_socket(lab, router, user):
+    """It belongs to the daemon's user and to nobody else, goes with the daemon, and a dead one is replaced."""
+    router.stop()
+    path = router.folder / "metrics.sock"
+    options = ["--user", user] if user else []
+    router.folder.chmod(0o777)  # the user removes the socket
+    sections = {"metrics": {"listen": f"unix:{path}"}}
+    router.start(sections, *options)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660 and path.owner() == (user or "root")
+    assert value(samples(ask(lab, f"unix:{path}")[2]), "link_up", side="wan") == 1
+    router.kill()
+    assert path.exists()
+    router.start(sections, *options)
+    assert ask(lab, f"unix:{path}")[0] == 200
+    router.stop()
+    assert not path.exists()
+    shutil.rmtree(router.state_dir)  # it belongs to the user
+
+
+@pytest.mark.parametrize(
+    "listen, words",
+    [
+        ("0.0.0.0:9437", "is not an address of the loopback"),
+        ("10.77.0.1:9437", "is not an address of the loopback"),
+        ("127.0.0.1", "must be unix:/PATH, or an address and a port"),
+        ("127.0.0.1:0", "must be unix:/PATH, or an address and a port"),
+        ("9437", "must be unix:/PATH, or an address and a port"),
+        ("unix:relative", "must be unix:/PATH, or an address and a port"),
+        ("unix:/" + "x" * 120, "bytes"),
+    ],
+)
+def test_listening_elsewhere_is_an_error(lab, router, listen, words):
+    router.stop()
+    done = router.run("--check", sections={"metrics": {"listen": listen}})
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+
+
+def test_a_port_that_is_taken_ends_the_start(lab, router):
+    router.stop()
+    with lab.R.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 9437))
+        other.listen()
+        done = router.run("-f", sections={"metrics": {"listen": LISTEN}})
+    assert done.returncode == 4 and "metrics can not be served at 127.0.0.1:9437" in done.stderr, done.stderr
+
+
+# --- Prometheus --------------------------------------------------------------------------------------------------
+
+
+def used_names(text):
+    return set(re.findall(r"\bculvert_\w+", text))
+
+
+def expressions():
+    """{where: PromQL} of the dashboard, with Grafana's variables as it fills them in."""
+    board = json.loads((CONTRIB / "grafana" / "culvert.json").read_text())
+    found = {}
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            found[f"{panel['title']} {target['refId']}"] = target["expr"]
+    for note in board["annotations"]["list"]:
+        found[note["name"]] = note["expr"]
+    return {
+        where: expr.replace("$instance", ".*").replace("$__rate_interval", "10s") for where, expr in found.items()
+    }
+
+
+def test_promtool_finds_nothing_to_say(lab, router, prometheus_root):
+    body = ask(lab, LISTEN)[2]
+    assert promtool(prometheus_root, "check", "metrics", input=body) == ""
+    with pytest.raises(AssertionError):
+        promtool(prometheus_root, "check", "metrics", input=body.replace("# HELP culvert_flows ", "# HELP culvert_x "))
+
+
+def test_the_rules_are_good(prometheus_root):
+    folder = CONTRIB / "prometheus"
+    assert "12 rules found" in promtool(prometheus_root, "check", "rules", str(folder / "alerts.yml"))
+    assert "SUCCESS" in promtool(prometheus_root, "test", "rules", "alerts_test.yml", cwd=folder)
+
+
+def test_each_name_that_is_used_is_served(lab, router):
+    served = {name for name, _ in scrape(lab)}
+    rules = (CONTRIB / "prometheus" / "alerts.yml").read_text()
+    assert "culvert_flows" in used_names(rules)
+    assert not used_names(rules) - served
+    for where, expression in expressions().items():
+        assert used_names(expression) and not used_names(expression) - served, where
+
+
+def test_a_real_prometheus_takes_it(lab, router, prometheus_root, tmp_path):
+    prometheus = Prometheus(lab, prometheus_root, tmp_path, LISTEN)
+    try:
+        prometheus.wait(
+            "targets", lambda found: [target["health"] for target in found["activeTargets"]] == ["up"]
+        )
+        prometheus.wait(
+            "query?query=" + urllib.parse.quote("count_over_time(culvert_flows[1m]) > 5"), lambda found: found["result"]
+        )
+        names = prometheus.api("label/__name__/values")
+        assert {name for name, _ in scrape(lab)} <= set(names)
+        rules = prometheus.wait(
+            "rules",
+            lambda found: all(rule["health"] == "ok" for group in found["groups"] for rule in group["rules"])
+            and found["groups"],
+        )
+        assert len(rules["groups"][0]["rules"]) == 12
+        assert not prometheus.api("alerts")["alerts"]
+        answers = {
+            where: prometheus.api("query?query=" + urllib.parse.quote(expression))["result"]
+            for where, expression in expressions().items()
+        }
+        assert len(answers["Links A"]) == 2 and len(answers["Tunnels connected A"]) == 3
+        assert answers["Running since A"] and answers["Bits received A"] and answers["Flow table in use A"]
+    finally:
+        prometheus.close()
+
+
+# --- hostile peers -----------------------------------------------------------------------------------------------
+
+
+def round_trips(inner, outer, seconds):
+    """The slowest of the packets that are sent one after the other, in seconds."""
+    end, slowest, count = time.monotonic() + seconds, 0.0, 0
+    while time.monotonic() < end:
+        start = time.monotonic()
+        inner.send(IP(src=inner.address, dst=outer.address) / UDP(sport=43000, dport=9) / b"on time?")
+        outer.expect()
+        slowest, count = max(slowest, time.monotonic() - start), count + 1
+    assert count > 20
+    return slowest
+
+
+@contextlib.contextmanager
+def in_background(work):
+    """Calls work() again and again; that it got somewhere is asserted."""
+    over, calls, problems = threading.Event(), [], []
+
+    def run():
+        while not over.is_set():
+            try:
+                work()
+                calls.append(1)
+            except OSError:
+                time.sleep(0.01)  # refused or reset: as it should be
+            except Exception as problem:  # pylint: disable=broad-except
+                problems.append(problem)
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)
+    assert not problems and calls, problems
+
+
+def test_long_lines_are_not_taken(lab, router):
+    def send():
+        with connect(lab, LISTEN) as sock:
+            try:
+                for _ in range(160):
+                    sock.sendall(b"G" * 65536)
+            except OSError:
+                return
+            raise AssertionError("10 MB without a line end were taken")
+
+    with in_background(send):
+        assert round_trips(lab.raw("L1"), lab.raw("W1"), 2) < 0.5
+    assert memory_of(router) < 400 << 20
+    assert scrape(lab)
+
+
+def memory_of(router):
+    with open(f"/proc/{router.process.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) << 10
+
+
+def test_a_flood_of_requests(lab, router):
+    def flood():
+        socks = [connect(lab, LISTEN, 3) for _ in range(PEERS)]
+        for sock in socks:
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")
+        for sock in socks:
+            assert b" 200 " in read_all(sock)[:20]
+            sock.close()
+
+    with in_background(flood):
+        assert round_trips(lab.raw("L1"), lab.raw("W1"), 3) < 0.5
+
+
+def descriptors_of(router):
+    return len(list(pathlib.Path(f"/proc/{router.process.pid}/fd").iterdir()))
+
+
+def test_a_thousand_connections_and_slow_ones(lab, router):
+    """The first ones take all places and dawdle; each has its time, and then there is room again."""
+    scrape(lab)
+    time.sleep(0.2)
+    before = descriptors_of(router)
+    start = time.monotonic()
+    socks = []
+    try:
+        with lab.R.entered():
+            for _ in range(1000):
+                sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                sock.connect_ex(("127.0.0.1", 9437))
+                socks.append(sock)
+
+        def dawdle():
+            for sock in socks[: 2 * PEERS]:
+                sock.send(b"G")
+            time.sleep(0.3)
+
+        with in_background(dawdle):
+            assert round_trips(lab.raw("L1"), lab.raw("W1"), 2) < 0.5
+            assert before < descriptors_of(router) <= before + PEERS
+        assert time.monotonic() - start < PEER_S
+        # The first ones are let go although they kept sending, and the others that wait in the kernel come in.
+        socks[0].setblocking(True)
+        socks[0].settimeout(2 * PEER_S)
+        with contextlib.suppress(ConnectionResetError):
+            read_all(socks[0])
+        assert PEER_S - 1 < time.monotonic() - start < 2 * PEER_S
+    finally:
+        for sock in socks:
+            sock.close()
+    end = time.monotonic() + 5
+    while descriptors_of(router) > before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert descriptors_of(router) == before
+    assert scrape(lab)
+
+
+def test_a_stop_with_connections_open(lab, router):
+    """Half a request, a whole one and an idle one are there when the daemon ends."""
+    socks = [connect(lab, LISTEN) for _ in range(3)]
+    try:
+        socks[0].sendall(b"GET /metr")
+        socks[1].sendall(b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")
+        time.sleep(0.02)
+        router.stop()
+    finally:
+        for sock in socks:
+            sock.close()
