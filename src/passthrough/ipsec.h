@@ -133,6 +133,7 @@ struct ipsec_group {
 	struct ipsec_unclear unclear[IPSEC_RECENT];
 	uint32_t wait_first, wait_last, ike_first, ike_last;
 	uint32_t wait_ms, ike_ms; /* since when the first one stands there */
+	uint32_t queued_ms;       /* since when somebody waits with ESP */
 };
 
 /* The module's side of an SA, one for each flow of that kind. */

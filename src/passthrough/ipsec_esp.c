@@ -62,8 +62,12 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 static void enqueue(const struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group, uint32_t index)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
-	bool in_front = peer->paired > 0 || group->wait_first == MODULE_NONE;
+	bool is_alone = group->wait_first == MODULE_NONE;
 
+	if (is_alone)
+		group->queued_ms = (uint32_t)module_now_ms(engine);
+	/* Once somebody has waited for a while, nobody comes before others any more. */
+	bool in_front = is_alone || (peer->paired > 0 && ipsec_age(engine, group->queued_ms) < IPSEC_WINDOW_MS);
 	peer->waits = true;
 	peer->wait_next = in_front ? group->wait_first : MODULE_NONE;
 	if (!in_front)

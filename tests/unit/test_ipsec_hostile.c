@@ -356,6 +356,32 @@ static void no_phase_2_waits_for_ever(void **state)
 	assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &other));
 }
 
+/* Hosts with pairs come before a new one, but not for ever: L1 and L2 take turns with new SPIs, L3 is new. */
+static void a_new_host_has_its_turn_among_paired_ones(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t turns = 0;
+	bool is_let_go = false;
+
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), L2);
+	rig_wait(rig, 5 * SECOND);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x200, 1), O1);
+	ipsec_out(rig, L3, W1, 0x103, 1);
+	rig_held(rig);
+	while (!is_let_go && turns < 40) {
+		rig_wait(rig, 400);
+		for (uint32_t i = 0; i < rig->out.count; i++)
+			is_let_go |= packet_get32(&rig->out.item[i].packet, 20) == 0x103;
+		ipsec_out(rig, turns % 2 ? L1 : L2, W1, 0x300 + turns, 1);
+		turns++;
+	}
+	assert_in_range(turns, 1, 25); /* ten seconds */
+	check(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +396,7 @@ int main(void)
 		test(who_shared_and_fell_silent_gets_nothing),
 		test(strangers_take_a_quarter),
 		test_large(one_host_takes_three_quarters),
+		test(a_new_host_has_its_turn_among_paired_ones),
 		test(nobody_waits_for_ever),
 		test(no_phase_2_waits_for_ever),
 	};
