@@ -25,6 +25,11 @@ static const struct {
 #include <culvert/drops.def>
 #undef DROP
 	},
+	{"reason", ""
+#define DROP(name, text, meaning, advice) text " "
+#include <culvert/drops.def>
+#undef DROP
+	},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},
 };

@@ -26,8 +26,8 @@ struct table_column {
 
 struct table_kind {
 	const char *kind;
-	bool upright; /* a line for each member */
-	struct table_column column[16];
+	bool upright;                   /* a line for each member */
+	struct table_column column[20]; /* and one without a name */
 };
 
 static const struct table_kind kinds[] = {
@@ -74,14 +74,55 @@ static const struct table_kind kinds[] = {
 	 {{"reason", "REASON", TEXT},
 	  {"packets-lan", "FROM LAN", NOT_ZERO},
 	  {"packets-wan", "FROM WAN", NOT_ZERO},
+	  {"packets-last-minute", "LAST MINUTE", COUNT},
 	  {"meaning", "MEANING", TEXT}}},
 	{"explanation",
 	 true,
 	 {{"reason", "reason", TEXT},
 	  {"packets-lan", "packets from the LAN", COUNT},
 	  {"packets-wan", "packets from the WAN", COUNT},
+	  {"packets-last-minute", "in the last minute", COUNT},
 	  {"meaning", "what it means", TEXT},
 	  {"advice", "what to do", TEXT}}},
+	{"dropped",
+	 false,
+	 {{"age", "AGE", SECONDS},
+	  {"from", "FROM", TEXT},
+	  {"reason", "REASON", TEXT},
+	  {"protocol-name", "PROTOCOL", TEXT},
+	  {"src", "SOURCE", ENDPOINT},
+	  {"dst", "DESTINATION", ENDPOINT},
+	  {"identifier", "IDENTIFIER", COUNT},
+	  {"bytes", "BYTES", COUNT},
+	  {"nearest-src", "NEAREST", ENDPOINT}}},
+	{"verdict",
+	 true,
+	 {{"verdict", "verdict", TEXT},
+	  {"reason", "reason", TEXT},
+	  {"meaning", "what it means", TEXT},
+	  {"advice", "what to do", TEXT},
+	  {"rule-meaning", "how", TEXT},
+	  {"flow", "flow", TEXT},
+	  {"mapping", "mapping", TEXT},
+	  {"internal-src", "inside", ENDPOINT},
+	  {"external-src", "outside", ENDPOINT},
+	  {"external-dst", "remote", ENDPOINT},
+	  {"shared-port", "shared port", COUNT},
+	  {"forward", "forward", TEXT},
+	  {"part", "part of a VPN", TEXT},
+	  {"mode", "its mode", TEXT},
+	  {"module", "read as", TEXT},
+	  {"nearest-src", "nearest mapping", ENDPOINT}}},
+	{"packet",
+	 false,
+	 {{"to", "TO", TEXT},
+	  {"protocol-name", "PROTOCOL", TEXT},
+	  {"src", "SOURCE", ENDPOINT},
+	  {"dst", "DESTINATION", ENDPOINT},
+	  {"identifier", "IDENTIFIER", COUNT},
+	  {"bytes", "BYTES", COUNT},
+	  {"offset", "OFFSET", COUNT},
+	  {"ttl", "TTL", COUNT}}},
 	{"forgotten", true, {{"internal-src-address", "inside host", TEXT}, {"flows", "flows that ended", COUNT}}},
 };
 
@@ -302,8 +343,9 @@ static bool print_upright(const struct table *table, const struct row *row)
 
 		if (!cell)
 			return false;
-		fprintf(table->out, "%s%s%s: %s\n", colour_on(table->in_colour, COLOUR_BOLD), column->heading,
-			colour_off(table->in_colour, COLOUR_BOLD), cell);
+		if (cell[0] && strcmp(cell, "-") != 0) /* there is something to say */
+			fprintf(table->out, "%s%s%s: %s\n", colour_on(table->in_colour, COLOUR_BOLD), column->heading,
+				colour_off(table->in_colour, COLOUR_BOLD), cell);
 		free(cell);
 	}
 	return true;

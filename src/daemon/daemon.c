@@ -26,6 +26,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/datapath.h"
+#include "daemon/drop_rates.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/metrics_http.h"
@@ -69,6 +70,7 @@ struct daemon {
 	int wan_ifindex;
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
+	struct drop_rates drop_rates;
 	uint32_t generation;
 	uint64_t started_ms;
 	uint64_t timer_ms; /* when expired() will be called; UINT64_MAX: not at all */
@@ -288,6 +290,7 @@ static void daemon_on_ticked(void *context)
 	daemon_follow_links(daemon, clock_now_ms());
 	reload_tick(daemon->reload, clock_now_ms());
 	log_flush(daemon->log);
+	drop_rates_sample(&daemon->drop_rates, engine_counters(daemon->engine), clock_now_ms());
 }
 
 static void daemon_print_statistics(struct daemon *daemon)
@@ -429,6 +432,7 @@ static int daemon_start_engine(struct daemon *daemon)
 		return EXIT_NETWORK;
 	}
 	engine_on_event(daemon->engine, daemon_on_event, daemon);
+	drop_rates_sample(&daemon->drop_rates, engine_counters(daemon->engine), clock_now_ms());
 	return EXIT_OK;
 }
 
@@ -470,6 +474,7 @@ static int daemon_open_control(struct daemon *daemon)
 		.datapath = daemon->datapath,
 		.reload = daemon->reload,
 		.flows = &daemon->flows,
+		.drop_rates = &daemon->drop_rates,
 		.started_ms = daemon->started_ms,
 	};
 	int exit_code = EXIT_OK;

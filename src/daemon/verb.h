@@ -62,6 +62,7 @@ enum {
 struct config;
 struct control;
 struct datapath;
+struct drop_rates;
 struct kernel;
 struct lines_peer;
 struct log;
@@ -79,6 +80,7 @@ struct router {
 	struct datapath *datapath;
 	struct reload *reload;
 	const struct state_file *flows; /* the engine's arena */
+	const struct drop_rates *drop_rates;
 	uint64_t started_ms;
 };
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What "explain" says of a packet, and what then becomes of it: for each kind of packet the router is asked first, the
 packet is sent, and both must be the same. Asking changes nothing."""
+import time
+
 import pytest
 
 from control import ask, document, run_ctl
@@ -213,6 +215,36 @@ def test_what_can_not_be_asked(router):
     ):
         done = run_ctl(router, "explain", *words.split())
         assert done.returncode == 1 and part in done.stderr, (words, done)
+
+
+def test_the_last_packets_one_by_one(lab, router):
+    one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
+    one.send(udp(one.address, 6100, w1.address, 53))
+    port = w1.expect()[UDP].sport
+    (before,) = ask(router, "drops explain=filtered")
+    with router.dropping(wan={"filtered": 2, "no_owner": 1}):
+        w2.send(udp(w2.address, 53, ROUTER_WAN, port))
+        w2.send(portless(w2.address, ROUTER_WAN, 202, b"x" * 32))
+        w2.send(udp(w2.address, 54, ROUTER_WAN, port))
+    rows = ask(router, "drops last=3")
+    assert [row["reason"] for row in rows] == ["filtered", "no_owner", "filtered"]
+    assert [row["number"] for row in rows] == list(range(rows[0]["number"], rows[0]["number"] - 3, -1))
+    fields = ("from", "protocol-name", "src-address", "src-port", "dst-address", "dst-port", "bytes")
+    assert tuple(rows[0][name] for name in fields) == ("wan", "udp", w2.address, 54, ROUTER_WAN, port, 48)
+    assert (rows[0]["nearest-src-address"], rows[0]["nearest-src-port"]) == (one.address, 6100)
+    assert rows[1]["nearest-src-address"] is None and abs(rows[0]["time"] - time.time()) < 3 > rows[0]["age"]
+    assert [row["src-port"] for row in ask(router, "drops reason=filtered last=2")] == [54, 53]
+    (after,) = ask(router, "drops explain=filtered")
+    assert after["packets-last-minute"] == before["packets-last-minute"] + 2
+    shown = run_ctl(router, "drops", "last=3")
+    assert shown.returncode == 0 and f"{w2.address}:54" in shown.stdout and "filtered" in shown.stdout, shown
+    for words, code, part in (
+        (["last=0"], 1, "1 to 4096"),
+        (["last=4097"], 1, "1 to 4096"),
+        (["reason=filterd"], 7, "did you mean filtered?"),
+    ):
+        done = run_ctl(router, "drops", *words)
+        assert done.returncode == code and part in done.stderr, done
 
 
 def test_for_people_and_programs(lab, router):
