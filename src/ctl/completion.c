@@ -42,21 +42,46 @@ static void print_verbs(void)
 		printf("%s%s", i == 0 ? "" : " ", verb_texts[i].name);
 }
 
-/* The KEY= words of a verb's arguments, and its plain words in small letters. */
+/* What plain arguments stand for, where that is a short list. */
+static const struct {
+	const char *placeholder, *words;
+} placeholders[] = {
+	{"SERVICE", "pptp l2tp ipsec ike natt esp ah"},
+	{"MODE", "pass plain block"},
+	{"PROTOCOL", "tcp udp icmp gre esp ah l2tp"},
+};
+
+static bool print_placeholder(const char *word, size_t length, const char *between)
+{
+	if (length == 4 && !strncmp(word, "VERB", length)) {
+		fputs(between, stdout);
+		print_verbs();
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++) {
+		if (strlen(placeholders[i].placeholder) != length || strncmp(placeholders[i].placeholder, word, length))
+			continue;
+		printf("%s%s", between, placeholders[i].words);
+		return true;
+	}
+	return false;
+}
+
+/* What may stand behind a verb: KEY= words, words in small letters, and what placeholders stand for. */
 static void print_keys(const struct verb_text *verb)
 {
 	const char *between = "";
 
-	if (!strcmp(verb->arguments, "[VERB]"))
-		print_verbs();
-	for (const char *at = verb->arguments; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
-		const char *word = at + strspn(at, "[");
-		size_t length = strcspn(word, " =]|");
+	for (const char *at = verb->arguments + strspn(verb->arguments, "["); *at; at += strspn(at, " []|")) {
+		size_t length = strcspn(at, " =]|");
 
-		if (*word >= 'a' && *word <= 'z') {
-			printf("%s%.*s", between, (int)length + (word[length] == '='), word);
+		if (*at >= 'a' && *at <= 'z') {
+			printf("%s%.*s", between, (int)length + (at[length] == '='), at);
+			between = " ";
+		} else if (print_placeholder(at, length, between)) {
 			between = " ";
 		}
+		at += strcspn(at, " ]|");
 	}
 }
 
@@ -64,7 +89,7 @@ static void print_keys(const struct verb_text *verb)
 static void print_branches(const char *indent, const char *before, const char *after)
 {
 	for (size_t i = 0; i < verb_count; i++) {
-		if (!strpbrk(verb_texts[i].arguments, "=") && strcmp(verb_texts[i].arguments, "[VERB]") != 0)
+		if (!verb_texts[i].arguments[0])
 			continue;
 		printf("%s%s) %s", indent, verb_texts[i].name, before);
 		print_keys(&verb_texts[i]);

@@ -27,6 +27,8 @@ complete "pptp l2tp ipsec" tunnels service =
 complete "filtered" drops --explain filt
 complete "filtered" drops explain = filt
 complete "tunnels" help tu
+complete "ipsec ike" mode i
+complete "out" explain ou
 complete "--explain" --ex
 complete "table tsv" -o t
 complete "" forget 10
