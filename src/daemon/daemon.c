@@ -211,26 +211,6 @@ static uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 	return ended;
 }
 
-/* One line for the service manager: the first thing that keeps packets from being forwarded, or that they are. */
-static void daemon_tell_status(struct daemon *daemon)
-{
-	const struct kernel_links *links = kernel_links(daemon->kernel);
-	char text[NOTIFY_STATUS_MAX], address[INET_ADDRSTRLEN];
-
-	if (links->wan.ifindex == 0)
-		snprintf(text, sizeof(text), "waiting for the WAN device to come back");
-	else if (!links->wan.up)
-		snprintf(text, sizeof(text), "waiting for the WAN device %s: it is down or has no carrier",
-			 links->wan.name);
-	else if (links->wan.address_count == 0)
-		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
-	else
-		snprintf(text, sizeof(text), "forwarding %s -> %s (%s)%s", daemon->config.lan_interface,
-			 links->wan.name, daemon_print_address(links->wan.addresses[0], address),
-			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
-	notify_status(&daemon->notify, text);
-}
-
 /* After anything that may have changed the links. */
 static void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 {
@@ -243,7 +223,7 @@ static void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 	} else if (!daemon->wan && links->wan.ifindex != 0) {
 		daemon_follow_wan(daemon);
 	}
-	daemon_tell_status(daemon);
+	notify_links(&daemon->notify, daemon->config.lan_interface, kernel_links(daemon->kernel));
 	datapath_retry(daemon->datapath, now_ms);
 	daemon_set_timer(daemon, now_ms);
 }
@@ -581,7 +561,7 @@ static void daemon_report_start(struct daemon *daemon)
 
 static void daemon_start_notifying(struct daemon *daemon)
 {
-	daemon_tell_status(daemon);
+	notify_links(&daemon->notify, daemon->config.lan_interface, kernel_links(daemon->kernel));
 	notify_ready(&daemon->notify);
 	if (daemon->notify.watchdog_ms && !loop_set_beat(daemon->loop, daemon->notify.watchdog_ms))
 		log_write(daemon->log, LOG_WARNING, "no memory to feed the watchdog of the service manager");

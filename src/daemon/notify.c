@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/text.h"
 #include "io/clock.h"
+#include "io/kernel.h"
 
 /* "/path", or "@name" for the abstract namespace. */
 static bool read_address(struct notify *notify, const char *text)
@@ -129,4 +130,23 @@ void notify_status(struct notify *notify, const char *text)
 	memcpy(notify->status, status, sizeof(status));
 	snprintf(message, sizeof(message), "STATUS=%s\n", status);
 	tell(notify, message);
+}
+
+void notify_links(struct notify *notify, const char *lan, const struct kernel_links *links)
+{
+	uint32_t first = links->wan.addresses[0];
+	char text[NOTIFY_STATUS_MAX];
+
+	if (links->wan.ifindex == 0)
+		snprintf(text, sizeof(text), "waiting for the WAN device to come back");
+	else if (!links->wan.up)
+		snprintf(text, sizeof(text), "waiting for the WAN device %s: it is down or has no carrier",
+			 links->wan.name);
+	else if (links->wan.address_count == 0)
+		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
+	else
+		snprintf(text, sizeof(text), "forwarding %s -> %s (%u.%u.%u.%u)%s", lan, links->wan.name, first >> 24,
+			 first >> 16 & 255, first >> 8 & 255, first & 255,
+			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
+	notify_status(notify, text);
 }

@@ -13,6 +13,7 @@
 
 enum { NOTIFY_STATUS_MAX = 256 };
 
+struct kernel_links;
 struct log;
 
 struct notify {
@@ -35,5 +36,7 @@ void notify_stopping(struct notify *notify);
 void notify_alive(struct notify *notify);
 /* One line for people about what goes on; told if it is another one than the last time. */
 void notify_status(struct notify *notify, const char *text);
+/* The same, made of the links: the first thing that keeps packets from being forwarded, or that they are. */
+void notify_links(struct notify *notify, const char *lan, const struct kernel_links *links);
 
 #endif

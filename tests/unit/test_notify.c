@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "daemon/notify.h"
+#include "io/kernel.h"
 
 struct fixture {
 	int manager;
@@ -149,6 +150,38 @@ static void tells_its_status(void **state)
 	assert_int_equal(strlen(hear(fixture)), strlen("STATUS=\n") + NOTIFY_STATUS_MAX - 1);
 }
 
+static void expect_status(struct fixture *fixture, const struct kernel_links *links, const char *want)
+{
+	char message[300];
+
+	notify_links(&fixture->notify, "lan0", links);
+	snprintf(message, sizeof(message), "STATUS=%s\n", want);
+	assert_string_equal(hear(fixture), message);
+}
+
+static void tells_what_is_missing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct kernel_links *links = calloc(1, sizeof(*links));
+
+	assert_non_null(links);
+	listen_at(fixture, "@culvert-notify-%d");
+	notify_open(&fixture->notify, NULL);
+	snprintf(links->wan.name, sizeof(links->wan.name), "wan0");
+	expect_status(fixture, links, "waiting for the WAN device to come back");
+	links->wan.ifindex = 3;
+	expect_status(fixture, links, "waiting for the WAN device wan0: it is down or has no carrier");
+	links->wan.up = true;
+	expect_status(fixture, links, "waiting for an IPv4 address of the WAN device wan0");
+	links->wan.address_count = 1;
+	links->wan.addresses[0] = 0xc6336402;
+	expect_status(fixture, links,
+		      "forwarding lan0 -> wan0 (198.51.100.2); the LAN device is down or has no carrier");
+	links->lan.up = true;
+	expect_status(fixture, links, "forwarding lan0 -> wan0 (198.51.100.2)");
+	free(links);
+}
+
 static void open_with(struct fixture *fixture, const char *time, const char *process)
 {
 	notify_close(&fixture->notify);
@@ -234,6 +267,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(speaks_to_an_abstract_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_when_it_reloads, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_its_status, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tells_what_is_missing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(feeds_the_watchdog, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(needs_no_manager, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(does_not_wait, set_up, tear_down),
