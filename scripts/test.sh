@@ -4,8 +4,8 @@
 #
 # Three lanes run side by side. One builds with gcc and the sanitizers, runs make check, then the tests in network
 # namespaces with that daemon. Another builds without sanitizers, calls through that daemon with VPN software, whose
-# machines mostly wait for one another, and makes a distribution. The third builds with clang and libFuzzer, runs the fuzz
-# targets and the linters, then the namespaces again without offloads. Everything happens in a copy of the tree.
+# machines mostly wait for one another, and makes a distribution. The third builds with clang and libFuzzer, runs the
+# fuzz targets and the linters, then the namespaces again without offloads. Everything happens in a copy of the tree.
 #
 #   FUZZ_SECONDS=N  how long each fuzz target runs (5)
 #   CI=1            a skipped test fails unless tests/allowed-skips lists it
