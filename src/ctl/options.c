@@ -12,7 +12,7 @@
 #include "ctl/human.h"
 #include "ctl/verbs.h"
 
-enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_EXPLAIN, OPTION_VERSION };
+enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_EXPLAIN, OPTION_CONFIRM, OPTION_VERSION };
 
 static const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
@@ -22,13 +22,14 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"watch", no_argument, NULL, OPTION_WATCH},
 	{"explain", required_argument, NULL, OPTION_EXPLAIN},
+	{"confirm", required_argument, NULL, OPTION_CONFIRM},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
-const char *const options_names[] = {"--json",  "--lines",   "--output",  "--color", "--socket",
-				     "--watch", "--explain", "--version", "--help",  NULL};
+const char *const options_names[] = {"--json",    "--lines",   "--output",  "--color", "--socket", "--watch",
+				     "--explain", "--confirm", "--version", "--help",  NULL};
 
 void options_print_help(FILE *out)
 {
@@ -41,6 +42,8 @@ void options_print_help(FILE *out)
 	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
 	      "      --explain NAME  with drops: what this reason means, and what to do about it\n"
+	      "      --confirm SECONDS  with reload: the configuration from before comes back unless confirm is said "
+	      "in time\n"
 	      "      --version       print the version\n"
 	      "  -h, --help          print this\n\n",
 	      out);
@@ -107,6 +110,9 @@ static int set_option(struct ctl_options *options, int letter, const char *word,
 	case OPTION_EXPLAIN:
 		snprintf(options->explain, sizeof(options->explain), "explain=%s", optarg);
 		return EXIT_OK;
+	case OPTION_CONFIRM:
+		snprintf(options->confirm, sizeof(options->confirm), "confirm=%s", optarg);
+		return EXIT_OK;
 	case OPTION_VERSION:
 		options->wants_version = true;
 		return EXIT_OK;
@@ -128,12 +134,14 @@ static int set_words(struct ctl_options *options, int count, char **words, FILE 
 		return EXIT_USAGE;
 	options->words[options->count++] = options->verb->name;
 	for (int i = 1; i < count; i++) {
-		if (options->count == OPTIONS_WORDS - 1)
+		if (options->count == OPTIONS_WORDS - 2)
 			return refuse(errors, "no verb takes that many arguments: ", words[i]);
 		options->words[options->count++] = words[i];
 	}
 	if (options->explain[0])
 		options->words[options->count++] = options->explain;
+	if (options->confirm[0])
+		options->words[options->count++] = options->confirm;
 	if (options->watch && options->verb->flags != VERB_LISTS)
 		return refuse(errors, "--watch goes with verbs that list something, not with ", options->verb->name);
 	return EXIT_OK;

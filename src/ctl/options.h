@@ -26,7 +26,7 @@ struct ctl_options {
 	const struct verb_text *verb;
 	const char *words[OPTIONS_WORDS]; /* the verb's whole name, and its arguments */
 	size_t count;
-	char explain[128];
+	char explain[128], confirm[32]; /* arguments that were given as options */
 };
 
 /* The strings are those of argv, or constants. EXIT_OK, or EXIT_USAGE after having said on errors what is wrong. */

@@ -22,8 +22,8 @@ struct config_file {
 /*
  * The text with "key = value" in [section]. A line of that key gets the value; otherwise a new line goes below the key
  * commented out, or to the end of the section; a section that is missing goes to the end of the text. Of several
- * sections or lines only the first is changed, and of a list only its first line: whether the result is good, config_parse() knows. The result is for the
- * caller to free; NULL if memory ran out.
+ * sections or lines only the first is changed, and of a list only its first line: whether the result is good,
+ * config_parse() knows. The result is for the caller to free; NULL if memory ran out.
  */
 char *config_edit_text(const char *text, size_t size, const char *section, const char *key, const char *value,
 		       size_t *result_size);

@@ -24,7 +24,7 @@ enum { FINDINGS_SENT = 64 /* of a file with more errors than anybody reads */ };
 /* --- findings as rows --- */
 
 struct findings_sent {
-	struct verb *verb;
+	struct verb *verb; /* NULL: only the first error is kept */
 	uint32_t sent;
 	char error[400]; /* the first one */
 };
@@ -35,7 +35,7 @@ static void send_finding(void *context, int level, const char *text)
 
 	if (level <= LOG_ERR && !findings->error[0])
 		snprintf(findings->error, sizeof(findings->error), "%s", text);
-	if (findings->sent++ >= FINDINGS_SENT)
+	if (!findings->verb || findings->sent++ >= FINDINGS_SENT)
 		return;
 	struct json *row = verb_row(findings->verb, "finding");
 	json_text(row, "severity", level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : "notice");
@@ -85,6 +85,8 @@ enum verb_step verb_confirm(struct verb *verb)
 		return verb_fail(verb, EXIT_NOT_FOUND,
 				 "no configuration is on trial: its time was over, or it was not reloaded with "
 				 "confirm=SECONDS");
+	json_text(verb_row(verb, "confirmed"), "configuration", "stays");
+	verb_send(verb);
 	return VERB_OVER;
 }
 
@@ -310,7 +312,7 @@ static int choose_switch(struct verb *verb, struct config *scratch)
 static bool rewrite(struct verb *verb, const char *path, const struct config_file *file, int which,
 		    struct config *scratch)
 {
-	struct findings_sent findings = {.verb = verb};
+	struct findings_sent findings = {.verb = NULL}; /* the reload that follows sends them */
 	char problem[EDIT_PROBLEM];
 	size_t size;
 	char *text = config_edit_text(file->text, file->size, switches[which].section, switches[which].key,

@@ -478,7 +478,7 @@ def test_a_trial_is_confirmed(lab, restored):
     restored.config_file.write_text(write_config(merge(BASE, BLOCKED)))
     assert answer(restored, "confirm")[1]["code"] == 7
     ask(restored, "reload confirm=1")
-    assert ask(restored, "confirm") == []
+    assert [row["kind"] for row in ask(restored, "confirm")] == ["confirmed"]
     time.sleep(2.5)
     assert l2tp_mode(restored) == "block"
     for bad in ("confirm=0", "confirm=3601", "confirm=x", "confirm=", "confirm", "now"):
