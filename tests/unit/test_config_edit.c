@@ -111,6 +111,142 @@ static void the_sample_file_keeps_its_comments(void **state)
 	free(text);
 }
 
+/* --- any file --- */
+
+enum { ROUNDS = 20000, TEXT_MAX = 4096 };
+
+static uint32_t random_below(uint64_t *state, uint32_t bound)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)((*state >> 33) % bound);
+}
+
+struct writer {
+	uint64_t random;
+	const char *line_end;
+	char text[TEXT_MAX];
+	size_t used;
+};
+
+static void put_line(struct writer *writer, const char *line)
+{
+	writer->used += (size_t)snprintf(writer->text + writer->used, sizeof(writer->text) - writer->used, "%s%s", line,
+					 writer->line_end);
+}
+
+static void put_noise(struct writer *writer)
+{
+	static const char *const noise[] = {"",   "# a comment", "; mode = pass", "#mode = pass",
+					    "\t", "#[pptp]",     "  # natt =",    "# mode = plain",
+					    "#",  "#\xe9"};
+
+	while (random_below(&writer->random, 3))
+		put_line(writer, noise[random_below(&writer->random, sizeof(noise) / sizeof(noise[0]))]);
+}
+
+/* A section with some of its keys, in any order and any way to write them. */
+static void put_section(struct writer *writer, const char *name, const char *const keys[3], const char *const values[3])
+{
+	static const char *const equals[] = {" = ", "=", " =", "\t=\t", "= "};
+	static const char *const behind[] = {"", " ", " # why", "\t; [lan]"};
+	uint32_t first = random_below(&writer->random, 3);
+	char line[200];
+
+	snprintf(line, sizeof(line), "%s[%s]%s", random_below(&writer->random, 4) ? "" : " ", name,
+		 behind[random_below(&writer->random, 4)]);
+	put_line(writer, line);
+	for (uint32_t i = 0; i < 3; i++) {
+		const char *key = keys[(first + i) % 3], *value = values[(first + i) % 3];
+
+		put_noise(writer);
+		if (!key || random_below(&writer->random, 2))
+			continue;
+		snprintf(line, sizeof(line), "%s%s%s%s%s", random_below(&writer->random, 4) ? "" : "\t", key,
+			 equals[random_below(&writer->random, 5)], value, behind[random_below(&writer->random, 4)]);
+		put_line(writer, line);
+	}
+}
+
+static void put_file(struct writer *writer)
+{
+	static const struct {
+		const char *name, *keys[3], *values[3];
+	} sections[] = {
+		{"lan", {"tun", "interface", NULL}, {"cv1", "eth5", NULL}},
+		{"pptp", {"mode", NULL, NULL}, {"plain", NULL, NULL}},
+		{"ipsec", {"mode", "natt", "esp_fanout"}, {"plain", "pass", "yes"}},
+		{"wan", {"host_ports", "offload", NULL}, {"22,\n\t23", "no", NULL}},
+		{"forward:mode", {NULL, NULL, NULL}, {NULL, NULL, NULL}},
+	};
+	uint32_t first = random_below(&writer->random, 5), step = 1 + random_below(&writer->random, 4);
+
+	writer->used = 0;
+	writer->line_end = random_below(&writer->random, 4) ? "\n" : "\r\n";
+	if (!random_below(&writer->random, 8))
+		writer->used = (size_t)snprintf(writer->text, sizeof(writer->text), "\xef\xbb\xbf");
+	put_noise(writer);
+	for (uint32_t i = 0; i < 5; i++) {
+		uint32_t at = (first + i * step) % 5;
+
+		if (!random_below(&writer->random, 3))
+			continue;
+		put_section(writer, sections[at].name, sections[at].keys, sections[at].values);
+		if (at == 4) {
+			put_line(writer, "service = pptp");
+			put_line(writer, "to = 10.0.0.2");
+		}
+	}
+	if (!random_below(&writer->random, 4) && writer->used > 0)
+		writer->used -= strlen(writer->line_end); /* no newline at the end */
+}
+
+/* What was there is there still, in this order: only the old value may be gone. */
+static void lines_stay(const struct writer *writer, const char *text, size_t size)
+{
+	size_t front = 0, back = 0;
+
+	while (front < writer->used && front < size && writer->text[front] == text[front])
+		front++;
+	while (back < writer->used - front && back < size - front &&
+	       writer->text[writer->used - 1 - back] == text[size - 1 - back])
+		back++;
+	assert_true(writer->used - front - back <= strlen("plain"));
+	for (size_t i = front; i < writer->used - back; i++)
+		assert_non_null(strchr("plain", writer->text[i]));
+}
+
+/* Whatever the file: the parser finds the new value, and every other key as it was. */
+static void any_file_keeps_its_sense(void **state)
+{
+	static struct config before, after;
+	static const struct config_source source = {.lan = "eth1"};
+	static struct writer writer = {.random = 20261121};
+	uint32_t good = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		size_t size;
+		char *text;
+
+		put_file(&writer);
+		if (!config_parse(&before, "a", writer.text, writer.used, &source, ignore, NULL))
+			continue;
+		good++;
+		text = config_edit_text(writer.text, writer.used, "pptp", "mode", "block", &size);
+		assert_non_null(text);
+		if (!config_parse(&after, "b", text, size, &source, ignore, NULL))
+			fail_msg("it was good, and is not any more:\n%.*s", (int)size, text);
+		assert_int_equal(after.service[SERVICE_PPTP], MODE_BLOCK);
+		lines_stay(&writer, text, size);
+		after.service[SERVICE_PPTP] = before.service[SERVICE_PPTP];
+		for (uint32_t j = 0; j < after.forwards; j++)
+			after.forward[j].line = before.forward[j].line;
+		assert_memory_equal(&after, &before, sizeof(after));
+		free(text);
+	}
+	assert_true(good > ROUNDS / 2);
+}
+
 /* --- the file --- */
 
 struct place {
@@ -237,6 +373,7 @@ int main(void)
 		cmocka_unit_test(a_key_that_is_missing_finds_its_place),
 		cmocka_unit_test(of_two_the_first_is_changed),
 		cmocka_unit_test(the_sample_file_keeps_its_comments),
+		cmocka_unit_test(any_file_keeps_its_sense),
 		cmocka_unit_test_setup_teardown(a_file_is_replaced_as_a_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_file_that_somebody_else_changed_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_plain_file_is_refused, set_up, tear_down),
