@@ -15,6 +15,7 @@ import urllib.parse
 
 import pytest
 
+import l2tp_peer
 import metrics_client
 from lab import ROUTER_WAN
 from metrics_client import CONTRIB, Prometheus, ask, connect, read_all, samples
@@ -191,6 +192,38 @@ def test_a_port_that_is_taken_ends_the_start(lab, router):
         other.listen()
         done = router.run("-f", sections={"metrics": {"listen": LISTEN}})
     assert done.returncode == 4 and "metrics can not be served at 127.0.0.1:9437" in done.stderr, done.stderr
+
+
+def fields(line):
+    """{NAME: value} of the last bracket of a line of the log."""
+    match = re.search(r" \[((?:\w+=\S+ ?)+)\]$", line)
+    assert match, line
+    return dict(pair.split("=", 1) for pair in match[1].split())
+
+
+def test_a_tunnel_is_counted_and_logged(lab, router):
+    """One that calls itself by the fields of another event, too."""
+    server = l2tp_peer.Server(lab.raw("W1"))
+    client = l2tp_peer.Client(lab.raw("L1"), server.peer.address, 500)
+    client.name = "x [event=tunnel_down service=ipsec end=router]"
+    before, mark = scrape(lab), router.mark()
+    l2tp_peer.dial(client, server)
+    l2tp_peer.carry(server, [client])
+    up = scrape(lab)
+    assert value(up, "tunnels", service="l2tp", state="connected") == 1
+    assert value(up, "tunnels_up_total", service="l2tp") - value(before, "tunnels_up_total", service="l2tp") == 1
+    said = fields(router.wait_for(r"tunnel up: [^\n]*", mark)[0])
+    assert said["event"] == "tunnel_up" and said["service"] == "l2tp" and said["inside_id"] == "500"
+    assert (said["inside"], said["outside"], said["remote"]) == (client.peer.address, ROUTER_WAN, server.peer.address)
+    l2tp_peer.hang_up(client, server)
+    server.speak(client, l2tp_peer.Message(500, l2tp_peer.HELLO, "to"))
+    said = fields(router.wait_for(r"tunnel down: [^\n]*", mark)[0])
+    assert said["event"] == "tunnel_down" and said["service"] == "l2tp" and said["end"] == "stopped"
+    assert int(said["lan_bytes"]) > 100 and int(said["wan_bytes"]) > 100
+    down = scrape(lab)
+    assert value(down, "tunnels", service="l2tp", state="connected") == 0
+    ended = {"service": "l2tp", "reason": "stopped"}
+    assert value(down, "tunnels_down_total", **ended) - value(before, "tunnels_down_total", **ended) == 1
 
 
 # --- Prometheus --------------------------------------------------------------------------------------------------
