@@ -4,6 +4,7 @@
  */
 #include <culvert/module.h>
 
+#include "daemon/log.h"
 #include "daemon/text.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
@@ -102,6 +103,8 @@ enum verb_step verb_forget(struct verb *verb)
 		return VERB_AGAIN;
 	if (forget->ended == 0)
 		return verb_fail(verb, EXIT_NOT_FOUND, "no inside host %s has a flow", verb->words[0]);
+	log_write(verb->router->log, LOG_NOTICE, "%s was forgotten by request: %u of its flows ended", verb->words[0],
+		  forget->ended);
 	struct json *row = verb_row(verb, "forgotten");
 	json_address(row, "internal-src-address", forget->address);
 	json_number(row, "flows", forget->ended);

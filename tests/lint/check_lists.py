@@ -18,6 +18,7 @@ LISTS = {
     "timeouts.def": ("TIMEOUT", "TIMEOUT_"),
     "hints.def": ("HINT", "HINT_"),
     "services.def": ("SERVICE", None),
+    "verbs.def": ("VERB", None),
 }
 # What reads a key of the configuration, beside the parser that knows only the list.
 READERS = ("src/daemon/*.c", "src/io/*.c")
@@ -89,6 +90,7 @@ def plant(_tree):
     yield "a hint nobody gives", line("hints.def", 'HINT(PLANTED, "planted", "never")')
     yield "a service without traffic", line("services.def", 'SERVICE(PLANTED, "planted")')
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
+    yield "a verb unlike its constant", line("verbs.def", 'VERB(PLANTED, "plant", 1, "", VERB_LISTS, verb_help, "")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')
 
     yield "a key nobody reads", line(

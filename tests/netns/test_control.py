@@ -135,6 +135,7 @@ def test_forget_ends_the_flows_of_a_host(lab, router):
         count = len(control.ask("mappings host=10.77.0.11"))
         (row,) = control.ask("forget 10.77.0.11")
         assert row == {"kind": "forgotten", "internal-src-address": "10.77.0.11", "flows": count} and count >= 1
+        router.wait_for(rf"10.77.0.11 was forgotten by request: {count} of its flows ended")
         assert control.ask("mappings host=10.77.0.11") == []
         assert control.refused("forget 10.77.0.11") == (7, "no inside host 10.77.0.11 has a flow")
         assert control.refused("forget")[0] == control.refused("forget me")[0] == 1
@@ -384,6 +385,7 @@ def flood(lab, seconds, pace):
     for sock in (client, server):
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    time.sleep(0.2)  # a moment later the kernel takes the time of arrivals; before, that of reading counts
     sent, end, due = 0, time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < end:
         client.sendto(struct.pack("!Q", time.time_ns()), server.getsockname())
