@@ -15,11 +15,13 @@ import urllib.parse
 
 import pytest
 
+import ike_peer
 import l2tp_peer
 import metrics_client
 from lab import ROUTER_WAN
 from metrics_client import CONTRIB, Prometheus, ask, connect, read_all, samples
 from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
 
 LISTEN = "127.0.0.1:9437"
 PEERS, PEER_S = 16, 10
@@ -224,6 +226,21 @@ def test_a_tunnel_is_counted_and_logged(lab, router):
     assert value(down, "tunnels", service="l2tp", state="connected") == 0
     ended = {"service": "l2tp", "reason": "stopped"}
     assert value(down, "tunnels_down_total", **ended) - value(before, "tunnels_down_total", **ended) == 1
+
+
+@pytest.mark.config({"metrics": {"listen": LISTEN}, "limits": {"tunnels": 16384}})
+def test_tunnels_are_counted_piece_by_piece(lab, router):
+    """More of them than are looked at in a round of the loop: all are counted, and packets do not wait meanwhile."""
+    first = ike_peer.Message(2, 1, 0, ike_peer.SA_INIT, ike_peer.INITIATOR, 0, "anybody there?")
+    for number, (host, index) in enumerate((("L1", 0), ("L2", 0), ("L1", 1), ("L2", 1))):
+        peer = lab.raw(host, index)
+        for server in range(500):
+            first.initiator = 1 + 500 * number + server
+            there = f"{'203.0.113' if server % 2 else '192.0.2'}.{2 + server // 2}"
+            peer.send(IP(src=peer.address, dst=there) / UDP(sport=500, dport=500) / Raw(bytes(first)))
+    with in_background(lambda: scrape(lab)):
+        assert round_trips(lab.raw("L1"), lab.raw("W1"), 2) < 0.5
+    assert value(scrape(lab), "tunnels", service="ipsec", state="requested") == 2000
 
 
 # --- Prometheus --------------------------------------------------------------------------------------------------
