@@ -15,7 +15,9 @@ enum { END_ROOM = sizeof(end_cut) };
 
 void json_start(struct json *json, char *text, size_t size)
 {
-	*json = (struct json){.text = text, .size = size};
+	json->text = text;
+	json->size = size;
+	json_begin(json);
 }
 
 void json_begin(struct json *json)
