@@ -393,6 +393,15 @@ def descriptors_of(router):
     return len(list(pathlib.Path(f"/proc/{router.process.pid}/fd").iterdir()))
 
 
+def is_over(sock):
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def test_a_thousand_connections_and_slow_ones(lab, router):
     """The first ones take all places and dawdle; each has its time, and then there is room again."""
     scrape(lab)
@@ -409,19 +418,19 @@ def test_a_thousand_connections_and_slow_ones(lab, router):
 
         def dawdle():
             for sock in socks[: 2 * PEERS]:
-                sock.send(b"G")
+                with contextlib.suppress(OSError):
+                    sock.send(b"G")
             time.sleep(0.3)
 
         with in_background(dawdle):
             assert round_trips(lab.raw("L1"), lab.raw("W1"), 2) < 0.5
             assert before < descriptors_of(router) <= before + PEERS
-        assert time.monotonic() - start < PEER_S
-        # The first ones are let go although they kept sending, and the others that wait in the kernel come in.
-        socks[0].setblocking(True)
-        socks[0].settimeout(2 * PEER_S)
-        with contextlib.suppress(ConnectionResetError):
-            read_all(socks[0])
-        assert PEER_S - 1 < time.monotonic() - start < 2 * PEER_S
+            assert time.monotonic() - start < PEER_S
+            # Those that keep sending are let go all the same, and others that wait in the kernel come in.
+            end = start + PEER_S + 5
+            while not is_over(socks[0]) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert PEER_S - 1 < time.monotonic() - start < PEER_S + 3
     finally:
         for sock in socks:
             sock.close()
