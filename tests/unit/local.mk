@@ -115,6 +115,11 @@ tests_unit_test_engine_drops_SOURCES = tests/unit/test_engine_drops.c $(RIG)
 tests_unit_test_engine_drops_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_drops_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_explain
+tests_unit_test_explain_SOURCES = tests/unit/test_explain.c $(RIG)
+tests_unit_test_explain_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_explain_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_mapping
 tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
 tests_unit_test_engine_mapping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

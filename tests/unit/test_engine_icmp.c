@@ -387,9 +387,28 @@ static void made_errors_are_limited(void **state)
 	assert_int_equal(rig->out.count, 0);
 }
 
+static void a_message_without_its_header_is_refused(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t length = 0; length < 8; length++) {
+		packets_build(&rig->packet, &(struct packet_spec){.protocol = PROTO_ICMP,
+								  .source = L1,
+								  .destination = W1,
+								  .icmp_type = 8,
+								  .source_port = 7});
+		rig->packet.packet.length = 20 + length;
+		packet_put16(&rig->packet.packet, 2, (uint16_t)(20 + length));
+		packets_fix_ip_checksum(rig->packet.bytes);
+		rig_send_packet(rig, SIDE_LAN, &rig->packet.packet);
+		rig_dropped(rig, DROP_ICMP_MALFORMED);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		rig_test(a_message_without_its_header_is_refused),
 		rig_test(errors_from_outside_are_translated),
 		rig_test(errors_from_inside_are_translated),
 		rig_test(errors_change_no_flow),

@@ -489,12 +489,9 @@ static void blocked_services_are_refused(void **state)
 		uint16_t port;
 		enum drop drop;
 	} row[] = {
-		{PART_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED},
-		{PART_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED},
-		{PART_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED},
-		{PART_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED},
-		{PART_IKE, PROTO_UDP, 500, DROP_IPSEC_BLOCKED},
-		{PART_NATT, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED},
+		{PART_PPTP, PROTO_TCP, 1723, DROP_PPTP_BLOCKED}, {PART_PPTP, PROTO_GRE, 0, DROP_PPTP_BLOCKED},
+		{PART_L2TP, PROTO_UDP, 1701, DROP_L2TP_BLOCKED}, {PART_L2TP, PROTO_L2TP, 0, DROP_L2TP_BLOCKED},
+		{PART_IKE, PROTO_UDP, 500, DROP_IPSEC_BLOCKED},  {PART_NATT, PROTO_UDP, 4500, DROP_IPSEC_BLOCKED},
 		{PART_ESP, PROTO_ESP, 0, DROP_IPSEC_BLOCKED},
 	};
 	struct rig *rig = *state;
@@ -595,10 +592,28 @@ static void flows_are_listed_in_pieces(void **state)
 	assert_int_equal(pieces, 3);
 }
 
+/* The remote side must choose another port, for what comes back could not be told apart. */
+static void two_forwards_to_one_target_clash(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.forward[0] = (struct forward){PROTO_UDP, 7000, 7000, L1, 7000};
+	rig->config.forward[1] = (struct forward){PROTO_UDP, 7001, 7001, L1, 7000};
+	rig->config.forwards = 2;
+	rig_configure(rig);
+	rig_udp(rig, SIDE_WAN, W1, 9, O1, 7000);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_udp(rig, SIDE_WAN, W1, 9, O1, 7001);
+	rig_dropped(rig, DROP_FLOW_CLASH);
+	rig_udp(rig, SIDE_WAN, W1, 10, O1, 7001);
+	rig_forwarded(rig, SIDE_LAN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(mapping_depends_on_what_is_configured),
+		rig_test(two_forwards_to_one_target_clash),
 		rig_test(filtering_accepts_what_is_configured),
 		rig_test(inbound_tcp_needs_a_syn),
 		rig_test(unsolicited_is_dropped_and_makes_nothing),
