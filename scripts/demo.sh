@@ -230,6 +230,16 @@ check "the server can not reach anything else; the kernel stays silent, culvert 
 check "the kernel of the router does none of this: it has no nftables rules:" '^rules: 0$' \
 	router sh -c 'echo "rules: $(nft list ruleset | wc -l)"'
 
+title "what culvertctl says"
+ctl="$(dirname "$CULVERTD")/culvertctl --socket $work/state/control.sock"
+# Its words are words: no quotes.
+# shellcheck disable=SC2086
+check "the status on one screen:" 'WAN .*: up' router $ctl
+# shellcheck disable=SC2086
+check "the flows of lan2:" '192\.168\.77\.12:80 +198\.51\.100\.2:8080' router $ctl mappings host=192.168.77.12
+# shellcheck disable=SC2086
+check "why packets were dropped:" 'FROM WAN' router $ctl drops
+
 title "culvertd's statistics (kill -USR1)"
 lines=$(wc -l <"$work/culvertd.log")
 # ip netns exec becomes the program it starts, so the process id is the daemon's.
@@ -248,6 +258,7 @@ if [ -n "$keep" ]; then
 		echo "   ip netns exec $(space "$name") bash"
 	done
 	echo "   its log:   $work/culvertd.log"
+	echo "   ask it:    $ctl"
 	echo "   remove it: scripts/demo.sh --remove $id"
 else
 	title "stopping"
