@@ -4,6 +4,8 @@
 
 #include <culvert/module.h>
 
+#include <string.h>
+
 #include "nat/fragment_store.h"
 #include "nat/host.h"
 #include "nat/tcp.h"
@@ -341,15 +343,19 @@ void control_flow_closes(struct engine *engine, uint32_t index)
 bool control_next_kept(struct engine *engine, struct packet *packet, enum side *from)
 {
 	while (engine->readies > 0) {
-		enum service service = engine->ready[engine->readies - 1].service;
-		uint16_t control = engine->ready[engine->readies - 1].control;
-		enum side side = engine->ready[engine->readies - 1].side;
+		uint32_t last = engine->readies - 1;
+		enum service service = engine->ready[last].service;
+		uint16_t control = engine->ready[last].control;
+		enum side side = engine->ready[last].side;
 		const struct module *module = module_of(service);
 		uint32_t kept = MODULE_NONE;
 		if (module->next_kept != NULL)
 			kept = module->next_kept(engine, engine->module[service], control, side);
 		if (kept == MODULE_NONE) {
+			/* It may have named another one that is ready now. */
 			engine->readies--;
+			memmove(&engine->ready[last], &engine->ready[last + 1],
+				(engine->readies - last) * sizeof engine->ready[0]);
 			continue;
 		}
 		*from = (enum side)engine->block[kept].side;

@@ -369,8 +369,10 @@ static uint32_t next_kept(struct engine *engine, void *memory, uint16_t control,
 		memmove(&peer->kept.packet[0], &peer->kept.packet[1], peer->kept.count * sizeof peer->kept.packet[0]);
 		return kept;
 	}
-	if (from == SIDE_LAN)
+	if (from == SIDE_LAN && peer->goes) {
 		peer->goes = false;
+		ipsec_esp_release(engine, ipsec, peer->group);
+	}
 	ipsec_peer_settle(engine, ipsec, control - 1u, END_ROUTER);
 	return MODULE_NONE;
 }

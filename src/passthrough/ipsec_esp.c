@@ -48,14 +48,14 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	struct ipsec_peer *peer = &ipsec->peer[next];
 	group->wait_first = peer->wait_next;
 	group->wait_ms = (uint32_t)module_now_ms(engine);
-	if (group->wait_first == MODULE_NONE)
-		group->wait_last = MODULE_NONE;
-	else
-		ipsec_wait(engine, ipsec, index, IPSEC_WINDOW_MS);
 	peer->waits = false;
 	peer->goes = true;
 	/* Its window opens now, so that the next one stays where it is until the kept packets have gone. */
 	ipsec_recent_add(group->window, next, (uint32_t)module_now_ms(engine));
+	if (group->wait_first == MODULE_NONE)
+		group->wait_last = MODULE_NONE;
+	else
+		ipsec_wait(engine, ipsec, index, others_window(engine, ipsec, group->wait_first));
 }
 
 /* Who has paired ESP already stands in front: others wait longer for the same windows. */
@@ -135,7 +135,9 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	} else {
 		ipsec_recent_remove(group->window, index);
 		ipsec_peer_up(engine, ipsec, index);
-		ipsec_esp_release(engine, ipsec, peer->group);
+		/* What else was kept goes before those who wait for this. */
+		if (!is_kept)
+			ipsec_esp_release(engine, ipsec, peer->group);
 	}
 	return ipsec->sa[sa].flow;
 }
@@ -264,16 +266,18 @@ static uint32_t longest_unpaired(const struct engine *engine, const struct ipsec
 	return found;
 }
 
-/* The place of an SPI that is unclear already, or of one that may be forgotten, or NULL. */
+/* The place of an SPI that is unclear already, or a free one, or NULL. Who is not heard any more is forgotten. */
 static struct ipsec_unclear *unclear_find(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
 {
 	struct ipsec_unclear *place = NULL;
 
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
 		struct ipsec_unclear *unclear = &group->unclear[i];
+		if (ipsec_age(engine, unclear->last_ms) >= IPSEC_UNHEARD_MS)
+			unclear->spi = 0;
 		if (unclear->spi == spi)
 			return unclear;
-		if (unclear->spi == 0 || ipsec_age(engine, unclear->last_ms) >= IPSEC_UNHEARD_MS)
+		if (unclear->spi == 0)
 			place = unclear;
 	}
 	return place;

@@ -313,6 +313,81 @@ static void a_stranger_who_says_he_is_the_server(void **state)
 	}
 }
 
+/* An SPI that nobody can be found for has to be heard without a break to be given away. */
+static void an_unclear_spi_is_forgotten(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		ipsec_in(rig, W1, 0xb00, 1 + i);
+		rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+		rig_wait(rig, 5 * SECOND);
+	}
+	/* Both had a second packet, so that only an unpaired SA can be meant. */
+	ipsec_in(rig, W1, 0xa01, 2);
+	ipsec_in(rig, W1, 0xa02, 2);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x201, 1), O1);
+	rig_wait(rig, 1001);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x202, 1), O1);
+	rig_wait(rig, 1001);
+	ipsec_in(rig, W1, 0xb00, 3);
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+	rig_wait(rig, 2999);
+	ipsec_in(rig, W1, 0xb00, 4);
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+	rig_wait(rig, 1);
+	assert_int_equal(ipsec_in(rig, W1, 0xb00, 5), L1);
+}
+
+/* Hosts with pairs wait for one another for a second each. */
+static void paired_hosts_wait_a_second(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint32_t i = 0; i < 3; i++)
+		pair(rig, L1 + i, W1, i);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x201, 1), O1);
+	for (uint32_t i = 1; i < 3; i++) {
+		ipsec_out(rig, L1 + i, W1, 0x201 + i, 1);
+		rig_held(rig);
+	}
+	for (uint32_t i = 0; i < 2; i++) {
+		rig_wait(rig, 999);
+		assert_int_equal(rig->out.count, 0);
+		rig_wait(rig, 1);
+		assert_int_equal(rig->out.count, 1);
+		assert_int_equal(packet_get32(&rig->out.item[0].packet, 20), 0x203 - i);
+	}
+}
+
+/* All that a host kept goes before the next host, even if the first of it completes a pair. */
+static void what_was_kept_goes_together(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa11, 1), L1); /* the server begins */
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	ipsec_out(rig, L1, W1, 0x111, 1);
+	rig_held(rig);
+	ipsec_out(rig, L1, W1, 0x121, 1);
+	rig_held(rig);
+	ipsec_out(rig, L3, W1, 0x103, 1);
+	rig_held(rig);
+	ipsec_in(rig, W1, 0xa02, 1);
+	assert_int_equal(rig->out.count, 3);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L2);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 20), 0x111);
+	assert_int_equal(packet_get32(&rig->out.item[2].packet, 20), 0x121);
+	ipsec_in(rig, W1, 0xa21, 1);
+	assert_int_equal(rig->out.count, 2);
+	assert_int_equal(packets_destination(&rig->out.item[0].packet), L1);
+	assert_int_equal(packet_get32(&rig->out.item[1].packet, 20), 0x103);
+	assert_int_equal(ipsec_in(rig, W1, 0xa03, 1), L3);
+}
+
 static void one_spi_of_two_hosts(void **state)
 {
 	struct rig *rig = *state;
@@ -458,6 +533,9 @@ int main(void)
 		test(a_wrong_pairing_is_taken_back),
 		test(a_single_foreign_spi),
 		test(a_stranger_who_says_he_is_the_server),
+		test(an_unclear_spi_is_forgotten),
+		test(paired_hosts_wait_a_second),
+		test(what_was_kept_goes_together),
 		test(one_spi_of_two_hosts),
 		test(a_server_inside),
 		test(modes),
