@@ -176,7 +176,7 @@ bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_
 {
 	const struct engine *engine = &rehearsal->engine;
 
-	while (*cursor<engine->header->flow_used && * budget> 0) {
+	while (*budget > 0 && *cursor < engine->header->flow_used) {
 		(*budget)--;
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
