@@ -315,8 +315,8 @@ static void a_spoilt_arena(void **state)
 		uint8_t *spoilt = copy + (records - (const uint8_t *)rig->arena);
 		for (uint32_t spots = 1 + test_random_below(&r, 80); spots > 0; spots--) {
 			uint8_t *at = spoilt + test_random_below(&r, SPAN);
-			*at = round % 2 ? (uint8_t)test_random_next(&r)
-					: (uint8_t)(*at ^ 1 << test_random_below(&r, 8));
+			uint32_t value = round % 2 ? test_random_next(&r) : *at ^ 1u << test_random_below(&r, 8);
+			*at = (uint8_t)value;
 		}
 		if (round % 3 == 0) /* flows say that they share strange ports */
 			for (uint32_t i = 0; i < 4; i++)
