@@ -2,7 +2,7 @@
 /* Counters over time. */
 #include "daemon/drop_rates.h"
 
-static uint64_t both_sides(const struct engine_counters *counters, int reason)
+static uint64_t both_sides(const struct engine_counters *counters, enum drop reason)
 {
 	return counters->dropped[SIDE_LAN][reason] + counters->dropped[SIDE_WAN][reason];
 }
@@ -13,7 +13,7 @@ void drop_rates_sample(struct drop_rates *rates, const struct engine_counters *c
 
 	rates->sample[place].at_ms = now_ms;
 	for (int reason = 0; reason < DROPS; reason++)
-		rates->sample[place].packets[reason] = both_sides(counters, reason);
+		rates->sample[place].packets[reason] = both_sides(counters, (enum drop)reason);
 }
 
 uint64_t drop_rates_last_minute(const struct drop_rates *rates, const struct engine_counters *counters,
