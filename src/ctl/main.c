@@ -13,6 +13,7 @@
 #include "ctl/answer.h"
 #include "ctl/human.h"
 #include "ctl/options.h"
+#include "ctl/save.h"
 #include "ctl/talk.h"
 #include "ctl/verbs.h"
 
@@ -21,6 +22,7 @@ struct ctl {
 	struct talk talk;
 	struct row row;
 	struct answer answer;
+	struct save save;
 };
 
 static void report(const char *error)
@@ -29,6 +31,20 @@ static void report(const char *error)
 
 	fprintf(stderr, "culvertctl: %s\n", shown ? shown : "no memory");
 	free(shown);
+}
+
+/* A line that is not the last one. An exit code, after having said what is wrong. */
+static int take_row(struct ctl *ctl, const char *line)
+{
+	if (ctl->options.write)
+		return save_add(&ctl->save, &ctl->row);
+	if (row_find(&ctl->row, "schema")) {
+		answer_schema(&ctl->answer, &ctl->row, line);
+	} else if (!answer_add(&ctl->answer, &ctl->row, line)) {
+		report("no memory");
+		return EXIT_NETWORK;
+	}
+	return EXIT_OK;
 }
 
 /* Everything that comes, to the last line. */
@@ -47,12 +63,9 @@ static int take_answer(struct ctl *ctl)
 		code = row_find(&ctl->row, "code");
 		if (code)
 			break;
-		if (row_find(&ctl->row, "schema")) {
-			answer_schema(&ctl->answer, &ctl->row, line);
-		} else if (!answer_add(&ctl->answer, &ctl->row, line)) {
-			report("no memory");
-			return EXIT_NETWORK;
-		}
+		failed = take_row(ctl, line);
+		if (failed)
+			return failed;
 	}
 	failed = (int)row_member_number(code);
 	answer_end(&ctl->answer, failed, row_text(&ctl->row, "error"));
@@ -65,17 +78,20 @@ static int ask(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
 	bool is_stream = (options->verb->flags & VERB_STREAMS) != 0;
-	int code;
+	int code, failed;
 
-	answer_start(&ctl->answer, options->format, stdout, !strcmp(options->verb->name, "status"), is_stream,
-		     options->in_colour);
+	/* The rows of a capture that goes to a file are not shown. */
+	save_start(&ctl->save, options->write, stderr);
+	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
+		     !strcmp(options->verb->name, "status"), is_stream, options->in_colour);
 	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
 	if (code == EXIT_OK)
 		code = take_answer(ctl);
 	else
 		answer_end(&ctl->answer, code, "culvertd could not be asked");
 	talk_end(&ctl->talk);
-	return code;
+	failed = save_end(&ctl->save);
+	return code != EXIT_OK ? code : failed;
 }
 
 /* Help for people needs no daemon. */

@@ -21,6 +21,7 @@ static const struct option long_options[] = {
 	{"color", required_argument, NULL, OPTION_COLOUR},
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"watch", no_argument, NULL, OPTION_WATCH},
+	{"write", required_argument, NULL, 'w'},
 	{"explain", required_argument, NULL, OPTION_EXPLAIN},
 	{"confirm", required_argument, NULL, OPTION_CONFIRM},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -28,8 +29,8 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-const char *const options_names[] = {"--json",    "--lines",   "--output",  "--color", "--socket", "--watch",
-				     "--explain", "--confirm", "--version", "--help",  NULL};
+const char *const options_names[] = {"--json",  "--lines",   "--output",  "--color",   "--socket", "--watch",
+				     "--write", "--explain", "--confirm", "--version", "--help",   NULL};
 
 void options_print_help(FILE *out)
 {
@@ -41,6 +42,7 @@ void options_print_help(FILE *out)
 	      "      --color WHEN    always, never, or auto: on a terminal, unless NO_COLOR is set\n"
 	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
+	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
 	      "      --explain NAME  with drops: what this reason means, and what to do about it\n"
 	      "      --confirm SECONDS  with reload: the configuration from before comes back unless confirm is said "
 	      "in time\n"
@@ -107,6 +109,9 @@ static int set_option(struct ctl_options *options, int letter, const char *word,
 	case OPTION_WATCH:
 		options->watch = true;
 		return EXIT_OK;
+	case 'w':
+		options->write = optarg;
+		return EXIT_OK;
 	case OPTION_EXPLAIN:
 		snprintf(options->explain, sizeof(options->explain), "explain=%s", optarg);
 		return EXIT_OK;
@@ -144,6 +149,8 @@ static int set_words(struct ctl_options *options, int count, char **words, FILE 
 		options->words[options->count++] = options->confirm;
 	if (options->watch && options->verb->flags != VERB_LISTS)
 		return refuse(errors, "--watch goes with verbs that list something, not with ", options->verb->name);
+	if (options->write && strcmp(options->verb->name, "capture") != 0)
+		return refuse(errors, "--write goes with capture, not with ", options->verb->name);
 	return EXIT_OK;
 }
 
@@ -157,7 +164,7 @@ int options_parse(struct ctl_options *options, int argc, char **argv, FILE *erro
 		.in_colour = isatty(STDOUT_FILENO) && (!no_colour || !no_colour[0]),
 	};
 	optind = 0; /* GNU: start anew, also in a second call */
-	while ((letter = getopt_long(argc, argv, ":jJo:h", long_options, NULL)) != -1) {
+	while ((letter = getopt_long(argc, argv, ":jJo:w:h", long_options, NULL)) != -1) {
 		code = set_option(options, letter, argv[optind - 1], errors);
 		if (code != EXIT_OK)
 			return code;

@@ -21,7 +21,8 @@ struct ctl_options {
 	const char *socket;
 	enum answer_format format;
 	bool in_colour;
-	bool watch; /* again every second */
+	bool watch;        /* again every second */
+	const char *write; /* NULL, or the file a capture goes to */
 	bool wants_help, wants_version;
 	const struct verb_text *verb;
 	const char *words[OPTIONS_WORDS]; /* the verb's whole name, and its arguments */

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctl/colour.h"
 #include "ctl/human.h"
@@ -14,6 +15,7 @@ enum form {
 	COUNT,
 	BYTES,
 	SECONDS,
+	CLOCK,    /* NAME and microseconds, as a time of the day */
 	ENDPOINT, /* NAME-address and NAME-port */
 	NOT_ZERO, /* a count; a row with nothing but zeros is hidden */
 	BELOW,    /* a sentence under the row, if there is one */
@@ -157,6 +159,17 @@ static const struct table_kind kinds[] = {
 	  {"bytes", "BYTES", COUNT},
 	  {"offset", "OFFSET", COUNT},
 	  {"ttl", "TTL", COUNT}}},
+	{"seen",
+	 false,
+	 {{"time", "TIME", CLOCK},
+	  {"number", "PACKET", COUNT},
+	  {"event", "EVENT", TEXT},
+	  {"side", "SIDE", TEXT},
+	  {"protocol-name", "PROTOCOL", TEXT},
+	  {"src", "SOURCE", ENDPOINT},
+	  {"dst", "DESTINATION", ENDPOINT},
+	  {"bytes", "BYTES", COUNT},
+	  {"comment", "WHAT", TEXT}}},
 	{"forgotten", true, {{"internal-src-address", "inside host", TEXT}, {"flows", "flows that ended", COUNT}}},
 };
 
@@ -185,6 +198,18 @@ static char *cell_endpoint(const struct row *row, const char *name)
 	return human_escape(text);
 }
 
+static char *cell_clock(const struct row *row, const char *name)
+{
+	time_t seconds = (time_t)row_number(row, name);
+	unsigned int microseconds = (unsigned int)(row_number(row, "microseconds") % 1000000);
+	char text[32] = "-";
+	struct tm day;
+
+	if (localtime_r(&seconds, &day))
+		snprintf(text, sizeof(text), "%02d:%02d:%02d.%06u", day.tm_hour, day.tm_min, day.tm_sec, microseconds);
+	return strdup(text);
+}
+
 /* A new string; NULL if there is no memory. A member that is not there is NULL. */
 static char *cell_make(const struct row_member *member, enum form form)
 {
@@ -205,6 +230,8 @@ static char *cell_of_column(const struct row *row, const struct table_column *co
 {
 	if (column->form == ENDPOINT)
 		return cell_endpoint(row, column->name);
+	if (column->form == CLOCK)
+		return cell_clock(row, column->name);
 	return cell_make(row_find(row, column->name), column->form);
 }
 

@@ -40,11 +40,15 @@ struct datapath {
 	uint64_t wait_until[BATCH_PACKETS];
 	uint32_t wait_tag[BATCH_PACKETS];
 	struct datapath_counters counters;
+	const struct datapath_tap *tap[DATAPATH_TAPS];
+	uint32_t taps;
+	enum drop link_drop; /* why this file dropped something last, for the taps */
 };
 
 /* Packets the engine made were never received, so that they are no part of its sums. */
 static void datapath_drop(struct datapath *datapath, uint32_t tag, enum drop reason)
 {
+	datapath->link_drop = reason;
 	if (!(tag & TAG_MADE))
 		engine_count_drop(datapath->engine, tag & TAG_FROM_WAN ? SIDE_WAN : SIDE_LAN, reason, true);
 }
@@ -145,6 +149,8 @@ static void datapath_emit(void *context, enum side to, struct packet *packet, bo
 	struct datapath *datapath = context;
 	uint32_t tag = (datapath->from == SIDE_WAN ? TAG_FROM_WAN : 0U) | (made ? TAG_MADE : 0U);
 
+	for (uint32_t i = 0; i < datapath->taps; i++)
+		datapath->tap[i]->left(datapath->tap[i]->context, to, packet);
 	if (to == SIDE_WAN)
 		datapath_emit_wan(datapath, packet, tag);
 	else
@@ -189,6 +195,40 @@ void datapath_set_wan(struct datapath *datapath, struct wan *wan)
 	datapath->wan = wan;
 }
 
+bool datapath_add_tap(struct datapath *datapath, const struct datapath_tap *tap)
+{
+	if (datapath->taps == DATAPATH_TAPS)
+		return false;
+	datapath->tap[datapath->taps++] = tap;
+	return true;
+}
+
+void datapath_remove_tap(struct datapath *datapath, const struct datapath_tap *tap)
+{
+	for (uint32_t i = 0; i < datapath->taps; i++) {
+		if (datapath->tap[i] != tap)
+			continue;
+		datapath->tap[i] = datapath->tap[--datapath->taps];
+		return;
+	}
+}
+
+/* One by one, so that it is known whose verdict it is and what left because of which packet. */
+static void datapath_process_tapped(struct datapath *datapath, struct batch *batch)
+{
+	struct engine_result result;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		for (uint32_t j = 0; j < datapath->taps; j++)
+			datapath->tap[j]->came(datapath->tap[j]->context, datapath->from, &batch->packets[i]);
+		datapath->link_drop = DROP_NONE;
+		engine_process(datapath->engine, datapath->from, &batch->packets[i], 1, datapath->now_ms,
+			       &datapath->sink, &result);
+		for (uint32_t j = 0; j < datapath->taps; j++)
+			datapath->tap[j]->judged(datapath->tap[j]->context, result, datapath->link_drop);
+	}
+}
+
 static int datapath_fill(struct datapath *datapath, enum side from)
 {
 	if (from == SIDE_LAN)
@@ -216,7 +256,10 @@ int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms)
 	datapath->counters.batches[from]++;
 	datapath->from = from;
 	datapath->now_ms = now_ms;
-	engine_process(datapath->engine, from, batch->packets, batch->count, now_ms, &datapath->sink, NULL);
+	if (datapath->taps > 0)
+		datapath_process_tapped(datapath, batch);
+	else
+		engine_process(datapath->engine, from, batch->packets, batch->count, now_ms, &datapath->sink, NULL);
 	if (datapath->wan)
 		wan_flush(datapath->wan, datapath_refused, datapath);
 	return (int)batch->count;

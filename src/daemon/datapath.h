@@ -28,12 +28,32 @@ struct datapath_counters {
 	uint64_t lost[SIDES]; /* packets from that side that the kernel threw away because we were too slow */
 };
 
+/*
+ * Who looks on. For each packet came() is told of it before anything in it is changed, then left() of what leaves
+ * because of it, then judged() of the verdict; link is why the data path itself dropped what left, or DROP_NONE. What
+ * leaves later than its packet came (held fragments, ESP that waited for its turn) may be told by left() alone. What
+ * the kernel refuses when a batch is sent is counted, and not told. Packets are valid during the call only.
+ */
+struct datapath_tap {
+	void *context;
+	void (*came)(void *context, enum side from, const struct packet *packet);
+	void (*left)(void *context, enum side to, const struct packet *packet);
+	void (*judged)(void *context, struct engine_result result, enum drop link);
+};
+
+enum { DATAPATH_TAPS = 4 };
+
 /* Everything is the caller's and must outlive the data path. NULL, with errno set, if there is no memory. */
 struct datapath *datapath_new(struct tun *tun, struct engine *engine, struct kernel *kernel, struct log *log);
 void datapath_free(struct datapath *datapath); /* NULL is allowed */
 
 /* The packet socket, or NULL while the WAN is away: what would go there is then dropped as link_down. */
 void datapath_set_wan(struct datapath *datapath, struct wan *wan);
+
+/* *tap stays the caller's until it is removed. False if there are DATAPATH_TAPS already. While there is one, the engine
+ * gets packets one by one. */
+bool datapath_add_tap(struct datapath *datapath, const struct datapath_tap *tap);
+void datapath_remove_tap(struct datapath *datapath, const struct datapath_tap *tap);
 
 /* Takes one batch from that side through the engine. Returns the number of packets, 0 if there were none, or minus the
  * errno if the TUN is gone (side LAN) or the WAN went down. */

@@ -39,3 +39,8 @@ uint64_t clock_unix_ms(void)
 {
 	return microseconds_of(CLOCK_REALTIME) / 1000;
 }
+
+uint64_t clock_unix_us(void)
+{
+	return microseconds_of(CLOCK_REALTIME);
+}

@@ -19,5 +19,6 @@ uint64_t clock_cpu_us(void);
 /* Seconds since 1970 by the wall clock, to be shown and not to be counted with. */
 uint64_t clock_unix_seconds(void);
 uint64_t clock_unix_ms(void);
+uint64_t clock_unix_us(void);
 
 #endif

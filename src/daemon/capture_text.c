@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Headers as far as they are translated (RFC 791, 768, 9293, 792, 2637 section 4.1, 4303, 4302), and sentences. */
+#include "daemon/capture_text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t read_identifier(const struct packet *packet, uint32_t at, uint8_t protocol)
+{
+	uint8_t type = packet_get8(packet, at);
+
+	switch (protocol) {
+	case CAPTURE_ICMP: /* queries and their answers */
+		return type == 0 || type == 8 || type == 13 || type == 14 ? packet_get16(packet, at + 4) : 0;
+	case CAPTURE_GRE: /* version 1 with a key */
+		return (packet_get16(packet, at) & 0x2007) == 0x2001 ? packet_get16(packet, at + 6) : 0;
+	case CAPTURE_ESP:
+		return packet_get32(packet, at);
+	case CAPTURE_AH:
+		return packet_get32(packet, at + 4);
+	default:
+		return 0;
+	}
+}
+
+void capture_text_read(const struct packet *packet, struct capture_ends *ends)
+{
+	uint32_t at = (packet_get8(packet, 0) & 15U) * 4;
+
+	*ends = (struct capture_ends){0};
+	if (packet_get8(packet, 0) >> 4 != 4 || at < 20)
+		return;
+	ends->protocol = packet_get8(packet, 9);
+	ends->source = packet_get32(packet, 12);
+	ends->destination = packet_get32(packet, 16);
+	if ((packet_get16(packet, 6) & 0x1fff) != 0)
+		return; /* a later fragment */
+	ends->identifier = read_identifier(packet, at, ends->protocol);
+	if (ends->protocol != CAPTURE_TCP && ends->protocol != CAPTURE_UDP)
+		return;
+	ends->source_port = packet_get16(packet, at);
+	ends->destination_port = packet_get16(packet, at + 2);
+}
+
+/* Appends to a comment; what does not fit is cut off. */
+static void __attribute__((format(printf, 2, 3))) add(char comment[CAPTURE_COMMENT], const char *format, ...)
+{
+	size_t used = strlen(comment);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(comment + used, CAPTURE_COMMENT - used, format, arguments);
+	va_end(arguments);
+}
+
+static void add_end(char comment[CAPTURE_COMMENT], uint32_t address, uint16_t port)
+{
+	add(comment, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	if (port)
+		add(comment, ":%u", port);
+}
+
+static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_ends *before,
+			    const struct capture_ends *after)
+{
+	const char *between = ": ";
+
+	if (before->source != after->source || before->source_port != after->source_port) {
+		add(comment, "%ssource ", between);
+		add_end(comment, before->source, before->source_port);
+		add(comment, " -> ");
+		add_end(comment, after->source, after->source_port);
+		between = ", ";
+	}
+	if (before->destination != after->destination || before->destination_port != after->destination_port) {
+		add(comment, "%sdestination ", between);
+		add_end(comment, before->destination, before->destination_port);
+		add(comment, " -> ");
+		add_end(comment, after->destination, after->destination_port);
+		between = ", ";
+	}
+	if (before->identifier != after->identifier) {
+		add(comment, "%sidentifier %" PRIu32 " -> %" PRIu32, between, before->identifier, after->identifier);
+		between = ", ";
+	}
+	if (between[0] == ':')
+		add(comment, " as it is");
+}
+
+static void add_drop(char comment[CAPTURE_COMMENT], enum drop reason, uint32_t mapping)
+{
+	add(comment, "dropped %s: %s", drop_name(reason), drop_meaning(reason));
+	if (!mapping)
+		return;
+	add(comment, "; sent to a mapping of ");
+	add_end(comment, mapping, 0);
+}
+
+void capture_text_comment(struct capture_packet *packet, const struct capture_packet *came,
+			  const struct capture_packet *left, uint32_t mapping)
+{
+	char *comment = packet->comment;
+	bool is_result = packet->result.verdict == VERDICT_FORWARDED;
+
+	comment[0] = '\0';
+	if (packet->has_left && !is_result) {
+		add(comment, "made by the router because of packet %" PRIu64, came->number);
+		return;
+	}
+	switch ((enum verdict)packet->result.verdict) {
+	case VERDICT_FORWARDED:
+		add(comment, "forwarded");
+		if (packet->has_left || left)
+			add_translation(comment, &came->ends, packet->has_left ? &packet->ends : &left->ends);
+		break;
+	case VERDICT_CONSUMED:
+		add(comment, left ? "answered by the router" : "for the router itself");
+		break;
+	case VERDICT_HELD:
+		add(comment, "held: it waits, and is forwarded or dropped later");
+		break;
+	case VERDICT_DROPPED:
+		add_drop(comment, (enum drop)packet->result.drop, mapping);
+		break;
+	}
+}
+
+void capture_text_waited(struct capture_packet *packet)
+{
+	packet->comment[0] = '\0';
+	add(packet->comment, "forwarded: it had waited for its turn");
+}

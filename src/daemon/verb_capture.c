@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A live look at packets: trace says what was made of each, capture gives their bytes as well.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/capture.h"
+#include "daemon/text.h"
+#include "daemon/verb.h"
+
+enum filter { BY_HOST, BY_REMOTE, BY_PROTOCOL, BY_PORT, BY_SERVICE, BY_DROPS, COUNT, RATE, SNAP, FILTERS };
+enum { PACKETS_MAX = 1000000, PACKETS = 10000, RATE_MAX = 10000, RATE_USUAL = 1000, SNAP_MIN = 64, SNAP_USUAL = 256 };
+
+struct look {
+	struct capture *capture;
+	uint32_t left; /* packets still to be shown */
+	bool with_data;
+	struct verb_value value[FILTERS];
+};
+
+static const char *const verdicts[] = {
+	[VERDICT_FORWARDED] = "forwarded",
+	[VERDICT_CONSUMED] = "consumed",
+	[VERDICT_HELD] = "held",
+	[VERDICT_DROPPED] = "dropped",
+};
+
+static void put_data(struct json *row, const struct capture_packet *packet)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[2 * CAPTURE_SNAP_MAX + 1];
+
+	for (uint32_t i = 0; i < packet->stored; i++) {
+		text[2 * i] = digits[packet->data[i] >> 4];
+		text[2 * i + 1] = digits[packet->data[i] & 15];
+	}
+	text[2 * packet->stored] = '\0';
+	json_text(row, "data", text);
+}
+
+static void send_packet(struct verb *verb, const struct look *look, const struct capture_packet *packet)
+{
+	const struct capture_ends *ends = &packet->ends;
+	struct json *row = verb_row(verb, "seen");
+	char memory[8];
+
+	json_number(row, "number", packet->number);
+	json_number(row, "time", packet->time_us / 1000000);
+	json_number(row, "microseconds", packet->time_us % 1000000);
+	json_text(row, "side", packet->side == SIDE_LAN ? "lan" : "wan");
+	json_text(row, "event", packet->has_left ? "left" : "came");
+	json_text(row, "verdict", verdicts[packet->result.verdict]);
+	json_text(row, "reason", packet->result.drop ? drop_name((enum drop)packet->result.drop) : NULL);
+	json_number(row, "transport-protocol", ends->protocol);
+	json_text(row, "protocol-name", verb_protocol_name(ends->protocol, memory));
+	json_address(row, "src-address", ends->source);
+	json_number(row, "src-port", ends->source_port);
+	json_address(row, "dst-address", ends->destination);
+	json_number(row, "dst-port", ends->destination_port);
+	json_number(row, "identifier", ends->identifier);
+	json_number(row, "bytes", packet->length);
+	json_text(row, "comment", packet->comment);
+	if (look->with_data)
+		put_data(row, packet);
+	verb_send(verb);
+}
+
+static void send_lost(struct verb *verb, uint64_t lost)
+{
+	struct json *row = verb_row(verb, "lost");
+
+	json_number(row, "packets", lost);
+	verb_send(verb);
+}
+
+static enum verb_step look_on(struct verb *verb, struct look *look)
+{
+	const struct capture_packet *packet;
+	uint64_t lost;
+
+	while (verb_has_room(verb)) {
+		if (look->left == 0)
+			return VERB_OVER;
+		packet = capture_fetch(look->capture);
+		if (packet) {
+			send_packet(verb, look, packet);
+			look->left--;
+			continue;
+		}
+		lost = capture_take_lost(look->capture);
+		if (lost > 0)
+			send_lost(verb, lost);
+		return VERB_WAITS;
+	}
+	return VERB_AGAIN;
+}
+
+static void look_wake(void *context)
+{
+	verb_wake(context);
+}
+
+static void look_over(struct verb *verb)
+{
+	struct look *look = verb_memory(verb, sizeof(*look));
+
+	datapath_remove_tap(verb->router->datapath, capture_tap(look->capture));
+	capture_free(look->capture);
+	look->capture = NULL;
+}
+
+/* A number of the request, or the usual one. False after verb_fail(). */
+static bool read_number(struct verb *verb, const struct verb_value *value, const char *name, uint32_t least,
+			uint32_t most, uint32_t usual, uint32_t *number)
+{
+	*number = usual;
+	if (!value->is_given || (text_number(value->text, most, number) && *number >= least))
+		return true;
+	verb_fail(verb, EXIT_USAGE, "%s= takes a number from %" PRIu32 " to %" PRIu32, name, least, most);
+	return false;
+}
+
+static void read_filter(const struct verb_value *value, struct capture_filter *filter)
+{
+	*filter = (struct capture_filter){
+		.has_host = value[BY_HOST].is_given,
+		.host = value[BY_HOST].number,
+		.has_remote = value[BY_REMOTE].is_given,
+		.remote = value[BY_REMOTE].number,
+		.has_protocol = value[BY_PROTOCOL].is_given,
+		.protocol = (uint8_t)value[BY_PROTOCOL].number,
+		.has_port = value[BY_PORT].is_given,
+		.port = (uint16_t)value[BY_PORT].number,
+		.service = value[BY_SERVICE].is_given ? (enum service)value[BY_SERVICE].number : SERVICE_NONE,
+		.drops_only = value[BY_DROPS].is_given,
+	};
+}
+
+/* Says what holds, so that whoever asked knows that every packet from now on is seen. */
+static void send_start(struct verb *verb, const struct look *look, uint32_t rate, uint32_t snap)
+{
+	struct json *row = verb_row(verb, "looking");
+
+	json_number(row, "packets", look->left);
+	json_number(row, "packets-per-second", rate);
+	if (look->with_data)
+		json_number(row, "snap-bytes", snap);
+	verb_send(verb);
+}
+
+static enum verb_step look_start(struct verb *verb, struct look *look)
+{
+	struct capture_filter filter;
+	uint32_t rate, snap;
+
+	if (!read_number(verb, &look->value[COUNT], "count", 1, PACKETS_MAX, PACKETS, &look->left) ||
+	    !read_number(verb, &look->value[RATE], "rate", 1, RATE_MAX, RATE_USUAL, &rate) ||
+	    !read_number(verb, &look->value[SNAP], "snap", SNAP_MIN, CAPTURE_SNAP_MAX, SNAP_USUAL, &snap))
+		return VERB_OVER;
+	if (look->value[BY_DROPS].is_given && strcmp(look->value[BY_DROPS].text, "yes") != 0)
+		return verb_fail(verb, EXIT_USAGE, "drops= takes yes, or leave it out");
+	read_filter(look->value, &filter);
+	look->capture =
+		capture_new(&filter, look->with_data ? snap : SNAP_MIN, rate, verb->router->engine, look_wake, verb);
+	if (!look->capture)
+		return verb_fail(verb, EXIT_NETWORK, "no memory for a capture: %s", strerror(errno));
+	if (!datapath_add_tap(verb->router->datapath, capture_tap(look->capture))) {
+		capture_free(look->capture);
+		return verb_fail(verb, EXIT_NETWORK, "%d others trace or capture already: stop one of them",
+				 DATAPATH_TAPS);
+	}
+	verb->over = look_over;
+	send_start(verb, look, rate, snap);
+	return look_on(verb, look);
+}
+
+static const struct verb_key keys[FILTERS] = {
+	[BY_HOST] = {"host", VERB_KEY_ADDRESS},
+	[BY_REMOTE] = {"remote", VERB_KEY_ADDRESS},
+	[BY_PROTOCOL] = {"proto", VERB_KEY_PROTOCOL},
+	[BY_PORT] = {"port", VERB_KEY_PORT},
+	[BY_SERVICE] = {"service", VERB_KEY_SERVICE},
+	[BY_DROPS] = {"drops", VERB_KEY_WORD},
+	[COUNT] = {"count", VERB_KEY_WORD},
+	[RATE] = {"rate", VERB_KEY_WORD},
+	[SNAP] = {"snap", VERB_KEY_WORD},
+};
+
+enum verb_step verb_trace(struct verb *verb)
+{
+	struct look *look = verb_memory(verb, sizeof(*look));
+
+	if (!verb->is_first)
+		return look_on(verb, look);
+	return verb_read_keys(verb, keys, SNAP, look->value) ? look_start(verb, look) : VERB_OVER;
+}
+
+enum verb_step verb_capture(struct verb *verb)
+{
+	struct look *look = verb_memory(verb, sizeof(*look));
+
+	if (!verb->is_first)
+		return look_on(verb, look);
+	look->with_data = true;
+	return verb_read_keys(verb, keys, FILTERS, look->value) ? look_start(verb, look) : VERB_OVER;
+}

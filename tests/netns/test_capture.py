@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""trace and capture: each packet as it came and as it left, what was made of it, and limits that hold."""
+import contextlib
+import re
+import subprocess
+import time
+
+import pytest
+
+from control import Control, document, find_ctl, run_ctl, socket_of
+from lab import ROUTER_WAN
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.packet import Raw
+from scapy.utils import PcapNgReader
+
+pytestmark = [pytest.mark.culvert_only("the kernel is not asked")]
+
+CONFIG = {"l2tp": {"mode": "block"}}
+
+
+def udp(source, port, destination, to_port, size=20, **fields):
+    return IP(src=source, dst=destination, **fields) / UDP(sport=port, dport=to_port) / Raw(b"u" * size)
+
+
+class Look:
+    """A trace or capture that has begun."""
+
+    def __init__(self, router, request):
+        self.control = Control(router)
+        self.control.send(f"{request}\n".encode())
+        assert self.control.line() == {"schema": f"culvert.{request.split()[0]}/1"}
+        self.limits = self.control.line()
+        assert self.limits["kind"] == "looking"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.control.__exit__()
+
+    def seen(self, count):
+        rows = [self.control.line() for _ in range(count)]
+        assert all(row["kind"] == "seen" and abs(row["time"] - time.time()) < 5 for row in rows), rows
+        return rows
+
+    def nothing(self):
+        self.control.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            self.control.line()
+        self.control.socket.settimeout(5)
+
+
+def brief(row):
+    return (row["event"], row["side"], row["verdict"], row["comment"])
+
+
+@pytest.mark.config(CONFIG)
+def test_a_trace_names_translation_and_reason(lab, router):
+    one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
+    a, b, c = one.address, w1.address, w2.address
+    with Look(router, "trace") as look:
+        one.send(udp(a, 5000, b, 53))
+        port = w1.expect()[UDP].sport
+        change = f"forwarded: source {a}:5000 -> {ROUTER_WAN}:{port}"
+        rows = look.seen(2)
+        assert [brief(row) for row in rows] == [
+            ("came", "lan", "forwarded", change), ("left", "wan", "forwarded", change)]
+        assert rows[0]["number"] == rows[1]["number"] and rows[0]["bytes"] == 48 and rows[0]["reason"] is None
+        assert (rows[1]["src-address"], rows[1]["src-port"], rows[1]["protocol-name"]) == (ROUTER_WAN, port, "udp")
+
+        w1.send(udp(b, 53, ROUTER_WAN, port))
+        one.expect()
+        change = f"forwarded: destination {ROUTER_WAN}:{port} -> {a}:5000"
+        assert [brief(row) for row in look.seen(2)] == [
+            ("came", "wan", "forwarded", change), ("left", "lan", "forwarded", change)]
+
+        with router.dropping(wan={"filtered": 1}):
+            w2.send(udp(c, 53, ROUTER_WAN, port))
+            (row,) = look.seen(1)
+        assert (row["verdict"], row["reason"]) == ("dropped", "filtered")
+        assert row["comment"].startswith("dropped filtered: ") and row["comment"].endswith(f"to a mapping of {a}")
+
+        one.send(IP(src=a, dst=b) / ICMP(id=7))
+        identifier = w1.expect()[ICMP].id
+        changes = f"forwarded: source {a} -> {ROUTER_WAN}"
+        if identifier != 7:
+            changes += f", identifier 7 -> {identifier}"
+        assert [row["comment"] for row in look.seen(2)] == [changes] * 2
+
+        with router.dropping(lan={"l2tp_blocked": 1}):
+            one.send(udp(a, 1701, b, 1701))
+            assert one.expect()[ICMP].type == 3
+            rows = look.seen(2)
+        assert brief(rows[0])[:3] == ("came", "lan", "dropped") and rows[0]["reason"] == "l2tp_blocked"
+        assert brief(rows[1])[:2] == ("left", "lan") and rows[1]["protocol-name"] == "icmp"
+        assert rows[1]["comment"] == f"made by the router because of packet {rows[0]['number']}"
+
+
+def test_a_filter_chooses(lab, router):
+    one, two, w1, w2 = lab.raw("L1"), lab.raw("L2"), lab.raw("W1"), lab.raw("W2")
+
+    def talk(host, port, server, to_port):
+        """A packet and its answer: four rows."""
+        host.send(udp(host.address, port, server.address, to_port))
+        got = server.expect()
+        server.send(udp(server.address, to_port, ROUTER_WAN, got[UDP].sport))
+        host.expect()
+
+    with contextlib.ExitStack() as looks:
+        def look(words):
+            return looks.enter_context(Look(router, f"trace {words}"))
+
+        of_host, of_remote = look(f"host={two.address}"), look(f"remote={w2.address}")
+        of_port, of_service = look("port=5301 proto=udp"), look("service=ipsec")
+        with Control(router) as fifth:
+            code, error = fifth.refused("trace")
+            assert code == 4 and error.startswith("4 others")
+        talk(one, 5300, w1, 53)
+        talk(two, 5300, w1, 53)
+        talk(one, 5302, w2, 53)
+        talk(one, 5301, w1, 53)
+        talk(one, 5303, w1, 4500)
+        # An answer is sent to the outside address: only its translation says whose it is.
+        assert {row["number"] for row in of_host.seen(4)} == {3, 4}
+        assert {row["number"] for row in of_remote.seen(4)} == {5, 6}
+        assert {row["number"] for row in of_port.seen(4)} == {7, 8}
+        assert {row["number"] for row in of_service.seen(4)} == {9, 10}
+        for each in (of_host, of_remote, of_port, of_service):
+            each.nothing()
+    with Look(router, "trace drops=yes host=" + one.address) as drops, router.dropping(wan={"filtered": 1}):
+        one.send(udp(one.address, 5400, w1.address, 53))
+        port = w1.expect()[UDP].sport
+        w2.send(udp(w2.address, 9, ROUTER_WAN, port))
+        (row,) = drops.seen(1)
+        assert row["reason"] == "filtered"
+
+
+def test_limits_hold(lab, router):
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    with Look(router, "trace count=3 rate=10000") as look:
+        assert (look.limits["packets"], look.limits["packets-per-second"]) == (3, 10000)
+        for _ in range(3):
+            one.send(udp(one.address, 5500, w1.address, 53))
+            w1.expect()
+        look.seen(3)
+        assert look.control.line() == {"code": 0}
+    with Look(router, "trace rate=1") as look:
+        for _ in range(8):
+            one.send(udp(one.address, 5500, w1.address, 53))
+            w1.expect()
+        look.seen(2)
+        time.sleep(1.1)
+        one.send(udp(one.address, 5500, w1.address, 53))
+        w1.expect()
+        rows = [look.control.line() for _ in range(3)]
+        lost = [row["packets"] for row in rows if row["kind"] == "lost"]
+        assert sum(lost) == 7 and sum(row["kind"] == "seen" for row in rows) == 2, rows
+    with Control(router) as control:  # a reader that takes nothing
+        control.send(b"trace rate=10000 count=1000000\n")
+        for _ in range(1500):
+            one.send(udp(one.address, 5500, w1.address, 53))
+        lab.echo_once(lab.udp("L1"), lab.udp("W1"))
+    for words, part in (
+        ("trace snap=64", "is not understood"), ("trace count=0", "count= takes a number from 1"),
+        ("trace drops=no", "drops= takes yes"), ("capture snap=1", "snap= takes a number from 64 to 2048"),
+        ("capture rate=10001", "rate= takes a number from 1 to 10000"), ("trace host=x", "an IPv4 address"),
+    ):
+        with Control(router) as control:
+            code, error = control.refused(words)
+            assert code == 1 and part in error
+
+
+def tshark(path, *fields):
+    command = ["tshark", "-r", str(path), "-T", "fields", "-E", "separator=|"]
+    for field in fields:
+        command += ["-e", field]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [line.split("|") for line in done.stdout.splitlines()]
+
+
+def captured(router, words, act):
+    """Runs culvertctl capture until it ends on its own, act() as soon as it has begun."""
+    with subprocess.Popen(
+        [find_ctl(router), "--socket", str(socket_of(router)), "capture", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    ) as child:
+        time.sleep(0.5)
+        act()
+        output, errors = child.communicate(timeout=20)
+    assert child.returncode == 0, errors
+    return output, errors.decode()
+
+
+def test_a_capture_opens_in_tshark(lab, router, tmp_path):
+    one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
+    sent = udp(one.address, 5600, w1.address, 53, 400)
+    ports = []
+
+    def act():
+        one.send(sent)
+        ports.append(w1.expect()[UDP].sport)
+        with router.dropping(wan={"filtered": 1}):
+            w2.send(udp(w2.address, 53, ROUTER_WAN, ports[0]))
+
+    path = tmp_path / "packets.pcapng"
+    _, errors = captured(router, ["count=3", "-w", str(path)], act)
+    assert errors == "culvertctl: 3 packets\n" and path.stat().st_mode & 0o777 == 0o600
+    rows = tshark(path, "frame.interface_name", "frame.comment", "ip.src", "udp.srcport", "frame.len", "frame.cap_len")
+    change = f"forwarded: source {one.address}:5600 -> {ROUTER_WAN}:{ports[0]}"
+    assert rows[:2] == [
+        ["LAN", change, one.address, "5600", "428", "256"],
+        ["WAN", change, ROUTER_WAN, str(ports[0]), "428", "256"],
+    ]
+    assert rows[2][0] == "WAN" and rows[2][1].startswith("dropped filtered: ") and len(rows) == 3
+    # The bytes are those that were on the wire, before and after.
+    ports.clear()
+    output, _ = captured(router, ["count=2", "snap=2048", "proto=udp", "--write", "-"], act)
+    (tmp_path / "pipe.pcapng").write_bytes(output)
+    came, left = (IP(bytes(packet)) for packet in PcapNgReader(str(tmp_path / "pipe.pcapng")))
+    for packet in (came, left):
+        assert bytes(packet[UDP].payload) == b"u" * 400
+        again = IP(bytes(packet))
+        del again.chksum, again[UDP].chksum
+        assert bytes(again) == bytes(packet)
+    assert (came.src, left.src, left.sport) == (one.address, ROUTER_WAN, ports[0])
+
+
+def test_for_people(lab, router, tmp_path):
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    with subprocess.Popen(
+        [find_ctl(router), "--socket", str(socket_of(router)), "trace", "count=2"], stdout=subprocess.PIPE, text=True,
+    ) as child:
+        time.sleep(0.5)
+        one.send(udp(one.address, 5700, w1.address, 53))
+        w1.expect()
+        lines = child.communicate(timeout=20)[0].splitlines()
+    assert child.returncode == 0 and re.match(r"\d\d:\d\d:\d\d\.\d{6} ", lines[-1]), lines
+    assert f"forwarded: source {one.address}:5700 -> {ROUTER_WAN}" in lines[-1]
+    path = tmp_path / "kept"
+    path.write_text("as it was")
+    for words, code, part in (
+        (["capture", "-w", str(path), "snap=7"], 1, "snap= takes"),
+        (["trace", "-w", str(path)], 1, "--write goes with capture"),
+        (["capture", "-w", str(tmp_path / "no" / "where")], 5, "No such file"),
+    ):
+        done = run_ctl(router, *words)
+        assert done.returncode == code and part in done.stderr, done
+    assert path.read_text() == "as it was"
+    assert [row["kind"] for row in document(router, "help", "trace")] == ["verb"]
