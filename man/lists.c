@@ -3,15 +3,16 @@
  * Writes a manual page with its lists made anew: what stands between the lines
  *     .\" BEGIN name
  *     .\" END name
- * comes from the lists of include/culvert. name is sections, forward, drops, statistics, hints or verbs. The pages hold
- * the lists so that they can be read as they are; the test man/check_lists.sh compares, and "make update-lists" makes
- * them anew.
+ * comes from the lists of include/culvert. name is sections, forward, drops, statistics, hints, rules or verbs. The
+ * pages hold the lists so that they can be read as they are; the test man/check_lists.sh compares, and "make
+ * update-lists" makes them anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <culvert/engine.h>
+#include <culvert/explain.h>
 
 #include "daemon/config_keys.h"
 #include "daemon/text.h"
@@ -119,6 +120,16 @@ static void print_hints(void)
 	printf(".El\n");
 }
 
+static void print_rules(void)
+{
+	printf(".Bl -tag -width Ds\n");
+	for (int i = RULE_NONE + 1; i < RULES; i++) {
+		printf(".It Li %s\n", rule_name((enum rule)i));
+		print_sentence(rule_meaning((enum rule)i));
+	}
+	printf(".El\n");
+}
+
 static void print_verbs(void)
 {
 	static const struct {
@@ -143,6 +154,7 @@ static const struct list {
 } lists[] = {
 	{"sections", print_sections},     {"forward", print_forward}, {"drops", print_drops},
 	{"statistics", print_statistics}, {"hints", print_hints},     {"verbs", print_verbs},
+	{"rules", print_rules},
 };
 
 /* True if line is the mark word for a list; *list becomes that list, or NULL if there is none of that name. */
