@@ -10,7 +10,7 @@
 #include "../unit/packets.h"
 
 enum { HOSTS = 6, SERVERS = 3, PEERS = HOSTS * SERVERS, SAS = 600, FLOWS = 200, WAITING = 8, OUTS = 80, FAN = 4 };
-enum { SPIS_READ = 400, DOUBTS = 2000 };
+enum { SPIS_READ = 400, LATE = 4, MODEL_PLACES = 2 };
 
 /* A packet, as far as the model looks at it. tag tells it from every other one, and later ones have
  * higher tags. */
@@ -40,22 +40,20 @@ struct out {
 struct sa {
 	bool live;
 	uint32_t peer, number, spi[SIDES];
-	uint64_t opened, heard, spoke, deadline, bound, looked;
-	bool had_rivals;
-	uint32_t packets;  /* with its inbound SPI */
-	uint32_t bound_by; /* likewise */
+	uint64_t opened, heard, spoke, deadline, bound, looked; /* spoke: the LAN */
+	bool is_watched;                                        /* the pairing may be wrong */
+	uint32_t packets;                                       /* from the WAN */
 	enum pairing pairing;
 };
 
 struct peer {
 	bool exists;
-	uint64_t window; /* open until then; 0: closed */
-	uint32_t window_sa;
+	bool has_window;
+	uint64_t window; /* opened then */
 	struct message waiting[WAITING];
 	uint32_t waits;
 	bool sent_native, on_4500, owed, answered;
 	uint64_t phase1_at;     /* new keys for IKE: CREATE_CHILD_SA, and phase 1 of version 1 */
-	uint32_t last_esp;      /* tag */
 	struct message phase2;  /* seen last; from is who asks, tag 0: there was none */
 	enum side phase2_spoke; /* who said something of it last */
 	uint64_t phase2_at;     /* and when */
@@ -82,31 +80,41 @@ struct spi_read {
 	uint32_t peer;
 };
 
-/* An inbound SPI that may be anybody's. */
+/* An inbound SPI that may be anybody's, and when it came first and last. */
 struct doubt {
-	uint32_t server, outside, spi;
-	uint64_t since;
+	uint32_t spi; /* 0: none */
+	uint64_t since, last;
+};
+
+/* What the peers of one server and outside address have in common. */
+struct group {
+	uint32_t queue[PEERS], queued;    /* those who wait, the first first */
+	uint64_t first_since, some_since; /* when the first one came first, and when somebody began to wait */
+	struct doubt doubt[LATE];
+	uint32_t late[LATE], lates; /* peers that got an SPI lately, the latest last */
+	uint64_t late_at[LATE];
+	int balance;
+	bool is_cautious, has_moved;
+	uint64_t moved, cautious;
 };
 
 struct model {
-	bool may_forget;      /* the engine does not know for how long this SPI has been ambiguous, and need not */
-	uint32_t stayed_with; /* the host that the engine gave a packet from the WAN to: it looks once a second only */
-	uint32_t settled, moves;
+	uint32_t stayed_with; /* the host that the engine gave a packet from the WAN to */
 	const struct engine_config *config;
 	uint64_t now;
 	uint32_t outside_of[HOSTS];
 	struct peer peer[PEERS]; /* host * SERVERS + server */
 	struct sa sa[SAS];
 	uint32_t sas;
+	struct group group[SERVERS][MODEL_PLACES];
+	uint64_t ended; /* when an SA or a flow ended last */
 	struct ike_flow flow[FLOWS];
 	struct spi_read read[SPIS_READ];
 	uint32_t reads;
-	struct doubt doubt[DOUBTS];
-	uint32_t doubts;
 	uint64_t strict[SERVERS]; /* until then */
 	struct out out[OUTS];
 	uint32_t outs, copies; /* copies: so many of them leave */
-	uint32_t bound[PAIRINGS], waited, collisions;
+	uint32_t bound[PAIRINGS], waited, joined, cautious;
 };
 
 void model_begin(struct model *m, const struct engine_config *config, uint64_t now);

@@ -366,10 +366,21 @@ static bool release_ike(struct model *m)
 
 static void forget_expired(struct model *m)
 {
+	bool any = false;
+
 	for (uint32_t i = 0; i < SAS; i++)
-		m->sa[i].live &= m->sa[i].deadline > m->now;
+		if (m->sa[i].live && m->sa[i].deadline <= m->now) {
+			m->sa[i].live = false;
+			any = true;
+		}
 	for (uint32_t i = 0; i < FLOWS; i++)
-		m->flow[i].live &= m->flow[i].deadline > m->now;
+		if (m->flow[i].live && m->flow[i].deadline <= m->now) {
+			m->flow[i].live = false;
+			any = true;
+		}
+	if (!any)
+		return;
+	m->ended = m->now;
 	model_update_peers(m);
 }
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * esp_property [--packets N] [--seed S] [--verbose]: worlds of inside hosts, servers and one or two outside addresses,
- * in which everybody sends random IKE and ESP, against the naive model of esp_model.h: every packet has the fate that
- * the model says, and what waits leaves when the model says so.
+ * esp_property [--packets N] [--seed S] [--ike] [--verbose]: worlds of inside hosts, servers and one or two outside
+ * addresses, in which everybody sends random ESP, against the naive model of esp_model.h: every packet has the fate
+ * that the model says, and what waits leaves in order and when the model says so.
+ *
+ * Left out: IKE (with --ike it is sent, too, but there the model does not follow the text everywhere, so that make
+ * check does without); sequence numbers that fall back (collisions); forwards; and which of several unpaired hosts an
+ * SPI is given to that has stayed ambiguous for 3 s: any of them will do. Nothing is sent while the memory of what has
+ * just ended may not be cleaned up yet.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -12,7 +17,7 @@
 
 #include "esp_model.h"
 
-enum { PLACES = 2, ANCHOR_PORT = 9000, STEPS = 600 };
+enum { PLACES = 2, ANCHOR_PORT = 9000, STEPS = 600, SWEPT = 256 };
 
 static const struct engine_limits limits = {
 	.flows = 2000, .hosts = 16, .addresses = 2, .fragments = 512, .tunnels = 512};
@@ -24,15 +29,16 @@ struct world {
 	struct engine_config config;
 	struct model model;
 	struct test_random r;
-	uint64_t now, seed, packets, emitted, bound[PAIRINGS], waited, recovered;
+	uint64_t now, seed, packets, emitted, bound[PAIRINGS], waited, joined, cautious, recovered;
 	uint32_t outsides, tags, sequence, step;
 	uint32_t focus_server, focus_hosts; /* where most of it happens for a while */
 	struct emissions out;
 	struct test_packet packet;
 	uint32_t strangers[SERVERS]
 			  [PLACES]; /* more new SPIs from the WAN than from the LAN: many make the engine cautious */
-	bool has_ike, is_crowded;   /* crowded: all speak from port 500 */
-	bool has_natt[PEERS]; /* what they say after the first messages goes to port 4500, and so does their ESP */
+	bool is_calm;
+	bool has_ike, is_crowded; /* crowded: all speak from port 500 */
+	bool has_natt[PEERS];     /* what they say after the first messages goes to port 4500, and so does their ESP */
 	bool verbose;
 };
 
@@ -52,7 +58,8 @@ static void show_group(const struct world *w, uint32_t server)
 			continue;
 		fprintf(stderr,
 			"  host %u outside %u:%s%s%s%s%s%s%s%s, waiting %u, phase 2 -%d, unheard %u, unanswered %u;",
-			model_host(p), w->model.outside_of[model_host(p)], peer->window > w->now ? " window" : "",
+			model_host(p), w->model.outside_of[model_host(p)],
+			peer->has_window && w->now - peer->window < 3000 ? " window" : "",
 			peer->has_turn ? " turn" : "", peer->answered ? " answered" : "", peer->owed ? " owed" : "",
 			peer->on_4500 ? " natt" : "", peer->sent_native ? " native" : "", peer->shares ? " shares" : "",
 			peer->holds[0] || peer->holds[1] ? " holds" : "", peer->waits,
@@ -218,7 +225,6 @@ static void process(struct world *w, const struct message *message, const struct
 			fprintf(stderr, " SPI %#x: ", message->spi);
 	}
 	engine_process(w->engine, message->from, &w->packet.packet, 1, w->now, &sink, &result);
-	w->model.may_forget = result.drop == DROP_ESP_AMBIGUOUS || w->out.count > 1;
 	w->model.stayed_with = w->out.count ? packets_destination(&w->out.item[0].packet) - inside_base : HOSTS;
 	struct engine_result said = model_packet(&w->model, message);
 	w->packets++;
@@ -236,7 +242,7 @@ static void process(struct world *w, const struct message *message, const struct
 	compare_counters(w);
 }
 
-static void time_passes(struct world *w, uint64_t ms)
+static void wait_for(struct world *w, uint64_t ms)
 {
 	struct engine_sink sink = {.emit = emissions_emit, .context = &w->out};
 	uint64_t until = w->now + ms;
@@ -257,6 +263,14 @@ static void time_passes(struct world *w, uint64_t ms)
 		compare_emissions(w);
 		compare_counters(w);
 	}
+}
+
+/* The memory of what has ended is cleaned up within 250 ms. Until then its peer still counts, and nothing is sent. */
+static void time_passes(struct world *w, uint64_t ms)
+{
+	wait_for(w, ms);
+	while (w->now - w->model.ended < SWEPT)
+		wait_for(w, SWEPT);
 }
 
 /* --- what is sent --- */
@@ -341,13 +355,37 @@ static void esp(struct world *w)
 	if (lan && w->has_natt[message.host * SERVERS + message.server] && below(w, 50))
 		return;
 	message.spi = some_spi(w, message.from, message.server, lan ? message.host : message.outside);
-	if (!lan && w->model.doubts && below(w, 6) == 0) {
-		const struct doubt *doubt = &w->model.doubt[w->model.doubts - 1 - below(w, w->model.doubts) % 4];
-		message.server = doubt->server;
-		message.outside = doubt->outside;
-		message.spi = doubt->spi;
+	uint32_t doubt = w->model.group[message.server][message.outside].doubt[below(w, LATE)].spi;
+	if (!lan && doubt && below(w, 3))
+		message.spi = doubt;
+	if (w->is_calm)
+		send_esp_calmly(w, &message);
+	else
+		send_esp(w, &message);
+}
+
+/* A server goes on with an SPI; rather with one that no client answers to. */
+static void stream(struct world *w)
+{
+	const struct sa *sa = NULL;
+
+	for (uint32_t i = 0, seen = 0; i < SAS; i++) {
+		const struct sa *of = &w->model.sa[i];
+		bool is_likely = !of->spi[SIDE_LAN] || below(w, 8) == 0;
+		if (of->live && of->spi[SIDE_WAN] && is_likely && below(w, ++seen) == 0)
+			sa = of;
 	}
-	send_esp_calmly(w, &message);
+	if (!sa)
+		return;
+	struct message message = {.from = SIDE_WAN,
+				  .server = model_server(sa->peer),
+				  .outside = w->model.outside_of[model_host(sa->peer)],
+				  .spi = sa->spi[SIDE_WAN]};
+	for (uint32_t i = below(w, 10); i < 10; i++) {
+		message.sequence = ++w->sequence;
+		message.tag = ++w->tags;
+		send_esp(w, &message);
+	}
 }
 
 static void put(uint8_t *at, uint64_t value, unsigned count)
@@ -571,6 +609,7 @@ static void run_world(struct world *w, uint64_t seed)
 	for (uint32_t p = 0; p < PEERS; p++)
 		w->has_natt[p] = below(w, 4) == 0;
 	w->is_crowded = w->has_ike && below(w, 2);
+	w->is_calm = below(w, 4) != 0;
 	memset(w->strangers, 0, sizeof(w->strangers));
 	configure(w);
 	start_engine(w);
@@ -582,8 +621,10 @@ static void run_world(struct world *w, uint64_t seed)
 			w->focus_server = below(w, SERVERS);
 			w->focus_hosts = 1 + below(w, 3);
 		}
-		if (what < 480)
+		if (what < 450)
 			esp(w);
+		else if (what < 480)
+			stream(w);
 		else if (what < 780 && w->has_ike)
 			datagram(w);
 		else if (what < 800 && w->is_crowded)
@@ -597,6 +638,8 @@ static void run_world(struct world *w, uint64_t seed)
 	for (int i = 0; i < PAIRINGS; i++)
 		w->bound[i] += w->model.bound[i];
 	w->waited += w->model.waited;
+	w->joined += w->model.joined;
+	w->cautious += w->model.cautious;
 	const char *wrong = engine_check(w->engine);
 	if (wrong)
 		fail(w, wrong, 0, 0);
@@ -610,7 +653,7 @@ int main(int argc, char **argv)
 					       {"ike", no_argument, NULL, 'i'},
 					       {"verbose", no_argument, NULL, 'v'},
 					       {NULL, 0, NULL, 0}};
-	uint64_t packets = 100000, seed = 1, worlds = 0;
+	uint64_t packets = 25000, seed = 1, worlds = 0;
 	static struct world w;
 
 	for (int c; (c = getopt_long(argc, argv, "", option, NULL)) != -1;) {
@@ -632,14 +675,15 @@ int main(int argc, char **argv)
 	for (; w.packets < packets; worlds++)
 		run_world(&w, seed++);
 	printf("esp_property: %" PRIu64 " packets in %" PRIu64 " worlds, %" PRIu64 " sole, %" PRIu64
-	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " waited, %" PRIu64
-	       " after a crash: no difference\n",
+	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " joined, %" PRIu64
+	       " groups cautious, %" PRIu64 " waited, %" PRIu64 " after a crash: no difference\n",
 	       w.packets, worlds, w.bound[PAIRING_SOLE], w.bound[PAIRING_RECENCY], w.bound[PAIRING_GUESSED],
-	       w.bound[PAIRING_REPAIRED], w.waited, w.recovered);
+	       w.bound[PAIRING_REPAIRED], w.joined, w.cautious, w.waited, w.recovered);
 	emissions_free(&w.out);
 	free(w.arena);
-	return w.bound[PAIRING_SOLE] && w.bound[PAIRING_RECENCY] && w.bound[PAIRING_GUESSED] &&
-			       w.bound[PAIRING_REPAIRED] && w.waited
-		       ? 0
-		       : 1;
+	bool all = w.bound[PAIRING_SOLE] && w.bound[PAIRING_GUESSED] && w.bound[PAIRING_REPAIRED] && w.waited &&
+		   w.joined && w.cautious && w.recovered && (w.bound[PAIRING_RECENCY] || !w.has_ike);
+	if (!all)
+		fprintf(stderr, "esp_property: one of these never happened, so that nothing was shown about it\n");
+	return all ? 0 : 1;
 }

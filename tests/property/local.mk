@@ -22,8 +22,9 @@ tests_property_esp_pairing_SOURCES = tests/property/esp_pairing.c tests/property
 tests_property_esp_pairing_LDADD = $(CORE_LIBS)
 TESTS += tests/property/esp_pairing
 
-# IPsec against a model, by hand as long as the two differ: tests/property/esp_property --packets 1000000 --seed N [--ike]
+# ESP against a model: tests/property/esp_property --packets 1000000 --seed N
 check_PROGRAMS += tests/property/esp_property
 tests_property_esp_property_SOURCES = tests/property/esp_property.c tests/property/esp_model.c \
 	tests/property/esp_model_ike.c tests/property/esp_model.h tests/unit/packets.c tests/unit/packets.h
 tests_property_esp_property_LDADD = $(CORE_LIBS)
+TESTS += tests/property/esp_property
