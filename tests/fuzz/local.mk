@@ -9,7 +9,7 @@ FUZZ_TARGETS =
 FUZZ_TARGETS += tests/fuzz/fuzz_config
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-tests_fuzz_fuzz_config_LDADD = libculvert_daemon.a $(INIH_LIBS)
+tests_fuzz_fuzz_config_LDADD = libculvert_daemon.a $(CORE_LIBS) $(INIH_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_control
 tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c

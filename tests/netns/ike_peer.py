@@ -92,7 +92,7 @@ class Initiator:
     def again(self):
         self.send(self.message)
 
-    def receive(self, timeout=0.1):
+    def receive(self, timeout=0.25):
         """The next IKE message, which must be for this host, or None."""
         packet = self.peer.receive(timeout, is_ike)
         if packet is None:
@@ -125,7 +125,7 @@ class Responder:
         self.seen = {}  # initiator's SPI → its name and its outside port
         self.last = None  # outside port of the last message
 
-    def take(self, timeout=0.3):
+    def take(self, timeout=1):
         """The next message and its source port, heard or not; None if there is none."""
         packet = self.peer.receive(timeout, is_ike)
         if packet is None:
@@ -134,7 +134,7 @@ class Responder:
         self.ports.append(packet[UDP].sport)
         return Message.read(bytes(packet[UDP].payload)), packet[UDP].sport
 
-    def answer(self, timeout=0.3):
+    def answer(self, timeout=1):
         """Answers the next message, if one comes and is heard."""
         taken = self.take(timeout)
         if taken is None or not (taken[1] == PORT or self.is_tolerant):

@@ -105,7 +105,7 @@ class Server:
         self.seen = {}  # own Tunnel ID → (client's name, its Tunnel ID as seen here, its outside port)
         self.next_id = int.from_bytes(os.urandom(2), "big") % 30000 + 1000
 
-    def take(self, timeout=0.3):
+    def take(self, timeout=1):
         packet = self.peer.receive(timeout, is_udp)
         if packet is None:
             return None
@@ -121,7 +121,7 @@ class Server:
         for piece in fragment(packet, pieces) if pieces else [packet]:
             self.peer.send(piece)
 
-    def answer(self, timeout=0.3):
+    def answer(self, timeout=1):
         """Answers the next message, if one comes and is heard: an SCCRQ, which may come again, or a StopCCN."""
         taken = self.take(timeout)
         if taken is None or (self.strict and taken[1] != PORT):
