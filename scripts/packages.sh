@@ -8,7 +8,7 @@ DEMO_PACKAGES="iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils
 	procps"
 TEST_PACKAGES="clang llvm libclang-rt-dev clang-format clang-tidy libcmocka-dev mandoc python3 python3-pytest
 	python3-scapy iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables iperf3 tcpdump tshark
-	socat ethtool conntrack procps util-linux xz-utils"
+	socat ethtool conntrack procps tmux util-linux xz-utils"
 
 # need_packages NAME...: makes sure of them; asks nothing, and touches nothing if all are there.
 need_packages() {

@@ -30,6 +30,8 @@ static const struct {
 #include <culvert/drops.def>
 #undef DROP
 	},
+	{"show", "tunnels hosts"},
+	{"sort", "bytes packets age"},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},
 };

@@ -15,6 +15,7 @@
 #include "ctl/options.h"
 #include "ctl/save.h"
 #include "ctl/talk.h"
+#include "ctl/top.h"
 #include "ctl/verbs.h"
 
 struct ctl {
@@ -123,6 +124,8 @@ static int act(struct ctl *ctl)
 	}
 	if (options->format == ANSWER_TABLE && !strcmp(options->verb->name, "help"))
 		return help(options);
+	if (options->format == ANSWER_TABLE && !strcmp(options->verb->name, "top"))
+		return top_run(options);
 	for (;;) {
 		if (options->watch && options->format == ANSWER_TABLE && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[J", stdout);

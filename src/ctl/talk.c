@@ -131,6 +131,11 @@ int talk_next(struct talk *talk, struct row *row, const char **line)
 	return refuse(talk, EXIT_NETWORK, why);
 }
 
+bool talk_has_line(const struct talk *talk)
+{
+	return memchr(talk->buffer + talk->taken, '\n', talk->used - talk->taken) != NULL;
+}
+
 void talk_end(struct talk *talk)
 {
 	if (talk->fd >= 0)

@@ -27,6 +27,8 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 /* The next line: read into *row and, as it came, in *line without its newline. EXIT_OK, or another exit code after
  * having said why; *line stays good until the next call. */
 int talk_next(struct talk *talk, struct row *row, const char **line);
+/* A whole line is there already, so that talk_next() does not wait. */
+bool talk_has_line(const struct talk *talk);
 void talk_end(struct talk *talk);
 
 #endif

@@ -144,6 +144,10 @@ bool verb_has_no_words(struct verb *verb);
 void verb_start_watching(struct verb *verb);
 void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struct tunnel_view *view);
 
+/* Rows that several verbs send. */
+void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view);
+void verb_send_drop(struct verb *verb, enum drop reason);
+
 /* A protocol by its name or number. */
 bool verb_read_protocol(const char *text, uint32_t *number);
 /* "tcp", "udp", ...; a number in memory for those without a name. */

@@ -60,16 +60,20 @@ static enum verb_step explain(struct verb *verb, const char *name)
 	return VERB_OVER;
 }
 
+void verb_send_drop(struct verb *verb, enum drop reason)
+{
+	struct json *row = verb_row(verb, "drop");
+
+	send_counts(verb, row, reason);
+	json_text(row, "meaning", drop_meaning(reason));
+	verb_send(verb);
+}
+
 /* The list is short enough to be sent in one turn, so that its numbers belong together. */
 static enum verb_step list_reasons(struct verb *verb)
 {
-	for (int i = DROP_NONE + 1; i < DROPS; i++) {
-		struct json *row = verb_row(verb, "drop");
-
-		send_counts(verb, row, (enum drop)i);
-		json_text(row, "meaning", drop_meaning((enum drop)i));
-		verb_send(verb);
-	}
+	for (int i = DROP_NONE + 1; i < DROPS; i++)
+		verb_send_drop(verb, (enum drop)i);
 	return VERB_OVER;
 }
 

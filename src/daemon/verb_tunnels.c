@@ -85,6 +85,12 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	json_text(row, "hint-text", hint == HINT_NONE ? NULL : tunnel_hint_text(hint));
 }
 
+void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view)
+{
+	put_tunnel(verb_row(verb, "tunnel"), view);
+	verb_send(verb);
+}
+
 static bool is_wanted(const struct tunnel_view *view, const struct verb_value *filter)
 {
 	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address)
@@ -111,10 +117,8 @@ enum verb_step verb_tunnels(struct verb *verb)
 	while (verb_has_room(verb) && seen++ < VERB_RECORDS_A_TURN) {
 		if (!engine_next_tunnel(verb->router->engine, &tunnels->cursor, now_ms, &view))
 			return VERB_OVER;
-		if (!is_wanted(&view, tunnels->filter))
-			continue;
-		put_tunnel(verb_row(verb, "tunnel"), &view);
-		verb_send(verb);
+		if (is_wanted(&view, tunnels->filter))
+			verb_send_tunnel(verb, &view);
 	}
 	return VERB_AGAIN;
 }
