@@ -19,7 +19,8 @@ class Server(calls.Server):
     def stop(self):
         self.guest.run(
             "kill $(cat /run/pptpd.pid); pkill pptpctrl; pkill pppd;"
-            " while pidof -q pptpd pptpctrl pppd; do sleep 0.1; done"
+            " while pidof -q pptpd pptpctrl pppd; do sleep 0.1; done",
+            timeout=90,
         )
 
 
