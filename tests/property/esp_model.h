@@ -63,7 +63,8 @@ struct peer {
 	bool holds[SIDES];
 	uint32_t held_flow[SIDES];
 	bool shares;
-	uint32_t unanswered;
+	uint32_t unanswered;    /* first messages in a row */
+	uint64_t unanswered_at; /* the first of them */
 };
 
 struct ike_flow {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN = 3000, UNHEARD = 4, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3 };
+enum { TURN = 3000, UNHEARD = 4, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3, PATIENCE_MS = 3000 };
 enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, SA_INIT = 34, AUTH = 35, CHILD = 36 };
 
 static const struct engine_result forwarded = {.verdict = VERDICT_FORWARDED}, held = {.verdict = VERDICT_HELD};
@@ -92,19 +92,24 @@ static void decide_sharing(struct model *m, uint32_t p, struct ike_flow *f, cons
 {
 	struct peer *peer = &m->peer[p];
 	const struct ike_flow *owner = owner_of_500(m, f->server, m->outside_of[f->host]);
-	bool is_strict = m->strict[f->server] > m->now, tries = message->is_first && peer->unanswered >= PATIENCE;
+	bool is_strict = m->strict[f->server] > m->now;
 
 	if (f->inside_port != 500 || f->outside_port == 500 || f->at_port != 500)
 		return;
+	if (peer->unanswered == 0)
+		peer->unanswered_at = m->now;
+	bool tries = message->is_first && peer->unanswered >= PATIENCE && m->now - peer->unanswered_at >= PATIENCE_MS;
 	if (peer->shares && tries) {
 		peer->shares = false;
 		peer->unanswered = 0;
+		peer->unanswered_at = m->now;
 	} else if (!peer->shares &&
 		   ((is_strict && (message->is_first || f->is_new)) ||
 		    (tries && (!owner || m->peer[owner->host * SERVERS + owner->server].answered))) &&
 		   !has_twin(m, p, message->initiator)) {
 		peer->shares = true;
 		peer->unanswered = 0;
+		peer->unanswered_at = m->now;
 	}
 	peer->unanswered += message->is_first;
 	f->is_new = false;
