@@ -89,8 +89,10 @@ struct doubt {
 
 /* What the peers of one server and outside address have in common. */
 struct group {
-	uint32_t queue[PEERS], queued;    /* those who wait, the first first */
-	uint64_t first_since, some_since; /* when the first one came first, and when somebody began to wait */
+	uint32_t queue[PEERS], queued;         /* those who wait, the first first */
+	uint64_t first_since, some_since;      /* when the first one came first, and when somebody began to wait */
+	uint32_t ike_queue[PEERS], ike_queued; /* the same for messages that wait */
+	uint64_t ike_since;
 	struct doubt doubt[LATE];
 	uint32_t late[LATE], lates; /* peers that got an SPI lately, the latest last */
 	uint64_t late_at[LATE];

@@ -266,6 +266,15 @@ static void pass(struct model *m, struct ike_flow *f, const struct message *mess
 				   .tag = message->tag});
 }
 
+static void enqueue(struct model *m, uint32_t p)
+{
+	struct group *g = &m->group[model_server(p)][m->outside_of[model_host(p)]];
+
+	if (g->ike_queued == 0)
+		g->ike_since = m->now;
+	g->ike_queue[g->ike_queued++] = p;
+}
+
 static struct engine_result read_or_hold(struct model *m, struct ike_flow *f, const struct message *message,
 					 bool is_shared)
 {
@@ -278,6 +287,8 @@ static struct engine_result read_or_hold(struct model *m, struct ike_flow *f, co
 		if (opens_phase_2(peer, message) && must_wait(m, p)) {
 			if (peer->holds[message->from])
 				return model_drop(DROP_IKE_WAITS);
+			if (!peer->holds[0] && !peer->holds[1])
+				enqueue(m, p);
 			peer->holds[message->from] = true;
 			peer->held[message->from] = *message;
 			peer->held_flow[message->from] = (uint32_t)(f - m->flow);
@@ -335,22 +346,16 @@ static struct engine_result udp_in(struct model *m, const struct message *messag
 	return f ? read_or_hold(m, f, message, is_shared) : model_drop(why);
 }
 
-/* Who has waited longest goes on, if it may. From the WAN it may be meant for somebody else by now. */
-static bool release_ike(struct model *m)
+/* Who has waited longest goes on. From the WAN it may be meant for somebody else by now. */
+static bool release_ike_of(struct model *m, struct group *g)
 {
-	struct peer *first = NULL;
-	enum side side = SIDE_LAN;
-
-	for (uint32_t p = 0; p < PEERS; p++)
-		for (int s = 0; s < SIDES; s++) {
-			struct peer *peer = &m->peer[p];
-			if (!peer->holds[s] || must_wait(m, p) || (first && first->held[side].tag < peer->held[s].tag))
-				continue;
-			first = peer;
-			side = (enum side)s;
-		}
-	if (!first)
+	if (!g->ike_queued || (must_wait(m, g->ike_queue[0]) && m->now - g->ike_since < TURN))
 		return false;
+	struct peer *first = &m->peer[g->ike_queue[0]];
+	for (uint32_t q = 0; q < PEERS; q++)
+		m->peer[q].has_turn &= !model_same_group(m, g->ike_queue[0], q);
+	memmove(g->ike_queue, g->ike_queue + 1, --g->ike_queued * sizeof(g->ike_queue[0]));
+	g->ike_since = m->now;
 	for (int s = 0; s < SIDES; s++) { /* of both sides together */
 		const struct message message = first->held[s];
 		bool is_shared = false;
@@ -365,6 +370,14 @@ static bool release_ike(struct model *m)
 			pass(m, f, &message, is_shared);
 	}
 	return true;
+}
+
+static bool release_ike(struct model *m)
+{
+	for (uint32_t i = 0; i < SERVERS * MODEL_PLACES; i++)
+		if (release_ike_of(m, &m->group[i / MODEL_PLACES][i % MODEL_PLACES]))
+			return true;
+	return false;
 }
 
 /* --- time --- */
@@ -421,6 +434,11 @@ uint64_t model_next(const struct model *m)
 			    has_turn(m, q) && at > m->now && at < next)
 				next = at;
 		}
+	for (uint32_t i = 0; i < SERVERS * MODEL_PLACES; i++) {
+		const struct group *g = &m->group[i / MODEL_PLACES][i % MODEL_PLACES];
+		if (g->ike_queued && g->ike_since + TURN < next)
+			next = g->ike_since + TURN;
+	}
 	return next;
 }
 
