@@ -356,7 +356,7 @@ static bool release_ike_of(struct model *m, struct group *g)
 		m->peer[q].has_turn &= !model_same_group(m, g->ike_queue[0], q);
 	memmove(g->ike_queue, g->ike_queue + 1, --g->ike_queued * sizeof(g->ike_queue[0]));
 	g->ike_since = m->now;
-	for (int s = 0; s < SIDES; s++) { /* of both sides together */
+	for (int s = SIDES; s-- > 0;) { /* of both sides together, the server's first */
 		const struct message message = first->held[s];
 		bool is_shared = false;
 		enum drop why;
