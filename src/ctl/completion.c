@@ -32,6 +32,7 @@ static const struct {
 	},
 	{"show", "tunnels hosts"},
 	{"sort", "bytes packets age"},
+	{"drops", "yes"},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},
 };
@@ -118,7 +119,7 @@ static void print_bash(void)
 	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	      "\t\tcase ${COMP_WORDS[i]} in\n"
-	      "\t\t-o | --output | --color | --socket | --explain) ((i++)) ;;\n"
+	      "\t\t-o | --output | --color | --socket | -w | --write | --explain | --confirm) ((i++)) ;;\n"
 	      "\t\t-*) ;;\n"
 	      "\t\t*)\n\t\t\tverb=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
 	      "\t\tesac\n"
@@ -133,12 +134,12 @@ static void print_bash(void)
 	      "\tfi\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tcase ${key#--} in\n"
-	      "\tsocket)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\t\t;;\n",
+	      "\tsocket | -w | write)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\t\t;;\n",
 	      stdout);
 	print_value_branches("\t", "words='", "'");
 	fputs("\t*)\n"
 	      "\t\tif [[ $word == -* ]]; then\n"
-	      "\t\t\twords='-j -J -o",
+	      "\t\t\twords='-j -J -o -w",
 	      stdout);
 	for (const char *const *name = options_names; *name; name++)
 		printf(" %s", *name);
@@ -205,6 +206,7 @@ static void print_zsh(void)
 	      "\t\t'--color[when to use colours]:when:_culvertctl_value color' \\\n"
 	      "\t\t'--socket[the control socket]:path:_files' \\\n"
 	      "\t\t'--watch[again every second]' \\\n"
+	      "\t\t'(-w --write)'{-w,--write}'[a pcapng file of a capture]:path:_files' \\\n"
 	      "\t\t'--explain[a reason]:reason:_culvertctl_value explain' \\\n"
 	      "\t\t'--version[print the version]' \\\n"
 	      "\t\t'(-h --help)'{-h,--help}'[print help]' \\\n"

@@ -32,11 +32,11 @@ static void put_data(struct json *row, const struct capture_packet *packet)
 	static const char digits[] = "0123456789abcdef";
 	char text[2 * CAPTURE_SNAP_MAX + 1];
 
-	for (uint32_t i = 0; i < packet->stored; i++) {
+	for (size_t i = 0; i < packet->stored; i++) {
 		text[2 * i] = digits[packet->data[i] >> 4];
 		text[2 * i + 1] = digits[packet->data[i] & 15];
 	}
-	text[2 * packet->stored] = '\0';
+	text[2 * (size_t)packet->stored] = '\0';
 	json_text(row, "data", text);
 }
 

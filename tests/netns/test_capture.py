@@ -2,6 +2,7 @@
 """trace and capture: each packet as it came and as it left, what was made of it, and limits that hold."""
 import contextlib
 import re
+import signal
 import subprocess
 import time
 
@@ -170,6 +171,13 @@ def test_limits_hold(lab, router):
             assert code == 1 and part in error
 
 
+def wait_for(condition):
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < 5
+        time.sleep(0.01)
+
+
 def tshark(path, *fields):
     command = ["tshark", "-r", str(path), "-T", "fields", "-E", "separator=|"]
     for field in fields:
@@ -223,6 +231,22 @@ def test_a_capture_opens_in_tshark(lab, router, tmp_path):
         del again.chksum, again[UDP].chksum
         assert bytes(again) == bytes(packet)
     assert (came.src, left.src, left.sport) == (one.address, ROUTER_WAN, ports[0])
+
+
+def test_an_interrupt_leaves_a_whole_file(lab, router, tmp_path):
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    path = tmp_path / "interrupted.pcapng"
+    with subprocess.Popen(
+        [find_ctl(router), "--socket", str(socket_of(router)), "capture", "-w", str(path)], stdin=subprocess.DEVNULL,
+    ) as child:
+        wait_for(lambda: path.exists() and path.stat().st_size == 92)  # the file has begun
+        for _ in range(20):
+            one.send(udp(one.address, 5800, w1.address, 53))
+            w1.expect()
+        wait_for(lambda: path.stat().st_size > 40 * 100)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(5) == -signal.SIGINT
+    assert 20 <= len(tshark(path, "frame.comment")) <= 40
 
 
 def test_for_people(lab, router, tmp_path):
