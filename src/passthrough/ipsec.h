@@ -84,9 +84,11 @@ struct ipsec_peer {
 	uint8_t spi_next;
 	uint8_t version;
 	struct ipsec_end end[SIDES];
-	uint8_t uses_natt;                                     /* IKE or ESP went over port 4500 */
-	uint8_t uses_esp;                                      /* ESP itself was seen */
-	uint8_t is_eligible, is_owed, is_unpaired, is_sharing; /* in these sets of its group */
+	uint8_t uses_natt; /* IKE or ESP went over port 4500 */
+	uint8_t uses_esp;  /* ESP itself was seen */
+	uint8_t is_owed;
+	uint8_t is_eligible, is_owing, is_unpaired,
+		is_sharing; /* in these sets of its group; owing: owed, and eligible */
 	/* the phase 2 seen last: which one, who opened it, its last message, and how many had no answer */
 	uint8_t has_child, child_from, turn_from, vain;
 	uint32_t child_message, turn_ms;
@@ -120,7 +122,7 @@ struct ipsec_group {
 	uint8_t live, is_listed; /* listed: somebody waits */
 	uint32_t next;           /* free records, or groups in which somebody waits */
 	uint32_t first_peer, peers;
-	struct ipsec_set eligible, owed, unpaired, sharing;
+	struct ipsec_set eligible, owing, unpaired, sharing;
 	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
 	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT], bound[IPSEC_RECENT];
 	/* the phase 2 under way */

@@ -246,7 +246,7 @@ static uint32_t choose(const struct ipsec_group *group, const struct candidates 
 	if (candidates->count > 0)
 		return MODULE_NONE;
 	uint32_t only = ipsec_set_only(&group->unpaired);
-	return only != MODULE_NONE || group->unpaired.count > 0 ? only : ipsec_set_only(&group->owed);
+	return only != MODULE_NONE || group->unpaired.count > 0 ? only : ipsec_set_only(&group->owing);
 }
 
 /* Who has waited longest for an answer. */

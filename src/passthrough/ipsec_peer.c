@@ -66,15 +66,15 @@ void ipsec_peer_place(struct ipsec *ipsec, uint32_t index)
 
 	/* Port 4500 carries ESP as well. What both ends offer in clear proves nothing: some are told to go without. */
 	set_follow(&group->eligible, index, &peer->is_eligible, peer->live && (!peer->uses_natt || peer->uses_esp));
+	set_follow(&group->owing, index, &peer->is_owing, peer->is_eligible && peer->is_owed);
 	set_follow(&group->unpaired, index, &peer->is_unpaired, peer->live && peer->unpaired > 0);
 	set_follow(&group->sharing, index, &peer->is_sharing, peer->live && peer->share != SHARE_NOT);
 }
 
 void ipsec_peer_owe(struct ipsec *ipsec, uint32_t index, bool is_owed)
 {
-	struct ipsec_peer *peer = &ipsec->peer[index];
-
-	set_follow(&ipsec->group[peer->group].owed, index, &peer->is_owed, is_owed);
+	ipsec->peer[index].is_owed = is_owed;
+	ipsec_peer_place(ipsec, index);
 }
 
 void ipsec_recent_remove(struct ipsec_recent *recent, uint32_t peer)
@@ -260,7 +260,6 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 	peer->live = false;
 	peer->share = SHARE_NOT;
 	ipsec_peer_place(ipsec, index);
-	set_follow(&group->owed, index, &peer->is_owed, false);
 	ipsec_recent_remove(group->window, index);
 	ipsec_recent_remove(group->child, index);
 	ipsec_recent_remove(group->bound, index);

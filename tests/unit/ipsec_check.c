@@ -140,7 +140,7 @@ static void add_if(struct ipsec_set *set, uint32_t peer, bool is_in)
 static const char *check_members(const struct ipsec *ipsec, uint32_t index)
 {
 	const struct ipsec_group *group = &ipsec->group[index];
-	struct ipsec_set eligible = {0}, owed = {0}, unpaired = {0}, sharing = {0};
+	struct ipsec_set eligible = {0}, owing = {0}, unpaired = {0}, sharing = {0};
 	uint32_t count = 0, previous = MODULE_NONE;
 
 	for (uint32_t i = group->first_peer; i != MODULE_NONE; i = ipsec->peer[i].group_next) {
@@ -149,13 +149,13 @@ static const char *check_members(const struct ipsec *ipsec, uint32_t index)
 			return "the peers of a group are in disorder";
 		previous = i;
 		add_if(&eligible, i, peer->is_eligible);
-		add_if(&owed, i, peer->is_owed);
+		add_if(&owing, i, peer->is_owed && peer->is_eligible);
 		add_if(&unpaired, i, peer->unpaired > 0);
 		add_if(&sharing, i, peer->share != SHARE_NOT);
 	}
 	if (count != group->peers)
 		return "the peers of a group are counted wrongly";
-	return set_is(&group->eligible, &eligible) && set_is(&group->owed, &owed) &&
+	return set_is(&group->eligible, &eligible) && set_is(&group->owing, &owing) &&
 			       set_is(&group->unpaired, &unpaired) && set_is(&group->sharing, &sharing)
 		       ? NULL
 		       : "a set of a group is wrong";

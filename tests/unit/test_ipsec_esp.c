@@ -388,6 +388,23 @@ static void what_was_kept_goes_together(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa03, 1), L3);
 }
 
+/* Who uses NAT traversal is never meant by ESP, even if its server owes an SPI. */
+static void natt_gets_no_esp(void **state)
+{
+	struct rig *rig = *state;
+	struct ike_spec spec = {.initiator = 3, .responder = 9, .exchange = CHILD, .message_id = 4, .marker = true};
+
+	pair(rig, L1, W1, 1);
+	pair(rig, L2, W1, 2);
+	struct packet *out = ipsec_ike(rig, SIDE_LAN, L3, PORT_NATT, W1, PORT_NATT, &spec);
+	assert_non_null(out);
+	spec.response = true;
+	assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, PORT_NATT, O1, packets_source_port(out), &spec));
+	rig_wait(rig, 4 * SECOND);
+	ipsec_in(rig, W1, 0xb00, 1);
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+}
+
 static void one_spi_of_two_hosts(void **state)
 {
 	struct rig *rig = *state;
@@ -536,6 +553,7 @@ int main(void)
 		test(an_unclear_spi_is_forgotten),
 		test(paired_hosts_wait_a_second),
 		test(what_was_kept_goes_together),
+		test(natt_gets_no_esp),
 		test(one_spi_of_two_hosts),
 		test(a_server_inside),
 		test(modes),
