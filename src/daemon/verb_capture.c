@@ -67,10 +67,14 @@ static void send_packet(struct verb *verb, const struct look *look, const struct
 	verb_send(verb);
 }
 
-static void send_lost(struct verb *verb, uint64_t lost)
+static void send_lost(struct verb *verb, struct look *look)
 {
-	struct json *row = verb_row(verb, "lost");
+	uint64_t lost = capture_take_lost(look->capture);
+	struct json *row;
 
+	if (lost == 0)
+		return;
+	row = verb_row(verb, "lost");
 	json_number(row, "packets", lost);
 	verb_send(verb);
 }
@@ -78,21 +82,15 @@ static void send_lost(struct verb *verb, uint64_t lost)
 static enum verb_step look_on(struct verb *verb, struct look *look)
 {
 	const struct capture_packet *packet;
-	uint64_t lost;
 
 	while (verb_has_room(verb)) {
-		if (look->left == 0)
-			return VERB_OVER;
-		packet = capture_fetch(look->capture);
-		if (packet) {
-			send_packet(verb, look, packet);
-			look->left--;
-			continue;
+		packet = look->left > 0 ? capture_fetch(look->capture) : NULL;
+		if (!packet) {
+			send_lost(verb, look);
+			return look->left > 0 ? VERB_WAITS : VERB_OVER;
 		}
-		lost = capture_take_lost(look->capture);
-		if (lost > 0)
-			send_lost(verb, lost);
-		return VERB_WAITS;
+		send_packet(verb, look, packet);
+		look->left--;
 	}
 	return VERB_AGAIN;
 }

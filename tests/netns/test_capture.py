@@ -156,6 +156,15 @@ def test_limits_hold(lab, router):
         rows = [look.control.line() for _ in range(3)]
         lost = [row["packets"] for row in rows if row["kind"] == "lost"]
         assert sum(lost) == 7 and sum(row["kind"] == "seen" for row in rows) == 2, rows
+    with Look(router, "trace rate=1 count=4") as look:  # what was lost is said at the end, too
+        for _ in range(3):
+            one.send(udp(one.address, 5500, w1.address, 53))
+            w1.expect()
+        time.sleep(1.1)
+        one.send(udp(one.address, 5500, w1.address, 53))
+        w1.expect()
+        rows, last = look.control.answer()
+        assert last == {"code": 0} and [row["packets"] for row in rows if row["kind"] == "lost"] == [2], rows
     with Control(router) as control:  # a reader that takes nothing
         control.send(b"trace rate=10000 count=1000000\n")
         for _ in range(1500):
