@@ -27,6 +27,7 @@ started=$SECONDS
 need_packages $BUILD_PACKAGES $TEST_PACKAGES || exit 4
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/culvert-test.XXXXXX") || exit 5
+chmod 755 "$work" # some tests run programs as users who are not root
 results=$work/results
 : >"$results"
 lanes=
