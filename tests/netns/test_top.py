@@ -164,6 +164,26 @@ def test_tunnels_are_those_of_the_other_verb(lab, router, tunnel):
     assert host["internal-src-address"] == lab.raw("L1").address and host["age"] is not None
 
 
+@pytest.mark.config({"limits": {"flows": 131072, "host_flows": 131072}})
+def test_many_flows_are_summed_up_here_and_not_sent(lab, router):
+    """A second of the live screen costs few bytes and not many milliseconds, however many flows there are."""
+    client, wanted = lab.udp("L1"), 50_000
+    remotes = [lab.raw("W1", index).address for index in (0, 1)]
+    for number in range(wanted):
+        client.sendto(b"x", (remotes[number % 2], 10000 + number // 2))
+        if number % 100 == 99:
+            time.sleep(0.004)
+    with Control(router) as control:
+        control.socket.settimeout(10)
+        start = time.monotonic()
+        rows = control.ask("top show=hosts limit=5")
+        took = time.monotonic() - start
+    (host,) = [row for row in rows if row["kind"] == "host" and row["internal-src-address"] == "10.77.0.11"]
+    size = sum(len(str(row)) for row in rows)
+    print(f"{host['flows']} flows summed up in {took * 1000:.0f} ms, {size} bytes")
+    assert host["flows"] >= wanted * 0.9 and took < 1 and size < 20000
+
+
 @pytest.mark.parametrize("words, says", [
     ("show=flows", "tunnels or hosts"),
     ("sort=size", "bytes, packets or age"),
