@@ -66,8 +66,8 @@ struct config {
 	uint32_t forwards;
 	char control_socket[CONFIG_PATH_MAX];
 	char metrics_listen[CONFIG_PATH_MAX]; /* "": nowhere; "unix:/PATH", or an address and a port of the loopback */
-	char log_target[CONFIG_PATH_MAX]; /* "auto", "stderr", "syslog" or the absolute path of a file */
-	int log_level;                    /* of syslog(3) */
+	char log_target[CONFIG_PATH_MAX];     /* "auto", "stderr", "syslog" or the absolute path of a file */
+	int log_level;                        /* of syslog(3) */
 };
 
 /* Where a configuration comes from. */

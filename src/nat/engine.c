@@ -294,7 +294,7 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 			     struct flow_view *view)
 {
-	while (*cursor < engine->header->flow_used && *budget > 0) {
+	while (*cursor<engine->header->flow_used && * budget> 0) {
 		(*budget)--;
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
@@ -316,7 +316,7 @@ bool engine_forget_host(struct engine *engine, uint32_t inside_address, uint32_t
 			uint32_t *ended, uint64_t now_ms)
 {
 	engine->now_ms = now_ms;
-	for (; *cursor < engine->header->flow_used && *budget > 0; (*budget)--) {
+	for (; *cursor<engine->header->flow_used && * budget> 0; (*budget)--) {
 		uint32_t index = (*cursor)++;
 		const struct flow *flow = &engine->flow[index];
 		if (!(flow->flags & FLOW_LIVE) || flow->inside_address != inside_address)
