@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -28,7 +29,7 @@ class Terminal:
     """A shell in a terminal of its own."""
 
     def __init__(self, columns=80, rows=24):
-        self.server = f"culvert-{os.getpid()}-{time.monotonic_ns()}"
+        self.directory = tempfile.TemporaryDirectory(prefix="culvert-tmux-")
         environment = f"env PS1={shlex.quote(PROMPT)} TERM=screen sh"
         self.tmux("new-session", "-d", "-x", str(columns), "-y", str(rows), environment)
         self.tmux("set-option", "-g", "status", "off")
@@ -40,9 +41,10 @@ class Terminal:
 
     def __exit__(self, *_):
         self.tmux("kill-server", check=False)
+        self.directory.cleanup()
 
     def tmux(self, *words, check=True):
-        command = [TMUX, "-L", self.server, "-f", "/dev/null", *words]
+        command = [TMUX, "-S", f"{self.directory.name}/socket", "-f", "/dev/null", *words]
         return subprocess.run(command, check=check, capture_output=True, text=True, timeout=10).stdout
 
     def press(self, *keys):
