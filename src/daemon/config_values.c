@@ -144,8 +144,8 @@ static bool parse_path(const char *text, char path[CONFIG_PATH_MAX], char proble
 /* Who may read it is decided by the machine, so nothing listens on the network. */
 static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char problem[PROBLEM_MAX])
 {
-	uint32_t address;
-	uint16_t port;
+	uint32_t address = 0;
+	uint16_t port = 0;
 	size_t length = strlen(text);
 
 	if (strncmp(text, "unix:/", 6) != 0 && !text_endpoint(text, &address, &port)) {

@@ -182,7 +182,7 @@ static bool is_over(struct bufferevent *buffer)
 
 static void set_sweep(struct metrics_http *http)
 {
-	static const struct timeval delay = {.tv_usec = SWEEP_MS * 1000};
+	static const struct timeval delay = {.tv_usec = SWEEP_MS * 1000L};
 
 	if (!evtimer_pending(http->sweep, NULL))
 		evtimer_add(http->sweep, &delay);
@@ -207,7 +207,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *argument)
 			continue;
 		}
 		peers++;
-		if (now_ms - peer->since_ms >= METRICS_PEER_S * 1000)
+		if (now_ms - peer->since_ms >= METRICS_PEER_S * UINT64_C(1000))
 			shutdown(bufferevent_getfd(peer->buffer), SHUT_RDWR);
 	}
 	if (peers)
@@ -236,7 +236,7 @@ static struct bufferevent *make_buffer(struct event_base *base, void *argument)
 	if (!buffer)
 		return NULL; /* the server makes one of its own, and the request is refused */
 	/* Nobody needs more, and nobody takes anything out of it once the server has let go. */
-	bufferevent_setwatermark(buffer, EV_READ, 0, 2 * METRICS_HEADERS_MAX);
+	bufferevent_setwatermark(buffer, EV_READ, 0, (size_t)2 * METRICS_HEADERS_MAX);
 	bufferevent_incref(buffer);
 	*place = (struct peer){.buffer = buffer, .since_ms = clock_now_ms()};
 	set_sweep(http);

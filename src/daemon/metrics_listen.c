@@ -53,7 +53,7 @@ static const char *make_file(struct metrics_listener *listener, const struct soc
 	const struct passwd *owner = user ? getpwnam(user) : NULL;
 	mode_t before = umask(0117);
 	int error = bind(listener->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? errno : 0;
-	struct stat status;
+	struct stat status = {0};
 
 	umask(before);
 	if (error)
