@@ -195,7 +195,7 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 		snprintf(path, sizeof(path), "%s/control.sock", router->options->state_dir);
 	*exit_code = control_socket_open(&control->socket, path, router->options->user, router->log);
 	if (*exit_code == EXIT_OK) {
-		control->lines = lines_new(loop, control->socket.fd, &handlers);
+		control->lines = lines_new(loop, control->socket.file.fd, &handlers);
 		if (control->lines)
 			return control;
 		log_write(router->log, LOG_ERR, "no memory for the control socket");

@@ -6,17 +6,13 @@
 #define CULVERT_DAEMON_CONTROL_SOCKET_H
 
 #include <stdbool.h>
-#include <sys/types.h>
-#include <sys/un.h>
+
+#include "daemon/socket_file.h"
 
 struct log;
 
 struct control_socket {
-	int fd; /* -1: none */
-	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-	dev_t device;
-	ino_t inode;
-	gid_t group;
+	struct socket_file file;
 };
 
 /* Listens at path, with mode 0660, owned by user (NULL: us) and that user's group. EXIT_OK, EXIT_FILE or

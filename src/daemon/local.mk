@@ -11,7 +11,7 @@ libculvert_daemon_a_SOURCES += src/daemon/metrics.c src/daemon/metrics.h src/dae
 	src/daemon/metrics_http.h src/daemon/metrics_listen.c src/daemon/metrics_listen.h src/daemon/notify.c \
 	src/daemon/notify.h src/daemon/tunnels_fields.c
 libculvert_daemon_a_SOURCES += src/daemon/control.c src/daemon/control.h src/daemon/control_request.c \
-	src/daemon/control_request.h src/daemon/control_socket.c src/daemon/control_socket.h src/daemon/json.c \
+	src/daemon/control_request.h src/daemon/control_socket.c src/daemon/control_socket.h src/daemon/socket_file.c src/daemon/socket_file.h src/daemon/json.c \
 	src/daemon/json.h src/daemon/loop_lines.c src/daemon/loop_lines.h src/daemon/verb.c src/daemon/verb.h \
 	src/daemon/ranking.c src/daemon/ranking.h src/daemon/verb_drops.c src/daemon/verb_mappings.c src/daemon/verb_status.c \
 	src/daemon/verb_selftest.c src/daemon/verb_top.c src/daemon/verb_tunnels.c

@@ -260,7 +260,7 @@ static bool start_server(struct metrics_http *http)
 	evhttp_set_gencb(http->server, on_anything_else, http);
 	if (evhttp_set_cb(http->server, "/metrics", on_metrics, http) != 0)
 		return false;
-	http->listener = evconnlistener_new(http->base, NULL, NULL, 0, 0, http->socket.fd);
+	http->listener = evconnlistener_new(http->base, NULL, NULL, 0, 0, http->socket.file.fd);
 	if (!http->listener)
 		return false;
 	if (evhttp_bind_listener(http->server, http->listener))

@@ -5,16 +5,12 @@
 #ifndef CULVERT_DAEMON_METRICS_LISTEN_H
 #define CULVERT_DAEMON_METRICS_LISTEN_H
 
-#include <sys/types.h>
-#include <sys/un.h>
+#include "daemon/socket_file.h"
 
 struct log;
 
 struct metrics_listener {
-	int fd;                                                    /* -1: none */
-	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)]; /* "" for a port */
-	dev_t device;
-	ino_t inode;
+	struct socket_file file; /* of a port only its fd counts */
 };
 
 /* A non-blocking socket that listens where [metrics] listen says, "unix:/PATH" or "ADDRESS:PORT"; a Unix socket has
