@@ -29,6 +29,7 @@
 #include "daemon/drop_rates.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "daemon/metrics_http.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
@@ -64,7 +65,8 @@ struct daemon {
 	struct datapath *datapath;
 	struct reload *reload;
 	struct control *control;
-	struct metrics_http *metrics; /* NULL: nobody may ask */
+	struct metrics metrics;
+	struct metrics_http *metrics_http; /* NULL: nobody may ask */
 	struct notify notify;
 	/* the WAN as it was when the packet socket was opened and the engine was told */
 	int wan_ifindex;
@@ -329,8 +331,14 @@ static uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 	kernel_set_forwards(daemon->kernel, &tcp, &udp);
 	ended = daemon_tell_engine(daemon, now_ms);
 	daemon_set_timer(daemon, now_ms);
-	metrics_http_reloaded(daemon->metrics, true);
 	return ended;
+}
+
+static void daemon_on_reloaded(void *context, bool succeeded)
+{
+	struct daemon *daemon = context;
+
+	metrics_reloaded(&daemon->metrics, succeeded, clock_unix_ms());
 }
 
 static void daemon_reload(struct daemon *daemon)
@@ -338,8 +346,7 @@ static void daemon_reload(struct daemon *daemon)
 	uint32_t ended;
 
 	notify_reloading(&daemon->notify);
-	if (reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms()) != EXIT_OK)
-		metrics_http_reloaded(daemon->metrics, false);
+	reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms());
 	notify_ready(&daemon->notify);
 }
 
@@ -367,7 +374,7 @@ static void daemon_on_event(void *context, enum engine_event_kind kind, const st
 	struct daemon *daemon = context;
 
 	tunnels_log_event(daemon->log, kind, view);
-	metrics_http_count_event(daemon->metrics, kind, view);
+	metrics_count_event(&daemon->metrics, kind, view);
 	if (daemon->control)
 		control_tell(daemon->control, kind, view);
 }
@@ -455,13 +462,14 @@ static int daemon_open_control(struct daemon *daemon)
 		.reload = daemon->reload,
 		.flows = &daemon->flows,
 		.drop_rates = &daemon->drop_rates,
+		.metrics = &daemon->metrics,
 		.started_ms = daemon->started_ms,
 	};
 	int exit_code = EXIT_OK;
 
 	daemon->control = control_open(daemon->loop, &router, &exit_code);
 	if (daemon->control)
-		daemon->metrics = metrics_http_open(daemon->loop, &router, &exit_code);
+		daemon->metrics_http = metrics_http_open(daemon->loop, &router, &exit_code);
 	return exit_code;
 }
 
@@ -493,7 +501,8 @@ static int daemon_start_links(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "can not watch descriptors: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
-	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_apply_config, daemon);
+	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_apply_config,
+				    daemon_on_reloaded, daemon);
 	if (!daemon->reload) {
 		log_write(daemon->log, LOG_ERR, "no memory for reloads");
 		return EXIT_NETWORK;
@@ -526,8 +535,8 @@ static int daemon_stop(struct daemon *daemon, int exit_code)
 {
 	int undo = EXIT_OK;
 
-	metrics_http_close(daemon->metrics);
-	daemon->metrics = NULL;
+	metrics_http_close(daemon->metrics_http);
+	daemon->metrics_http = NULL;
 	control_close(daemon->control);
 	daemon->control = NULL;
 	reload_free(daemon->reload);
@@ -582,6 +591,7 @@ int daemon_run(const struct config *config, const struct options *options)
 	daemon->flows.fd = -1;
 	notify_open(&daemon->notify, daemon->log);
 	daemon->started_ms = clock_now_ms();
+	metrics_start(&daemon->metrics, clock_unix_ms());
 	daemon->timer_ms = UINT64_MAX;
 	exit_code = daemon_start(daemon);
 	if (exit_code == EXIT_OK) {

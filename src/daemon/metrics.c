@@ -11,6 +11,8 @@
 #include "daemon/datapath.h"
 #include "daemon/text.h"
 #include "daemon/tunnels.h"
+#include "daemon/verb.h"
+#include "io/clock.h"
 #include "io/kernel.h"
 
 enum { TUNNELS_A_PIECE = 1024 };
@@ -19,17 +21,17 @@ static const char *const side_names[SIDES] = {"lan", "wan"};
 /* The words of tunnel_view.state. */
 static const char *const state_names[METRICS_STATES] = {"requested", "connected", "clearing"};
 
-void metrics_start(struct metrics *metrics, double now_s)
+void metrics_start(struct metrics *metrics, uint64_t unix_ms)
 {
 	memset(metrics, 0, sizeof(*metrics));
-	metrics->started_s = metrics->reloaded_s = now_s;
+	metrics->started_ms = metrics->reloaded_ms = unix_ms;
 }
 
-void metrics_reloaded(struct metrics *metrics, bool succeeded, double now_s)
+void metrics_reloaded(struct metrics *metrics, bool succeeded, uint64_t unix_ms)
 {
 	metrics->reload_failed = !succeeded;
 	if (succeeded)
-		metrics->reloaded_s = now_s;
+		metrics->reloaded_ms = unix_ms;
 }
 
 void metrics_count_event(struct metrics *metrics, enum engine_event_kind kind, const struct tunnel_view *view)
@@ -100,14 +102,16 @@ static void print_process(FILE *out, const struct metrics *metrics, const struct
 	describe(out, "build_info", "gauge", "Always 1; the version that runs.");
 	fprintf(out, "culvert_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
 	describe(out, "start_time_seconds", "gauge", "When the process started, since 1970.");
-	fprintf(out, "culvert_start_time_seconds %.3f\n", metrics->started_s);
+	fprintf(out, "culvert_start_time_seconds %.3f\n", (double)metrics->started_ms / 1000);
 	describe(out, "cpu_seconds_total", "counter", "Time on a processor that the process has used.");
 	fprintf(out, "culvert_cpu_seconds_total %.3f\n", view->cpu_s);
-	print_gauge(out, "config_last_reload_successful", "Whether the configuration could be read the last time.",
+	print_gauge(out, "config_last_reload_successful",
+		    "Whether the last reload could be read, and was not taken back for want of a confirmation.",
 		    !metrics->reload_failed);
 	describe(out, "config_last_reload_success_timestamp_seconds", "gauge",
-		 "When the configuration in force was read, since 1970.");
-	fprintf(out, "culvert_config_last_reload_success_timestamp_seconds %.3f\n", metrics->reloaded_s);
+		 "When the configuration in force was read or confirmed, since 1970.");
+	fprintf(out, "culvert_config_last_reload_success_timestamp_seconds %.3f\n",
+		(double)metrics->reloaded_ms / 1000);
 }
 
 /* A packet that waited for its next hop in vain is taken off what was forwarded, and a counter must not go back. */
@@ -243,4 +247,18 @@ char *metrics_text(struct metrics *metrics, const struct metrics_view *view, siz
 		return NULL;
 	}
 	return text;
+}
+
+char *metrics_of_router(const struct router *router, const struct metrics_census *census, size_t *length)
+{
+	const struct metrics_view view = {
+		.engine = engine_counters(router->engine),
+		.datapath = datapath_counters(router->datapath),
+		.links = kernel_links(router->kernel),
+		.config = router->config,
+		.census = census,
+		.cpu_s = (double)clock_cpu_us() / 1e6,
+	};
+
+	return metrics_text(router->metrics, &view, length);
 }

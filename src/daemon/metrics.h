@@ -18,13 +18,14 @@
 struct config;
 struct datapath_counters;
 struct kernel_links;
+struct router;
 
 enum { METRICS_STATES = 3 }; /* of tunnels that live: requested, connected, clearing */
 
 /* What is counted for metrics and nowhere else. */
 struct metrics {
-	double started_s, reloaded_s; /* seconds since 1970; when the configuration was last read without an error */
-	bool reload_failed;           /* the last time */
+	uint64_t started_ms, reloaded_ms; /* since 1970; the latter of the configuration file that is in force */
+	bool reload_failed;               /* the last time */
 	uint64_t up[SERVICES], down[SERVICES][ENDS], not_understood[SERVICES];
 	uint64_t forwarded[SIDES]; /* the highest values that were shown */
 };
@@ -47,9 +48,9 @@ struct metrics_view {
 	double cpu_s; /* time on a processor that the process has used */
 };
 
-/* now_s: seconds since 1970. */
-void metrics_start(struct metrics *metrics, double now_s);
-void metrics_reloaded(struct metrics *metrics, bool succeeded, double now_s);
+/* unix_ms: since 1970. */
+void metrics_start(struct metrics *metrics, uint64_t unix_ms);
+void metrics_reloaded(struct metrics *metrics, bool succeeded, uint64_t unix_ms);
 void metrics_count_event(struct metrics *metrics, enum engine_event_kind kind, const struct tunnel_view *view);
 
 /* Looks at a bounded number of tunnels; true once all of them have been counted. */
@@ -57,5 +58,7 @@ bool metrics_census_go_on(struct metrics_census *census, struct engine *engine, 
 
 /* The text, to be freed by the caller, and its length without the final NUL. NULL if there is no memory. */
 char *metrics_text(struct metrics *metrics, const struct metrics_view *view, size_t *length);
+/* The same of a router as it is now. */
+char *metrics_of_router(const struct router *router, const struct metrics_census *census, size_t *length);
 
 #endif

@@ -39,7 +39,6 @@ struct peer {
 
 struct metrics_http {
 	struct router router;
-	struct metrics metrics;
 	struct metrics_census census;
 	struct metrics_listener socket;
 	struct event_base *base;
@@ -49,11 +48,6 @@ struct metrics_http {
 	uint64_t made_ms; /* when the text was made last */
 	struct peer peer[METRICS_PEERS];
 };
-
-static double unix_seconds(void)
-{
-	return (double)clock_unix_ms() / 1000;
-}
 
 static bool somebody_waits(const struct metrics_http *http)
 {
@@ -72,20 +66,6 @@ static void set_turn(struct metrics_http *http, uint64_t delay_ms)
 }
 
 /* --- the answer --- */
-
-static char *make_text(struct metrics_http *http, size_t *length)
-{
-	const struct metrics_view view = {
-		.engine = engine_counters(http->router.engine),
-		.datapath = datapath_counters(http->router.datapath),
-		.links = kernel_links(http->router.kernel),
-		.config = http->router.config,
-		.census = &http->census,
-		.cpu_s = (double)clock_cpu_us() / 1e6,
-	};
-
-	return metrics_text(&http->metrics, &view, length);
-}
 
 static void answer(struct evhttp_request *request, const char *text, size_t length)
 {
@@ -113,7 +93,7 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 		set_turn(http, 0);
 		return;
 	}
-	text = make_text(http, &length);
+	text = metrics_of_router(&http->router, &http->census, &length);
 	http->made_ms = clock_now_ms();
 	for (unsigned int i = 0; i < METRICS_PEERS; i++) {
 		struct evhttp_request *request = http->peer[i].request;
@@ -280,7 +260,6 @@ struct metrics_http *metrics_http_open(struct loop *loop, const struct router *r
 	if (http) {
 		http->router = *router;
 		http->base = loop_base(loop);
-		metrics_start(&http->metrics, unix_seconds());
 		*exit_code = metrics_listen_open(&http->socket, router->config->metrics_listen, router->options->user,
 						 router->log);
 		if (*exit_code == EXIT_OK && start_server(http))
@@ -309,16 +288,4 @@ void metrics_http_close(struct metrics_http *http)
 		event_free(http->sweep);
 	metrics_listen_close(&http->socket);
 	free(http);
-}
-
-void metrics_http_count_event(struct metrics_http *http, enum engine_event_kind kind, const struct tunnel_view *view)
-{
-	if (http)
-		metrics_count_event(&http->metrics, kind, view);
-}
-
-void metrics_http_reloaded(struct metrics_http *http, bool succeeded)
-{
-	if (http)
-		metrics_reloaded(&http->metrics, succeeded, unix_seconds());
 }

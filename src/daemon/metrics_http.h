@@ -10,8 +10,6 @@
 #ifndef CULVERT_DAEMON_METRICS_HTTP_H
 #define CULVERT_DAEMON_METRICS_HTTP_H
 
-#include <culvert/engine.h>
-
 enum {
 	METRICS_PEERS = 16,
 	METRICS_PEER_S = 10,
@@ -26,10 +24,7 @@ struct router;
 /* Listens where the configuration says, before rights are given up; *router is copied. NULL with *exit_code EXIT_OK if
  * it says nothing; NULL after having said why, with another one, if that failed. */
 struct metrics_http *metrics_http_open(struct loop *loop, const struct router *router, int *exit_code);
-/* Lets go of all peers and removes the Unix socket. NULL is allowed, here and below. */
+/* Lets go of all peers and removes the Unix socket. NULL is allowed. */
 void metrics_http_close(struct metrics_http *http);
-
-void metrics_http_count_event(struct metrics_http *http, enum engine_event_kind kind, const struct tunnel_view *view);
-void metrics_http_reloaded(struct metrics_http *http, bool succeeded);
 
 #endif

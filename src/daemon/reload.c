@@ -17,6 +17,7 @@ struct reload {
 	const struct options *options;
 	struct config *config;
 	reload_apply *apply;
+	reload_done *done;
 	void *context;
 	struct config *before; /* what comes back; NULL: nothing is on trial */
 	uint64_t until_ms;
@@ -31,7 +32,7 @@ struct reader {
 };
 
 struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
-			  void *context)
+			  reload_done *done, void *context)
 {
 	struct reload *reload = calloc(1, sizeof(*reload));
 
@@ -41,6 +42,7 @@ struct reload *reload_new(struct log *log, const struct options *options, struct
 	reload->options = options;
 	reload->config = config;
 	reload->apply = apply;
+	reload->done = done;
 	reload->context = context;
 	return reload;
 }
@@ -89,6 +91,7 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	if (!config_reload(reload->config, &reload->options->source, tell, &reader)) {
 		free(before);
 		log_write(reload->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+		reload->done(reload->context, false);
 		return EXIT_CONFIG;
 	}
 	reload->before = before;
@@ -100,6 +103,8 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 		log_write(reload->log, LOG_NOTICE,
 			  "it is on trial: the one from before comes back in %" PRIu32 " s unless somebody confirms it",
 			  trial_s);
+	else
+		reload->done(reload->context, true);
 	return EXIT_OK;
 }
 
@@ -115,6 +120,7 @@ bool reload_confirm(struct reload *reload)
 	free(reload->before);
 	reload->before = NULL;
 	log_write(reload->log, LOG_NOTICE, "the configuration on trial was confirmed");
+	reload->done(reload->context, true);
 	return true;
 }
 
@@ -126,6 +132,7 @@ void reload_tick(struct reload *reload, uint64_t now_ms)
 	free(reload->before);
 	reload->before = NULL;
 	reload->apply(reload->context, now_ms);
+	reload->done(reload->context, false);
 	log_write(reload->log, LOG_WARNING,
 		  "nobody has confirmed the configuration within %" PRIu32
 		  " s: the one from before holds again; the file is as it was",

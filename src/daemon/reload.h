@@ -19,10 +19,13 @@ struct reload;
 
 /* Told that the configuration has changed. Returns how many flows ended. */
 typedef uint32_t reload_apply(void *context, uint64_t now_ms);
+/* Told how a reload ended: what the file says is in force, or was refused or not confirmed. A trial counts when it is
+ * over; a reload that is refused because of one does not count. */
+typedef void reload_done(void *context, bool succeeded);
 
 /* *config is the running configuration, which a reload changes. NULL: no memory. */
 struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
-			  void *context);
+			  reload_done *done, void *context);
 void reload_free(struct reload *reload); /* NULL is allowed; a trial that is going on is simply forgotten */
 
 /*

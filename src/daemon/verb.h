@@ -66,6 +66,7 @@ struct drop_rates;
 struct kernel;
 struct lines_peer;
 struct log;
+struct metrics;
 struct options;
 struct reload;
 struct state_file;
@@ -81,6 +82,7 @@ struct router {
 	struct reload *reload;
 	const struct state_file *flows; /* the engine's arena */
 	const struct drop_rates *drop_rates;
+	struct metrics *metrics;
 	uint64_t started_ms;
 };
 

@@ -18,6 +18,8 @@ import pytest
 import ike_peer
 import l2tp_peer
 import metrics_client
+from control import ask as ask_control
+from control import run_ctl
 from lab import ROUTER_WAN
 from metrics_client import CONTRIB, Prometheus, ask, connect, read_all, samples
 from scapy.layers.inet import IP, UDP
@@ -102,14 +104,42 @@ def test_the_series_are_always_the_same(lab, router):
     assert len(before) < 400
 
 
-def test_a_reload_that_fails_is_seen(lab, router):
+def reload_by_signal(router, sections):
+    router.reload(sections)
+
+
+def reload_by_socket(router, sections):
+    router.configure(sections)
+    run_ctl(router, "reload")
+
+
+@pytest.mark.parametrize("reload", [reload_by_signal, reload_by_socket])
+def test_a_reload_that_fails_is_seen(lab, router, reload):
     good = router.config
+    reload(router, good)
     assert value(scrape(lab), "config_last_reload_successful") == 1
     before = value(scrape(lab), "config_last_reload_success_timestamp_seconds")
-    router.reload({**good, "nat": {"hairpinning": "perhaps"}})
+    reload(router, {**good, "nat": {"hairpinning": "perhaps"}})
     assert value(scrape(lab), "config_last_reload_successful") == 0
     assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") == before
-    router.reload(good)
+    reload(router, good)
+    assert value(scrape(lab), "config_last_reload_successful") == 1
+    assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") > before
+
+
+def test_a_trial_counts_when_it_is_over(lab, router):
+    """As failed if nobody confirmed it: then what is in force is not what the file says."""
+    ask_control(router, "reload")
+    before = value(scrape(lab), "config_last_reload_success_timestamp_seconds")
+    mark = router.mark()
+    ask_control(router, "reload confirm=1")
+    assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") == before
+    router.wait_for("nobody has confirmed the configuration", mark)
+    assert value(scrape(lab), "config_last_reload_successful") == 0
+    assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") == before
+    ask_control(router, "reload confirm=60")
+    assert value(scrape(lab), "config_last_reload_successful") == 0
+    ask_control(router, "confirm")
     assert value(scrape(lab), "config_last_reload_successful") == 1
     assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") > before
 

@@ -35,7 +35,7 @@ static int set_up(void **state)
 	if (!fixture)
 		return -1;
 	config_default(&fixture->config);
-	metrics_start(&fixture->metrics, 1000.5);
+	metrics_start(&fixture->metrics, 1000500);
 	*state = fixture;
 	return 0;
 }
@@ -187,11 +187,11 @@ static void remembers_reloads(void **state)
 
 	make(fixture);
 	expect(fixture, "culvert_config_last_reload_successful 1");
-	metrics_reloaded(&fixture->metrics, false, 2000);
+	metrics_reloaded(&fixture->metrics, false, 2000000);
 	make(fixture);
 	expect(fixture, "culvert_config_last_reload_successful 0");
 	expect(fixture, "culvert_config_last_reload_success_timestamp_seconds 1000.500");
-	metrics_reloaded(&fixture->metrics, true, 3000);
+	metrics_reloaded(&fixture->metrics, true, 3000000);
 	make(fixture);
 	expect(fixture, "culvert_config_last_reload_successful 1");
 	expect(fixture, "culvert_config_last_reload_success_timestamp_seconds 3000.000");
