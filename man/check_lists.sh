@@ -3,7 +3,7 @@
 # The lists in the manual pages, and the sample configurations, are what the program says they are.
 set -u
 status=0
-for page in culvertd.8 culvertctl.8 culvert.ini.5 culvert-vpn.7; do
+for page in culvertd.8 culvertctl.8 culvert.ini.5 culvert-nat.7; do
 	if ! "$top_builddir/man/lists" "$top_srcdir/man/$page" | diff -u "$top_srcdir/man/$page" -; then
 		echo "man/$page: a list is out of date: make update-lists" >&2
 		status=1

@@ -3,9 +3,9 @@
  * Writes a manual page with its lists made anew: what stands between the lines
  *     .\" BEGIN name
  *     .\" END name
- * comes from the lists of include/culvert. name is sections, forward, drops, statistics, hints, rules or verbs. The
- * pages hold the lists so that they can be read as they are; the test man/check_lists.sh compares, and "make
- * update-lists" makes them anew.
+ * comes from the lists of include/culvert. name is sections, forward, timeouts, drops, statistics, hints, rules or
+ * verbs. The pages hold the lists so that they can be read as they are; the test man/check_lists.sh compares, and
+ * "make update-lists" makes them anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,18 +73,39 @@ static void print_forward(void)
 	printf(".El\n");
 }
 
+/* The timers once more, as short as a table. */
+static void print_timeouts(void)
+{
+	printf(".Bl -tag -width tcp_established\n");
+	for (size_t i = 0; i < CONFIG_KEYS; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (strcmp(key->section, "timeouts") != 0)
+			continue;
+		printf(".It Ic %s\n", key->name);
+		print_sentence(key->sentence);
+		printf("Default %s, at least %u%s%s%s.\n", key->initial, key->low, key->why[0] ? " (" : "", key->why,
+		       key->why[0] ? ")" : "");
+	}
+	printf(".El\n");
+}
+
 static void print_drops(void)
 {
 	static const struct {
-		const char *name, *meaning, *advice;
+		const char *group, *name, *meaning, *advice;
 	} drops[] = {
-#define DROP(name, text, meaning, advice) {text, meaning, advice},
+#define DROP_GROUP(title)                 {title, NULL, NULL, NULL},
+#define DROP(name, text, meaning, advice) {NULL, text, meaning, advice},
 #include <culvert/drops.def>
 #undef DROP
 	};
 
-	printf(".Bl -tag -width Ds\n");
 	for (size_t i = 0; i < sizeof(drops) / sizeof(drops[0]); i++) {
+		if (drops[i].group) {
+			printf("%s.Ss %s\n.Bl -tag -width Ds\n", i > 0 ? ".El\n" : "", drops[i].group);
+			continue;
+		}
 		printf(".It Li %s\n", drops[i].name);
 		print_sentence(drops[i].meaning);
 		print_sentence(drops[i].advice);
@@ -152,9 +173,9 @@ static const struct list {
 	const char *name;
 	void (*print)(void);
 } lists[] = {
-	{"sections", print_sections},     {"forward", print_forward}, {"drops", print_drops},
-	{"statistics", print_statistics}, {"hints", print_hints},     {"verbs", print_verbs},
-	{"rules", print_rules},
+	{"sections", print_sections}, {"forward", print_forward},       {"timeouts", print_timeouts},
+	{"drops", print_drops},       {"statistics", print_statistics}, {"hints", print_hints},
+	{"verbs", print_verbs},       {"rules", print_rules},
 };
 
 /* True if line is the mark word for a list; *list becomes that list, or NULL if there is none of that name. */

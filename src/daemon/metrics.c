@@ -176,7 +176,7 @@ static void print_tunnels(FILE *out, const struct metrics_census *census)
 		fprintf(out, "culvert_silent_tunnels{service=\"%s\"} %" PRIu32 "\n",
 			tunnels_service_name((enum service)service), census->silent[service]);
 	describe(out, "hinted_tunnels", "gauge",
-		 "VPN tunnels with something wrong; culvert-vpn(7) explains the hints.");
+		 "VPN tunnels with something wrong; culvert-nat(7) explains the hints.");
 	for (int hint = HINT_NONE + 1; hint < HINTS; hint++)
 		fprintf(out, "culvert_hinted_tunnels{hint=\"%s\"} %" PRIu32 "\n",
 			tunnel_hint_name((enum tunnel_hint)hint), census->hints[hint]);
