@@ -88,6 +88,35 @@ static void print_keys(const struct verb_text *verb)
 	}
 }
 
+static bool has_values(const char *key)
+{
+	for (size_t i = 0; i < VALUES; i++)
+		if (!strcmp(values[i].key, key))
+			return true;
+	return false;
+}
+
+/* The keys of all verbs, each once, or only those whose values are in no list. */
+static void print_all_keys(const char *before, const char *between, bool only_free)
+{
+	struct verb_key key, earlier;
+	const char *at, *other_at;
+	bool is_first = true;
+
+	for (size_t i = 0; i < verb_count; i++) {
+		for (at = NULL; verbs_next_key(&verb_texts[i], &at, &key);) {
+			bool seen = only_free && has_values(key.name);
+
+			for (size_t j = 0; j < i && !seen; j++)
+				for (other_at = NULL; !seen && verbs_next_key(&verb_texts[j], &other_at, &earlier);)
+					seen = !strcmp(earlier.name, key.name);
+			if (!seen)
+				printf("%s%s%s", is_first ? "" : between, before, key.name);
+			is_first = is_first && seen;
+		}
+	}
+}
+
 /* The branches of a "case" over verbs, each with one command made of before, the words, and after. */
 static void print_branches(const char *indent, const char *before, const char *after)
 {
@@ -97,6 +126,24 @@ static void print_branches(const char *indent, const char *before, const char *a
 		printf("%s%s) %s", indent, verb_texts[i].name, before);
 		print_keys(&verb_texts[i]);
 		printf("%s ;;\n", after);
+	}
+}
+
+/* The same with options for keys. */
+static void print_option_branches(const char *indent, const char *before, const char *after)
+{
+	struct verb_key key;
+
+	for (size_t i = 0; i < verb_count; i++) {
+		const char *at = NULL, *between = before;
+
+		for (; verbs_next_key(&verb_texts[i], &at, &key); between = " ") {
+			if (between == before)
+				printf("%s%s) ", indent, verb_texts[i].name);
+			printf("%s--%s", between, key.name);
+		}
+		if (at)
+			printf("%s ;;\n", after);
 	}
 }
 
@@ -119,7 +166,13 @@ static void print_bash(void)
 	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	      "\t\tcase ${COMP_WORDS[i]} in\n"
-	      "\t\t-o | --output | --color | --socket | -w | --write | --explain | --confirm) ((i++)) ;;\n"
+	      "\t\t-o | -w | --output | --color | --socket | --write | ",
+	      stdout);
+	print_all_keys("--", " | ", false);
+	fputs(")\n"
+	      "\t\t\t[[ ${COMP_WORDS[i + 1]} == \"=\" ]] && ((i++))\n"
+	      "\t\t\t((i++))\n"
+	      "\t\t\t;;\n"
 	      "\t\t-*) ;;\n"
 	      "\t\t*)\n\t\t\tverb=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
 	      "\t\tesac\n"
@@ -137,13 +190,18 @@ static void print_bash(void)
 	      "\tsocket | -w | write)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\t\t;;\n",
 	      stdout);
 	print_value_branches("\t", "words='", "'");
-	fputs("\t*)\n"
+	fputs("\t", stdout);
+	print_all_keys("", " | ", true);
+	fputs(") ;;\n"
+	      "\t*)\n"
 	      "\t\tif [[ $word == -* ]]; then\n"
 	      "\t\t\twords='-j -J -o -w",
 	      stdout);
 	for (const char *const *name = options_names; *name; name++)
 		printf(" %s", *name);
-	fputs("'\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
+	fputs("'\n\t\t\tcase $verb in\n", stdout);
+	print_option_branches("\t\t\t", "words+=' ", "'");
+	fputs("\t\t\tesac\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
 	print_verbs();
 	fputs("'\n\t\telse\n\t\t\tcase $verb in\n", stdout);
 	print_branches("\t\t\t", "words='", "'");
@@ -168,6 +226,18 @@ static void print_quoted(const char *text)
 	}
 }
 
+/* As _arguments wants to have options that take a value. */
+static void print_zsh_options(const struct verb_text *verb)
+{
+	const char *at = NULL;
+	struct verb_key key;
+
+	printf("\t\t%s)\n\t\t\tkeys=(", verb->name);
+	for (uint32_t i = 0; verbs_next_key(verb, &at, &key); i++)
+		printf("%s'--%s=:%s:_culvertctl_value %s'", i == 0 ? "" : " ", key.name, key.value, key.name);
+	fputs(")\n\t\t\tbreak\n\t\t\t;;\n", stdout);
+}
+
 static void print_zsh(void)
 {
 	fputs("#compdef culvertctl\n"
@@ -189,8 +259,8 @@ static void print_zsh(void)
 	print_branches("\t", "compadd -S '' -- ", "");
 	fputs("\tesac\n}\n\n"
 	      "_culvertctl()\n{\n"
-	      "\tlocal context state line\n"
-	      "\tlocal -a verbs\n\n"
+	      "\tlocal context state line word\n"
+	      "\tlocal -a verbs keys\n\n"
 	      "\tverbs=(\n",
 	      stdout);
 	for (size_t i = 0; i < verb_count; i++) {
@@ -199,6 +269,13 @@ static void print_zsh(void)
 		fputs("'\n", stdout);
 	}
 	fputs("\t)\n"
+	      "\tfor word in $words[2,-1]; do\n"
+	      "\t\tcase $word in\n",
+	      stdout);
+	for (size_t i = 0; i < verb_count; i++)
+		print_zsh_options(&verb_texts[i]);
+	fputs("\t\tesac\n"
+	      "\tdone\n"
 	      "\t_arguments -C \\\n"
 	      "\t\t'(-j --json)'{-j,--json}'[one JSON document]' \\\n"
 	      "\t\t'(-J --lines)'{-J,--lines}'[JSON, an object a line]' \\\n"
@@ -207,10 +284,9 @@ static void print_zsh(void)
 	      "\t\t'--socket[the control socket]:path:_files' \\\n"
 	      "\t\t'--watch[again every second]' \\\n"
 	      "\t\t'(-w --write)'{-w,--write}'[a pcapng file of a capture]:path:_files' \\\n"
-	      "\t\t'--explain[a reason]:reason:_culvertctl_value explain' \\\n"
 	      "\t\t'--version[print the version]' \\\n"
 	      "\t\t'(-h --help)'{-h,--help}'[print help]' \\\n"
-	      "\t\t'1:verb:->verb' '*::argument:->argument'\n"
+	      "\t\t$keys '1:verb:->verb' '*::argument:->argument'\n"
 	      "\tcase $state in\n"
 	      "\tverb) _describe verb verbs ;;\n"
 	      "\targument) _culvertctl_argument $line[1] ;;\n"

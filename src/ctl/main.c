@@ -119,7 +119,10 @@ static int act(struct ctl *ctl)
 		return EXIT_OK;
 	}
 	if (options->wants_help) {
-		options_print_help(stdout);
+		if (options->names_verb)
+			verbs_print_help(options->verb, stdout);
+		else
+			options_print_help(stdout);
 		return EXIT_OK;
 	}
 	if (options->format == ANSWER_TABLE && !strcmp(options->verb->name, "help"))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Options stand before or behind the verb, as one likes. */
+/*
+ * Options stand before or behind the verb, as one likes. Those of culvertctl are in a list here; beside them each
+ * KEY=VALUE word of a verb's arguments is an option --KEY VALUE of this verb, and becomes that word again.
+ */
 #include "ctl/options.h"
 
 #include <getopt.h>
@@ -9,12 +12,14 @@
 
 #include <culvert/exit.h>
 
+#include "base/suggest.h"
 #include "ctl/human.h"
 #include "ctl/verbs.h"
 
-enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_EXPLAIN, OPTION_CONFIRM, OPTION_VERSION };
+enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_VERSION, OPTION_KEY, KEYS_MAX = 32 };
 
-static const struct option long_options[] = {
+/* Those of all verbs. */
+static const struct option common[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"lines", no_argument, NULL, 'J'},
 	{"output", required_argument, NULL, 'o'},
@@ -22,15 +27,21 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"watch", no_argument, NULL, OPTION_WATCH},
 	{"write", required_argument, NULL, 'w'},
-	{"explain", required_argument, NULL, OPTION_EXPLAIN},
-	{"confirm", required_argument, NULL, OPTION_CONFIRM},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
 };
 
-const char *const options_names[] = {"--json",  "--lines",   "--output",  "--color",   "--socket", "--watch",
-				     "--write", "--explain", "--confirm", "--version", "--help",   NULL};
+enum { COMMON = sizeof(common) / sizeof(common[0]) };
+
+/* These, and --KEY for KEY=VALUE words: option COMMON + i is key i. */
+struct known_options {
+	struct option option[COMMON + KEYS_MAX + 1];
+	struct verb_key key[KEYS_MAX];
+	uint32_t keys;
+};
+
+const char *const options_names[] = {"--json",  "--lines", "--output",  "--color", "--socket",
+				     "--watch", "--write", "--version", "--help",  NULL};
 
 void options_print_help(FILE *out)
 {
@@ -43,11 +54,9 @@ void options_print_help(FILE *out)
 	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
-	      "      --explain NAME  with drops: what this reason means, and what to do about it\n"
-	      "      --confirm SECONDS  with reload: the configuration from before comes back unless confirm is said "
-	      "in time\n"
 	      "      --version       print the version\n"
-	      "  -h, --help          print this\n\n",
+	      "  -h, --help          print this, or with a verb what it does\n\n"
+	      "The verbs, whose KEY=VALUE words may also be written --KEY VALUE or --KEY=VALUE, anywhere:\n\n",
 	      out);
 	verbs_print_help(NULL, out);
 	fputs("\nExit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel, 5 files, 6 culvertd does "
@@ -90,7 +99,7 @@ static int set_colour(struct ctl_options *options, const char *when, FILE *error
 	return EXIT_OK;
 }
 
-static int set_option(struct ctl_options *options, int letter, const char *word, FILE *errors)
+static int set_option(struct ctl_options *options, int letter, FILE *errors)
 {
 	switch (letter) {
 	case 'j':
@@ -112,41 +121,192 @@ static int set_option(struct ctl_options *options, int letter, const char *word,
 	case 'w':
 		options->write = optarg;
 		return EXIT_OK;
-	case OPTION_EXPLAIN:
-		snprintf(options->explain, sizeof(options->explain), "explain=%s", optarg);
-		return EXIT_OK;
-	case OPTION_CONFIRM:
-		snprintf(options->confirm, sizeof(options->confirm), "confirm=%s", optarg);
-		return EXIT_OK;
 	case OPTION_VERSION:
 		options->wants_version = true;
 		return EXIT_OK;
 	case 'h':
 		options->wants_help = true;
 		return EXIT_OK;
-	case ':':
-		return refuse(errors, "an argument is missing after ", word);
 	default:
-		return refuse(errors, "there is no such option: ", word);
+		return EXIT_USAGE;
 	}
 }
 
-/* The verb and its arguments. */
+/* --- the keys of verbs as options --- */
+
+static void add_key(struct known_options *known, const struct verb_key *key)
+{
+	uint32_t at = known->keys;
+
+	for (uint32_t i = 0; i < at; i++)
+		if (!strcmp(known->key[i].name, key->name))
+			return;
+	if (at == KEYS_MAX)
+		return;
+	known->key[at] = *key;
+	known->option[COMMON + at] =
+		(struct option){known->key[at].name, required_argument, NULL, OPTION_KEY + (int)at};
+	known->keys++;
+}
+
+/* The keys of one verb, or (NULL) of all. */
+static void know_options(struct known_options *known, const struct verb_text *verb)
+{
+	struct verb_key key;
+
+	*known = (struct known_options){.keys = 0};
+	memcpy(known->option, common, sizeof(common));
+	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++)
+		for (const char *at = NULL; (!verb || verb == text) && verbs_next_key(text, &at, &key);)
+			add_key(known, &key);
+}
+
+static bool add_word(struct ctl_options *options, const char *word)
+{
+	if (options->count == OPTIONS_WORDS)
+		return false;
+	options->words[options->count++] = word;
+	return true;
+}
+
+static int add_option(struct ctl_options *options, const char *name, const char *value, FILE *errors)
+{
+	size_t room = sizeof(options->text) - options->text_used;
+	char *word = options->text + options->text_used;
+	int length = snprintf(word, room, "%s=%s", name, value);
+
+	if (length < 0 || (size_t)length >= room || !add_word(options, word))
+		return refuse(errors, "this is more than a request holds: ", value);
+	options->text_used += (size_t)length + 1;
+	return EXIT_OK;
+}
+
+/* An option that is none of the verb's: what it has, and who has it. */
+static int refuse_option(const struct known_options *known, const struct verb_text *verb, const char *word,
+			 FILE *errors)
+{
+	const char *names[COMMON + KEYS_MAX], *suggestion, *between = "; verbs with it: ";
+	char name[64], *shown;
+	struct verb_key key;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
+	for (uint32_t i = 0; i < COMMON + known->keys; i++)
+		names[i] = known->option[i].name;
+	suggestion = suggest_word(name + strspn(name, "-"), names, COMMON + known->keys);
+	shown = human_escape(name);
+	fprintf(errors, "culvertctl: %s has no option %s", verb->name, shown ? shown : "like this");
+	free(shown);
+	if (suggestion)
+		fprintf(errors, " (did you mean --%s?)", suggestion);
+	for (uint32_t i = 0; i < known->keys; i++)
+		fprintf(errors, "%s--%s", i == 0 ? "; its own are " : ", ", known->key[i].name);
+	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++) {
+		for (const char *at = NULL; verbs_next_key(text, &at, &key);) {
+			if (strncmp(name, "--", 2) != 0 || strcmp(name + 2, key.name) != 0)
+				continue;
+			fprintf(errors, "%s%s", between, text->name);
+			between = ", ";
+		}
+	}
+	fputs("; culvertctl --help says more\n", errors);
+	return EXIT_USAGE;
+}
+
+static int refuse_incomplete(const struct known_options *known, const char *word, FILE *errors)
+{
+	for (uint32_t i = 0; i < known->keys; i++) {
+		if (OPTION_KEY + (int)i != optopt)
+			continue;
+		fprintf(errors, "culvertctl: an argument is missing: write --%s %s\n", known->key[i].name,
+			known->key[i].value);
+		return EXIT_USAGE;
+	}
+	return refuse(errors, "an argument is missing after ", word);
+}
+
+/* --- the whole line --- */
+
+static const char short_options[] = ":jJo:w:h";
+
+/* The first word that is no option and does not belong to one, or NULL; *unknown is the first option that no verb has.
+ * Which options take a word is known for certain only when it is known which verb it is. */
+static const char *first_word(int argc, char **argv, struct known_options *known, const char **unknown)
+{
+	int letter;
+
+	know_options(known, NULL);
+	optind = 0; /* GNU: start anew, also in a second call */
+	while ((letter = getopt_long(argc, argv, short_options, known->option, NULL)) != -1)
+		if (letter == '?' && !*unknown)
+			*unknown = argv[optind - 1];
+	return optind < argc ? argv[optind] : NULL;
+}
+
+/* NULL after having said why. */
+static const struct verb_text *find_verb(struct ctl_options *options, int argc, char *const *argv,
+					 struct known_options *known, FILE *errors)
+{
+	char **copy = calloc((size_t)argc + 1, sizeof(*copy)); /* getopt changes the order */
+	const struct verb_text *verb;
+	const char *unknown = NULL, *word;
+
+	if (!copy) {
+		fputs("culvertctl: no memory\n", errors);
+		return NULL;
+	}
+	memcpy(copy, argv, (size_t)argc * sizeof(*copy));
+	word = first_word(argc, copy, known, &unknown);
+	free(copy);
+	options->names_verb = word != NULL;
+	verb = verbs_find(word ? word : "status", unknown ? NULL : errors);
+	if (!verb && unknown)
+		refuse(errors, "there is no such option: ", unknown);
+	return verb;
+}
+
+/* The options, as the verb has them. */
+static int set_options(struct ctl_options *options, const struct known_options *known, int argc, char **argv,
+		       FILE *errors)
+{
+	int letter, code, index;
+	char word[3] = "-";
+
+	optind = 0;
+	while ((letter = getopt_long(argc, argv, short_options, known->option, &index)) != -1) {
+		const char *last = argv[optind - 1];
+
+		if (letter == ':')
+			return refuse_incomplete(known, last, errors);
+		if (letter == '?' && !strncmp(last, "--", 2) && optopt != 0)
+			return refuse(errors, "no argument is taken by ", last);
+		word[1] = (char)optopt;
+		if (letter == '?')
+			return refuse_option(known, options->verb, optopt != 0 ? word : last, errors);
+		if (letter >= OPTION_KEY)
+			code = add_option(options, known->option[index].name, optarg, errors);
+		else
+			code = set_option(options, letter, errors);
+		if (code != EXIT_OK)
+			return code;
+	}
+	return EXIT_OK;
+}
+
+/* The other words, in front of those that were options. */
 static int set_words(struct ctl_options *options, int count, char **words, FILE *errors)
 {
-	options->verb = verbs_find(count > 0 ? words[0] : options->explain[0] ? "drops" : "status", errors);
-	if (!options->verb)
-		return EXIT_USAGE;
-	options->words[options->count++] = options->verb->name;
-	for (int i = 1; i < count; i++) {
-		if (options->count == OPTIONS_WORDS - 2)
+	const char *made[OPTIONS_WORDS];
+	size_t makes = options->count;
+
+	memcpy(made, options->words, sizeof(made));
+	options->count = 0;
+	add_word(options, options->verb->name);
+	for (int i = 1; i < count; i++)
+		if (!add_word(options, words[i]))
 			return refuse(errors, "no verb takes that many arguments: ", words[i]);
-		options->words[options->count++] = words[i];
-	}
-	if (options->explain[0])
-		options->words[options->count++] = options->explain;
-	if (options->confirm[0])
-		options->words[options->count++] = options->confirm;
+	for (size_t i = 0; i < makes; i++)
+		if (!add_word(options, made[i]))
+			return refuse(errors, "no verb takes that many arguments: ", made[i]);
 	if (options->watch && options->verb->flags != VERB_LISTS)
 		return refuse(errors, "--watch goes with verbs that list something, not with ", options->verb->name);
 	if (options->write && strcmp(options->verb->name, "capture") != 0)
@@ -157,19 +317,19 @@ static int set_words(struct ctl_options *options, int count, char **words, FILE 
 int options_parse(struct ctl_options *options, int argc, char **argv, FILE *errors)
 {
 	const char *no_colour = getenv("NO_COLOR");
-	int letter, code;
+	struct known_options known;
+	int code;
 
 	*options = (struct ctl_options){
 		.socket = OPTIONS_SOCKET,
 		.in_colour = isatty(STDOUT_FILENO) && (!no_colour || !no_colour[0]),
 	};
-	optind = 0; /* GNU: start anew, also in a second call */
-	while ((letter = getopt_long(argc, argv, ":jJo:w:h", long_options, NULL)) != -1) {
-		code = set_option(options, letter, argv[optind - 1], errors);
-		if (code != EXIT_OK)
-			return code;
-	}
-	if (options->wants_help || options->wants_version)
-		return EXIT_OK;
+	options->verb = find_verb(options, argc, argv, &known, errors);
+	if (!options->verb)
+		return EXIT_USAGE;
+	know_options(&known, options->verb);
+	code = set_options(options, &known, argc, argv, errors);
+	if (code != EXIT_OK || options->wants_help || options->wants_version)
+		return code;
 	return set_words(options, argc - optind, argv + optind, errors);
 }

@@ -13,7 +13,7 @@
 
 #define OPTIONS_SOCKET "/run/culvert/control.sock"
 
-enum { OPTIONS_WORDS = 17 };
+enum { OPTIONS_WORDS = 17, OPTIONS_TEXT = 1024 };
 
 struct verb_text;
 
@@ -25,12 +25,15 @@ struct ctl_options {
 	const char *write; /* NULL, or the file a capture goes to */
 	bool wants_help, wants_version;
 	const struct verb_text *verb;
-	const char *words[OPTIONS_WORDS]; /* the verb's whole name, and its arguments */
+	bool names_verb;                  /* else it is the one that is meant without any */
+	const char *words[OPTIONS_WORDS]; /* the verb's whole name, and its arguments; --KEY VALUE as KEY=VALUE */
 	size_t count;
-	char explain[128], confirm[32]; /* arguments that were given as options */
+	char text[OPTIONS_TEXT]; /* of words that do not stand in argv as they are */
+	size_t text_used;
 };
 
-/* The strings are those of argv, or constants. EXIT_OK, or EXIT_USAGE after having said on errors what is wrong. */
+/* The strings are those of argv and of options, or constants; argv is put into another order. EXIT_OK, or EXIT_USAGE
+ * after having said on errors what is wrong. */
 int options_parse(struct ctl_options *options, int argc, char **argv, FILE *errors);
 void options_print_help(FILE *out);
 

@@ -46,11 +46,33 @@ const struct verb_text *verbs_find(const char *word, FILE *errors)
 	}
 	if (candidates == 1)
 		return found;
+	if (!errors)
+		return NULL;
 	if (candidates > 1)
 		refuse(errors, word, "may be each of these verbs", length);
 	else
 		refuse(errors, word, "is none of the verbs", 0);
 	return NULL;
+}
+
+bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_key *key)
+{
+	const char *word = *at ? *at : verb->arguments;
+
+	for (size_t length; *word; word += length) {
+		const char *equals;
+
+		word += strspn(word, " []|");
+		length = strcspn(word, " []|");
+		equals = memchr(word, '=', length);
+		if (!equals)
+			continue;
+		snprintf(key->name, sizeof(key->name), "%.*s", (int)(equals - word), word);
+		snprintf(key->value, sizeof(key->value), "%.*s", (int)(word + length - equals - 1), equals + 1);
+		*at = word + length;
+		return true;
+	}
+	return false;
 }
 
 void verbs_print_help(const struct verb_text *verb, FILE *out)

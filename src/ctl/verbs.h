@@ -5,6 +5,7 @@
 #ifndef CULVERT_CTL_VERBS_H
 #define CULVERT_CTL_VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -24,8 +25,17 @@ struct verb_text {
 extern const struct verb_text verb_texts[];
 extern const size_t verb_count;
 
-/* The verb of that name, or the only one that begins like it. NULL, after having said on errors which there are. */
+/* The verb of that name, or the only one that begins like it. NULL, after having said on errors (which may
+ * be NULL) which there are. */
 const struct verb_text *verbs_find(const char *word, FILE *errors);
+
+/* A KEY=VALUE word of a verb's arguments. */
+struct verb_key {
+	char name[16], value[16];
+};
+
+/* Iterates over the keys of a verb: start with *at NULL; false at the end. */
+bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_key *key);
 /* One verb, or (NULL) all. */
 void verbs_print_help(const struct verb_text *verb, FILE *out);
 

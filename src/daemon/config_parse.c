@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/text.h"
+#include "base/suggest.h"
 
 enum {
 	LINE_MAX_BYTES = 199,   /* what the smallest inih takes */
@@ -112,14 +112,14 @@ static void suggest_section(struct parser *parser, const char *name)
 	for (; count < CONFIG_SECTIONS; count++)
 		names[count] = config_sections[count].name;
 	names[count++] = "forward:NAME";
-	suggestion = text_suggest(name, names, count);
+	suggestion = suggest_word(name, names, count);
 	if (!suggestion && strchr(name, ':')) {
 		char kind[SECTION_MAX_BYTES + 1];
 
 		snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(name, ":"), name);
-		if (text_distance(kind, "forward") <= 2)
+		if (suggest_distance(kind, "forward") <= 2)
 			suggestion = "forward:NAME";
-	} else if (!suggestion && text_distance(name, "forward") <= 2) {
+	} else if (!suggestion && suggest_distance(name, "forward") <= 2) {
 		suggestion = "forward:NAME";
 	}
 	findings_error(parser->findings, parser->line, "unknown section [%s]%s", name,
@@ -222,7 +222,7 @@ static void suggest_key(struct parser *parser, const char *name)
 	}
 	for (size_t i = 0; i < FORWARD_KEYS && parser->section == FORWARD_SECTION; i++)
 		names[count++] = forward_keys[i].name;
-	findings_hint(hint, sizeof(hint), text_suggest(name, names, count));
+	findings_hint(hint, sizeof(hint), suggest_word(name, names, count));
 	if (!hint[0] && elsewhere)
 		snprintf(hint, sizeof(hint), " (it belongs to section [%s])", elsewhere);
 	findings_error(parser->findings, parser->line, "unknown key %s in section [%s]%s", name, section, hint);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/suggest.h"
 #include "daemon/text.h"
 
 enum { LIST_COLUMN_MAX = 100 }; /* lists go on in another line beyond this column; the reader takes twice as much */
@@ -100,7 +101,7 @@ static bool parse_word(const struct word *words, const char *text, const char *a
 	}
 	words_describe(words, list, sizeof(list));
 	snprintf(problem, PROBLEM_MAX, "must be %s%s%s", list, alternative,
-		 findings_hint(hint, sizeof(hint), text_suggest(text, texts, count)));
+		 findings_hint(hint, sizeof(hint), suggest_word(text, texts, count)));
 	return false;
 }
 

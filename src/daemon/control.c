@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "daemon/config.h"
 #include "daemon/control_request.h"
 #include "daemon/control_socket.h"
@@ -77,7 +78,7 @@ static const struct verb_entry *control_find(struct verb *verb, const char *name
 			return &verbs[i];
 	}
 	text_escape(shown, sizeof(shown), name);
-	suggestion = text_suggest(name, names, VERBS);
+	suggestion = suggest_word(name, names, VERBS);
 	verb_fail(verb, EXIT_USAGE, "there is no verb %s%s%s%s; help lists them", shown,
 		  suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 	return NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/suggest.h"
 #include "daemon/text.h"
 
 /* Options that have no letter. */
@@ -120,7 +121,7 @@ static int refuse_option(FILE *errors, const char *argument, int letter)
 	}
 	argument += strspn(argument, "-");
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argument, "="), argument);
-	return refuse(errors, "unknown option --", name, text_suggest(name, names, OPTIONS_COUNT));
+	return refuse(errors, "unknown option --", name, suggest_word(name, names, OPTIONS_COUNT));
 }
 
 static void set_action(struct options *options, enum action action, bool *twice)

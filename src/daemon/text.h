@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text for people: hostile bytes made visible, and guesses at what a mistyped word was meant to be.
+ * Text for people, with hostile bytes made visible, and what people write.
  */
 #ifndef CULVERT_DAEMON_TEXT_H
 #define CULVERT_DAEMON_TEXT_H
@@ -12,13 +12,6 @@
 /* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size
  * is at least 8. */
 void text_escape(char *out, size_t size, const char *text);
-
-/* How many letters must be inserted, deleted, replaced or swapped with their neighbour to make b of a. Gives 3 for
- * anything above 2 and for words of more than 63 bytes; case does not count. */
-unsigned int text_distance(const char *a, const char *b);
-
-/* The nearest of count words at a distance of at most 2 (and less than half of the word's length), or NULL. */
-const char *text_suggest(const char *word, const char *const *words, size_t count);
 
 /* A phrase of one of the lists as a sentence: with a capital letter in front and a full stop behind. */
 void text_sentence(char *out, size_t size, const char *phrase);

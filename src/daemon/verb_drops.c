@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/suggest.h"
 #include "daemon/drop_rates.h"
 #include "daemon/text.h"
 #include "daemon/verb.h"
@@ -39,7 +40,7 @@ static enum drop find_reason(struct verb *verb, const char *name)
 		if (!strcmp(name, names[i]))
 			return (enum drop)i;
 	}
-	suggestion = text_suggest(name, names + 1, DROPS - 1);
+	suggestion = suggest_word(name, names + 1, DROPS - 1);
 	verb_fail(verb, EXIT_NOT_FOUND, "there is no reason %s%s%s%s; drops lists all", name,
 		  suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 	return DROP_NONE;

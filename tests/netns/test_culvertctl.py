@@ -101,8 +101,18 @@ def test_only_a_terminal_gets_colours(lab, router):
 def test_drops_are_explained(lab, router):
     done = run_ctl(router, "drops", "--explain", "filtered")
     assert done.returncode == 0 and "what to do: see [nat] filtering" in done.stdout
-    for words in (["--explain=filtered"], ["dr", "explain=filtered"]):
+    for words in (["--explain=filtered", "drops"], ["dr", "explain=filtered"]):
         assert run_ctl(router, *words).stdout == done.stdout
+
+
+def test_keys_are_options(lab, router, flows):
+    host = lab.address("L1")
+    ports = [row["internal-src-port"] for row in document(router, "mappings", f"host={host}")]
+    assert ports
+    for words in (["mappings", "--host", host], [f"--host={host}", "mappings"]):
+        assert [row["internal-src-port"] for row in document(router, *words)] == ports
+    done = run_ctl(router, "explain", "--spi", "0xc0ffee01", "out", "esp", host, lab.address("W1"))
+    assert done.returncode == 0 and "verdict" in done.stdout, done
 
 
 def test_again_every_second(lab, router):
@@ -131,7 +141,9 @@ def test_again_every_second(lab, router):
         (["mapp", "x" * 2000], 1, "too long"),
         (["mapp", "x" * 1000], 1, "not understood"),
         (["mapp"] + ["port=1"] * 30, 1, "that many arguments"),
-        (["--nonsense"], 1, "no such option: --nonsense"),
+        (["--nonsense"], 1, "status has no option --nonsense; "),
+        (["mappings", "--hots", "10.0.0.1"], 1, "mappings has no option --hots (did you mean --host?)"),
+        (["mappings", "--host", "nobody"], 1, "host=nobody is not good: host= takes an IPv4 address"),
         (["-o", "xml"], 1, "table, json, lines or tsv"),
         (["--color", "blue"], 1, "always, never or auto"),
         (["-o"], 1, "missing after -o"),
@@ -156,6 +168,7 @@ def test_help_and_version_need_no_daemon(lab, router, tmp_path):
         assert done.returncode == 0 and "usage: culvertctl" in done.stdout
         assert "\n  mappings [host=ADDRESS]" in done.stdout
     assert run_ctl(router, "help", "map", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
+    assert run_ctl(router, "map", "--help", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
     assert run_ctl(router, "help", "nothing", path=nowhere).returncode == 7
     assert run_ctl(router, "--version", path=nowhere).stdout == f"culvertctl {VERSION}\n"
 

@@ -29,7 +29,16 @@ complete "filtered" drops explain = filt
 complete "tunnels" help tu
 complete "ipsec ike" mode i
 complete "out" explain ou
-complete "--explain" --ex
+complete "--explain" drops --ex
+complete "--help --host" mappings --h
+complete "--host" mappings --proto tcp --ho
+complete "tcp" mappings --proto t
+complete "tcp udp icmp gre esp ah l2tp" mappings --proto = ""
+complete "" mappings --host ""
+complete "tunnels hosts" top --show ""
+complete "mappings" --host 10.0.0.1 ma
+complete "mappings" --host = 10.0.0.1 ma
+complete "" nothing --ex
 complete "table tsv" -o t
 complete "" forget 10
 complete "" nothing ma
@@ -39,9 +48,12 @@ if command -v zsh >/dev/null; then
 	# Its own functions are not there outside of an interactive shell: these say what they are asked.
 	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { }; _arguments() { }; source "$0"
 		PREFIX=proto=t; _culvertctl_argument mappings
-		PREFIX=x; _culvertctl_argument tunnels' "$file/_culvertctl") || status=1
+		PREFIX=x; _culvertctl_argument tunnels
+		words=(culvertctl -j reload --c); _arguments() { print -r -- $@[-3] }; _culvertctl' \
+		"$file/_culvertctl") || status=1
 	if [ "$got" != "tcp udp icmp gre esp ah l2tp
- -- host= remote= service=" ]; then
+ -- host= remote= service=
+--confirm=:SECONDS:_culvertctl_value confirm" ]; then
 		echo "zsh: got \"$got\"" >&2
 		status=1
 	fi

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/suggest.h"
 #include "daemon/text.h"
 
 static void escapes(void **state)
@@ -65,14 +66,14 @@ static void measures_distance(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(text_distance(cases[i].a, cases[i].b), cases[i].distance);
-		assert_int_equal(text_distance(cases[i].b, cases[i].a), cases[i].distance);
+		assert_int_equal(suggest_distance(cases[i].a, cases[i].b), cases[i].distance);
+		assert_int_equal(suggest_distance(cases[i].b, cases[i].a), cases[i].distance);
 	}
 	memset(word, 'x', 64);
 	memset(longer, 'x', 64);
 	word[63] = longer[64] = '\0';
-	assert_int_equal(text_distance(word, word), 0);
-	assert_int_equal(text_distance(longer, longer), 3);
+	assert_int_equal(suggest_distance(word, word), 0);
+	assert_int_equal(suggest_distance(longer, longer), 3);
 }
 
 static void suggests(void **state)
@@ -80,12 +81,12 @@ static void suggests(void **state)
 	static const char *const words[] = {"lan", "wan", "nat", "timeouts", "ipsec"};
 
 	(void)state;
-	assert_string_equal(text_suggest("timeuots", words, 5), "timeouts");
-	assert_string_equal(text_suggest("ipsek", words, 5), "ipsec");
-	assert_string_equal(text_suggest("nat", words, 5), "nat");
-	assert_null(text_suggest("forward", words, 5));
-	assert_null(text_suggest("xy", words, 5)); /* two letters off a word of three say nothing */
-	assert_null(text_suggest("lan", words, 0));
+	assert_string_equal(suggest_word("timeuots", words, 5), "timeouts");
+	assert_string_equal(suggest_word("ipsek", words, 5), "ipsec");
+	assert_string_equal(suggest_word("nat", words, 5), "nat");
+	assert_null(suggest_word("forward", words, 5));
+	assert_null(suggest_word("xy", words, 5)); /* two letters off a word of three say nothing */
+	assert_null(suggest_word("lan", words, 0));
 }
 
 static void makes_sentences(void **state)
