@@ -124,10 +124,11 @@ bool tunnels_is_private(uint32_t address)
 /* The module's, or what can be told from the view alone. */
 enum tunnel_hint tunnels_hint(const struct tunnel_view *view)
 {
-	if (view->hint == HINT_NONE && view->inside_is_server && view->silent == SIDE_WAN &&
-	    tunnels_is_private(view->outside_address))
-		return HINT_WAN_IS_PRIVATE;
-	return view->hint;
+	if (view->hint != HINT_NONE || view->silent != SIDE_WAN)
+		return view->hint;
+	if (view->inside_is_server)
+		return tunnels_is_private(view->outside_address) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
+	return view->service == SERVICE_PPTP ? HINT_GRE_ONE_WAY : HINT_NONE;
 }
 
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)

@@ -74,6 +74,13 @@ static enum tunnel_hint hint_of_server(const struct ipsec_peer *peer, const stru
 	return is_private(peer->outside) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
 }
 
+/* Messages of the host that owns port 500 are not counted, and trying that port begins the count anew. */
+static bool has_asked_in_vain(const struct ipsec_peer *peer, const struct tunnel_view *view)
+{
+	return peer->unanswered >= IPSEC_UNANSWERED ||
+	       (view->age_ms >= IPSEC_SILENT_MS && view->packets[SIDE_WAN] == 0);
+}
+
 static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_peer *peer,
 				const struct tunnel_view *view)
 {
@@ -85,7 +92,7 @@ static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec 
 		return HINT_AH_SEEN;
 	if (peer->is_server)
 		return hint_of_server(peer, view);
-	if (client->heard && !server->heard && peer->unanswered >= IPSEC_UNANSWERED)
+	if (client->heard && !server->heard && has_asked_in_vain(peer, view))
 		return peer->clashes ? HINT_SHARE_IMPOSSIBLE : HINT_NO_ANSWER;
 	if (peer->is_ambiguous)
 		return HINT_AMBIGUOUS;
@@ -93,7 +100,7 @@ static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec 
 		return HINT_TRANSPORT_CLASH;
 	if (peer->uses_esp && view->silent == SIDE_WAN)
 		return client->heard && client->natt != server->natt ? HINT_NATT_ONE_END : HINT_ESP_ONE_WAY;
-	return peer->share != SHARE_NOT ? HINT_PORT_SHARED : HINT_NONE;
+	return peer->share == SHARE_WORKS ? HINT_PORT_SHARED : HINT_NONE;
 }
 
 /* One side sends, and for a while nothing has come from the other one. */

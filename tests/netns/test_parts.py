@@ -353,13 +353,14 @@ def test_what_the_statistics_say_of_each(lab, router, ends):
     assert "tunnels: 1 by PPTP or L2TP without IPsec. Hint not_encrypted: " in text
 
 
-def test_a_hint_where_nobody_answers(lab, router):
-    """Three first messages of one client, and silence."""
+def test_a_hint_where_nobody_answers(lab, router, jump):
+    """Three first messages of one client, and silence, whether it has port 500 outside or not."""
     client, server = lab.raw("L1"), lab.raw("W1")
     first = ike((int.from_bytes(os.urandom(8), "big") | 1, 0), SA_INIT, INITIATOR, 0)
     for _ in range(3):
         client.send(IP(src=client.address, dst=server.address) / UDP(sport=500, dport=500) / Raw(first))
         assert bytes(server.expect()[UDP].payload) == first
+    jump(11)
     line = f"tunnel: IPsec {client.address} -> {server.address} by {ROUTER_WAN}, IKEv2, no NAT traversal offered: requ"
     said = [said for said in router.statistics().text.splitlines() if line in said]
     assert len(said) == 1 and ". Hint no_answer: nothing has come back from the server: " in said[0], said

@@ -146,12 +146,35 @@ static void a_server_that_is_down(void **state)
 	struct tunnel_view view;
 
 	share(rig);
+	assert_true(ipsec_tunnel(rig, L2, W1, &view));
+	assert_true(view.is_shared);
+	assert_int_equal(view.hint, HINT_NONE); /* nobody knows yet whether sharing helps */
 	assert_int_equal(begin(rig, L2, W1, 2), 500);
+	rig_wait(rig, 8 * SECOND);
+	assert_true(ipsec_tunnel(rig, L2, W1, &view));
+	assert_int_equal(view.hint, HINT_NO_ANSWER);
 	assert_int_equal(begin(rig, L2, W1, 2), 500);
-	rig_wait(rig, 3 * SECOND);
 	assert_true(ipsec_tunnel(rig, L2, W1, &view));
 	assert_int_equal(view.hint, HINT_NO_ANSWER);
 	assert_int_not_equal(begin(rig, L2, W1, 2), 500);
+}
+
+/* Nobody else is there, so the port is the client's own all the time. */
+static void a_server_that_is_down_for_a_lone_client(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	assert_int_equal(begin(rig, L1, W1, 1), 500);
+	rig_wait(rig, 9 * SECOND);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_int_equal(view.hint, HINT_NONE);
+	rig_wait(rig, SECOND);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_int_equal(view.hint, HINT_NO_ANSWER);
+	assert_int_equal(answer(rig, W1, 500, 1, SA_INIT), L1);
+	assert_true(ipsec_tunnel(rig, L1, W1, &view));
+	assert_int_equal(view.hint, HINT_NONE);
 }
 
 /* Nothing tells two hosts with one initiator SPI apart. */
@@ -435,6 +458,7 @@ int main(void)
 		test(a_server_that_insists_on_port_500),
 		test(the_owner_of_the_port_leaves),
 		test(a_server_that_is_down),
+		test(a_server_that_is_down_for_a_lone_client),
 		test(equal_initiator_spis),
 		test(sharing_survives_a_crash),
 		test(errors_about_shared_messages),

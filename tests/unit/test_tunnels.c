@@ -162,6 +162,24 @@ static void tells_who_is_silent(void **state)
 	expect_part(&view, "; NOTHING COMES FROM THE LAN: ");
 }
 
+static void tells_that_gre_is_lost(void **state)
+{
+	struct tunnel_view view = l2tp();
+
+	(void)state;
+	view.silent = SIDE_WAN;
+	assert_int_equal(tunnels_hint(&view), HINT_NONE);
+	view.service = SERVICE_PPTP;
+	assert_int_equal(tunnels_hint(&view), HINT_GRE_ONE_WAY);
+	view.inside_is_server = true;
+	assert_int_equal(tunnels_hint(&view), HINT_NONE);
+	view.outside_address = 0x0a000001; /* 10.0.0.1 */
+	assert_int_equal(tunnels_hint(&view), HINT_WAN_IS_PRIVATE);
+	view.inside_is_server = false;
+	view.silent = SIDE_LAN;
+	assert_int_equal(tunnels_hint(&view), HINT_NONE);
+}
+
 /* Every hint, behind the longest line there can be, is there to its full stop. */
 static void hints_are_sentences(void **state)
 {
@@ -257,10 +275,15 @@ static void another_nat_before_a_server(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(describes_ipsec),         cmocka_unit_test(describes_a_server_inside),
-		cmocka_unit_test(describes_l2tp),          cmocka_unit_test(tells_who_is_silent),
-		cmocka_unit_test(hints_are_sentences),     cmocka_unit_test(names_are_made_harmless),
-		cmocka_unit_test(knows_private_addresses), cmocka_unit_test(another_nat_before_a_server),
+		cmocka_unit_test(describes_ipsec),
+		cmocka_unit_test(describes_a_server_inside),
+		cmocka_unit_test(describes_l2tp),
+		cmocka_unit_test(tells_who_is_silent),
+		cmocka_unit_test(tells_that_gre_is_lost),
+		cmocka_unit_test(hints_are_sentences),
+		cmocka_unit_test(names_are_made_harmless),
+		cmocka_unit_test(knows_private_addresses),
+		cmocka_unit_test(another_nat_before_a_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
