@@ -82,14 +82,6 @@ static void close_target(struct log *log)
 	log->fd = -1;
 }
 
-void log_free(struct log *log)
-{
-	if (!log)
-		return;
-	close_target(log);
-	free(log);
-}
-
 static int open_file(struct log *log, const char *path)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
@@ -129,6 +121,11 @@ bool log_open(struct log *log, const char *target, bool foreground)
 		log->target = on_stderr;
 	}
 	return true;
+}
+
+bool log_is_journal(const struct log *log)
+{
+	return log && log->target == TARGET_JOURNAL;
 }
 
 void log_set_level(struct log *log, int level)
@@ -200,9 +197,7 @@ static void put_line(struct log *log, int level, const char *text)
 		length = snprintf(line, sizeof(line), "<%d>%s\n", level, text);
 		break;
 	case TARGET_STDERR:
-		length =
-			snprintf(line, sizeof(line), "culvertd: %s%s%s\n",
-				 level <= LOG_WARNING ? level_name(level) : "", level <= LOG_WARNING ? ": " : "", text);
+		length = format_plain(line, sizeof(line), level, text);
 		break;
 	case TARGET_FILE:
 		timespec_get(&now, TIME_UTC);
@@ -227,7 +222,7 @@ static void report_suppressed(struct log *log, struct site *site)
 }
 
 /* True if this message may be written now. */
-static bool admit(struct log *log, int level, const char *format)
+static bool admit(struct log *log, int level, const char *format, uint32_t burst)
 {
 	struct site *site = &log->sites[((uintptr_t)format >> 3) * 0x9e3779b1u % SITES];
 	uint64_t now = clock_now_ms();
@@ -236,7 +231,7 @@ static bool admit(struct log *log, int level, const char *format)
 		report_suppressed(log, site);
 		*site = (struct site){.format = format, .since_ms = now, .level = level};
 	}
-	if (site->count >= LOG_BURST) {
+	if (site->count >= burst) {
 		site->suppressed++;
 		return false;
 	}
@@ -256,12 +251,22 @@ void log_flush(struct log *log)
 	}
 }
 
-static void write_arguments(struct log *log, int level, const char *format, va_list arguments)
+void log_free(struct log *log)
+{
+	if (!log)
+		return;
+	for (size_t i = 0; i < SITES; i++)
+		report_suppressed(log, &log->sites[i]);
+	close_target(log);
+	free(log);
+}
+
+static void write_arguments(struct log *log, int level, uint32_t burst, const char *format, va_list arguments)
 {
 	char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
 	int saved = errno;
 
-	if (log_wants(log, level) && admit(log, level, format)) {
+	if (log_wants(log, level) && admit(log, level, format, burst)) {
 		vsnprintf(raw, sizeof(raw), format, arguments);
 		text_escape(text, sizeof(text), raw);
 		put_line(log, level, text);
@@ -274,7 +279,16 @@ void log_write(struct log *log, int level, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_arguments(log, level, format, arguments);
+	write_arguments(log, level, LOG_BURST, format, arguments);
+	va_end(arguments);
+}
+
+void log_event(struct log *log, int level, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	write_arguments(log, level, LOG_EVENT_BURST, format, arguments);
 	va_end(arguments);
 }
 
@@ -283,7 +297,7 @@ void log_report(void *log, int level, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_arguments(log, level, format, arguments);
+	write_arguments(log, level, LOG_BURST, format, arguments);
 	va_end(arguments);
 }
 

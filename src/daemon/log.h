@@ -4,7 +4,8 @@
  *
  * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name can not forge a
  * line. A message whose format string has been used LOG_BURST times within LOG_WINDOW_S seconds is counted instead of
- * written; the count follows as "N similar messages suppressed". Levels are those of syslog(3).
+ * written; the count follows as "N similar messages suppressed", at the latest when the log is closed. Levels are those
+ * of syslog(3).
  */
 #ifndef CULVERT_DAEMON_LOG_H
 #define CULVERT_DAEMON_LOG_H
@@ -13,7 +14,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
-enum { LOG_BURST = 10, LOG_WINDOW_S = 10 };
+enum { LOG_BURST = 10, LOG_EVENT_BURST = 200, LOG_WINDOW_S = 10 };
 
 struct log;
 
@@ -31,6 +32,8 @@ void log_free(struct log *log);
  * said why to the log as it was, if a file can not be opened.
  */
 bool log_open(struct log *log, const char *target, bool foreground);
+/* Messages go to the journal, where each has its level. */
+bool log_is_journal(const struct log *log);
 /* Messages above this level are not written. */
 void log_set_level(struct log *log, int level);
 bool log_wants(const struct log *log, int level);
@@ -42,6 +45,8 @@ void log_reopen(struct log *log);
 void log_flush(struct log *log);
 
 void log_write(struct log *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* What comes and goes, like tunnels: each line counts, so there may be LOG_EVENT_BURST of them. */
+void log_event(struct log *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same, in the shape of kernel_report (src/io/kernel.h): the context is the struct log. */
 void log_report(void *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));

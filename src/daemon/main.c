@@ -22,16 +22,19 @@
 #include "daemon/privileges.h"
 #include "io/kernel.h"
 
-/* Findings of the configuration before there is a log to write them to: the text names the file itself. */
+/* Findings of the configuration, before it says where messages go: to the journal with their level, and to people as
+ * they are, for the text names the file itself. */
 static void report_finding(void *context, int level, const char *text)
 {
-	(void)level;
-	fprintf(context, "%s\n", text);
+	if (log_is_journal(context))
+		log_report_text(context, level, text);
+	else
+		fprintf(stderr, "%s\n", text);
 }
 
 static int check(const struct options *options, struct config *config)
 {
-	if (!config_load(config, &options->source, report_finding, stderr))
+	if (!config_load(config, &options->source, report_finding, options->log))
 		return EXIT_CONFIG;
 	if (options->source.optional && access(options->source.path, F_OK) < 0)
 		printf("%s is not there: the defaults are good\n", options->source.path);
@@ -131,7 +134,7 @@ static int act_on_config(const struct options *options, struct config *config)
 {
 	if (options->action == ACTION_CHECK)
 		return check(options, config);
-	if (!config_load(config, &options->source, report_finding, stderr))
+	if (!config_load(config, &options->source, report_finding, options->log))
 		return EXIT_CONFIG;
 	log_set_level(options->log, options_log_level(options, config));
 	if (options->action == ACTION_PRINT_CONFIG) {

@@ -24,14 +24,19 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 
-static bool has_capability(unsigned int capability)
+static bool read_capabilities(struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3])
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
-	if (syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return (data[capability / 32].effective >> (capability % 32)) & 1;
+	memset(data, 0, sizeof(*data) * _LINUX_CAPABILITY_U32S_3);
+	return syscall(SYS_capget, &header, data) == 0;
+}
+
+static bool has_capability(unsigned int capability)
+{
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return read_capabilities(data) && (data[capability / 32].effective >> (capability % 32)) & 1;
 }
 
 /* False, after having said so, if the capability is missing. */
@@ -131,6 +136,17 @@ int privileges_prepare_directory(const char *path, const char *user, struct log 
 }
 
 #ifdef HAVE_LIBCAP_NG
+/* Whoever started us gave us the two capabilities and no other, as the unit in contrib does: nothing is to be given up,
+ * and capset(2) may be forbidden. */
+static bool has_just_what_stays(void)
+{
+	const uint32_t stays = UINT32_C(1) << CAP_NET_ADMIN | UINT32_C(1) << CAP_NET_RAW;
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	return read_capabilities(data) && data[0].permitted == stays && data[0].effective == stays &&
+	       data[1].permitted == 0;
+}
+
 /* Leaves the two capabilities, in the bounding set as well where we may change it. Returns what failed, or NULL. */
 static const char *keep_capabilities(const struct passwd *owner, int log_file)
 {
@@ -139,6 +155,8 @@ static const char *keep_capabilities(const struct passwd *owner, int log_file)
 	/* The user must be able to open the log file again. */
 	if (owner && log_file >= 0 && fchown(log_file, owner->pw_uid, owner->pw_gid) < 0)
 		return "give the log file to the user";
+	if (!owner && has_just_what_stays())
+		return NULL;
 
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_updatev(CAPNG_ADD, (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_ADMIN, CAP_NET_RAW,

@@ -316,11 +316,14 @@ void tunnels_log_event(void *context, enum engine_event_kind kind, const struct 
 	if (kind == EVENT_NOT_UNDERSTOOD) {
 		text[0] = 0;
 		append_ends(text, view);
-		log_write(log, LOG_WARNING,
+		log_event(log, LOG_WARNING,
 			  "%s: the control connection is not understood (any more) and passes as it is%s%s", text,
 			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "", fields);
 		return;
 	}
 	tunnels_describe(view, text);
-	log_write(log, LOG_NOTICE, "tunnel %s: %s%s", kind == EVENT_TUNNEL_UP ? "up" : "down", text, fields);
+	if (kind == EVENT_TUNNEL_UP)
+		log_event(log, LOG_NOTICE, "tunnel up: %s%s", text, fields);
+	else
+		log_event(log, LOG_NOTICE, "tunnel down: %s%s", text, fields);
 }

@@ -24,18 +24,18 @@ def daemon(lab):
     instance.close()
 
 
-def read_status(pid):
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+def read_status(pid, proc="/proc"):
+    lines = pathlib.Path(f"{proc}/{pid}/status").read_text().splitlines()
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
-def has_feature(daemon, name):
-    done = subprocess.run([daemon.program, "--version", "-v"], capture_output=True, text=True, check=True, timeout=10)
+def has_feature(program, name):
+    done = subprocess.run([program, "--version", "-v"], capture_output=True, text=True, check=True, timeout=10)
     return f"{name}: yes" in done.stdout
 
 
 def require_capability_dropping(daemon):
-    if not has_feature(daemon, "libcap-ng"):
+    if not has_feature(daemon.program, "libcap-ng"):
         pytest.skip("this culvertd was built without libcap-ng")
 
 
@@ -56,7 +56,7 @@ def test_only_two_capabilities_are_left(lab, daemon, user):
 
 
 def test_system_calls_are_filtered(lab, daemon):
-    if not has_feature(daemon, "libseccomp"):
+    if not has_feature(daemon.program, "libseccomp"):
         pytest.skip("this culvertd was built without libseccomp, or with the address sanitizer")
     daemon.start()
     assert read_status(daemon.process.pid)["Seccomp"] == "2"

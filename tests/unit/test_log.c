@@ -148,6 +148,30 @@ static void limits_the_rate(void **state)
 	assert_non_null(strstr(contents(fixture->path), "warning: once 11\n"));
 }
 
+/* What comes and goes is limited, too, but not so soon. */
+static void writes_more_events(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_true(log_open(fixture->log, fixture->path, true));
+	for (int i = 0; i < LOG_EVENT_BURST + 5; i++)
+		log_event(fixture->log, LOG_NOTICE, "came %d", i);
+	assert_int_equal(count(contents(fixture->path), "came"), LOG_EVENT_BURST);
+}
+
+/* The end comes before the window is over. */
+static void tells_of_the_suppressed_at_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_true(log_open(fixture->log, fixture->path, true));
+	for (int i = 0; i < LOG_BURST + 3; i++)
+		log_write(fixture->log, LOG_WARNING, "late %d", i);
+	log_free(fixture->log);
+	fixture->log = NULL;
+	assert_non_null(strstr(contents(fixture->path), "warning: 3 similar messages suppressed: late %d\n"));
+}
+
 static void opens_again(void **state)
 {
 	struct fixture *fixture = *state;
@@ -327,6 +351,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(writes_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_the_rate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(writes_more_events, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tells_of_the_suppressed_at_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(opens_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(does_not_follow_links, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(writes_standard_error, set_up, tear_down),

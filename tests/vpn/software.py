@@ -20,6 +20,7 @@ SETS = {
     "libreswan": ["libreswan", "vpnc"],
     "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
     "prometheus": ["prometheus"],
+    "systemd": ["systemd"],
 }
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
 MERGED = ["bin", "sbin", "lib", "lib64"]
