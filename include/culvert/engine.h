@@ -168,6 +168,7 @@ struct engine_counters {
 /* One flow as people see it. Portless protocols have ports 0; ICMP has its identifier in inside_port and outside_port.
  */
 struct flow_view {
+	uint32_t index; /* of its record: no other flow has it while this one lives */
 	uint8_t protocol;
 	uint8_t tcp_state;     /* enum tcp_state of nat/tcp.h; 0 for others */
 	bool hairpin;          /* the remote end is another inside host behind our outside address */
@@ -217,10 +218,12 @@ enum tunnel_hint {
  * count only where their has_... is true; texts are valid as long as the view. */
 struct tunnel_view {
 	enum service service;
+	uint32_t index;   /* of its record: no other tunnel of this service has it; UINT32_MAX: it has none */
 	const char *kind; /* "PPTP", "L2TP", "L2TPv3", "IPsec" */
 	const char *data; /* how its data goes: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
 	uint32_t inside_address, outside_address, remote_address;
 	bool inside_is_server;
+	uint16_t inside_port, remote_port; /* of its control connection; 0: not known, or there is none any more */
 	bool has_inside_id, has_remote_id;
 	uint32_t inside_id, outside_id, remote_id; /* Call ID, Tunnel ID, SPI: the one that its owner has chosen */
 	const char *state;                         /* requested, connected, clearing, ended */
@@ -342,10 +345,8 @@ bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t no
 /* The same, but looks at no more than *budget records and takes them off; false also when *budget is used up. */
 bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 			     struct flow_view *view);
-/* Ends the flows of an inside host, those that others have with it as well: one piece of *budget records, from *cursor
- * on (0 at first). *ended grows by the flows that ended. False when all records were looked at. */
-bool engine_forget_host(struct engine *engine, uint32_t inside_address, uint32_t *cursor, uint32_t *budget,
-			uint32_t *ended, uint64_t now_ms);
+/* Ends the flow with this index. False if there is none. */
+bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
 
 /* Who is told of events; NULL: nobody. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);

@@ -62,12 +62,38 @@ static bool is_of_service(const struct capture_ends *ends, enum service service)
 	}
 }
 
+/* The same address on both sides. */
+static uint32_t remote_of(const struct selection *selection)
+{
+	return selection->what == SELECTED_TUNNEL ? selection->tunnel.remote_address : selection->flow.remote_address;
+}
+
 /* What is never translated and so can be told before it is known what becomes of the packet. */
 static bool may_be_wanted(const struct capture_filter *filter, const struct capture_ends *ends)
 {
 	if (filter->has_remote && filter->remote != ends->source && filter->remote != ends->destination)
 		return false;
+	if (filter->selection.what != SELECTED_ALL && remote_of(&filter->selection) != ends->source &&
+	    remote_of(&filter->selection) != ends->destination)
+		return false;
 	return !filter->has_protocol || filter->protocol == ends->protocol;
+}
+
+/* Inside it is known best whose packet it is; outside only that may be seen which was dropped. */
+static bool is_selected(struct capture *capture)
+{
+	enum side judged = SIDE_WAN;
+
+	for (uint32_t i = 0; i < capture->pending; i++)
+		if (capture_pending(capture, i)->side == SIDE_LAN)
+			judged = SIDE_LAN;
+	for (uint32_t i = 0; i < capture->pending; i++) {
+		const struct capture_packet *packet = capture_pending(capture, i);
+
+		if (packet->side == judged && selection_has_packet(&capture->filter.selection, &packet->ends, judged))
+			return true;
+	}
+	return false;
 }
 
 /* The rest. Each part of the filter must fit one of the forms of the packet. */
@@ -87,7 +113,7 @@ static bool is_wanted(struct capture *capture, uint32_t mapping_address)
 		port = port || ends->source_port == filter->port || ends->destination_port == filter->port;
 		service = service || is_of_service(ends, filter->service);
 	}
-	return host && port && service;
+	return host && port && service && is_selected(capture);
 }
 
 /* --- the rate --- */

@@ -10,6 +10,7 @@
 #define CULVERT_DAEMON_CAPTURE_H
 
 #include "daemon/datapath.h"
+#include "daemon/selection.h"
 
 enum { CAPTURE_RING = 512, CAPTURE_SNAP_MAX = 2048, CAPTURE_COMMENT = 320 };
 
@@ -21,6 +22,7 @@ struct capture_filter {
 	uint16_t port;
 	enum service service; /* SERVICE_NONE: any; by the protocols and ports that it is known for */
 	bool drops_only;
+	struct selection selection; /* a tunnel or a mapping */
 };
 
 /* What the headers say; ports are 0 where there are none. The identifier is the SPI of ESP and AH, the Call ID of

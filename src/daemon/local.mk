@@ -20,7 +20,8 @@ libculvert_daemon_a_SOURCES += src/daemon/drop_rates.c src/daemon/drop_rates.h s
 libculvert_daemon_a_SOURCES += src/daemon/config_change.c src/daemon/config_edit.c src/daemon/config_edit.h \
 	src/daemon/rehearse.c src/daemon/rehearse.h src/daemon/reload.c src/daemon/reload.h src/daemon/verb_reload.c
 libculvert_daemon_a_SOURCES += src/daemon/capture.c src/daemon/capture.h src/daemon/capture_text.c \
-	src/daemon/capture_text.h src/daemon/verb_capture.c
+	src/daemon/capture_text.h src/daemon/selection.c src/daemon/selection.h src/daemon/verb_capture.c \
+	src/daemon/verb_forget.c
 
 sbin_PROGRAMS += culvertd
 culvertd_SOURCES = src/daemon/main.c

@@ -8,7 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/statistics.h"
 
-enum { TUNNEL_TEXT = 960, TUNNEL_FIELDS = 400 }; /* both fit a line of the log */
+enum { TUNNEL_TEXT = 960, TUNNEL_FIELDS = 400, TUNNEL_NAME = 24 }; /* both fit a line of the log */
 
 /* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
  * about what is wrong with it, a second sentence that says so. */
@@ -25,6 +25,8 @@ enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum servi
 				const struct rehearsal *rehearsal);
 /* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
 bool tunnels_is_private(uint32_t address);
+/* The name of a tunnel, service and index: "pptp-17". False if it has none. */
+bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME]);
 /* The words of fields and metrics: "pptp", "control_reset". */
 const char *tunnels_service_name(enum service service);
 const char *tunnels_end_name(enum tunnel_end end);

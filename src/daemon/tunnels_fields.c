@@ -41,6 +41,12 @@ const char *tunnels_service_name(enum service service)
 	return service < SERVICES ? service_names[service] : "none";
 }
 
+bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
+{
+	snprintf(name, TUNNEL_NAME, "%s-%" PRIu32, tunnels_service_name(view->service), view->index);
+	return view->index != UINT32_MAX;
+}
+
 static void append(char text[TUNNEL_FIELDS], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void append(char text[TUNNEL_FIELDS], const char *format, ...)

@@ -100,13 +100,30 @@ static bool read_word(struct verb *verb, const char *word, const struct verb_key
 	return false;
 }
 
-bool verb_read_keys(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values)
+/* word is NULL if there may be none. */
+static bool read_words(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values,
+		       const char **word)
 {
 	memset(values, 0, count * sizeof(*values));
-	for (uint32_t i = 0; i < verb->count; i++)
-		if (!read_word(verb, verb->words[i], keys, count, values))
+	for (uint32_t i = 0; i < verb->count; i++) {
+		if (word && !*word && !strchr(verb->words[i], '='))
+			*word = verb->words[i];
+		else if (!read_word(verb, verb->words[i], keys, count, values))
 			return false;
+	}
 	return true;
+}
+
+bool verb_read_keys(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values)
+{
+	return read_words(verb, keys, count, values, NULL);
+}
+
+bool verb_read_keys_and_word(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values,
+			     const char **word)
+{
+	*word = NULL;
+	return read_words(verb, keys, count, values, word);
 }
 
 bool verb_has_no_words(struct verb *verb)

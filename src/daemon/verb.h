@@ -139,6 +139,9 @@ struct verb_value {
 /* Reads all words as values of these keys. False after verb_fail(), which names what was expected: then return
  * VERB_OVER. */
 bool verb_read_keys(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values);
+/* The same, and one word without an equals sign, which may stand anywhere: *word is that, or NULL. */
+bool verb_read_keys_and_word(struct verb *verb, const struct verb_key *keys, uint32_t count, struct verb_value *values,
+			     const char **word);
 /* The same for a verb without arguments. */
 bool verb_has_no_words(struct verb *verb);
 

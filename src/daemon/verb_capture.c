@@ -148,7 +148,7 @@ static void send_start(struct verb *verb, const struct look *look, uint32_t rate
 	verb_send(verb);
 }
 
-static enum verb_step look_start(struct verb *verb, struct look *look)
+static enum verb_step look_start(struct verb *verb, struct look *look, const char *word)
 {
 	struct capture_filter filter;
 	uint32_t rate, snap;
@@ -160,6 +160,8 @@ static enum verb_step look_start(struct verb *verb, struct look *look)
 	if (look->value[BY_DROPS].is_given && strcmp(look->value[BY_DROPS].text, "yes") != 0)
 		return verb_fail(verb, EXIT_USAGE, "drops= takes yes, or leave it out");
 	read_filter(look->value, &filter);
+	if (word && !selection_read(&filter.selection, verb, word, false))
+		return VERB_OVER;
 	look->capture =
 		capture_new(&filter, look->with_data ? snap : SNAP_MIN, rate, verb->router->engine, look_wake, verb);
 	if (!look->capture)
@@ -189,18 +191,21 @@ static const struct verb_key keys[FILTERS] = {
 enum verb_step verb_trace(struct verb *verb)
 {
 	struct look *look = verb_memory(verb, sizeof(*look));
+	const char *word;
 
 	if (!verb->is_first)
 		return look_on(verb, look);
-	return verb_read_keys(verb, keys, SNAP, look->value) ? look_start(verb, look) : VERB_OVER;
+	return verb_read_keys_and_word(verb, keys, SNAP, look->value, &word) ? look_start(verb, look, word) : VERB_OVER;
 }
 
 enum verb_step verb_capture(struct verb *verb)
 {
 	struct look *look = verb_memory(verb, sizeof(*look));
+	const char *word;
 
 	if (!verb->is_first)
 		return look_on(verb, look);
 	look->with_data = true;
-	return verb_read_keys(verb, keys, FILTERS, look->value) ? look_start(verb, look) : VERB_OVER;
+	return verb_read_keys_and_word(verb, keys, FILTERS, look->value, &word) ? look_start(verb, look, word)
+										: VERB_OVER;
 }

@@ -300,6 +300,10 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 	json_text(row, "rule", reason ? NULL : rule_name(explanation->rule));
 	json_text(row, "rule-meaning", reason ? NULL : rule_meaning(explanation->rule));
 	json_text(row, "flow", age_of(has_flow, explanation->flow_is_new));
+	if (has_flow && !explanation->flow_is_new)
+		json_number(row, "index", flow->index);
+	else
+		json_null(row, "index");
 	json_text(row, "mapping",
 		  age_of(has_ports || (has_flow && flow->protocol == ICMP), explanation->mapping_is_new));
 	put_endpoint(row, "internal-src-address", "internal-src-port", has_flow, flow->inside_address,

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flows one by one, and the end of all flows of a host.
+ * Flows one by one.
  */
 #include <culvert/module.h>
 
-#include "daemon/log.h"
-#include "daemon/text.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
 
@@ -43,6 +41,7 @@ static void send_mapping(struct verb *verb, const struct flow_view *view)
 	struct json *row = verb_row(verb, "mapping");
 	char memory[8];
 
+	json_number(row, "index", view->index);
 	json_text(row, "type", view->inside_is_server ? "static" : "dynamic-implicit");
 	json_number(row, "transport-protocol", view->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
@@ -84,30 +83,4 @@ enum verb_step verb_mappings(struct verb *verb)
 			send_mapping(verb, &view);
 	}
 	return VERB_AGAIN;
-}
-
-struct forget {
-	uint32_t address, cursor;
-	uint32_t ended;
-};
-
-enum verb_step verb_forget(struct verb *verb)
-{
-	struct forget *forget = verb_memory(verb, sizeof(*forget));
-	uint32_t budget = VERB_RECORDS_A_TURN;
-
-	if (verb->is_first && (verb->count != 1 || !text_address(verb->words[0], &forget->address)))
-		return verb_fail(verb, EXIT_USAGE, "forget takes the address of one inside host, like 192.168.1.2");
-	if (engine_forget_host(verb->router->engine, forget->address, &forget->cursor, &budget, &forget->ended,
-			       clock_now_ms()))
-		return VERB_AGAIN;
-	if (forget->ended == 0)
-		return verb_fail(verb, EXIT_NOT_FOUND, "no inside host %s has a flow", verb->words[0]);
-	log_write(verb->router->log, LOG_NOTICE, "%s was forgotten by request: %u of its flows ended", verb->words[0],
-		  forget->ended);
-	struct json *row = verb_row(verb, "forgotten");
-	json_address(row, "internal-src-address", forget->address);
-	json_number(row, "flows", forget->ended);
-	verb_send(verb);
-	return VERB_OVER;
 }

@@ -16,6 +16,7 @@
 #include "daemon/rehearse.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
+#include "daemon/tunnels.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
 
@@ -129,6 +130,7 @@ static void send_flow(struct verb *verb, const struct flow_view *view, enum flow
 	struct json *row = verb_row(verb, "ending-flow");
 	char memory[8];
 
+	json_number(row, "index", view->index);
 	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
 	json_address(row, "internal-src-address", view->inside_address);
 	json_number(row, "internal-src-port", view->inside_port);
@@ -143,7 +145,9 @@ static void send_flow(struct verb *verb, const struct flow_view *view, enum flow
 static void send_tunnel(struct verb *verb, const struct tunnel_view *view, enum flow_end why)
 {
 	struct json *row = verb_row(verb, "ending-tunnel");
+	char name[TUNNEL_NAME];
 
+	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
 	json_text(row, "state", view->state);

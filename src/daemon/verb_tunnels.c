@@ -56,7 +56,9 @@ static void put_ipsec(struct json *row, const struct tunnel_view *view)
 static void put_tunnel(struct json *row, const struct tunnel_view *view)
 {
 	enum tunnel_hint hint = tunnels_hint(view);
+	char name[TUNNEL_NAME];
 
+	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
 	json_text(row, "state", view->state);

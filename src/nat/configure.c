@@ -184,7 +184,7 @@ bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_
 		*why = flow_fate(engine, flow);
 		if (*why == FLOW_STAYS)
 			continue;
-		flow_view_of(flow, now_ms, view);
+		flow_view_of(engine, *cursor - 1, now_ms, view);
 		return true;
 	}
 	return false;

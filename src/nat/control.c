@@ -420,7 +420,7 @@ void module_wake_at(struct engine *engine, uint64_t at_ms)
 
 void module_view_flow(const struct engine *engine, uint32_t index, struct flow_view *view, uint32_t last_ms[SIDES])
 {
-	flow_view_of(&engine->flow[index], engine->now_ms, view);
+	flow_view_of(engine, index, engine->now_ms, view);
 	for (int side = 0; side < SIDES && last_ms != NULL; side++)
 		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
 }

@@ -299,7 +299,7 @@ bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))
 			continue;
-		flow_view_of(flow, now_ms, view);
+		flow_view_of(engine, *cursor - 1, now_ms, view);
 		return true;
 	}
 	return false;
@@ -312,19 +312,13 @@ bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t no
 	return engine_next_flow_within(engine, cursor, &budget, now_ms, view);
 }
 
-bool engine_forget_host(struct engine *engine, uint32_t inside_address, uint32_t *cursor, uint32_t *budget,
-			uint32_t *ended, uint64_t now_ms)
+bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms)
 {
 	engine->now_ms = now_ms;
-	for (; *cursor<engine->header->flow_used && * budget> 0; (*budget)--) {
-		uint32_t index = (*cursor)++;
-		const struct flow *flow = &engine->flow[index];
-		if (!(flow->flags & FLOW_LIVE) || flow->inside_address != inside_address)
-			continue;
-		flow_close(engine, index);
-		(*ended)++;
-	}
-	return *cursor < engine->header->flow_used;
+	if (index >= engine->header->flow_used || !(engine->flow[index].flags & FLOW_LIVE))
+		return false;
+	flow_close(engine, index);
+	return true;
 }
 
 void engine_on_event(struct engine *engine, engine_event *event, void *context)

@@ -175,7 +175,7 @@ static void tell_flow(const struct engine *engine, uint32_t index, const struct 
 	const uint64_t *now = engine->counters->stat, *then = before->stat;
 
 	explanation->has_flow = true;
-	flow_view_of(flow, engine->now_ms, &explanation->flow);
+	flow_view_of(engine, index, engine->now_ms, &explanation->flow);
 	explanation->flow_is_new = now[STAT_FLOWS_CREATED] != then[STAT_FLOWS_CREATED] &&
 				   flow->packets[SIDE_LAN] + flow->packets[SIDE_WAN] <= 1;
 	explanation->mapping_is_new = explanation->flow_is_new && flow->mapping != NONE &&

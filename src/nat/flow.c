@@ -394,9 +394,12 @@ uint16_t flow_port_used(const struct engine *engine, uint32_t index)
 								    : flow->outside_port;
 }
 
-void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view)
+void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, struct flow_view *view)
 {
+	const struct flow *flow = &engine->flow[index];
+
 	*view = (struct flow_view){
+		.index = index,
 		.protocol = flow->protocol,
 		.tcp_state = flow->tcp_state,
 		.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,

@@ -81,7 +81,7 @@ uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32
 uint16_t flow_port_used(const struct engine *engine, uint32_t index);
 
 /* A flow as people see it. */
-void flow_view_of(const struct flow *flow, uint64_t now_ms, struct flow_view *view);
+void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, struct flow_view *view);
 
 /* Rebuilds every table from the records of a process that died; returns the flows that were kept. */
 uint32_t flow_recover(struct engine *engine);

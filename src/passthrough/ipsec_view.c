@@ -126,6 +126,7 @@ void ipsec_view(const struct engine *engine, const struct ipsec *ipsec, uint32_t
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_IPSEC,
+		.index = index,
 		.kind = "IPsec",
 		.data = peer->uses_esp                                                    ? "ESP"
 			: peer->natt_packets[SIDE_LAN] + peer->natt_packets[SIDE_WAN] > 0 ? "ESP in UDP"

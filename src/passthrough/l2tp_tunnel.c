@@ -429,6 +429,18 @@ static enum tunnel_hint hint_of(const struct l2tp *l2tp, const struct l2tp_tunne
 	return path != NULL && path->shares && tunnel->state == TUNNEL_CONNECTED ? HINT_PORT_SHARED : HINT_NONE;
 }
 
+static void view_ports(const struct engine *engine, const struct l2tp_path *path, struct tunnel_view *view)
+{
+	uint32_t flow = l2tp_path_flow(engine, path, 0);
+	struct flow_view ports;
+
+	if (flow == MODULE_NONE)
+		return;
+	module_view_flow(engine, flow, &ports, NULL);
+	view->inside_port = ports.inside_port;
+	view->remote_port = ports.remote_port;
+}
+
 void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint32_t index, struct tunnel_view *view)
 {
 	static const char *const states[] = {"free", "requested", "connected", "closing", "ended"};
@@ -438,6 +450,7 @@ void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_L2TP,
+		.index = index,
 		.kind = tunnel->version == 3 ? "L2TPv3" : "L2TP",
 		.data = tunnel->has_data ? "UDP" : "",
 		.inside_address = tunnel->inside_address,
@@ -466,4 +479,6 @@ void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint
 		view->packets[side] = tunnel->packets[side];
 		view->last_ms[side] = now - tunnel->last_ms[side];
 	}
+	if (has_path)
+		view_ports(engine, &l2tp->path[tunnel->path], view);
 }

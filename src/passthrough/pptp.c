@@ -292,6 +292,7 @@ static void tell_lost(struct engine *engine, struct pptp_control *control)
 	view.inside_address = flow.inside_address;
 	view.outside_address = flow.outside_address;
 	view.remote_address = flow.remote_address;
+	view.index = MODULE_NONE; /* it is no call */
 	module_report(engine, EVENT_NOT_UNDERSTOOD, &view);
 }
 

@@ -355,6 +355,7 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_PPTP,
+		.index = index,
 		.kind = "PPTP",
 		.data = "GRE",
 		.inside_address = call->inside_address,
@@ -371,6 +372,11 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 		.age_ms = now - call->requested_ms,
 	};
 	struct flow_view flow = {0};
+	if (call->control != MODULE_NONE) {
+		module_view_flow(engine, pptp->control[call->control].flow, &flow, NULL);
+		view->inside_port = flow.inside_port;
+		view->remote_port = flow.remote_port;
+	}
 	if (call->flow != MODULE_NONE)
 		module_view_flow(engine, call->flow, &flow, view->last_ms);
 	for (int side = 0; side < SIDES; side++) {

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from control import Control, document, find_ctl, run_ctl, socket_of
+from control import Control, ask, document, find_ctl, run_ctl, socket_of
 from lab import ROUTER_WAN
+from pptp_peer import Ends, carry
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
 from scapy.utils import PcapNgReader
@@ -53,6 +54,60 @@ class Look:
 
 def brief(row):
     return (row["event"], row["side"], row["verdict"], row["comment"])
+
+
+def test_one_tunnel_by_its_name(lab, router):
+    """Two clients of one server with the same Call IDs: of the one only, control connection and data."""
+    ends = Ends(lab)
+    try:
+        server = ends.serve("W1")
+        connections = [ends.connect(host, server) for host in ("L1", "L2")]
+        calls = [connection.dial(7000, 100 + number) for number, connection in enumerate(connections)]
+        carry(ends, calls, 1)
+        names = {row["internal-src-address"]: row["id"] for row in ask(router, "tunnels") if row["end"] is None}
+        one = lab.address("L1")
+        with Look(router, f"trace {names[one]} count=1000") as look, Control(router) as control:
+            carry(ends, calls, 2)
+            for connection in connections:
+                connection.echo()
+            lab.echo_once(lab.udp("L1"), lab.udp("W1"))
+            rows = []
+            look.control.socket.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    rows.append(look.control.line())
+            assert rows and {row["protocol-name"] for row in rows} == {"tcp", "gre"}
+            inside = {row["src-address"] for row in rows if row["side"] == "lan"}
+            assert inside == {one, lab.address("W1")}
+            data = [row["identifier"] for row in rows if row["protocol-name"] == "gre"]
+            assert set(data) == {100, 7000} and len(data) >= 8, rows
+            assert control.refused("trace pptp-31000")[0] == 7
+            assert control.refused("capture nothing count=1")[0] == 1
+            assert control.refused(f"trace {one}") == (1, f"{one} is an address: write host={one}, or remote={one}")
+            assert control.refused(f"capture {names[one]} {names[one]}")[0] == 1
+    finally:
+        ends.close()
+
+
+def test_one_mapping_by_its_index(lab, router):
+    """Both its directions, and what is dropped at its outside port, but not its neighbour with the same server."""
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    a, b = one.address, w1.address
+    ports = []
+    for port in (5000, 5001):
+        one.send(udp(a, port, b, 53))
+        ports.append(w1.expect()[UDP].sport)
+    index = {row["internal-src-port"]: row["index"] for row in ask(router, f"mappings host={a} remote={b} proto=udp")}
+    with Look(router, f"trace count=100 {index[5000]}") as look:
+        for port, outside in zip((5001, 5000), reversed(ports)):
+            one.send(udp(a, port, b, 53))
+            w1.expect()
+            w1.send(udp(b, 53, ROUTER_WAN, outside))
+            one.expect()
+        rows = look.seen(4)
+        assert all(5000 in (row["src-port"], row["dst-port"]) for row in rows if row["side"] == "lan")
+        assert [row["side"] for row in rows] == ["lan", "wan", "wan", "lan"]
+        look.nothing()
 
 
 @pytest.mark.config(CONFIG)

@@ -2,6 +2,7 @@
 """The control socket: what verbs answer, what hostile and slow peers get, and that packets never wait for them."""
 import contextlib
 import random
+import re
 import select
 import socket
 import struct
@@ -11,7 +12,7 @@ import pytest
 
 from control import Control, ask
 from lab import ROUTER_LAN, ROUTER_WAN
-from pptp_peer import Ends
+from pptp_peer import Ends, carry
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 
@@ -99,7 +100,7 @@ def test_mappings_and_filters(lab, router):
             "packets-in": 1,
             "bytes-in": 33,
         }
-        assert row.pop("lifetime") > 60 and row == expected
+        assert row.pop("lifetime") > 60 and row.pop("index") >= 0 and row == expected
         assert len(control.ask(f"mappings remote=203.0.113.10 port={server.getsockname()[1]}")) == 2
         assert all(row["protocol-name"] == "udp" for row in control.ask("mappings proto=17"))
         assert control.ask("mappings proto=ah") == [] == control.ask("mappings host=10.77.0.99")
@@ -134,13 +135,58 @@ def test_forget_ends_the_flows_of_a_host(lab, router):
     with Control(router) as control:
         count = len(control.ask("mappings host=10.77.0.11"))
         (row,) = control.ask("forget 10.77.0.11")
-        assert row == {"kind": "forgotten", "internal-src-address": "10.77.0.11", "flows": count} and count >= 1
+        assert count >= 1 and row == {
+            "kind": "forgotten", "internal-src-address": "10.77.0.11", "id": None, "index": None, "flows": count}
         router.wait_for(rf"10.77.0.11 was forgotten by request: {count} of its flows ended")
         assert control.ask("mappings host=10.77.0.11") == []
         assert control.refused("forget 10.77.0.11") == (7, "no inside host 10.77.0.11 has a flow")
         assert control.refused("forget")[0] == control.refused("forget me")[0] == 1
     assert lab.echo_once(other, server) == seen
     lab.echo_once(client, server)
+
+
+def test_forget_ends_one_mapping(lab, router):
+    """By its index, which it has as long as it lives."""
+    clients, server = [lab.udp("L1") for _ in range(3)], lab.udp("W1")
+    ports = [client.getsockname()[1] for client in clients]
+    seen = [lab.echo_once(client, server) for client in clients]
+    with Control(router) as control:
+        index = {row["internal-src-port"]: row["index"] for row in control.ask("mappings host=10.77.0.11 proto=udp")}
+        assert len({index[port] for port in ports}) == 3
+        (row,) = control.ask(f"forget {index[ports[1]]}")
+        assert (row["index"], row["id"], row["flows"]) == (index[ports[1]], None, 1)
+        left = {row["internal-src-port"]: row["index"] for row in control.ask("mappings host=10.77.0.11 proto=udp")}
+        assert left == {port: number for port, number in index.items() if port != ports[1]}
+        assert control.refused(f"forget {index[ports[1]]}")[0] == 7
+        assert control.refused("forget 4294967294")[0] == 7
+        for words in ("forget pptp-x", "forget -1", "forget 1 2", "forget pptp"):
+            assert control.refused(words)[0] == 1
+    assert [lab.echo_once(client, server) for client in (clients[0], clients[2])] == [seen[0], seen[2]]
+
+
+def test_forget_ends_one_tunnel(lab, router):
+    """Its control connection and its call; another host's stay."""
+    ends = Ends(lab)
+    try:
+        server = ends.serve("W1")
+        calls = [ends.connect(host, server).dial(7000, number) for number, host in enumerate(("L1", "L2"))]
+        carry(ends, calls, 2)
+        with Control(router) as control:
+            names = {
+                row["internal-src-address"]: row["id"] for row in control.ask("tunnels") if row["end"] is None}
+            name = names[lab.address("L1")]
+            assert re.fullmatch(r"pptp-\d+", name) and len(set(names.values())) == 2
+            (row,) = control.ask(f"forget {name}")
+            assert (row["id"], row["index"], row["flows"]) == (name, None, 2)
+            router.wait_for(rf"{name} was forgotten by request: 2 of its flows ended")
+            assert control.refused(f"forget {name}")[0] == 7
+            assert control.refused("forget pptp-32000") == (
+                7, "there is no tunnel pptp-32000 (any more): tunnels lists those there are")
+            (row,) = [row for row in control.ask("tunnels") if row["end"] is None]
+            assert row["id"] == names[lab.address("L2")]
+        carry(ends, calls[1:], 2)
+    finally:
+        ends.close()
 
 
 def test_drops_are_counted_and_explained(lab, router):

@@ -190,6 +190,7 @@ bool l2tp_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_vi
 	bool found = false;
 
 	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
+		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
 		assert_int_equal(each.service, SERVICE_L2TP);
 		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != id)
 			continue;

@@ -214,6 +214,7 @@ bool pptp_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, struct tu
 
 	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
 		assert_int_equal(each.service, SERVICE_PPTP);
+		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
 		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != inside_id)
 			continue;
 		/* Of two that are equally old, the one that lives is the younger one. */

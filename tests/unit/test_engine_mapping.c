@@ -545,32 +545,41 @@ static void protocols_have_their_own_ports(void **state)
 	assert_int_equal(packets_destination(p), L1);
 }
 
-static void forgotten_hosts_keep_no_flow(void **state)
+static void flows_have_an_index_and_are_forgotten_by_it(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t cursor = 0, budget = 2, ended = 0;
+	uint32_t cursor = 0, index[6], count = 0;
+	struct flow_view view;
 
 	for (uint16_t port = 5000; port < 5003; port++) {
 		rig_open_udp(rig, L1, port, W1, 53);
 		rig_open_udp(rig, L2, port, W1, 53);
 	}
-	/* A piece of two records, one of each host; then the rest. */
-	assert_true(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
-	assert_int_equal(budget, 0);
-	assert_int_equal(ended, 1);
+	while (engine_next_flow(rig->engine, &cursor, rig->now, &view)) {
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_not_equal(index[i], view.index);
+		index[count++] = view.index;
+	}
+	assert_int_equal(count, 6);
+	/* The index is where the iteration finds the flow again. */
+	cursor = index[3];
+	assert_true(engine_next_flow(rig->engine, &cursor, rig->now, &view));
+	assert_int_equal(view.index, index[3]);
+	assert_true(engine_forget_flow(rig->engine, index[3], rig->now));
+	assert_false(engine_forget_flow(rig->engine, index[3], rig->now));
+	assert_int_equal(rig_flows(rig), 5);
 	rig_check(rig);
-	budget = 100;
-	assert_false(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
-	assert_int_equal(ended, 3);
-	assert_int_equal(rig_flows(rig), 3);
+	for (uint32_t i = 0; i < 6; i++) {
+		cursor = index[i];
+		if (i != 3 && engine_next_flow(rig->engine, &cursor, rig->now, &view) && view.inside_address == L1)
+			assert_true(engine_forget_flow(rig->engine, view.index, rig->now));
+	}
 	assert_int_equal(engine_counters(rig->engine)->hosts, 1);
 	rig_check(rig);
 	rig_udp(rig, SIDE_LAN, L2, 5000, W1, 53);
 	rig_forwarded(rig, SIDE_WAN);
-	/* Nobody is there who could be forgotten. */
-	cursor = ended = 0;
-	assert_false(engine_forget_host(rig->engine, L1, &cursor, &budget, &ended, rig->now));
-	assert_int_equal(ended, 0);
+	assert_false(engine_forget_flow(rig->engine, 6, rig->now));
+	assert_false(engine_forget_flow(rig->engine, UINT32_MAX, rig->now));
 }
 
 static void flows_are_listed_in_pieces(void **state)
@@ -638,7 +647,7 @@ int main(void)
 		rig_test(outside_addresses_that_go_take_their_flows),
 		rig_test(blocked_services_are_refused),
 		rig_test(protocols_have_their_own_ports),
-		rig_test(forgotten_hosts_keep_no_flow),
+		rig_test(flows_have_an_index_and_are_forgotten_by_it),
 		rig_test(flows_are_listed_in_pieces),
 	};
 

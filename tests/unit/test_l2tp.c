@@ -405,6 +405,8 @@ static void a_hidden_id(void **state)
 	assert_true(engine_next_tunnel(rig->engine, &cursor, rig->now, &v));
 	assert_false(v.has_inside_id);
 	assert_string_equal(v.inside_name, "secret");
+	assert_int_equal(v.inside_port, PORT);
+	assert_int_equal(v.remote_port, 1701);
 	assert_int_equal(v.hint, HINT_TUNNEL_ID_HIDDEN);
 	dialer_answer(&d, 77); /* its header has the ID in clear */
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);

@@ -533,6 +533,8 @@ static void a_remote_id_used_again(void **state)
 	struct tunnel_view view;
 	assert_true(pptp_tunnel(rig, L1, OWN + 1, &view));
 	assert_int_equal(view.packets[SIDE_LAN], 1);
+	assert_int_equal(view.inside_port, 3000);
+	assert_int_equal(view.remote_port, 1723);
 	line_message(&line, SIDE_WAN, DISCONNECT_NOTIFY, THEIRS, 0, 4);
 	uint16_t c = line_call(&other, OWN + 2, THEIRS);
 	line_data_passes(&other, OWN + 2, c, THEIRS);
