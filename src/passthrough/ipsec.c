@@ -373,6 +373,9 @@ static uint32_t next_kept(struct engine *engine, void *memory, uint16_t control,
 		peer->goes = false;
 		ipsec_esp_release(engine, ipsec, peer->group);
 	}
+	/* Perhaps no phase 2 came of it, so that nobody has the turn. */
+	if (peer->kept_ike[SIDE_LAN] == MODULE_NONE && peer->kept_ike[SIDE_WAN] == MODULE_NONE)
+		ipsec_ike_release(engine, ipsec, peer->group);
 	ipsec_peer_settle(engine, ipsec, control - 1u, END_ROUTER);
 	return MODULE_NONE;
 }

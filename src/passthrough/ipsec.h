@@ -18,13 +18,13 @@
 #include "wire/ike.h"
 
 enum {
-	IPSEC_FLOWS = 4,        /* UDP flows of one peer that are read */
-	IPSEC_SPIS = 4,         /* initiator SPIs of one peer that are known */
-	IPSEC_SAS_EACH = 4,     /* SAs there may be, for each peer there may be */
-	IPSEC_SAS_PEER = 64,    /* and of a single peer */
-	IPSEC_KEPT = 8,         /* ESP packets of a host that waits */
-	IPSEC_RECENT = 4,       /* peers of a group whose windows or exchanges are remembered at one time */
-	IPSEC_SERVERS = 64,     /* servers known to answer to port 500 only */
+	IPSEC_FLOWS = 4,     /* UDP flows of one peer that are read */
+	IPSEC_SPIS = 4,      /* initiator SPIs of one peer that are known */
+	IPSEC_SAS_EACH = 4,  /* SAs there may be, for each peer there may be */
+	IPSEC_SAS_PEER = 64, /* and of a single peer */
+	IPSEC_KEPT = 8,      /* ESP packets of a host that waits */
+	IPSEC_RECENT = 4,    /* peers of a group to which one thing happened last, and unclear SPIs, that are known */
+	IPSEC_SERVERS = 64,  /* servers known to answer to port 500 only */
 	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
 	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
 	IPSEC_SUSPICIOUS = 3,   /* and from where on somebody cheats */
@@ -95,7 +95,7 @@ struct ipsec_peer {
 	uint8_t share;          /* enum ipsec_share */
 	uint8_t unanswered;     /* first messages in a row */
 	uint32_t unanswered_ms; /* when the first of these was sent */
-	uint8_t clashes;        /* its initiator SPI is another one's, too: it can not share */
+	uint8_t clashes;        /* an initiator SPI of it is another one's: it can not share */
 	/* waiting */
 	uint8_t waits, goes; /* in the queue of its group; its turn has come */
 	uint8_t is_busy;     /* it must not end now */
@@ -124,7 +124,8 @@ struct ipsec_group {
 	uint32_t first_peer, peers;
 	struct ipsec_set eligible, owing, unpaired, sharing;
 	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
-	struct ipsec_recent window[IPSEC_RECENT], child[IPSEC_RECENT], bound[IPSEC_RECENT];
+	/* those who wait for an answer to a new SPI, are owed one, may have a new IKE SA, and were given an SPI */
+	struct ipsec_recent window[IPSEC_RECENT], owed[IPSEC_RECENT], rekey[IPSEC_RECENT], bound[IPSEC_RECENT];
 	/* the phase 2 under way */
 	uint32_t gate_peer;
 	/* SPIs from outside that nobody knew, less new ones from inside: both are equally many unless somebody cheats

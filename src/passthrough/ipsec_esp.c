@@ -209,7 +209,7 @@ static struct candidates find_candidates(const struct engine *engine, const stru
 	struct candidates candidates = {.count = 0, .owing = MODULE_NONE, .freshest = MODULE_NONE};
 
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
-		uint32_t index = group->child[i].peer;
+		uint32_t index = group->owed[i].peer;
 		if (index == MODULE_NONE || !ipsec->peer[index].is_owed || !ipsec->peer[index].is_eligible ||
 		    ipsec_age(engine, ipsec->peer[index].turn_ms) >= IPSEC_WINDOW_MS)
 			continue;

@@ -29,7 +29,7 @@ static bool gate_is_shut(const struct engine *engine, const struct ipsec *ipsec,
 			 uint32_t index)
 {
 	return group->eligible.count > 1 && group->gate_peer != MODULE_NONE && group->gate_peer != index &&
-	       ipsec->peer[group->gate_peer].is_eligible &&
+	       ipsec->peer[group->gate_peer].is_eligible && ipsec->peer[index].is_eligible &&
 	       ipsec_age(engine, ipsec->peer[group->gate_peer].turn_ms) < IPSEC_WINDOW_MS;
 }
 
@@ -142,10 +142,20 @@ static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	}
 	peer->turn_from = (uint8_t)from;
 	peer->turn_ms = (uint32_t)module_now_ms(engine);
-	if (from != SIDE_WAN)
-		return;
-	peer->vain = 0;
-	ipsec_peer_owe(ipsec, index, true);
+	if (from == SIDE_WAN) {
+		peer->vain = 0;
+		ipsec_peer_owe(ipsec, index, true);
+	}
+	if (peer->is_owed)
+		ipsec_recent_add(group->owed, index, peer->turn_ms);
+}
+
+/* The exchange may end in a new IKE SA, whose first message can come from the server with SPIs that nobody has seen. */
+static bool may_renew(const struct ike_header *header)
+{
+	if (header->version_major == 1)
+		return header->exchange == IKE_MAIN_MODE || header->exchange == IKE_AGGRESSIVE_MODE;
+	return header->exchange == IKE_CREATE_CHILD_SA;
 }
 
 /* --- messages --- */
@@ -156,7 +166,7 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
-	if (ike_opens_child(header) && opens(header) && !is_under_way(peer, from, header) && peer->is_eligible &&
+	if (ike_opens_child(header) && opens(header) && !is_under_way(peer, from, header) &&
 	    gate_is_shut(engine, ipsec, group, index))
 		return wait_for_gate(engine, ipsec, index, from, read);
 	module_count(engine, STAT_IKE_MESSAGES);
@@ -172,9 +182,8 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 		ipsec_share_heard(engine, ipsec, index, read->outside_port);
 	if (ike_opens_child(header))
 		note_child(engine, ipsec, index, from, header);
-	/* What may end in new SPIs of IKE itself, or of ESP. */
-	if (header->exchange != IKE_INFORMATIONAL_V1 && header->exchange != IKE_INFORMATIONAL)
-		ipsec_recent_add(group->child, index, (uint32_t)module_now_ms(engine));
+	if (may_renew(header) && (peer->share != SHARE_NOT || group->owner == index))
+		ipsec_recent_add(group->rekey, index, (uint32_t)module_now_ms(engine));
 	ipsec_esp_keep_all(engine, ipsec, index);
 	return forwarded;
 }
@@ -209,12 +218,14 @@ static void count_natt_data(struct engine *engine, struct ipsec *ipsec, uint32_t
 		ipsec_peer_up(engine, ipsec, index);
 }
 
-static void use_natt(struct ipsec *ipsec, uint32_t index)
+/* Its ESP goes in UDP, so that its phase 2 holds up nobody any more. */
+static void use_natt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	if (ipsec->peer[index].uses_natt)
 		return;
 	ipsec->peer[index].uses_natt = true;
 	ipsec_peer_place(ipsec, index);
+	ipsec_ike_release(engine, ipsec, ipsec->peer[index].group);
 }
 
 /* Port 4500: ESP in UDP, IKE behind a marker, or a keepalive (RFC 3948 section 2). */
@@ -228,14 +239,14 @@ static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec
 		module_count(engine, STAT_NATT_KEEPALIVE);
 		return forwarded;
 	case NATT_ESP:
-		use_natt(ipsec, index);
+		use_natt(engine, ipsec, index);
 		count_natt_data(engine, ipsec, index, from, read->length);
 		return forwarded;
 	case NATT_IKE:
 		if (read->length < NATT_MARKER ||
 		    !ike_parse(read->packet, read->payload + NATT_MARKER, read->length - NATT_MARKER, &header))
 			break;
-		use_natt(ipsec, index);
+		use_natt(engine, ipsec, index);
 		return read_message(engine, ipsec, index, from, read, read->payload + NATT_MARKER, &header);
 	case NATT_SHORT:
 		break;

@@ -125,7 +125,7 @@ static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, uin
 		.ike_last = MODULE_NONE,
 	};
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
-		group->window[i].peer = group->child[i].peer = group->bound[i].peer = MODULE_NONE;
+		group->window[i].peer = group->owed[i].peer = group->rekey[i].peer = group->bound[i].peer = MODULE_NONE;
 	table_insert(&ipsec->by_group, pair_hash(engine, 0, outside, remote), index);
 	return index;
 }
@@ -261,7 +261,8 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 	peer->share = SHARE_NOT;
 	ipsec_peer_place(ipsec, index);
 	ipsec_recent_remove(group->window, index);
-	ipsec_recent_remove(group->child, index);
+	ipsec_recent_remove(group->owed, index);
+	ipsec_recent_remove(group->rekey, index);
 	ipsec_recent_remove(group->bound, index);
 	if (group->owner == index)
 		group->owner = MODULE_NONE;
@@ -275,6 +276,8 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 		ipsec->peer[peer->group_next].group_previous = peer->group_previous;
 	group->peers--;
 	ipsec->load[peer->load].peers -= !peer->is_server;
+	if (group->wait_first != MODULE_NONE || group->ike_first != MODULE_NONE)
+		ipsec_wait(engine, ipsec, peer->group, 0); /* perhaps for this one */
 	ipsec_group_settle(engine, ipsec, peer->group);
 	if (peer->knocks)
 		ipsec->knocking--;

@@ -73,7 +73,7 @@ void ipsec_share_attach(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 		return;
 	if (view.outside_port == IKE_PORT)
 		ipsec->group[ipsec->peer[index].group].owner = index;
-	else if (server_find(engine, ipsec, view.remote_address) != NULL)
+	else if (!ipsec->peer[index].clashes && server_find(engine, ipsec, view.remote_address) != NULL)
 		share(engine, ipsec, index, flow, true);
 }
 
@@ -134,8 +134,8 @@ static uint32_t only_recent(const struct engine *engine, const struct ipsec *ips
 	uint32_t found = MODULE_NONE;
 
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++) {
-		uint32_t index = group->child[i].peer;
-		if (index == MODULE_NONE || ipsec_age(engine, group->child[i].at_ms) >= IPSEC_REKEY_MS ||
+		uint32_t index = group->rekey[i].peer;
+		if (index == MODULE_NONE || ipsec_age(engine, group->rekey[i].at_ms) >= IPSEC_REKEY_MS ||
 		    (index != group->owner && ipsec->peer[index].share == SHARE_NOT))
 			continue;
 		if (found != MODULE_NONE)
@@ -155,8 +155,6 @@ uint32_t ipsec_share_owner(const struct engine *engine, const struct ipsec *ipse
 		return known;
 	if (group->owner == MODULE_NONE && group->sharing.count == 1)
 		return ipsec_set_only(&group->sharing);
-	if (group->owner != MODULE_NONE && group->sharing.count == 0)
-		return group->owner;
 	return only_recent(engine, ipsec, group);
 }
 

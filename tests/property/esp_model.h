@@ -10,7 +10,7 @@
 #include "../unit/packets.h"
 
 enum { HOSTS = 6, SERVERS = 3, PEERS = HOSTS * SERVERS, SAS = 600, FLOWS = 200, WAITING = 8, OUTS = 80, FAN = 4 };
-enum { SPIS_READ = 400, LATE = 4, MODEL_PLACES = 2 };
+enum { KNOWN = 4, LATE = 4, MODEL_PLACES = 2 };
 
 /* A packet, as far as the model looks at it. tag tells it from every other one, and later ones have
  * higher tags. */
@@ -53,7 +53,9 @@ struct peer {
 	struct message waiting[WAITING];
 	uint32_t waits;
 	bool sent_native, on_4500, owed, answered;
-	uint64_t phase1_at;     /* new keys for IKE: CREATE_CHILD_SA, and phase 1 of version 1 */
+	uint64_t known[KNOWN]; /* initiators' SPIs that tell it from others, the latest last */
+	uint32_t knowns;
+	bool clashes;           /* it sent or got one that tells another peer */
 	struct message phase2;  /* seen last; from is who asks, tag 0: there was none */
 	enum side phase2_spoke; /* who said something of it last */
 	uint64_t phase2_at;     /* and when */
@@ -61,30 +63,29 @@ struct peer {
 	uint32_t unheard; /* phases 2 opened without a message of them from the WAN */
 	struct message held[SIDES];
 	bool holds[SIDES];
-	uint32_t held_flow[SIDES];
 	bool shares;
 	uint32_t unanswered;    /* first messages in a row */
 	uint64_t unanswered_at; /* the first of them */
 };
 
 struct ike_flow {
-	bool live, is_new;
+	bool live;
 	uint32_t host, server;
 	uint16_t inside_port, outside_port, at_port; /* outside_port 0: not known yet */
 	bool keeps;                                  /* its port was free when it was opened */
 	uint64_t deadline;
 };
 
-/* Who sent or got an initiator's SPI last. */
-struct spi_read {
-	uint64_t initiator;
-	uint32_t peer;
-};
-
 /* An inbound SPI that may be anybody's, and when it came first and last. */
 struct doubt {
 	uint32_t spi; /* 0: none */
 	uint64_t since, last;
+};
+
+/* The last four different peers to which something happened, the latest last. */
+struct late {
+	uint32_t peer[LATE], count;
+	uint64_t at[LATE];
 };
 
 /* What the peers of one server and outside address have in common. */
@@ -94,8 +95,7 @@ struct group {
 	uint32_t ike_queue[PEERS], ike_queued; /* the same for messages that wait */
 	uint64_t ike_since;
 	struct doubt doubt[LATE];
-	uint32_t late[LATE], lates; /* peers that got an SPI lately, the latest last */
-	uint64_t late_at[LATE];
+	struct late got, renews; /* an SPI of ESP; an exchange that may end in a new IKE SA */
 	int balance;
 	bool is_cautious, has_moved;
 	uint64_t moved, cautious;
@@ -110,10 +110,7 @@ struct model {
 	struct sa sa[SAS];
 	uint32_t sas;
 	struct group group[SERVERS][MODEL_PLACES];
-	uint64_t ended; /* when an SA or a flow ended last */
 	struct ike_flow flow[FLOWS];
-	struct spi_read read[SPIS_READ];
-	uint32_t reads;
 	uint64_t strict[SERVERS]; /* until then */
 	struct out out[OUTS];
 	uint32_t outs, copies; /* copies: so many of them leave */
@@ -123,15 +120,19 @@ struct model {
 void model_begin(struct model *m, const struct engine_config *config, uint64_t now);
 /* The packet's verdict; what leaves is in m->out. */
 struct engine_result model_packet(struct model *m, const struct message *message);
-/* When something leaves or ends without a packet. */
+/* When something leaves without a packet. */
 uint64_t model_next(const struct model *m);
+/* Flows or SAs are over: from now on until model_clean_up() only time may pass. */
+bool model_has_expired(const struct model *m);
+/* They are gone, and what there was because of them. */
+void model_clean_up(struct model *m);
 /* Time has passed, at most to model_next(). */
 void model_advance(struct model *m, uint64_t now);
 /* The SA that takes ESP from that side with that SPI, or NULL. */
 struct sa *model_sa(struct model *m, enum side from, uint32_t host, uint32_t server, uint32_t outside, uint32_t spi);
 uint32_t model_held(const struct model *m);
 
-/* --- between the two files of the model --- */
+/* --- between the files of the model --- */
 
 static inline uint32_t model_host(uint32_t peer)
 {
@@ -154,10 +155,16 @@ bool model_same_group(const struct model *m, uint32_t a, uint32_t b);
 bool model_is_eligible(const struct model *m, uint32_t peer);
 bool model_is_read(const struct model *m, uint16_t at_port);
 void model_emit(struct model *m, struct out out);
-void model_update_peers(struct model *m);
+struct group *model_group(struct model *m, uint32_t peer);
+struct sa *model_new_sa(struct model *m, uint32_t peer);
+void model_touch_sa(struct model *m, struct sa *sa);
+void model_note_late(struct late *late, uint32_t peer, uint64_t now);
 struct engine_result model_esp_out(struct model *m, const struct message *message);
 struct engine_result model_esp_in(struct model *m, const struct message *message);
 bool model_release_esp(struct model *m);
 uint64_t model_next_window(const struct model *m);
+struct engine_result model_udp(struct model *m, const struct message *message);
+bool model_release_ike(struct model *m);
+uint64_t model_next_turn(const struct model *m);
 
 #endif

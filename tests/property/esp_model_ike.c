@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The model of IPsec: UDP flows, IKE and time. See esp_model.h. */
+/* The model of IPsec: UDP flows and IKE. See esp_model.h. */
 #include "esp_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { TURN = 3000, UNHEARD = 4, UNDER_WAY = 10000, STRICT_FOR = 86400000, PATIENCE = 3, PATIENCE_MS = 3000 };
-enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, SA_INIT = 34, AUTH = 35, CHILD = 36 };
+enum { MAIN_MODE = 2, AGGRESSIVE = 4, QUICK_MODE = 32, AUTH = 35, CHILD = 36 };
 
 static const struct engine_result forwarded = {.verdict = VERDICT_FORWARDED}, held = {.verdict = VERDICT_HELD};
 
@@ -36,28 +36,6 @@ static bool port_is_free(const struct model *m, uint32_t outside, uint16_t port)
 	return true;
 }
 
-/* A mapping is what the flows of one inside endpoint have in common. */
-static struct ike_flow *open_flow(struct model *m, uint32_t host, uint16_t port, uint32_t server, uint16_t at_port)
-{
-	struct ike_flow new = {
-		.live = true, .is_new = true, .host = host, .server = server, .inside_port = port, .at_port = at_port};
-	struct ike_flow *free_one = NULL;
-
-	new.keeps = port_is_free(m, m->outside_of[host], port);
-	new.outside_port = new.keeps ? port : 0;
-	for (uint32_t i = 0; i < FLOWS; i++) {
-		const struct ike_flow *f = &m->flow[i];
-		if (!f->live)
-			free_one = &m->flow[i];
-		else if (f->host == host && f->inside_port == port)
-			new.outside_port = f->outside_port;
-	}
-	if (!free_one)
-		abort();
-	*free_one = new;
-	return free_one;
-}
-
 static void touch_flow(struct model *m, struct ike_flow *f)
 {
 	f->deadline = m->now + m->config->timeout[model_is_read(m, f->at_port) ? TIMEOUT_UDP_VPN : TIMEOUT_UDP];
@@ -76,15 +54,67 @@ static struct ike_flow *owner_of_500(struct model *m, uint32_t server, uint32_t 
 	return NULL;
 }
 
-/* Another peer had this initiator's SPI first. */
-static bool has_twin(const struct model *m, uint32_t p, uint64_t initiator)
+/* The peer of this server and outside address that the initiator's SPI tells, or PEERS. */
+static uint32_t find_known(const struct model *m, uint32_t server, uint32_t outside, uint64_t initiator)
 {
-	for (uint32_t i = 0; i < m->reads; i++) {
-		uint32_t q = m->read[i].peer;
-		if (m->read[i].initiator == initiator && m->peer[q].exists && model_same_group(m, p, q))
-			return q != p;
+	for (uint32_t p = server; p < PEERS; p += SERVERS)
+		for (uint32_t i = 0; i < m->peer[p].knowns; i++)
+			if (m->outside_of[model_host(p)] == outside && m->peer[p].known[i] == initiator)
+				return p;
+	return PEERS;
+}
+
+static void learn_initiator(struct model *m, uint32_t p, uint64_t initiator)
+{
+	struct peer *peer = &m->peer[p];
+	uint32_t known = find_known(m, model_server(p), m->outside_of[model_host(p)], initiator);
+
+	peer->clashes |= known != p && known < PEERS;
+	if (known < PEERS)
+		return;
+	if (peer->knowns == KNOWN)
+		memmove(peer->known, peer->known + 1, --peer->knowns * sizeof(peer->known[0]));
+	peer->known[peer->knowns++] = initiator;
+}
+
+static void share(struct model *m, struct peer *peer, bool shares)
+{
+	peer->shares = shares;
+	peer->unanswered = 0;
+	peer->unanswered_at = m->now;
+}
+
+/* A flow was opened. */
+static void share_at_once(struct model *m, const struct ike_flow *f)
+{
+	struct peer *peer = &m->peer[f->host * SERVERS + f->server];
+
+	if (model_passes(m, PART_IKE) && f->inside_port == 500 && f->outside_port != 500 && f->at_port == 500 &&
+	    m->strict[f->server] > m->now && !peer->clashes)
+		share(m, peer, true);
+}
+
+/* A mapping is what the flows of one inside endpoint have in common. */
+static struct ike_flow *open_flow(struct model *m, uint32_t host, uint16_t port, uint32_t server, uint16_t at_port)
+{
+	struct ike_flow new = {.live = true, .host = host, .server = server, .inside_port = port, .at_port = at_port};
+	struct ike_flow *free_one = NULL;
+
+	new.keeps = port_is_free(m, m->outside_of[host], port);
+	new.outside_port = new.keeps ? port : 0;
+	for (uint32_t i = 0; i < FLOWS; i++) {
+		const struct ike_flow *f = &m->flow[i];
+		if (!f->live)
+			free_one = &m->flow[i];
+		else if (f->host == host && f->inside_port == port)
+			new.outside_port = f->outside_port;
 	}
-	return false;
+	if (!free_one)
+		abort();
+	*free_one = new;
+	touch_flow(m, free_one);
+	share_at_once(m, free_one);
+	return free_one;
 }
 
 /* Before a message goes out: does the peer share from now on, or no longer? */
@@ -92,60 +122,48 @@ static void decide_sharing(struct model *m, uint32_t p, struct ike_flow *f, cons
 {
 	struct peer *peer = &m->peer[p];
 	const struct ike_flow *owner = owner_of_500(m, f->server, m->outside_of[f->host]);
-	bool is_strict = m->strict[f->server] > m->now;
 
 	if (f->inside_port != 500 || f->outside_port == 500 || f->at_port != 500)
 		return;
+	if (peer->clashes && peer->shares)
+		share(m, peer, false);
 	if (peer->unanswered == 0)
 		peer->unanswered_at = m->now;
 	bool tries = message->is_first && peer->unanswered >= PATIENCE && m->now - peer->unanswered_at >= PATIENCE_MS;
-	if (peer->shares && tries) {
-		peer->shares = false;
-		peer->unanswered = 0;
-		peer->unanswered_at = m->now;
-	} else if (!peer->shares &&
-		   ((is_strict && (message->is_first || f->is_new)) ||
-		    (tries && (!owner || m->peer[owner->host * SERVERS + owner->server].answered))) &&
-		   !has_twin(m, p, message->initiator)) {
-		peer->shares = true;
-		peer->unanswered = 0;
-		peer->unanswered_at = m->now;
-	}
+	if (peer->shares && tries)
+		share(m, peer, false);
+	else if (tries && !peer->clashes && (!owner || m->peer[owner->host * SERVERS + owner->server].answered))
+		share(m, peer, true);
 	peer->unanswered += message->is_first;
-	f->is_new = false;
 }
 
 /* The peer that a datagram for shared port 500 is for; PEERS: nobody shares; PEERS + 1: not to be told. */
 static uint32_t sharer(struct model *m, const struct message *message)
 {
+	const struct late *renews = &m->group[message->server][message->outside].renews;
 	uint32_t count = 0, found = PEERS + 1, busy = 0, busy_one = PEERS + 1;
-	bool any = false;
+	bool any = false, takes[PEERS] = {false};
 	const struct ike_flow *owner = owner_of_500(m, message->server, message->outside);
 
 	for (uint32_t p = message->server; p < PEERS; p += SERVERS) {
 		bool owns = owner && owner->host == model_host(p);
-		uint64_t at = m->peer[p].phase1_at;
 		if (m->outside_of[model_host(p)] != message->outside || (!m->peer[p].shares && !owns))
 			continue;
 		any |= m->peer[p].shares;
 		count++;
+		takes[p] = true;
 		found = p;
-		if (at && m->now - at <= UNDER_WAY)
-			busy++, busy_one = p;
 	}
 	if (!any)
 		return PEERS;
-	for (uint32_t i = m->reads; i-- > 0;) {
-		uint32_t p = m->read[i].peer;
-		if (m->read[i].initiator == message->initiator && m->peer[p].exists &&
-		    model_server(p) == message->server && m->outside_of[model_host(p)] == message->outside) {
-			if (find_flow(m, model_host(p), 500, message->server, 500))
-				return p;
-			break;
-		}
-	}
+	uint32_t known = find_known(m, message->server, message->outside, message->initiator);
+	if (known < PEERS)
+		return find_flow(m, model_host(known), 500, message->server, 500) ? known : PEERS + 1;
 	if (count == 1)
 		return found;
+	for (uint32_t i = 0; i < renews->count; i++)
+		if (takes[renews->peer[i]] && m->now - renews->at[i] < UNDER_WAY)
+			busy++, busy_one = renews->peer[i];
 	return busy == 1 ? busy_one : PEERS + 1;
 }
 
@@ -221,12 +239,11 @@ static void read_ike(struct model *m, uint32_t p, const struct message *message)
 
 	if (is_phase_2(message))
 		read_phase_2(m, peer, message);
-	if (message->exchange == MAIN_MODE || message->exchange == AGGRESSIVE || message->exchange == SA_INIT ||
-	    message->exchange == CHILD)
-		peer->phase1_at = m->now;
-	if (m->reads == SPIS_READ)
-		memmove(m->read, m->read + 1, --m->reads * sizeof(m->read[0]));
-	m->read[m->reads++] = (struct spi_read){message->initiator, p};
+	const struct ike_flow *owner = owner_of_500(m, model_server(p), m->outside_of[model_host(p)]);
+	bool renews = message->version == 1 ? message->exchange == MAIN_MODE || message->exchange == AGGRESSIVE
+					    : message->exchange == CHILD;
+	if (renews && (peer->shares || (owner && owner->host == model_host(p))))
+		model_note_late(&model_group(m, p)->renews, p, m->now);
 	for (uint32_t i = 0; i < SAS; i++) {
 		uint64_t at_least = m->now + m->config->timeout[TIMEOUT_UDP_VPN];
 		if (m->sa[i].live && m->sa[i].peer == p && model_is_paired(&m->sa[i]) && m->sa[i].deadline < at_least)
@@ -241,13 +258,15 @@ static void pass(struct model *m, struct ike_flow *f, const struct message *mess
 	struct peer *peer = &m->peer[p];
 	bool lan = message->from == SIDE_LAN, reads = model_is_read(m, f->at_port);
 
+	if (reads && message->is_ike)
+		learn_initiator(m, p, message->initiator);
 	if (reads && lan && message->is_ike)
 		decide_sharing(m, p, f, message);
 	if (reads && message->is_ike)
 		read_ike(m, p, message);
 	if (lan) {
 		touch_flow(m, f);
-	} else if (message->is_ike) {
+	} else if (reads && message->is_ike) {
 		peer->answered = true;
 		peer->unanswered = 0;
 		if (peer->shares && is_shared)
@@ -268,7 +287,7 @@ static void pass(struct model *m, struct ike_flow *f, const struct message *mess
 
 static void enqueue(struct model *m, uint32_t p)
 {
-	struct group *g = &m->group[model_server(p)][m->outside_of[model_host(p)]];
+	struct group *g = model_group(m, p);
 
 	if (g->ike_queued == 0)
 		g->ike_since = m->now;
@@ -291,7 +310,6 @@ static struct engine_result read_or_hold(struct model *m, struct ike_flow *f, co
 				enqueue(m, p);
 			peer->holds[message->from] = true;
 			peer->held[message->from] = *message;
-			peer->held_flow[message->from] = (uint32_t)(f - m->flow);
 			m->waited++;
 			return held;
 		}
@@ -306,10 +324,8 @@ static struct engine_result udp_out(struct model *m, const struct message *messa
 {
 	struct ike_flow *f = find_flow(m, message->host, message->port, message->server, message->at_port);
 
-	if (!f) {
+	if (!f)
 		f = open_flow(m, message->host, message->port, message->server, message->at_port);
-		touch_flow(m, f);
-	}
 	return read_or_hold(m, f, message, false);
 }
 
@@ -346,7 +362,13 @@ static struct engine_result udp_in(struct model *m, const struct message *messag
 	return f ? read_or_hold(m, f, message, is_shared) : model_drop(why);
 }
 
-/* Who has waited longest goes on. From the WAN it may be meant for somebody else by now. */
+struct engine_result model_udp(struct model *m, const struct message *message)
+{
+	return message->from == SIDE_LAN ? udp_out(m, message) : udp_in(m, message);
+}
+
+/* Who has waited longest goes on. From the WAN it may be meant for somebody else by now, and then the other one may
+ * have to wait again. */
 static bool release_ike_of(struct model *m, struct group *g)
 {
 	if (!g->ike_queued || (must_wait(m, g->ike_queue[0]) && m->now - g->ike_since < TURN))
@@ -358,21 +380,15 @@ static bool release_ike_of(struct model *m, struct group *g)
 	g->ike_since = m->now;
 	for (int s = SIDES; s-- > 0;) { /* of both sides together, the server's first */
 		const struct message message = first->held[s];
-		bool is_shared = false;
-		enum drop why;
-		struct ike_flow *f = &m->flow[first->held_flow[s]];
 		if (!first->holds[s])
 			continue;
 		first->holds[s] = false;
-		if (s == SIDE_WAN)
-			f = addressee(m, &message, &is_shared, &why);
-		if (f)
-			pass(m, f, &message, is_shared);
+		model_udp(m, &message);
 	}
 	return true;
 }
 
-static bool release_ike(struct model *m)
+bool model_release_ike(struct model *m)
 {
 	for (uint32_t i = 0; i < SERVERS * MODEL_PLACES; i++)
 		if (release_ike_of(m, &m->group[i / MODEL_PLACES][i % MODEL_PLACES]))
@@ -380,52 +396,9 @@ static bool release_ike(struct model *m)
 	return false;
 }
 
-/* --- time --- */
-
-static void forget_expired(struct model *m)
+uint64_t model_next_turn(const struct model *m)
 {
-	bool any = false;
-
-	for (uint32_t i = 0; i < SAS; i++)
-		if (m->sa[i].live && m->sa[i].deadline <= m->now) {
-			m->sa[i].live = false;
-			any = true;
-		}
-	for (uint32_t i = 0; i < FLOWS; i++)
-		if (m->flow[i].live && m->flow[i].deadline <= m->now) {
-			m->flow[i].live = false;
-			any = true;
-		}
-	if (!any)
-		return;
-	m->ended = m->now;
-	model_update_peers(m);
-}
-
-static void release_all(struct model *m)
-{
-	while (model_release_esp(m) || release_ike(m))
-		;
-}
-
-struct engine_result model_packet(struct model *m, const struct message *message)
-{
-	struct engine_result result;
-
-	m->outs = m->copies = 0;
-	forget_expired(m);
-	if (message->port)
-		result = message->from == SIDE_LAN ? udp_out(m, message) : udp_in(m, message);
-	else
-		result = message->from == SIDE_LAN ? model_esp_out(m, message) : model_esp_in(m, message);
-	model_update_peers(m);
-	release_all(m);
-	return result;
-}
-
-uint64_t model_next(const struct model *m)
-{
-	uint64_t next = model_next_window(m);
+	uint64_t next = UINT64_MAX;
 
 	for (uint32_t p = 0; p < PEERS; p++)
 		for (uint32_t q = 0; q < PEERS; q++) {
@@ -440,28 +413,4 @@ uint64_t model_next(const struct model *m)
 			next = g->ike_since + TURN;
 	}
 	return next;
-}
-
-void model_advance(struct model *m, uint64_t now)
-{
-	m->outs = m->copies = 0;
-	m->now = now;
-	forget_expired(m);
-	release_all(m);
-}
-
-uint32_t model_held(const struct model *m)
-{
-	uint32_t count = 0;
-
-	for (uint32_t p = 0; p < PEERS; p++)
-		count += m->peer[p].waits + m->peer[p].holds[0] + m->peer[p].holds[1];
-	return count;
-}
-
-void model_begin(struct model *m, const struct engine_config *config, uint64_t now)
-{
-	memset(m, 0, sizeof(*m));
-	m->config = config;
-	m->now = now;
 }

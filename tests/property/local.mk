@@ -24,7 +24,9 @@ TESTS += tests/property/esp_pairing
 
 # ESP against a model: tests/property/esp_property --packets 1000000 --seed N
 check_PROGRAMS += tests/property/esp_property
-tests_property_esp_property_SOURCES = tests/property/esp_property.c tests/property/esp_model.c \
-	tests/property/esp_model_ike.c tests/property/esp_model.h tests/unit/packets.c tests/unit/packets.h
+tests_property_esp_property_SOURCES = tests/property/esp_property.c tests/property/esp_world.h \
+	tests/property/esp_compare.c tests/property/esp_traffic.c tests/property/esp_model.c \
+	tests/property/esp_model_esp.c tests/property/esp_model_ike.c tests/property/esp_model.h \
+	tests/unit/packets.c tests/unit/packets.h
 tests_property_esp_property_LDADD = $(CORE_LIBS)
 TESTS += tests/property/esp_property

@@ -196,7 +196,9 @@ static const char *check_group(const struct ipsec *ipsec, uint32_t index)
 	if (wrong == NULL)
 		wrong = check_recent(ipsec, index, group->window);
 	if (wrong == NULL)
-		wrong = check_recent(ipsec, index, group->child);
+		wrong = check_recent(ipsec, index, group->owed);
+	if (wrong == NULL)
+		wrong = check_recent(ipsec, index, group->rekey);
 	if (wrong == NULL)
 		wrong = check_recent(ipsec, index, group->bound);
 	if (wrong != NULL)

@@ -130,6 +130,12 @@ tests_unit_test_ipsec_ike_SOURCES = tests/unit/test_ipsec_ike.c $(IPSEC_RIG)
 tests_unit_test_ipsec_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_ike_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_ipsec_turn
+tests_unit_test_ipsec_turn_SOURCES = tests/unit/test_ipsec_turn.c tests/unit/ipsec_check.c tests/unit/ipsec_check.h \
+	$(IPSEC_RIG)
+tests_unit_test_ipsec_turn_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ipsec_turn_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_drops
 tests_unit_test_engine_drops_SOURCES = tests/unit/test_engine_drops.c $(RIG)
 tests_unit_test_engine_drops_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
