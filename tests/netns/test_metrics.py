@@ -3,6 +3,7 @@
 bad intentions slow no packet down."""
 import contextlib
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -125,6 +126,19 @@ def test_a_reload_that_fails_is_seen(lab, router, reload):
     reload(router, good)
     assert value(scrape(lab), "config_last_reload_successful") == 1
     assert value(scrape(lab), "config_last_reload_success_timestamp_seconds") > before
+
+
+def test_counters_outlive_a_reload(lab, router):
+    """That ends flows, too."""
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    inner.send(IP(src=inner.address, dst=outer.address) / UDP(sport=1701, dport=1701) / b"count me")
+    outer.expect()
+    before = scrape(lab)
+    router.reload({**router.config, "l2tp": {"mode": "block"}})
+    after = scrape(lab)
+    assert value(after, "flows") < value(before, "flows")
+    fallen = [key for key, number in before.items() if key[0].endswith("_total") and after[key] < number]
+    assert value(before, "forwarded_packets_total", side="lan") > 0 and not fallen, fallen
 
 
 def test_a_trial_counts_when_it_is_over(lab, router):
@@ -305,6 +319,8 @@ def test_the_rules_are_good(prometheus_root):
     folder = CONTRIB / "prometheus"
     assert "12 rules found" in promtool(prometheus_root, "check", "rules", str(folder / "alerts.yml"))
     assert "SUCCESS" in promtool(prometheus_root, "test", "rules", "alerts_test.yml", cwd=folder)
+    fires = set(re.findall(r'alertname="(\w+)"', (folder / "alerts_test.yml").read_text()))
+    assert fires == set(re.findall(r"- alert: (\w+)", (folder / "alerts.yml").read_text()))
 
 
 def test_each_name_that_is_used_is_served(lab, router):
@@ -334,12 +350,44 @@ def test_a_real_prometheus_takes_it(lab, router, prometheus_root, tmp_path):
         )
         assert len(rules["groups"][0]["rules"]) == 12
         assert not prometheus.api("alerts")["alerts"]
-        answers = {
-            where: prometheus.api("query?query=" + urllib.parse.quote(expression))["result"]
-            for where, expression in expressions().items()
-        }
-        assert len(answers["Links A"]) == 2 and len(answers["Tunnels connected A"]) == 3
-        assert answers["Running since A"] and answers["Bits received A"] and answers["Flow table in use A"]
+        assert len(query(prometheus, expressions()["Links A"])) == 2
+        assert len(query(prometheus, expressions()["Tunnels connected A"])) == 3
+    finally:
+        prometheus.close()
+
+
+def query(prometheus, expression):
+    """{labels: number} of what it finds; nothing divided by nothing is no number."""
+    found = prometheus.api("query?query=" + urllib.parse.quote(expression))["result"]
+    pairs = [(tuple(sorted(each["metric"].items())), float(each["value"][1])) for each in found]
+    return {labels: number for labels, number in pairs if not math.isnan(number)}
+
+
+def test_each_panel_shows_something(lab, router, prometheus_root, tmp_path):
+    """In a life with a restart, drops, and tunnels that come, go and fall silent."""
+    server = l2tp_peer.Server(lab.raw("W1"))
+    silent, short = (l2tp_peer.Client(lab.raw(host), server.peer.address, 500) for host in ("L1", "L2"))
+    hidden = l2tp_peer.Client(lab.raw("L2", 1), server.peer.address, 500, hide=True)  # which is worth a hint
+    empty = expressions()
+    prometheus = Prometheus(lab, prometheus_root, tmp_path, LISTEN)
+    try:
+        prometheus.wait(
+            "query?query=" + urllib.parse.quote("count_over_time(culvert_flows[1m]) > 2"), lambda found: found["result"]
+        )
+        router.stop()
+        router.start(router.config)
+        l2tp_peer.dial(silent, server)
+        l2tp_peer.dial(short, server)
+        hidden.ask()
+        end = time.monotonic() + 40
+        while empty and time.monotonic() < end:
+            silent.send(l2tp_peer.Message(silent.tunnel, payload=b"still there?"))
+            lab.raw("X").send(IP(src=lab.raw("X").address, dst=ROUTER_WAN) / UDP(sport=9, dport=9) / b"unasked")
+            short.send(l2tp_peer.Message(short.tunnel, l2tp_peer.STOPCCN, short.name, short.own))
+            server.speak(short, l2tp_peer.Message(short.own, l2tp_peer.HELLO, short.name))
+            empty = {where: expression for where, expression in empty.items() if not query(prometheus, expression)}
+            time.sleep(0.3)
+        assert not empty, empty
     finally:
         prometheus.close()
 
