@@ -236,7 +236,7 @@ ctl="$(dirname "$CULVERTD")/culvertctl --socket $work/state/control.sock"
 # shellcheck disable=SC2086
 check "the status on one screen:" 'WAN .*: up' router $ctl
 # shellcheck disable=SC2086
-check "the flows of lan2:" '192\.168\.77\.12:80 +198\.51\.100\.2:8080' router $ctl mappings host=192.168.77.12
+check "the flows of lan2:" '192\.168\.77\.12:80 +198\.51\.100\.2:8080' router $ctl mappings --host 192.168.77.12
 # shellcheck disable=SC2086
 check "why packets were dropped:" 'FROM WAN' router $ctl drops
 

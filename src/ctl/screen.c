@@ -76,7 +76,7 @@ static bool print_traffic(struct screen *screen, const struct row *row)
 	human_bytes(bytes, row_number(row, "bytes"));
 	fputs(strcmp(screen->kind, "traffic") ? "\n" : "", screen->out);
 	print_label(screen, COLOUR_BOLD, !strcmp(row_text(row, "side"), "lan") ? "from LAN" : "from WAN");
-	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " for the router, ",
+	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " consumed, ",
 		row_number(row, "packets"), bytes, row_number(row, "forwarded"), row_number(row, "consumed"));
 	fprintf(screen->out, "%" PRIu64 " held, %" PRIu64 " dropped\n", row_number(row, "held"),
 		row_number(row, "dropped"));
