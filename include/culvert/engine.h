@@ -180,6 +180,17 @@ struct flow_view {
 	uint32_t expires_ms; /* from now */
 };
 
+/* In the order of a tunnel's life. */
+enum tunnel_state {
+	TUNNEL_IS_REQUESTED = 0,
+	TUNNEL_IS_NEGOTIATING, /* both ends speak, and there is no data yet */
+	TUNNEL_IS_CONNECTED,
+	TUNNEL_IS_BLOCKED, /* the router refuses its data */
+	TUNNEL_IS_CLEARING,
+	TUNNEL_IS_ENDED,
+	TUNNEL_STATES, /* also: none */
+};
+
 /* Why a tunnel ended. */
 enum tunnel_end {
 	END_NOT = 0,
@@ -220,20 +231,21 @@ struct tunnel_view {
 	enum service service;
 	uint32_t index;   /* of its record: no other tunnel of this service has it; UINT32_MAX: it has none */
 	const char *kind; /* "PPTP", "L2TP", "L2TPv3", "IPsec" */
+	enum part part;   /* of the service: what its data goes by, or its control messages while there is none */
 	const char *data; /* how its data goes: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
 	uint32_t inside_address, outside_address, remote_address;
 	bool inside_is_server;
 	uint16_t inside_port, remote_port; /* of its control connection; 0: not known, or there is none any more */
 	bool has_inside_id, has_remote_id;
 	uint32_t inside_id, outside_id, remote_id; /* Call ID, Tunnel ID, SPI: the one that its owner has chosen */
-	const char *state;                         /* requested, connected, clearing, ended */
-	const char *inside_name, *remote_name;     /* host name or software, printable; NULL: not known */
-	bool is_shared;                            /* it uses an outside port that other hosts use as well */
-	uint8_t ike_version;                       /* 1 or 2; 0: no IKE was seen */
-	bool natt_inside, natt_remote;             /* who offered NAT traversal */
-	uint32_t sessions;                         /* of L2TP: that were connected in this tunnel so far */
-	uint32_t inside_session, remote_session;   /* their last Session IDs; 0: none was seen */
-	enum pairing pairing;                      /* of the last SPI that was bound */
+	enum tunnel_state state;
+	const char *inside_name, *remote_name;   /* host name or software, printable; NULL: not known */
+	bool is_shared;                          /* it uses an outside port that other hosts use as well */
+	uint8_t ike_version;                     /* 1 or 2; 0: no IKE was seen */
+	bool natt_inside, natt_remote;           /* who offered NAT traversal */
+	uint32_t sessions;                       /* of L2TP: that were connected in this tunnel so far */
+	uint32_t inside_session, remote_session; /* their last Session IDs; 0: none was seen */
+	enum pairing pairing;                    /* of the last SPI that was bound */
 	enum tunnel_hint hint;
 	enum tunnel_end end;   /* END_NOT while it lives */
 	uint32_t age_ms;       /* since it was requested */
@@ -247,6 +259,7 @@ enum engine_event_kind {
 	EVENT_TUNNEL_UP,
 	EVENT_TUNNEL_DOWN,
 	EVENT_NOT_UNDERSTOOD, /* a control connection is no longer read and passes as it is */
+	EVENT_TUNNEL_HINT,    /* something is now known about what is wrong */
 };
 
 /* Told as it happens; view is valid during the call only. */
@@ -352,6 +365,11 @@ bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
 void engine_on_event(struct engine *engine, engine_event *event, void *context);
 /* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */
 bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view);
+/* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and tells of
+ * each hint that was not yet told of this tunnel. */
+void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget, uint64_t now_ms);
+/* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
+bool address_is_private(uint32_t address);
 
 /* Checks every table against every other one; NULL if all is well, else what is wrong. For tests: it takes a while. */
 const char *engine_check(const struct engine *engine);
@@ -362,6 +380,7 @@ const char *drop_advice(enum drop reason);
 const char *tunnel_end_text(enum tunnel_end end);
 const char *tunnel_hint_name(enum tunnel_hint hint);
 const char *tunnel_hint_text(enum tunnel_hint hint);
+const char *tunnel_state_name(enum tunnel_state state);
 const char *pairing_name(enum pairing pairing);
 const char *stat_name(enum statistic stat);
 const char *stat_meaning(enum statistic stat);

@@ -105,6 +105,8 @@ struct module {
 	void (*call_over)(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
 	/* Lists tunnels: start with *cursor 0; false at the end. */
 	bool (*next_tunnel)(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view);
+	/* The hints that were told of a tunnel, a bit each; all 0 in a new one. tunnel: the index of its view. */
+	uint32_t *(*told)(void *memory, uint32_t tunnel);
 };
 
 #define MODULE_NONE UINT32_MAX

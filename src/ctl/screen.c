@@ -87,12 +87,15 @@ static bool print_service(struct screen *screen, const struct row *row)
 {
 	if (strcmp(screen->kind, "service") != 0) {
 		fputc('\n', screen->out);
-		print_label(screen, COLOUR_BOLD, "service  mode   requested  connected  clearing  ended");
+		print_label(screen, COLOUR_BOLD,
+			    "service  mode   requested  negotiating  connected  blocked  clearing  ended");
 		fputc('\n', screen->out);
 	}
-	fprintf(screen->out, "%-7.7s  %-5.5s  %9" PRIu64 "  %9" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
+	fprintf(screen->out,
+		"%-7.7s  %-5.5s  %9" PRIu64 "  %11" PRIu64 "  %9" PRIu64 "  %7" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
 		row_text(row, "service"), row_text(row, "mode"), row_number(row, "requested"),
-		row_number(row, "connected"), row_number(row, "clearing"), row_number(row, "ended"));
+		row_number(row, "negotiating"), row_number(row, "connected"), row_number(row, "blocked"),
+		row_number(row, "clearing"), row_number(row, "ended"));
 	return true;
 }
 

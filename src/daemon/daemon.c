@@ -49,6 +49,7 @@ enum {
 	EXPIRY_PAUSE_MS =
 		10, /* memory of flows that are over may wait that long; the flows themselves are over exactly */
 	RETRY_PAUSE_MS = 50, /* packets that wait for their next hop */
+	HINTS_A_TICK = 512,  /* tunnels looked at, which takes less than a millisecond */
 };
 
 struct daemon {
@@ -73,6 +74,7 @@ struct daemon {
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
 	struct drop_rates drop_rates;
+	uint64_t hint_cursor; /* of engine_tell_hints() */
 	uint32_t generation;
 	uint64_t started_ms;
 	uint64_t timer_ms; /* when expired() will be called; UINT64_MAX: not at all */
@@ -182,7 +184,7 @@ static void daemon_report_private(struct daemon *daemon, const uint32_t *address
 	char text[INET_ADDRSTRLEN];
 
 	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
-		if (tunnels_is_private(addresses[i]))
+		if (address_is_private(addresses[i]))
 			log_write(daemon->log, LOG_NOTICE,
 				  "%s is not a public address: if another NAT stands before this router, forwards are "
 				  "reached through it only if it forwards the same ports and protocols to here",
@@ -273,6 +275,7 @@ static void daemon_on_ticked(void *context)
 	reload_tick(daemon->reload, clock_now_ms());
 	log_flush(daemon->log);
 	drop_rates_sample(&daemon->drop_rates, engine_counters(daemon->engine), clock_now_ms());
+	engine_tell_hints(daemon->engine, &daemon->hint_cursor, HINTS_A_TICK, clock_now_ms());
 }
 
 static void daemon_print_statistics(struct daemon *daemon)

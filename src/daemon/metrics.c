@@ -19,7 +19,6 @@ enum { TUNNELS_A_PIECE = 1024 };
 
 static const char *const side_names[SIDES] = {"lan", "wan"};
 /* The words of tunnel_view.state. */
-static const char *const state_names[METRICS_STATES] = {"requested", "connected", "clearing"};
 
 void metrics_start(struct metrics *metrics, uint64_t unix_ms)
 {
@@ -48,6 +47,8 @@ void metrics_count_event(struct metrics *metrics, enum engine_event_kind kind, c
 	case EVENT_NOT_UNDERSTOOD:
 		metrics->not_understood[view->service]++;
 		break;
+	case EVENT_TUNNEL_HINT: /* a gauge tells of them */
+		break;
 	}
 }
 
@@ -55,10 +56,9 @@ static void census_count(struct metrics_census *census, const struct tunnel_view
 {
 	if (view->end != END_NOT || view->service >= SERVICES)
 		return;
-	for (int i = 0; i < METRICS_STATES; i++)
-		census->tunnels[view->service][i] += strcmp(view->state, state_names[i]) == 0;
+	census->tunnels[view->service][view->state]++;
 	census->silent[view->service] += view->silent >= 0;
-	census->hints[tunnels_hint(view)]++;
+	census->hints[view->hint]++;
 }
 
 bool metrics_census_go_on(struct metrics_census *census, struct engine *engine, uint64_t now_ms)
@@ -166,9 +166,9 @@ static void print_tunnels(FILE *out, const struct metrics_census *census)
 {
 	describe(out, "tunnels", "gauge", "VPN tunnels that live, by service and state.");
 	for (int service = 0; service < SERVICES; service++)
-		for (int i = 0; i < METRICS_STATES; i++)
+		for (int i = 0; i < TUNNEL_IS_ENDED; i++)
 			fprintf(out, "culvert_tunnels{service=\"%s\",state=\"%s\"} %" PRIu32 "\n",
-				tunnels_service_name((enum service)service), state_names[i],
+				tunnels_service_name((enum service)service), tunnel_state_name((enum tunnel_state)i),
 				census->tunnels[service][i]);
 	describe(out, "silent_tunnels", "gauge",
 		 "VPN tunnels of which one side has been silent while the other speaks.");

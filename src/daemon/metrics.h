@@ -20,8 +20,6 @@ struct datapath_counters;
 struct kernel_links;
 struct router;
 
-enum { METRICS_STATES = 3 }; /* of tunnels that live: requested, connected, clearing */
-
 /* What is counted for metrics and nowhere else. */
 struct metrics {
 	uint64_t started_ms, reloaded_ms; /* since 1970; the latter of the configuration file that is in force */
@@ -33,7 +31,7 @@ struct metrics {
 /* The tunnels, counted piece by piece. All 0 at first. */
 struct metrics_census {
 	uint64_t cursor;
-	uint32_t tunnels[SERVICES][METRICS_STATES];
+	uint32_t tunnels[SERVICES][TUNNEL_STATES]; /* those that live */
 	uint32_t silent[SERVICES];
 	uint32_t hints[HINTS]; /* tunnels that live and have this one */
 };

@@ -115,28 +115,10 @@ static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *vie
 		       view->data && view->data[0] ? view->data : view->kind);
 }
 
-bool tunnels_is_private(uint32_t address)
-{
-	return address >> 24 == 10 || address >> 20 == (172 << 4 | 1) || address >> 16 == (192 << 8 | 168) ||
-	       address >> 22 == (100 << 2 | 1);
-}
-
-/* The module's, or what can be told from the view alone. */
-enum tunnel_hint tunnels_hint(const struct tunnel_view *view)
-{
-	if (view->hint != HINT_NONE || view->silent != SIDE_WAN)
-		return view->hint;
-	if (view->inside_is_server)
-		return tunnels_is_private(view->outside_address) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
-	return view->service == SERVICE_PPTP ? HINT_GRE_ONE_WAY : HINT_NONE;
-}
-
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
-	enum tunnel_hint hint = tunnels_hint(view);
-
-	if (hint != HINT_NONE)
-		append(text, ". Hint %s: %s.", tunnel_hint_name(hint), tunnel_hint_text(hint));
+	if (view->hint != HINT_NONE)
+		append(text, ". Hint %s: %s.", tunnel_hint_name(view->hint), tunnel_hint_text(view->hint));
 }
 
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
@@ -151,7 +133,7 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 		       view->sessions == 1 ? "," : "s, the last", view->inside_session, view->remote_session);
 	if (view->is_shared)
 		append(text, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
-	append(text, ": %s, age %" PRIu32 " s", view->state, view->age_ms / 1000);
+	append(text, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
 	if (view->end != END_NOT)
 		append(text, " (%s)", tunnel_end_text(view->end));
 	append_traffic(text, view);
@@ -233,30 +215,10 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 	print_open_ones(engine, now_ms, line, context);
 }
 
-/* What carries its data, or its control messages while there is no data. */
-static enum part part_of(const struct tunnel_view *view)
-{
-	switch (view->service) {
-	case SERVICE_PPTP:
-		return PART_PPTP;
-	case SERVICE_L2TP:
-		return PART_L2TP;
-	case SERVICE_IPSEC:
-		break;
-	case SERVICE_NONE:
-		return PART_NONE;
-	}
-	if (!strcmp(view->data, "ESP"))
-		return PART_ESP;
-	return strcmp(view->data, "ESP in UDP") ? PART_IKE : PART_NATT;
-}
-
 /* Without its module everything that was told apart by anything but addresses and ports ends. */
 static bool needs_module(const struct tunnel_view *view)
 {
-	enum part part = part_of(view);
-
-	return part == PART_PPTP || part == PART_ESP || (view->is_shared && part != PART_NATT);
+	return view->part == PART_PPTP || view->part == PART_ESP || (view->is_shared && view->part != PART_NATT);
 }
 
 static bool is_lost(const struct tunnel_view *view, enum service_mode mode)
@@ -271,7 +233,7 @@ uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part pa
 	uint32_t count = 0;
 
 	while (mode != MODE_PASS && engine_next_tunnel(engine, &cursor, now_ms, &view))
-		count += view.end == END_NOT && part_of(&view) == part && is_lost(&view, mode);
+		count += view.end == END_NOT && view.part == part && is_lost(&view, mode);
 	return count;
 }
 
@@ -290,7 +252,7 @@ static bool is_let_in(const struct tunnel_view *view, const struct rehearsal *re
 
 	/* the first one is what its control messages, or else its data, come by */
 	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
-		if (claims[i].part == part_of(view))
+		if (claims[i].part == view->part)
 			return rehearsal_leads_to(rehearsal, claims[i].protocol, claims[i].port, view->inside_address);
 	return true;
 }
@@ -298,12 +260,10 @@ static bool is_let_in(const struct tunnel_view *view, const struct rehearsal *re
 enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum service_mode mode[PARTS],
 				const struct rehearsal *rehearsal)
 {
-	enum part part = part_of(view);
-
-	if (part == PART_NONE || view->end != END_NOT)
+	if (view->end != END_NOT)
 		return FLOW_STAYS;
-	if (is_lost(view, mode[part]))
-		return mode[part] == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
+	if (is_lost(view, mode[view->part]))
+		return mode[view->part] == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
 	return view->inside_is_server && !is_let_in(view, rehearsal) ? FLOW_END_FORWARD : FLOW_STAYS;
 }
 
@@ -324,6 +284,8 @@ void tunnels_log_event(void *context, enum engine_event_kind kind, const struct 
 	tunnels_describe(view, text);
 	if (kind == EVENT_TUNNEL_UP)
 		log_event(log, LOG_NOTICE, "tunnel up: %s%s", text, fields);
-	else
+	else if (kind == EVENT_TUNNEL_DOWN)
 		log_event(log, LOG_NOTICE, "tunnel down: %s%s", text, fields);
+	else
+		log_event(log, LOG_NOTICE, "tunnel hint: %s%s", text, fields);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VPN tunnels as people read them: a line in the statistics for each, and a line in the log when one comes or goes.
+ * VPN tunnels as people read them: a line in the statistics for each, and a line in the log when one comes or goes, or
+ * when something becomes known about what is wrong with it.
  */
 #ifndef CULVERT_DAEMON_TUNNELS_H
 #define CULVERT_DAEMON_TUNNELS_H
@@ -13,8 +14,6 @@ enum { TUNNEL_TEXT = 960, TUNNEL_FIELDS = 400, TUNNEL_NAME = 24 }; /* both fit a
 /* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
  * about what is wrong with it, a second sentence that says so. */
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
-/* What is wrong with it: what its module says, or what can be told from the view alone. */
-enum tunnel_hint tunnels_hint(const struct tunnel_view *view);
 /* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
  * youngest of the ended ones, and how many more there are. Last how many encrypt nothing. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);
@@ -23,8 +22,6 @@ uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part pa
 /* Why a configuration with these modes would end a tunnel, or FLOW_STAYS. */
 enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum service_mode mode[PARTS],
 				const struct rehearsal *rehearsal);
-/* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
-bool tunnels_is_private(uint32_t address);
 /* The name of a tunnel, service and index: "pptp-17". False if it has none. */
 bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME]);
 /* The words of fields and metrics: "pptp", "control_reset". */

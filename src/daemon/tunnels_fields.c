@@ -70,8 +70,8 @@ void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind,
 		[EVENT_TUNNEL_UP] = "tunnel_up",
 		[EVENT_TUNNEL_DOWN] = "tunnel_down",
 		[EVENT_NOT_UNDERSTOOD] = "tunnel_not_understood",
+		[EVENT_TUNNEL_HINT] = "tunnel_hint",
 	};
-	enum tunnel_hint hint = tunnels_hint(view);
 
 	snprintf(text, TUNNEL_FIELDS, " [event=%s service=%s", events[kind], tunnels_service_name(view->service));
 	append_address(text, "inside", view->inside_address);
@@ -86,7 +86,7 @@ void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind,
 	append(text, " lan_bytes=%" PRIu64 " wan_bytes=%" PRIu64, view->bytes[SIDE_LAN], view->bytes[SIDE_WAN]);
 	if (view->end != END_NOT)
 		append(text, " end=%s", tunnels_end_name(view->end));
-	if (hint != HINT_NONE)
-		append(text, " hint=%s", tunnel_hint_name(hint));
+	if (view->hint != HINT_NONE)
+		append(text, " hint=%s", tunnel_hint_name(view->hint));
 	append(text, "]");
 }

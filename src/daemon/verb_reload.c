@@ -150,7 +150,7 @@ static void send_tunnel(struct verb *verb, const struct tunnel_view *view, enum 
 	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
-	json_text(row, "state", view->state);
+	json_text(row, "state", tunnel_state_name(view->state));
 	json_address(row, "internal-src-address", view->inside_address);
 	json_address(row, "external-src-address", view->outside_address);
 	json_address(row, "external-dst-address", view->remote_address);

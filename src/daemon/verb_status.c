@@ -17,26 +17,23 @@
 #include "io/clock.h"
 #include "io/kernel.h"
 
-enum { STATES = 4, NEARLY_FULL_PERCENT = 80, TUNNELS_A_TURN = 1024 };
+enum { NEARLY_FULL_PERCENT = 80, TUNNELS_A_TURN = 1024 };
 
-/* The words of tunnel_view.state, in the order of a tunnel's life. */
-static const char *const states[STATES] = {"requested", "connected", "clearing", "ended"};
 static const char *const side_names[SIDES] = {"lan", "wan"};
 
 struct status {
 	uint64_t cursor;
-	uint32_t tunnels[SERVICES][STATES];
+	uint32_t tunnels[SERVICES][TUNNEL_STATES];
 	uint32_t silent, hinted;
 };
 
 static void count_tunnel(struct status *status, const struct tunnel_view *view)
 {
-	for (int i = 0; i < STATES; i++)
-		status->tunnels[view->service][i] += strcmp(view->state, states[i]) == 0;
+	status->tunnels[view->service][view->state]++;
 	if (view->end != END_NOT)
 		return;
 	status->silent += view->silent >= 0;
-	status->hinted += tunnels_hint(view) != HINT_NONE;
+	status->hinted += view->hint != HINT_NONE;
 }
 
 static void send_daemon(struct verb *verb)
@@ -124,8 +121,8 @@ static void send_services(struct verb *verb, const struct status *status)
 
 		json_text(row, "service", service_name((enum service)service));
 		json_text(row, "mode", modes[verb->router->config->service[service]]);
-		for (int i = 0; i < STATES; i++)
-			json_number(row, states[i], status->tunnels[service][i]);
+		for (int i = 0; i < TUNNEL_STATES; i++)
+			json_number(row, tunnel_state_name((enum tunnel_state)i), status->tunnels[service][i]);
 		verb_send(verb);
 	}
 }
@@ -157,7 +154,7 @@ static void warn_of_links(struct verb *verb, const struct kernel_links *links)
 		     verb->router->config->lan_interface);
 	if (links->wan.address_count == 0)
 		warn(verb, "no-outside-address", "the WAN has no IPv4 address: nothing can be translated");
-	else if (verb->router->config->forwards > 0 && tunnels_is_private(links->wan.addresses[0]))
+	else if (verb->router->config->forwards > 0 && address_is_private(links->wan.addresses[0]))
 		warn(verb, "outside-address-private",
 		     "the outside address is not a public one: forwards are reached only if the NAT before this router "
 		     "forwards to here as well");

@@ -55,13 +55,12 @@ static void put_ipsec(struct json *row, const struct tunnel_view *view)
 
 static void put_tunnel(struct json *row, const struct tunnel_view *view)
 {
-	enum tunnel_hint hint = tunnels_hint(view);
 	char name[TUNNEL_NAME];
 
 	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
-	json_text(row, "state", view->state);
+	json_text(row, "state", tunnel_state_name(view->state));
 	json_text(row, "end", view->end == END_NOT ? NULL : tunnel_end_text(view->end));
 	json_text(row, "data", view->data && view->data[0] ? view->data : NULL);
 	json_address(row, "internal-src-address", view->inside_address);
@@ -83,8 +82,8 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	json_number(row, "bytes-in", view->bytes[SIDE_WAN]);
 	put_last(row, "last-in", view, SIDE_WAN);
 	json_text(row, "silent-side", side_name(view->silent));
-	json_text(row, "hint", hint == HINT_NONE ? NULL : tunnel_hint_name(hint));
-	json_text(row, "hint-text", hint == HINT_NONE ? NULL : tunnel_hint_text(hint));
+	json_text(row, "hint", view->hint == HINT_NONE ? NULL : tunnel_hint_name(view->hint));
+	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnel_hint_text(view->hint));
 }
 
 void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view)
@@ -150,6 +149,7 @@ void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struc
 		[EVENT_TUNNEL_UP] = "up",
 		[EVENT_TUNNEL_DOWN] = "down",
 		[EVENT_NOT_UNDERSTOOD] = "not-understood",
+		[EVENT_TUNNEL_HINT] = "hint",
 	};
 	struct watch *watch = verb_memory(verb, sizeof(*watch));
 	struct json *row;

@@ -236,6 +236,14 @@ static void recover_modules(struct engine *engine, const struct engine_limits *l
 	}
 }
 
+/* Nobody swept while nobody was there, and modules choose among the hosts whose flows there are. */
+static void close_expired(struct engine *engine)
+{
+	for (uint32_t i = 0; i < engine->header->flow_used; i++)
+		if ((engine->flow[i].flags & FLOW_LIVE) && is_expired(engine->flow[i].deadline, engine->now_ms))
+			flow_close(engine, i);
+}
+
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
 			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms)
 {
@@ -256,6 +264,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 		fragment_store_init(engine);
 		flow_recover(engine);
 		recover_modules(engine, limits);
+		close_expired(engine);
 		recover_counters(engine);
 	} else {
 		free(engine);
@@ -325,20 +334,4 @@ void engine_on_event(struct engine *engine, engine_event *event, void *context)
 {
 	engine->event = event;
 	engine->event_context = context;
-}
-
-bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view)
-{
-	engine->now_ms = now_ms;
-	while (*cursor >> 32 < SERVICES) {
-		enum service service = (enum service)(*cursor >> 32);
-		uint32_t at = (uint32_t)*cursor;
-		if (engine->module[service] != NULL &&
-		    module_of(service)->next_tunnel(engine, engine->module[service], &at, view)) {
-			*cursor = (uint64_t)service << 32 | at;
-			return true;
-		}
-		*cursor = ((uint64_t)service + 1) << 32;
-	}
-	return false;
 }

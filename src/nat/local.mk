@@ -41,6 +41,7 @@ libculvert_core_a_SOURCES += \
 	src/nat/tcp.h \
 	src/nat/timer.c \
 	src/nat/timer.h \
+	src/nat/tunnel.c \
 	src/nat/verdict.h \
 	src/nat/call.c \
 	src/nat/call.h \

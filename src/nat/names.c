@@ -96,6 +96,14 @@ const char *tunnel_hint_text(enum tunnel_hint hint)
 	return hint < HINTS ? texts[hint] : "";
 }
 
+const char *tunnel_state_name(enum tunnel_state state)
+{
+	static const char *const names[TUNNEL_STATES] = {"requested", "negotiating", "connected",
+							 "blocked",   "clearing",    "ended"};
+
+	return state < TUNNEL_STATES ? names[state] : "";
+}
+
 const char *pairing_name(enum pairing pairing)
 {
 	static const char *const names[PAIRINGS] = {

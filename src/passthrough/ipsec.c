@@ -117,6 +117,7 @@ static void recover_peer(struct engine *engine, struct ipsec *ipsec, uint32_t in
 		.packets = {old.packets[0], old.packets[1]},
 		.natt_packets = {old.natt_packets[0], old.natt_packets[1]},
 		.bytes = {old.bytes[0], old.bytes[1]},
+		.hints_told = old.hints_told,
 	};
 	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
 		bool is_ours = old.live &&
@@ -394,6 +395,13 @@ static bool next_tunnel(struct engine *engine, const void *memory, uint32_t *cur
 	return false;
 }
 
+static uint32_t *told(void *memory, uint32_t tunnel)
+{
+	struct ipsec *ipsec = memory;
+
+	return &ipsec->peer[tunnel].hints_told;
+}
+
 const struct module ipsec_module = {
 	.memory_size = memory_size,
 	.start = start,
@@ -412,4 +420,5 @@ const struct module ipsec_module = {
 	.control_over = control_over,
 	.call_over = ipsec_sa_over,
 	.next_tunnel = next_tunnel,
+	.told = told,
 };

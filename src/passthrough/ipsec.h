@@ -109,6 +109,7 @@ struct ipsec_peer {
 	uint32_t started_ms, last_ms[SIDES], unpaired_ms;
 	uint32_t packets[SIDES], natt_packets[SIDES]; /* of data; packets: of SAs that have ended */
 	uint64_t bytes[SIDES];
+	uint32_t hints_told;
 };
 
 /* An SPI whose owner is not clear, and when it came first and last. */

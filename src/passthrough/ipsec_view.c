@@ -2,12 +2,6 @@
 /* What people see of a peer, and what the evidence says about it. */
 #include "passthrough/ipsec.h"
 
-/* Addresses that are not public (RFC 1918, RFC 6598). */
-static bool is_private(uint32_t address)
-{
-	return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 || address >> 22 == 0x191;
-}
-
 static void add_sas(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_peer *peer,
 		    struct tunnel_view *view)
 {
@@ -37,13 +31,13 @@ static void add_spis(const struct engine *engine, const struct ipsec *ipsec, con
 	view->has_remote_id = view->remote_id != 0;
 }
 
-static const char *state_of(const struct ipsec_peer *peer)
+static enum tunnel_state state_of(const struct ipsec_peer *peer)
 {
 	if (!peer->live)
-		return "ended";
+		return TUNNEL_IS_ENDED;
 	if (peer->is_up)
-		return "connected";
-	return peer->end[SIDE_LAN].heard && peer->end[SIDE_WAN].heard ? "negotiating" : "requested";
+		return TUNNEL_IS_CONNECTED;
+	return peer->end[SIDE_LAN].heard && peer->end[SIDE_WAN].heard ? TUNNEL_IS_NEGOTIATING : TUNNEL_IS_REQUESTED;
 }
 
 /* This one fell silent just when another host's data with the same server began. */
@@ -71,7 +65,7 @@ static enum tunnel_hint hint_of_server(const struct ipsec_peer *peer, const stru
 		return HINT_NONE;
 	if (peer->end[SIDE_LAN].software == IKE_SOFTWARE_WINDOWS && peer->end[SIDE_LAN].heard)
 		return HINT_WINDOWS_SERVER;
-	return is_private(peer->outside) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
+	return address_is_private(peer->outside) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
 }
 
 /* Messages of the host that owns port 500 are not counted, and trying that port begins the count anew. */
@@ -120,17 +114,25 @@ static const char *name_of(const struct ipsec_end *end)
 	return end->software != IKE_SOFTWARE_UNKNOWN ? ike_software_name((enum ike_software)end->software) : NULL;
 }
 
+/* What its data goes by, or what may come to that. */
+static enum part part_of(const struct ipsec_peer *peer)
+{
+	if (peer->uses_esp)
+		return PART_ESP;
+	return peer->natt_packets[SIDE_LAN] + peer->natt_packets[SIDE_WAN] > 0 ? PART_NATT : PART_IKE;
+}
+
 void ipsec_view(const struct engine *engine, const struct ipsec *ipsec, uint32_t index, struct tunnel_view *view)
 {
+	static const char *const names[PARTS] = {[PART_IKE] = "", [PART_NATT] = "ESP in UDP", [PART_ESP] = "ESP"};
 	const struct ipsec_peer *peer = &ipsec->peer[index];
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_IPSEC,
 		.index = index,
 		.kind = "IPsec",
-		.data = peer->uses_esp                                                    ? "ESP"
-			: peer->natt_packets[SIDE_LAN] + peer->natt_packets[SIDE_WAN] > 0 ? "ESP in UDP"
-											  : "",
+		.part = part_of(peer),
+		.data = names[part_of(peer)],
 		.inside_address = peer->inside,
 		.outside_address = peer->outside,
 		.remote_address = peer->remote,

@@ -365,6 +365,13 @@ static bool l2tp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 	return false;
 }
 
+static uint32_t *l2tp_told(void *memory, uint32_t tunnel)
+{
+	struct l2tp *l2tp = memory;
+
+	return &l2tp->tunnel[tunnel].hints_told;
+}
+
 const struct module l2tp_module = {
 	.memory_size = l2tp_memory_size,
 	.start = l2tp_start,
@@ -378,4 +385,5 @@ const struct module l2tp_module = {
 	.wake = l2tp_wake,
 	.control_over = l2tp_control_over,
 	.next_tunnel = l2tp_next_tunnel,
+	.told = l2tp_told,
 };

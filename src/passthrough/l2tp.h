@@ -59,6 +59,7 @@ struct __attribute__((aligned(64))) l2tp_tunnel {
 	uint32_t requested_ms, changed_ms;       /* low 32 bits */
 	uint32_t sessions;                       /* that were connected so far */
 	uint32_t inside_session, remote_session; /* the last ones assigned, or 0 */
+	uint32_t hints_told;
 	uint32_t inside_address, outside_address, remote_address;
 	char inside_name[L2TP_NAME_MAX], remote_name[L2TP_NAME_MAX];
 };

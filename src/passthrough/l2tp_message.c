@@ -202,6 +202,7 @@ static void take_answer(struct engine *engine, struct l2tp *l2tp, uint32_t index
 		tunnel->end = END_NOT;
 		tunnel->requested_ms = l2tp_now(engine);
 		tunnel->sessions = tunnel->inside_session = tunnel->remote_session = 0;
+		tunnel->hints_told = 0;
 		tunnel->next_ns[SIDE_LAN] = tunnel->next_ns[SIDE_WAN] = 0;
 	}
 	l2tp_tunnel_answer(l2tp, index, id);

@@ -443,7 +443,12 @@ static void view_ports(const struct engine *engine, const struct l2tp_path *path
 
 void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint32_t index, struct tunnel_view *view)
 {
-	static const char *const states[] = {"free", "requested", "connected", "closing", "ended"};
+	static const enum tunnel_state states[] = {
+		[TUNNEL_REQUESTED] = TUNNEL_IS_REQUESTED,
+		[TUNNEL_CONNECTED] = TUNNEL_IS_CONNECTED,
+		[TUNNEL_CLOSING] = TUNNEL_IS_CLEARING,
+		[TUNNEL_ENDED] = TUNNEL_IS_ENDED,
+	};
 	const struct l2tp_tunnel *tunnel = &l2tp->tunnel[index];
 	bool has_path = tunnel->path != MODULE_NONE && tunnel->state != TUNNEL_ENDED;
 	uint32_t now = l2tp_now(engine);
@@ -452,6 +457,7 @@ void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint
 		.service = SERVICE_L2TP,
 		.index = index,
 		.kind = tunnel->version == 3 ? "L2TPv3" : "L2TP",
+		.part = PART_L2TP,
 		.data = tunnel->has_data ? "UDP" : "",
 		.inside_address = tunnel->inside_address,
 		.outside_address = tunnel->outside_address,

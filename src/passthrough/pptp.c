@@ -281,7 +281,7 @@ static enum drop read_new(struct engine *engine, struct pptp *pptp, uint32_t con
 
 static void tell_lost(struct engine *engine, struct pptp_control *control)
 {
-	struct tunnel_view view = {.service = SERVICE_PPTP, .state = "", .silent = -1};
+	struct tunnel_view view = {.service = SERVICE_PPTP, .part = PART_PPTP, .state = TUNNEL_STATES, .silent = -1};
 	struct flow_view flow;
 
 	if (control->told_lost)
@@ -415,6 +415,13 @@ static bool pptp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 	return false;
 }
 
+static uint32_t *pptp_told(void *memory, uint32_t tunnel)
+{
+	struct pptp *pptp = memory;
+
+	return &pptp->call[tunnel].hints_told;
+}
+
 const struct module pptp_module = {
 	.memory_size = pptp_memory_size,
 	.start = pptp_start,
@@ -427,4 +434,5 @@ const struct module pptp_module = {
 	.control_over = pptp_control_over,
 	.call_over = pptp_call_over,
 	.next_tunnel = pptp_next_tunnel,
+	.told = pptp_told,
 };

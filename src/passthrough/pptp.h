@@ -38,6 +38,7 @@ struct pptp_call {
 	uint8_t inside_is_server;
 	uint32_t packets[SIDES], last_ms[SIDES];
 	uint64_t bytes[SIDES];
+	uint32_t hints_told;
 };
 
 struct pptp_kept {

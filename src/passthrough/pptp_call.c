@@ -349,7 +349,12 @@ static int silent_side(const struct tunnel_view *view)
 
 void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t index, struct tunnel_view *view)
 {
-	static const char *const states[] = {"free", "requested", "connected", "clearing", "ended"};
+	static const enum tunnel_state states[] = {
+		[CALL_REQUESTED] = TUNNEL_IS_REQUESTED,
+		[CALL_CONNECTED] = TUNNEL_IS_CONNECTED,
+		[CALL_CLEARING] = TUNNEL_IS_CLEARING,
+		[CALL_ENDED] = TUNNEL_IS_ENDED,
+	};
 	const struct pptp_call *call = &pptp->call[index];
 	uint32_t now = (uint32_t)module_now_ms(engine);
 
@@ -357,6 +362,7 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 		.service = SERVICE_PPTP,
 		.index = index,
 		.kind = "PPTP",
+		.part = PART_PPTP,
 		.data = "GRE",
 		.inside_address = call->inside_address,
 		.outside_address = call->outside_address,

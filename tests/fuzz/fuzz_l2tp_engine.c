@@ -94,8 +94,7 @@ static uint32_t tunnels(struct life *l, struct tunnel_view *view)
 static bool is_told_apart(const struct tunnel_view *v)
 {
 	return v->is_shared && v->has_inside_id && v->hint != HINT_TUNNEL_ID_HIDDEN &&
-	       v->hint != HINT_SHARE_IMPOSSIBLE && (v->state[0] == 'r' || v->state[0] == 'c') &&
-	       strcmp(v->state, "closing") != 0;
+	       v->hint != HINT_SHARE_IMPOSSIBLE && v->state <= TUNNEL_IS_CONNECTED;
 }
 
 static void check_tunnels(const struct tunnel_view *view, uint32_t count)

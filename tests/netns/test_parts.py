@@ -9,6 +9,7 @@ import struct
 
 import pytest
 
+from control import Control
 from esp_peer import Field, carry
 from lab import ROUTER_WAN
 from scapy.layers.inet import IP, UDP
@@ -354,13 +355,23 @@ def test_what_the_statistics_say_of_each(lab, router, ends):
 
 
 def test_a_hint_where_nobody_answers(lab, router, jump):
-    """Three first messages of one client, and silence, whether it has port 500 outside or not."""
+    """Three first messages of one client, and silence, whether it has port 500 outside or not: in the statistics, and
+    told once to who watches and to the log."""
     client, server = lab.raw("L1"), lab.raw("W1")
     first = ike((int.from_bytes(os.urandom(8), "big") | 1, 0), SA_INIT, INITIATOR, 0)
     for _ in range(3):
         client.send(IP(src=client.address, dst=server.address) / UDP(sport=500, dport=500) / Raw(first))
         assert bytes(server.expect()[UDP].payload) == first
     jump(11)
+    mark = router.mark()
+    with Control(router) as watcher:
+        watcher.send(b"watch\n")
+        assert watcher.line() == {"schema": "culvert.watch/1"}
+        told = watcher.line()
+    ends = (told["internal-src-address"], told["external-dst-address"])
+    assert (told["event"], told["hint"], *ends) == ("hint", "no_answer", client.address, server.address), told
+    fields = r"\[event=tunnel_hint service=ipsec .* hint=no_answer\]"
+    router.wait_for(rf"tunnel hint: IPsec {client.address} .*{fields}", mark)
     line = f"tunnel: IPsec {client.address} -> {server.address} by {ROUTER_WAN}, IKEv2, no NAT traversal offered: requ"
     said = [said for said in router.statistics().text.splitlines() if line in said]
     assert len(said) == 1 and ". Hint no_answer: nothing has come back from the server: " in said[0], said

@@ -201,13 +201,13 @@ bool l2tp_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_vi
 	return found;
 }
 
-void l2tp_expect(struct rig *rig, uint32_t inside, uint32_t id, const char *state, enum tunnel_end end)
+void l2tp_expect(struct rig *rig, uint32_t inside, uint32_t id, enum tunnel_state state, enum tunnel_end end)
 {
 	struct tunnel_view view;
 
 	if (!l2tp_tunnel(rig, inside, id, &view))
-		fail_msg("no tunnel with ID %u; expected one that is %s", id, state);
-	assert_string_equal(view.state, state);
+		fail_msg("no tunnel with ID %u; expected one that is %s", id, tunnel_state_name(state));
+	assert_int_equal(view.state, state);
 	assert_int_equal(view.end, end);
 }
 

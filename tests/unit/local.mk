@@ -187,6 +187,12 @@ tests_unit_test_engine_configure_SOURCES = tests/unit/test_engine_configure.c te
 tests_unit_test_engine_configure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_configure_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_tunnels
+tests_unit_test_engine_tunnels_SOURCES = tests/unit/test_engine_tunnels.c tests/unit/ipsec_rig.c \
+	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)
+tests_unit_test_engine_tunnels_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_tunnels_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_wire_checksum
 tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/unit/packets.c tests/unit/packets.h
 tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

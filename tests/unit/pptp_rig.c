@@ -225,13 +225,14 @@ bool pptp_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, struct tu
 	return found;
 }
 
-void pptp_expect_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, const char *state, enum tunnel_end end)
+void pptp_expect_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, enum tunnel_state state,
+			enum tunnel_end end)
 {
 	struct tunnel_view view;
 
 	if (!pptp_tunnel(rig, inside, inside_id, &view))
-		fail_msg("no tunnel with ID %u; expected one that is %s", inside_id, state);
-	assert_string_equal(view.state, state);
+		fail_msg("no tunnel with ID %u; expected one that is %s", inside_id, tunnel_state_name(state));
+	assert_int_equal(view.state, state);
 	assert_int_equal(view.end, end);
 }
 

@@ -205,12 +205,31 @@ static void a_foreign_arena_is_refused(void **state)
 	assert_int_equal(engine_arena_size(&limits), 0);
 }
 
+/* Time went on while nobody was there: what ended meanwhile is gone before the first packet comes. */
+static void what_ended_meanwhile_is_gone(void **state)
+{
+	struct rig *rig = *state;
+
+	for (uint16_t i = 0; i < 20; i++)
+		rig_open_udp(rig, L1, 5000, W1, (uint16_t)(7 + i));
+	rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W1);
+	rig->now += 2 * rig->config.timeout[TIMEOUT_UDP];
+	rig_open_udp(rig, L2, 5001, W2, 7);
+	rig->now += 2 * MINUTE;
+	crash(rig);
+	assert_int_equal(engine_counters(rig->engine)->flows, rig_flows(rig));
+	rig->now += 10 * rig->config.timeout[TIMEOUT_GRE] + 24 * 60 * MINUTE;
+	crash(rig);
+	assert_int_equal(engine_counters(rig->engine)->flows, 0);
+	assert_int_equal(engine_counters(rig->engine)->mappings, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(flows_outlive_the_engine),    rig_test(a_crash_after_every_packet),
 		rig_test(a_spoilt_arena_does_no_harm), rig_test(a_crash_while_addresses_change),
-		rig_test(a_foreign_arena_is_refused),
+		rig_test(a_foreign_arena_is_refused),  rig_test(what_ended_meanwhile_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static void sole_owner(void **state)
 	assert_int_equal(ipsec_in(rig, W2, 0xa00, 1), 0);
 	rig_dropped(rig, DROP_NO_OWNER);
 	assert_true(ipsec_tunnel(rig, L1, W1, &view));
-	assert_string_equal(view.state, "connected");
+	assert_int_equal(view.state, TUNNEL_IS_CONNECTED);
 	assert_string_equal(view.data, "ESP");
 	assert_int_equal(view.pairing, PAIRING_SOLE);
 	assert_int_equal(view.inside_id, 0xb00);

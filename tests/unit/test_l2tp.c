@@ -33,14 +33,14 @@ static void a_lone_client(void **state)
 	dialer_ask(&d);
 	assert_int_equal(d.seen_port, PORT);
 	assert_int_equal(d.seen_id, 7);
-	l2tp_expect(rig, L1, 7, "requested", END_NOT);
+	l2tp_expect(rig, L1, 7, TUNNEL_IS_REQUESTED, END_NOT);
 	dialer_ask(&d);
 	assert_int_equal(l2tp_tunnels(rig, true), 1);
 	dialer_answer(&d, 99);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 0);
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 1);
-	assert_string_equal(told.last.state, "connected");
+	assert_int_equal(told.last.state, TUNNEL_IS_CONNECTED);
 	dialer_data(&d);
 	assert_true(l2tp_tunnel(rig, L1, 7, &v));
 	assert_string_equal(v.kind, "L2TP");
@@ -54,14 +54,14 @@ static void a_lone_client(void **state)
 	assert_int_equal(v.packets[SIDE_LAN], 2 + 1 + 4);
 	assert_int_equal(v.packets[SIDE_WAN], 1 + 4);
 	dialer_stop(&d, SIDE_LAN);
-	l2tp_expect(rig, L1, 7, "closing", END_NOT);
+	l2tp_expect(rig, L1, 7, TUNNEL_IS_CLEARING, END_NOT);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 0);
 	dialer_say(&d, SIDE_WAN, 0, 0, 0); /* an acknowledgement */
-	l2tp_expect(rig, L1, 7, "ended", END_STOPPED);
+	l2tp_expect(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
 	assert_int_equal(told.last.end, END_STOPPED);
 	rig_wait(rig, 10 * MINUTE);
-	l2tp_expect(rig, L1, 7, "ended", END_STOPPED);
+	l2tp_expect(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS), 1);
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS_OPENED), 1);
@@ -85,7 +85,7 @@ static void many_clients_with_one_id(void **state)
 		dialer_data(&d[i]);
 	dialer_stop(&d[2], SIDE_WAN);
 	dialer_say(&d[2], SIDE_LAN, 0, 0, 0);
-	l2tp_expect(rig, d[2].inside, 1, "ended", END_STOPPED);
+	l2tp_expect(rig, d[2].inside, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	for (uint16_t i = 0; i < 6; i++)
 		dialer_data(&d[i]); /* what is late passes, too */
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_REWRITTEN) + l2tp_stat(rig, STAT_L2TP_SHARED), 0);
@@ -107,7 +107,7 @@ static void redial_with_the_same_id(void **state)
 	for (uint16_t i = 9; i < 12; i++) { /* the client forgets all and begins anew: the server tells */
 		dialer_dial(&d, i);
 		assert_true(l2tp_tunnel(rig, L1, 5, &v));
-		assert_string_equal(v.state, "connected");
+		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_int_equal(v.remote_id, i);
 	}
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS), 5);
@@ -145,13 +145,13 @@ static void refused_and_taken_back(void **state)
 	dialer_ask(&d);
 	d.remote_id = 44;
 	dialer_stop(&d, SIDE_WAN);
-	l2tp_expect(rig, L1, 5, "closing", END_NOT);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_CLEARING, END_NOT);
 	dialer_say(&d, SIDE_LAN, 0, 0, 0);
-	l2tp_expect(rig, L1, 5, "ended", END_REFUSED);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_REFUSED);
 	dialer_ask(&e);
 	dialer_stop(&e, SIDE_LAN); /* nobody hears it */
 	rig_wait(rig, MINUTE);
-	l2tp_expect(rig, L2, 6, "ended", END_CLEARED);
+	l2tp_expect(rig, L2, 6, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* Sessions are counted when they are connected, once each, however often that is said. */
@@ -191,10 +191,10 @@ static void nobody_answers(void **state)
 		rig_wait(rig, 8 * SECOND);
 	}
 	assert_true(l2tp_tunnel(rig, L1, 5, &v));
-	assert_string_equal(v.state, "requested");
+	assert_int_equal(v.state, TUNNEL_IS_REQUESTED);
 	assert_int_equal(v.hint, HINT_NO_ANSWER);
 	rig_wait(rig, 55 * SECOND);
-	l2tp_expect(rig, L1, 5, "ended", END_NO_ANSWER);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_NO_ANSWER);
 }
 
 static void silence_ends_a_tunnel(void **state)
@@ -210,12 +210,12 @@ static void silence_ends_a_tunnel(void **state)
 		rig_wait(rig, 50 * SECOND);
 		dialer_data(&e);
 	}
-	l2tp_expect(rig, L1, 5, "ended", END_SILENT);
-	l2tp_expect(rig, L1, 6, "connected", END_NOT);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_SILENT);
+	l2tp_expect(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
 	rig_wait(rig, 299 * SECOND);
-	l2tp_expect(rig, L1, 6, "connected", END_NOT);
+	l2tp_expect(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
 	rig_wait(rig, 2 * SECOND); /* with the flow */
-	l2tp_expect(rig, L1, 6, "ended", END_CONTROL_SILENT);
+	l2tp_expect(rig, L1, 6, TUNNEL_IS_ENDED, END_CONTROL_SILENT);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
 }
@@ -268,7 +268,7 @@ static void from_another_port(void **state)
 	rig_dropped(rig, DROP_FILTERED);
 	dialer_answer(&d, 77);
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
-	l2tp_expect(rig, L1, 5, "connected", END_NOT);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	dialer_data(&d);
 	struct dialer third = d;
 	third.remote_port = 40002;
@@ -283,7 +283,7 @@ static void from_another_port(void **state)
 		dialer_data(&d);
 	}
 	assert_int_equal(rig_flows(rig), 1);
-	l2tp_expect(rig, L1, 5, "connected", END_NOT);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	dialer_stop(&d, SIDE_LAN);
 }
 
@@ -343,7 +343,7 @@ static void a_server_inside(void **state)
 		dialer_data(&d);
 		assert_true(l2tp_tunnel(rig, SERVER, d.id, &v));
 		assert_true(v.inside_is_server);
-		assert_string_equal(v.state, "connected");
+		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_string_equal(v.remote_name, "caller");
 		assert_string_equal(v.inside_name, "inner");
 		assert_int_equal(v.remote_id, 9);
@@ -379,7 +379,7 @@ static void between_two_inside(void **state)
 		assert_int_equal(packets_source(p), O1);
 		assert_int_not_equal(packets_source_port(p), PORT);
 	}
-	l2tp_expect(rig, L1, 9, "requested", END_NOT);
+	l2tp_expect(rig, L1, 9, TUNNEL_IS_REQUESTED, END_NOT);
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 0);
 }
 
@@ -411,7 +411,7 @@ static void a_hidden_id(void **state)
 	dialer_answer(&d, 77); /* its header has the ID in clear */
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
 	dialer_data(&d);
-	l2tp_expect(rig, L1, 0x1234, "connected", END_NOT);
+	l2tp_expect(rig, L1, 0x1234, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void version_3(void **state)
@@ -431,7 +431,7 @@ static void version_3(void **state)
 		l2tp_add32(&m, 61, own);
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
 		dialer_arrived(&d, SIDE_LAN, m.bytes, m.length, 0);
-		l2tp_expect(rig, d.inside, dual ? 7 : own, "requested", END_NOT);
+		l2tp_expect(rig, d.inside, dual ? 7 : own, TUNNEL_IS_REQUESTED, END_NOT);
 		l2tp_begin(&m, 3, own, 0, 0, 1);
 		l2tp_add16(&m, 0, SCCRP);
 		l2tp_add32(&m, 61, theirs);
@@ -446,13 +446,13 @@ static void version_3(void **state)
 		dialer_arrived(&d, SIDE_WAN, data, sizeof(data), 0);
 		assert_true(l2tp_tunnel(rig, d.inside, own, &v));
 		assert_string_equal(v.kind, "L2TPv3");
-		assert_string_equal(v.state, "connected");
+		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_string_equal(v.data, "UDP");
 		assert_int_equal(v.outside_id, own);
 		assert_int_equal(v.remote_id, theirs);
 	}
 	l2tp_take_over(rig);
-	l2tp_expect(rig, L1, 0xaabb0000, "connected", END_NOT);
+	l2tp_expect(rig, L1, 0xaabb0000, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* Whatever is no L2TP, or cut, goes the way of all UDP. */

@@ -38,7 +38,7 @@ static void a_host_that_wants_every_record(void **state)
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 2);
 	struct dialer other = dialer_of(rig, L2, PORT, W1, 5);
 	dialer_dial(&other, 77);
-	l2tp_expect(rig, L2, 5, "connected", END_NOT);
+	l2tp_expect(rig, L2, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	l2tp_take_over(rig);
 	struct dialer more = dialer_of(rig, L1, 4000, W1, 5);
 	dialer_dial(&more, 78);
@@ -64,13 +64,13 @@ static void tunnels_of_one_flow(void **state)
 	dialer_say(&d, SIDE_WAN, 0, 0, 0);
 	d.id = 200; /* the place of the one that has ended */
 	dialer_dial(&d, 201);
-	l2tp_expect(rig, L1, 200, "connected", END_NOT);
+	l2tp_expect(rig, L1, 200, TUNNEL_IS_CONNECTED, END_NOT);
 	for (uint16_t i = 0; i < 3; i++) {
 		for (uint16_t k = 0; k < 20; k++) {
 			d = dialer_of(rig, L2 + i, PORT, W1, (uint16_t)(1 + k));
 			dialer_dial(&d, (uint16_t)(100 + k));
 		}
-		l2tp_expect(rig, L2 + i, 1, "connected", END_NOT);
+		l2tp_expect(rig, L2 + i, 1, TUNNEL_IS_CONNECTED, END_NOT);
 	}
 	assert_int_equal(l2tp_tunnels(rig, false), 64 + 4);
 	l2tp_take_over(rig);
@@ -116,13 +116,13 @@ static void a_flood_of_knocks(void **state)
 	rig->in_haste = false;
 	struct dialer out = dialer_of(rig, L1, PORT, W1, 5);
 	dialer_dial(&out, 6);
-	l2tp_expect(rig, L1, 5, "connected", END_NOT);
+	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	knock.remote_id = 9; /* the last one, which is not read until it is answered */
 	l2tp_build_start(&m, SCCRP, 9, knock.id, "inner");
 	dialer_send(&knock, SIDE_LAN, m.bytes, m.length);
 	dialer_arrived(&knock, SIDE_LAN, m.bytes, m.length, 0);
 	dialer_say(&knock, SIDE_WAN, SCCCN, 0, 0);
-	l2tp_expect(rig, SERVER, 20, "connected", END_NOT);
+	l2tp_expect(rig, SERVER, 20, TUNNEL_IS_CONNECTED, END_NOT);
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 0);
 }
 
@@ -183,7 +183,7 @@ static void modes(void **state)
 	rig->config.mode[PART_L2TP] = MODE_PLAIN;
 	rig_configure(rig);
 	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	l2tp_expect(rig, L2, 1, "ended", END_ROUTER);
+	l2tp_expect(rig, L2, 1, TUNNEL_IS_ENDED, END_ROUTER);
 	l2tp_build_start(&m, SCCRQ, 0, 1, "x");
 	for (int i = 0; i < 6; i++) {
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
@@ -218,7 +218,7 @@ static void the_outside_address_goes(void **state)
 	two_that_share(rig, &owner, &d);
 	rig_outside(rig, 1, O2, 0);
 	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	l2tp_expect(rig, L1, 1, "ended", END_ROUTER);
+	l2tp_expect(rig, L1, 1, TUNNEL_IS_ENDED, END_ROUTER);
 	rig_outside(rig, 1, O1, 0);
 	dialer_dial(&owner, 10);
 	dialer_dial(&d, 11);
@@ -243,18 +243,18 @@ static void tunnels_outlive_the_engine(void **state)
 		assert_int_equal(d.seen_port, PORT);
 	}
 	assert_true(l2tp_tunnel(rig, L2, 1, &v));
-	assert_string_equal(v.state, "connected");
+	assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 	assert_string_equal(v.remote_name, "server");
 	assert_true(v.is_shared && v.has_remote_id);
 	assert_int_equal(v.outside_id, d.seen_id);
-	l2tp_expect(rig, L3, 1, "closing", END_NOT);
+	l2tp_expect(rig, L3, 1, TUNNEL_IS_CLEARING, END_NOT);
 	dialer_say(&plain, SIDE_WAN, 0, 0, 0);
-	l2tp_expect(rig, L3, 1, "ended", END_STOPPED);
+	l2tp_expect(rig, L3, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	dialer_stop(&d, SIDE_LAN);
 	l2tp_take_over(rig);
-	l2tp_expect(rig, L2, 1, "closing", END_NOT);
+	l2tp_expect(rig, L2, 1, TUNNEL_IS_CLEARING, END_NOT);
 	rig_wait(rig, 2 * MINUTE);
-	l2tp_expect(rig, L2, 1, "ended", END_STOPPED);
+	l2tp_expect(rig, L2, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	rig_wait(rig, 10 * MINUTE);
 	l2tp_take_over(rig);
 	assert_int_equal(l2tp_tunnels(rig, false), 0);
@@ -284,7 +284,7 @@ static void use(struct rig *rig, struct engine *engine, struct test_random *r)
 		now += test_random_below(r, 3000);
 	}
 	while (engine_next_tunnel(engine, &cursor, now, &view)) {
-		assert_non_null(view.state);
+		assert_true(view.state < TUNNEL_STATES);
 		assert_true(view.end < ENDS && (!view.inside_name || strlen(view.inside_name) < 64));
 		assert_true(!view.remote_name || strlen(view.remote_name) < 64);
 	}

@@ -46,7 +46,7 @@ static void two_clients_share(void **state)
 	assert_true(l2tp_tunnel(rig, L2, 8, &v));
 	assert_true(v.is_shared);
 	assert_int_equal(v.hint, HINT_PORT_SHARED);
-	assert_string_equal(v.state, "connected");
+	assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 	assert_true(l2tp_tunnel(rig, L1, 7, &v));
 	assert_false(v.is_shared);
 	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 1);
@@ -460,7 +460,7 @@ static void a_hostile_server(void **state)
 			assert_true(packets_destination(p) == L1 || packets_destination(p) == L2);
 	}
 	dialer_data(&victim);
-	l2tp_expect(rig, L3, 2, "connected", END_NOT);
+	l2tp_expect(rig, L3, 2, TUNNEL_IS_CONNECTED, END_NOT);
 	/* Those who talk to it are at its mercy, but for whose packets are whose. */
 	dialer_stray(&d, PORT, d.seen_id);
 	rig_forwarded(rig, SIDE_LAN);

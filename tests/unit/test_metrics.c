@@ -120,7 +120,7 @@ static void shows_each_entry_of_the_lists(void **state)
 	assert_int_equal(count(fixture->text, "\nculvert_dropped_packets_total{"), SIDES * (DROPS - 1));
 	assert_int_equal(count(fixture->text, "\nculvert_hinted_tunnels{"), HINTS - 1);
 	assert_int_equal(count(fixture->text, "\nculvert_tunnels_down_total{"), SERVICES * (ENDS - 1));
-	assert_int_equal(count(fixture->text, "\nculvert_tunnels{"), SERVICES * METRICS_STATES);
+	assert_int_equal(count(fixture->text, "\nculvert_tunnels{"), SERVICES * TUNNEL_IS_ENDED);
 	for (int i = 0; i < STATS; i++) {
 		snprintf(line, sizeof(line), "culvert_%s_total 0", stat_name((enum statistic)i));
 		expect(fixture, line);
@@ -172,7 +172,7 @@ static void shows_the_census(void **state)
 {
 	struct fixture *fixture = *state;
 
-	fixture->census.tunnels[SERVICE_IPSEC][1] = 4;
+	fixture->census.tunnels[SERVICE_IPSEC][TUNNEL_IS_CONNECTED] = 4;
 	fixture->census.silent[SERVICE_IPSEC] = 2;
 	fixture->census.hints[HINT_NO_ANSWER] = 1;
 	make(fixture);

@@ -207,7 +207,7 @@ static void blocked(void **state)
 	rig_configure(rig);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_ROUTER);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
 	for (int from = 0; from < SIDES; from++) {
 		line_segment(&line, (enum side)from, FLAG_ACK, line.next[from], NULL, 0);
 		rig_dropped(rig, DROP_PPTP_BLOCKED);
@@ -233,7 +233,7 @@ static void plain(void **state)
 
 	rig->config.mode[PART_PPTP] = MODE_PLAIN;
 	rig_configure(rig);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_ROUTER);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
 	assert_int_equal(pptp_tunnels(rig, false), 0);
 	line_expect(&line, SIDE_LAN, OUTGOING_REQUEST, OWN, 0, 0, OWN, 0);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, OWN, 1, THEIRS, OWN);
@@ -264,7 +264,7 @@ static void the_outside_address_goes(void **state)
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN] + 100, (const uint8_t *)"x", 1);
 	rig_held(rig);
 	rig_outside(rig, 1, O2, 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_ROUTER);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
 	pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
@@ -284,7 +284,7 @@ static void tunnels_are_shown(void **state)
 	assert_false(pptp_tunnel(rig, SERVER, OWN, &v));
 	line_message(&line, SIDE_LAN, OUTGOING_REPLY, OWN, THEIRS, 1);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 1);
-	assert_string_equal(told.last.state, "connected");
+	assert_int_equal(told.last.state, TUNNEL_IS_CONNECTED);
 	rig_wait(rig, 5 * SECOND);
 	for (int i = 0; i < 3; i++)
 		pptp_gre(rig, SIDE_LAN, SERVER, W1, THEIRS);
@@ -323,7 +323,7 @@ static void tunnels_are_shown(void **state)
 	pptp_gre(rig, SIDE_WAN, W1, O1, OWN); /* late */
 	rig_wait(rig, 5 * MINUTE);
 	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
-	assert_string_equal(v.state, "ended");
+	assert_int_equal(v.state, TUNNEL_IS_ENDED);
 	assert_int_equal(v.packets[SIDE_LAN], 4);
 	assert_int_equal(v.packets[SIDE_WAN], 2);
 	assert_int_equal(v.bytes[SIDE_WAN], 2 * 68);
@@ -352,13 +352,13 @@ static void calls_outlive_the_engine(void **state)
 	emissions_clear(&rig->out);
 	take_over(rig);
 	line_data_passes(&line, OWN, outside_id, THEIRS);
-	pptp_expect_tunnel(rig, L1, OWN, "connected", END_NOT);
-	pptp_expect_tunnel(rig, L1, OWN + 2, "ended", END_DISCONNECTED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN + 2, TUNNEL_IS_ENDED, END_DISCONNECTED);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS + 1, asked, 1, THEIRS + 1, OWN + 1);
 	line_data_passes(&line, OWN + 1, asked, THEIRS + 1);
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN, 0, 0, outside_id, 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_CLEARED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
 	take_over(rig);
 	rig_wait(rig, 31 * SECOND);
 	line_data_refused(&line, outside_id, THEIRS);
@@ -536,8 +536,8 @@ static void a_hostile_server(void **state)
 			assert_int_not_equal(packets_destination(p), L3);
 	}
 	line_data_passes(&victim, 0x6001, victim_id, 0x6002);
-	pptp_expect_tunnel(rig, L2, OWN, "connected", END_NOT);
-	pptp_expect_tunnel(rig, L3, 0x6001, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	pptp_expect_tunnel(rig, L3, 0x6001, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* Noise on the wire of both sides, as a header and as a body. */

@@ -10,7 +10,8 @@
 
 enum state { NO_CALL, REQUESTED, CONNECTED, CLEARING, ENDED, CALL_STATES };
 
-static const char *const STATE_NAME[] = {"", "requested", "connected", "clearing", "ended"};
+static const enum tunnel_state SHOWN[] = {TUNNEL_STATES, TUNNEL_IS_REQUESTED, TUNNEL_IS_CONNECTED, TUNNEL_IS_CLEARING,
+					  TUNNEL_IS_ENDED};
 
 /* The inside end's own ID, which somebody else already has towards the remote; the remote end's. */
 enum { OWN = 0x4d21, THEIRS = 0x3e17, STRANGE = 0x6a02 };
@@ -47,7 +48,7 @@ static struct line line_in_state(struct rig *rig, bool server_inside, enum state
 		line_expect(&line, (enum side) !pns_side(server_inside), DISCONNECT_NOTIFY, lan ? OWN : THEIRS, 0, 4,
 			    lan ? *outside_id : THEIRS, 0);
 	}
-	pptp_expect_tunnel(rig, line.inside, OWN, STATE_NAME[state], state == ENDED ? END_DISCONNECTED : END_NOT);
+	pptp_expect_tunnel(rig, line.inside, OWN, SHOWN[state], state == ENDED ? END_DISCONNECTED : END_NOT);
 	return line;
 }
 
@@ -130,8 +131,8 @@ static void check_message(struct rig *rig, unsigned type, enum side from, bool s
 	if (after == NO_CALL)
 		assert_false(pptp_tunnel(rig, line.inside, OWN, &view));
 	else
-		pptp_expect_tunnel(rig, line.inside, OWN, STATE_NAME[after], end);
-	pptp_expect_tunnel(rig, L2, OWN, "connected", END_NOT);
+		pptp_expect_tunnel(rig, line.inside, OWN, SHOWN[after], end);
+	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void every_message_in_every_state(void **state)
@@ -170,7 +171,7 @@ static void ids_of_no_call_stay(void **state)
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, 9, OWN, 1, 9, OWN);
 	assert_int_equal(pptp_tunnels(rig, true), 2);
 	assert_false(pptp_tunnel(rig, L1, STRANGE, &view));
-	pptp_expect_tunnel(rig, L2, OWN, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	line_data_passes(&line, OWN, outside_id, THEIRS);
 }
 
@@ -185,7 +186,7 @@ static void both_dialects_of_disconnect(void **state)
 			struct line line = line_in_state(rig, false, cleared ? CLEARING : CONNECTED, &outside_id);
 			line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, echo ? outside_id : THEIRS, 0, 4,
 				    echo ? OWN : THEIRS, 0);
-			pptp_expect_tunnel(rig, L1, OWN, "ended", cleared ? END_CLEARED : END_DISCONNECTED);
+			pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, cleared ? END_CLEARED : END_DISCONNECTED);
 		}
 }
 
@@ -200,14 +201,14 @@ static void disconnect_when_ids_collide(void **state)
 	assert_int_equal(second, 0x5555);
 	/* nothing is being cleared: the RFC's meaning, the server's own ID */
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, L1, 0x5555, "ended", END_DISCONNECTED);
-	pptp_expect_tunnel(rig, L1, OWN, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	assert_int_equal(line_call(&line, 0x5555, outside_id), 0x5555);
 	/* ours is being cleared: the echo */
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN, 0, 0, outside_id, 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_CLEARED);
-	pptp_expect_tunnel(rig, L1, 0x5555, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
+	pptp_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* One call with equal IDs on its outer leg: the RFC's meaning, which stays. */
@@ -221,7 +222,7 @@ static void disconnect_when_both_ids_are_equal(void **state)
 	uint16_t outside_id = line_request(&line, OWN);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, outside_id, outside_id, RESULT_CONNECTED, outside_id, OWN);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_DISCONNECTED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 /* The same with the server inside: its notification may carry its own ID or echo the client's. */
@@ -233,12 +234,12 @@ static void disconnect_from_inside_when_ids_collide(void **state)
 
 	assert_int_equal(line_call(&line, 0x5555, OWN), 0x5555); /* this client's ID is our OWN */
 	line_expect(&line, SIDE_WAN, CLEAR_REQUEST, OWN, 0, 0, OWN, 0);
-	pptp_expect_tunnel(rig, SERVER, 0x5555, "clearing", END_NOT);
+	pptp_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_CLEARING, END_NOT);
 	line_expect(&line, SIDE_LAN, DISCONNECT_NOTIFY, OWN, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, SERVER, 0x5555, "ended", END_CLEARED);
-	pptp_expect_tunnel(rig, SERVER, OWN, "connected", END_NOT);
+	pptp_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_ENDED, END_CLEARED);
+	pptp_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	line_expect(&line, SIDE_LAN, DISCONNECT_NOTIFY, OWN, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, SERVER, OWN, "ended", END_DISCONNECTED);
+	pptp_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 static void incoming_calls_both_ways(void **state)
@@ -270,7 +271,7 @@ static void incoming_calls_both_ways(void **state)
 		}
 		assert_int_not_equal(outside_id, OWN);
 		line_data_passes(&line, OWN, outside_id, THEIRS);
-		pptp_expect_tunnel(rig, line.inside, OWN, "connected", END_NOT);
+		pptp_expect_tunnel(rig, line.inside, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	}
 }
 
@@ -294,7 +295,7 @@ static void several_calls_of_one_connection(void **state)
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN + 7, 0, 0, outside_id[7], 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, THEIRS + 7, 0, 4, THEIRS + 7, 0);
 	assert_int_equal(pptp_tunnels(rig, false), 79);
-	pptp_expect_tunnel(rig, L1, OWN + 7, "ended", END_CLEARED);
+	pptp_expect_tunnel(rig, L1, OWN + 7, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* As many clients as the rig has hosts, all with the same ID to the same server. */

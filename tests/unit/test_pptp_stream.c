@@ -289,11 +289,11 @@ static void out_of_order_from_outside(void **state)
 	rig_held(rig);
 	line_segment(&line, SIDE_WAN, FLAG_ACK, start + 156, sent + 156, 15);
 	rig_held(rig);
-	pptp_expect_tunnel(rig, L1, OWN, "requested", END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_REQUESTED, END_NOT);
 	line_segment(&line, SIDE_WAN, FLAG_ACK, start, sent, 156);
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(rig->out.count, 3);
-	pptp_expect_tunnel(rig, L1, OWN, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	for (uint32_t i = 1; i < 3; i++) { /* in which order they leave is TCP's business */
 		const struct packet *p = &rig->out.item[i].packet;
 		uint32_t at = packet_get32(p, 24) - start;
@@ -458,7 +458,7 @@ static void a_new_connection_from_the_same_port(void **state)
 			line_reset(&line, SIDE_WAN);
 		else
 			line_close(&line);
-		pptp_expect_tunnel(rig, L1, OWN, "ended", reset ? END_CONTROL_RESET : END_CONTROL_CLOSED);
+		pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, reset ? END_CONTROL_RESET : END_CONTROL_CLOSED);
 		rig_wait(rig, 5 * SECOND);
 		struct line again = line_plan(rig, false, L1, 3000, W1);
 		again.next[SIDE_LAN] = 0x12345678;
@@ -542,7 +542,7 @@ static void a_cut_where_the_high_byte_is_full(void **state)
 		arrives(&line, t.said[i].from, t.said[i].sent, cut, t.said[i].arrives);
 		arrives(&line, t.said[i].from, t.said[i].sent + cut, t.said[i].length - cut, t.said[i].arrives + cut);
 	}
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_CLEARED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* A notification may mean either end's ID: if the halves look alike, none goes out before the other is known. */
@@ -558,7 +558,7 @@ static void a_cut_notification(void **state)
 	line_segment(&line, SIDE_WAN, FLAG_ACK, line.next[SIDE_WAN], sent, 13);
 	rig_dropped(rig, DROP_PPTP_SPLIT);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, theirs, 0, 4, theirs, 0);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_DISCONNECTED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 /* Two calls whose first bytes are equal inside and differ outside. */
@@ -584,8 +584,8 @@ static void halves_that_can_not_be_told_apart(void **state)
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN], sent, 12); /* TCP sends it again in other pieces */
 	rig_forwarded(rig, SIDE_WAN);
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN + 1, 0, 0, moved, 0);
-	pptp_expect_tunnel(rig, L1, OWN + 1, "clearing", END_NOT);
-	pptp_expect_tunnel(rig, L1, OWN, "connected", END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN + 1, TUNNEL_IS_CLEARING, END_NOT);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void ignore(void *context, enum side to, struct packet *packet, bool made)
@@ -678,7 +678,7 @@ static void a_drop_behind_a_message_that_counts(void **state)
 	uint32_t all = length + message_build(sent + length, OUTGOING_REQUEST, 0x1113, 0, 0);
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN], sent, all);
 	rig_dropped(rig, DROP_HOST_LIMIT);
-	pptp_expect_tunnel(rig, L1, OWN, "ended", END_DISCONNECTED);
+	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 	rig->config.host_flows = 100;
 	rig_configure(rig);
 	struct packet *p = line_send(&line, SIDE_LAN, sent, all);
