@@ -4,12 +4,13 @@
 
 #include <string.h>
 
-void answer_start(struct answer *answer, enum answer_format format, FILE *out, bool is_status, bool at_once,
+void answer_start(struct answer *answer, enum answer_format format, FILE *out, enum answer_look look, bool at_once,
 		  bool in_colour)
 {
 	answer->format = format;
 	answer->out = out;
-	answer->is_status = is_status;
+	answer->look = look;
+	answer->family[0] = '\0';
 	answer->at_once = at_once;
 	answer->has_schema = answer->has_rows = false;
 	answer->kind[0] = '\0';
@@ -82,13 +83,54 @@ static void add_tsv(struct answer *answer, const struct row *row)
 	fputc('\n', answer->out);
 }
 
+/* The text format of Prometheus, 0.0.4: what a name means stands before its first sample. */
+static void add_sample(struct answer *answer, const struct row *row)
+{
+	const char *name = row_text(row, "name"), *labels = row_text(row, "labels");
+
+	if (strcmp(answer->family, name) != 0) {
+		fputs("# HELP ", answer->out);
+		print_value(answer->out, name);
+		fputc(' ', answer->out);
+		print_value(answer->out, row_text(row, "help"));
+		fputs("\n# TYPE ", answer->out);
+		print_value(answer->out, name);
+		fputc(' ', answer->out);
+		print_value(answer->out, row_text(row, "type"));
+		fputc('\n', answer->out);
+		snprintf(answer->family, sizeof(answer->family), "%s", name);
+	}
+	print_value(answer->out, name);
+	if (labels[0]) {
+		fputc('{', answer->out);
+		print_value(answer->out, labels);
+		fputc('}', answer->out);
+	}
+	fputc(' ', answer->out);
+	print_value(answer->out, row_text(row, "value"));
+	fputc('\n', answer->out);
+}
+
+static bool add_for_people(struct answer *answer, const struct row *row)
+{
+	switch (answer->look) {
+	case ANSWER_STATUS:
+		return screen_add(&answer->screen, row);
+	case ANSWER_METRICS:
+		add_sample(answer, row);
+		return true;
+	default:
+		return table_add(&answer->table, row);
+	}
+}
+
 bool answer_add(struct answer *answer, const struct row *row, const char *line)
 {
 	bool good = true;
 
 	switch (answer->format) {
 	case ANSWER_TABLE:
-		good = answer->is_status ? screen_add(&answer->screen, row) : table_add(&answer->table, row);
+		good = add_for_people(answer, row);
 		break;
 	case ANSWER_JSON:
 		open_document(answer, NULL);
@@ -109,7 +151,7 @@ bool answer_add(struct answer *answer, const struct row *row, const char *line)
 
 void answer_end(struct answer *answer, int code, const char *error)
 {
-	if (answer->format == ANSWER_TABLE && answer->is_status && answer->has_rows && code == 0)
+	if (answer->format == ANSWER_TABLE && answer->look == ANSWER_STATUS && answer->has_rows && code == 0)
 		screen_end(&answer->screen);
 	table_end(&answer->table);
 	if (answer->format == ANSWER_TABLE && !answer->has_rows && !answer->at_once && code == 0)

@@ -19,18 +19,22 @@ enum answer_format {
 	ANSWER_TSV,   /* "#" and the names, then values between tabs; new names when rows of another kind begin */
 };
 
+/* What people get in the place of tables. */
+enum answer_look { ANSWER_PLAIN, ANSWER_STATUS, ANSWER_METRICS };
+
 struct answer {
 	enum answer_format format;
 	FILE *out;
-	bool is_status; /* of the verb status */
-	bool at_once;   /* it is a stream */
+	enum answer_look look;
+	bool at_once; /* it is a stream */
 	bool has_schema, has_rows;
 	char kind[32];
+	char family[128]; /* of metrics: the last name */
 	struct table table;
 	struct screen screen;
 };
 
-void answer_start(struct answer *answer, enum answer_format format, FILE *out, bool is_status, bool at_once,
+void answer_start(struct answer *answer, enum answer_format format, FILE *out, enum answer_look look, bool at_once,
 		  bool in_colour);
 /* The first line, a row; line is as it came. False if there is no memory. */
 void answer_schema(struct answer *answer, const struct row *row, const char *line);

@@ -75,6 +75,13 @@ static int take_answer(struct ctl *ctl)
 	return failed;
 }
 
+static enum answer_look look_of(const char *verb)
+{
+	if (!strcmp(verb, "status"))
+		return ANSWER_STATUS;
+	return strcmp(verb, "metrics") ? ANSWER_PLAIN : ANSWER_METRICS;
+}
+
 static int ask(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
@@ -84,7 +91,7 @@ static int ask(struct ctl *ctl)
 	/* The rows of a capture that goes to a file are not shown. */
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
-		     !strcmp(options->verb->name, "status"), is_stream, options->in_colour);
+		     look_of(options->verb->name), is_stream, options->in_colour);
 	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
 	if (code == EXIT_OK)
 		code = take_answer(ctl);

@@ -91,6 +91,11 @@ void json_number(struct json *json, const char *name, uint64_t value)
 	json_member(json, name, digits, false);
 }
 
+void json_decimal(struct json *json, const char *name, const char *digits)
+{
+	json_member(json, name, digits, false);
+}
+
 void json_bool(struct json *json, const char *name, bool value)
 {
 	json_member(json, name, value ? "true" : "false", false);

@@ -29,6 +29,8 @@ void json_begin(struct json *json);
 /* A string; bytes that are not printable ASCII become \u00XX. NULL is written as null. */
 void json_text(struct json *json, const char *name, const char *value);
 void json_number(struct json *json, const char *name, uint64_t value);
+/* A number that stands there already: digits, which may have a decimal point among them. */
+void json_decimal(struct json *json, const char *name, const char *digits);
 void json_bool(struct json *json, const char *name, bool value);
 void json_null(struct json *json, const char *name);
 /* An IPv4 address in host byte order, as a string. */

@@ -126,6 +126,24 @@ def test_again_every_second(lab, router):
         child.terminate()
 
 
+def test_metrics_without_a_listener(lab, router, flows):
+    """The page as it is, and the same samples as rows."""
+    page = run_ctl(router, "metrics")
+    assert page.returncode == 0 and not page.stderr and is_plain(page.stdout)
+    lines = page.stdout.splitlines()
+    assert lines[:2] == [
+        "# HELP culvert_build_info Always 1; the version that runs.", "# TYPE culvert_build_info gauge"]
+    assert lines[2] == f'culvert_build_info{{version="{VERSION}"}} 1'
+    assert any(re.fullmatch(r"culvert_flows [1-9]\d*", line) for line in lines)
+    rows = document(router, "metrics")
+    assert [row["name"] for row in rows] == [
+        re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")]
+    assert {row["type"] for row in rows} == {"gauge", "counter"} and all(row["help"] for row in rows)
+    assert {row["labels"] for row in rows if row["name"] == "culvert_link_up"} == {'side="lan"', 'side="wan"'}
+    assert run_ctl(router, "-o", "tsv", "metrics").stdout.startswith("#kind\tname\tlabels\tvalue\ttype\thelp\nsample\t")
+    assert run_ctl(router, "metrics", "x").returncode == 1
+
+
 # --- words -----------------------------------------------------------------------------------------------------------
 
 

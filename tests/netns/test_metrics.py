@@ -315,6 +315,22 @@ def test_promtool_finds_nothing_to_say(lab, router, prometheus_root):
         promtool(prometheus_root, "check", "metrics", input=body.replace("# HELP culvert_flows ", "# HELP culvert_x "))
 
 
+def test_culvertctl_prints_the_same_page(lab, router, prometheus_root):
+    def shape(text):
+        return [line if line.startswith("#") else line.rsplit(" ", 1)[0] for line in text.splitlines()]
+
+    page, done = ask(lab, LISTEN)[2], run_ctl(router, "metrics")
+    assert done.returncode == 0 and not done.stderr
+    assert shape(done.stdout) == shape(page) and done.stdout.endswith("\n")
+    assert promtool(prometheus_root, "check", "metrics", input=done.stdout) == ""
+    rows = ask_control(router, "metrics")
+    found = samples(done.stdout)
+    assert len(rows) == len(found) and list(rows[0]) == ["kind", "name", "labels", "value", "type", "help"]
+    for name in ("culvert_flows_limit", "culvert_start_time_seconds"):
+        (row,) = [row for row in rows if row["name"] == name]
+        assert row["value"] == float(found[(name, ())]) and row["labels"] is None and row["type"] == "gauge"
+
+
 def test_the_rules_are_good(prometheus_root):
     folder = CONTRIB / "prometheus"
     assert "12 rules found" in promtool(prometheus_root, "check", "rules", str(folder / "alerts.yml"))

@@ -44,12 +44,13 @@ static void every_type_is_written(void **state)
 	json_text(&row.json, "text", "plain");
 	json_text(&row.json, "nothing", NULL);
 	json_number(&row.json, "most", UINT64_MAX);
+	json_decimal(&row.json, "part", "1.250");
 	json_bool(&row.json, "yes", true);
 	json_bool(&row.json, "no", false);
 	json_null(&row.json, "null");
 	json_address(&row.json, "address", 0xc0a80102);
-	assert_row(&row, "{\"text\":\"plain\",\"nothing\":null,\"most\":18446744073709551615,\"yes\":true,\"no\":false,"
-			 "\"null\":null,\"address\":\"192.168.1.2\"}\n");
+	assert_row(&row, "{\"text\":\"plain\",\"nothing\":null,\"most\":18446744073709551615,\"part\":1.250,"
+			 "\"yes\":true,\"no\":false,\"null\":null,\"address\":\"192.168.1.2\"}\n");
 	start(&row, sizeof(row.text));
 	assert_row(&row, "{}\n");
 }
