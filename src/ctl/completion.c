@@ -31,7 +31,7 @@ static const struct {
 #undef DROP
 	},
 	{"show", "tunnels hosts"},
-	{"sort", "bytes packets age"},
+	{"sort", "bytes packets age expires"},
 	{"drops", "yes"},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},

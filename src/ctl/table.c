@@ -13,6 +13,7 @@
 enum form {
 	TEXT,
 	COUNT,
+	INDEX, /* a count that grows from row to row */
 	BYTES,
 	SECONDS,
 	CLOCK,    /* NAME and microseconds, as a time of the day */
@@ -20,6 +21,8 @@ enum form {
 	NOT_ZERO, /* a count; a row with nothing but zeros is hidden */
 	BELOW,    /* a sentence under the row, if there is one */
 };
+
+enum { INDEX_WIDTH = 7 /* the engine has at most 2^22 flows */ };
 
 struct table_column {
 	const char *name, *heading;
@@ -35,7 +38,7 @@ struct table_kind {
 static const struct table_kind kinds[] = {
 	{"mapping",
 	 false,
-	 {{"index", "INDEX", COUNT},
+	 {{"index", "INDEX", INDEX},
 	  {"protocol-name", "PROTOCOL", TEXT},
 	  {"internal-src", "INSIDE", ENDPOINT},
 	  {"external-src", "OUTSIDE", ENDPOINT},
@@ -298,6 +301,15 @@ static void print_headings(struct table *table)
 	table->has_heading = true;
 }
 
+/* Of a list that goes on: those that come have larger ones. */
+static void widen_index(struct table *table)
+{
+	bool has_index = table->layout && table->layout->column[0].form == INDEX;
+
+	if (has_index && table->column[0].width < INDEX_WIDTH)
+		table->column[0].width = INDEX_WIDTH;
+}
+
 static void table_print(struct table *table)
 {
 	for (uint32_t i = 0; i < table->lines; i++) {
@@ -308,6 +320,8 @@ static void table_print(struct table *table)
 				table->column[column].width = width;
 		}
 	}
+	if (table->lines == TABLE_AHEAD)
+		widen_index(table);
 	if (table->lines > 0 && !table->has_heading)
 		print_headings(table);
 	for (uint32_t i = 0; i < table->lines; i++) {
@@ -350,7 +364,7 @@ static bool add_column(struct table *table, const char *heading, enum form form)
 	if (!table->column[table->columns].heading)
 		return false;
 	table->column[table->columns].width = (uint32_t)strlen(table->column[table->columns].heading);
-	table->column[table->columns].is_right = form == COUNT || form == BYTES || form == NOT_ZERO;
+	table->column[table->columns].is_right = form == COUNT || form == INDEX || form == BYTES || form == NOT_ZERO;
 	table->columns++;
 	return true;
 }

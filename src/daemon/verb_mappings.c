@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flows one by one.
+ * Flows one by one, as they stand in the engine's table, or the first few of an order.
  */
+#include <errno.h>
+#include <string.h>
+
 #include <culvert/module.h>
 
+#include "daemon/ranking.h"
+#include "daemon/text.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
 
-enum filter { BY_HOST, BY_REMOTE, BY_PROTOCOL, BY_PORT, FILTERS };
+enum filter { BY_HOST, BY_REMOTE, BY_PROTOCOL, BY_PORT, BY_SORT, BY_LIMIT, FILTERS };
+enum sort { SORT_BYTES, SORT_PACKETS, SORT_EXPIRES };
+enum { SORTED_MAX = 1000 };
 
 struct mappings {
-	uint32_t cursor;
 	struct verb_value filter[FILTERS];
+	uint32_t cursor;
+	uint32_t left; /* rows still to be sent, if they are not sorted */
+	enum sort sort;
+	struct ranking ranking; /* without entries: not sorted */
+	bool is_ranked;
+	uint32_t at; /* of the ranking */
 };
 
 /* The states of TCP as enum tcp_state of the engine has them. */
@@ -61,26 +73,125 @@ static void send_mapping(struct verb *verb, const struct flow_view *view)
 	verb_send(verb);
 }
 
-enum verb_step verb_mappings(struct verb *verb)
+static void let_go(struct verb *verb)
+{
+	struct mappings *mappings = verb_memory(verb, sizeof(*mappings));
+
+	ranking_end(&mappings->ranking);
+}
+
+/* What is shown first is larger. */
+static uint64_t size_of(const struct flow_view *view, enum sort sort)
+{
+	switch (sort) {
+	case SORT_BYTES:
+		return view->bytes[SIDE_LAN] + view->bytes[SIDE_WAN];
+	case SORT_PACKETS:
+		return (uint64_t)view->packets[SIDE_LAN] + view->packets[SIDE_WAN];
+	default:
+		return UINT32_MAX - view->expires_ms;
+	}
+}
+
+static bool read_sort(const struct verb_value *value, enum sort *sort)
+{
+	static const char *const names[] = {
+		[SORT_BYTES] = "bytes", [SORT_PACKETS] = "packets", [SORT_EXPIRES] = "expires"};
+
+	for (*sort = SORT_BYTES; *sort <= SORT_EXPIRES; (*sort)++)
+		if (!strcmp(value->text, names[*sort]))
+			return true;
+	return false;
+}
+
+/* False after verb_fail(). */
+static bool begin(struct verb *verb, struct mappings *mappings)
 {
 	static const struct verb_key keys[FILTERS] = {
-		[BY_HOST] = {"host", VERB_KEY_ADDRESS},
-		[BY_REMOTE] = {"remote", VERB_KEY_ADDRESS},
-		[BY_PROTOCOL] = {"proto", VERB_KEY_PROTOCOL},
-		[BY_PORT] = {"port", VERB_KEY_PORT},
+		[BY_HOST] = {"host", VERB_KEY_ADDRESS},       [BY_REMOTE] = {"remote", VERB_KEY_ADDRESS},
+		[BY_PROTOCOL] = {"proto", VERB_KEY_PROTOCOL}, [BY_PORT] = {"port", VERB_KEY_PORT},
+		[BY_SORT] = {"sort", VERB_KEY_WORD},          [BY_LIMIT] = {"limit", VERB_KEY_WORD},
 	};
-	struct mappings *mappings = verb_memory(verb, sizeof(*mappings));
+	const struct verb_value *sort = &mappings->filter[BY_SORT], *limit = &mappings->filter[BY_LIMIT];
+
+	if (!verb_read_keys(verb, keys, FILTERS, mappings->filter))
+		return false;
+	mappings->left = UINT32_MAX;
+	if (limit->is_given && (!text_number(limit->text, UINT32_MAX, &mappings->left) || mappings->left == 0))
+		verb_fail(verb, EXIT_USAGE, "limit= takes a number of rows from 1 on");
+	else if (sort->is_given && !read_sort(sort, &mappings->sort))
+		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets or expires");
+	else if (sort->is_given && mappings->left > SORTED_MAX)
+		verb_fail(verb, EXIT_USAGE,
+			  "sort= needs limit=N, 1 to %d: so many rows are remembered while all flows are looked at",
+			  SORTED_MAX);
+	else if (sort->is_given && !ranking_start(&mappings->ranking, mappings->left))
+		verb_fail(verb, EXIT_NETWORK, "no memory to sort: %s", strerror(errno));
+	else
+		return true;
+	return false;
+}
+
+/* One turn's worth; true once all flows were looked at. */
+static bool rank(struct verb *verb, struct mappings *mappings, uint64_t now_ms)
+{
 	uint32_t budget = VERB_RECORDS_A_TURN;
-	uint64_t now_ms = clock_now_ms();
 	struct flow_view view;
 
-	if (verb->is_first && !verb_read_keys(verb, keys, FILTERS, mappings->filter))
-		return VERB_OVER;
+	while (engine_next_flow_within(verb->router->engine, &mappings->cursor, &budget, now_ms, &view))
+		if (is_wanted(&view, mappings->filter))
+			ranking_add(&mappings->ranking,
+				    &(struct ranked){.size = size_of(&view, mappings->sort), .from = view.index});
+	return budget > 0;
+}
+
+static enum verb_step send_ranked(struct verb *verb, struct mappings *mappings, uint64_t now_ms)
+{
+	struct flow_view view;
+
+	for (; verb_has_room(verb) && mappings->at < mappings->ranking.count; mappings->at++) {
+		uint32_t cursor = (uint32_t)mappings->ranking.entry[mappings->at].from, budget = 1;
+
+		if (engine_next_flow_within(verb->router->engine, &cursor, &budget, now_ms, &view) &&
+		    is_wanted(&view, mappings->filter)) /* else it has gone meanwhile */
+			send_mapping(verb, &view);
+	}
+	return mappings->at < mappings->ranking.count ? VERB_AGAIN : VERB_OVER;
+}
+
+static enum verb_step list(struct verb *verb, struct mappings *mappings, uint64_t now_ms)
+{
+	uint32_t budget = VERB_RECORDS_A_TURN;
+	struct flow_view view;
+
 	while (verb_has_room(verb)) {
+		if (mappings->left == 0)
+			return VERB_OVER;
 		if (!engine_next_flow_within(verb->router->engine, &mappings->cursor, &budget, now_ms, &view))
 			return budget > 0 ? VERB_OVER : VERB_AGAIN;
-		if (is_wanted(&view, mappings->filter))
-			send_mapping(verb, &view);
+		if (!is_wanted(&view, mappings->filter))
+			continue;
+		send_mapping(verb, &view);
+		mappings->left--;
+	}
+	return VERB_AGAIN;
+}
+
+enum verb_step verb_mappings(struct verb *verb)
+{
+	struct mappings *mappings = verb_memory(verb, sizeof(*mappings));
+	uint64_t now_ms = clock_now_ms();
+
+	if (verb->is_first && !begin(verb, mappings))
+		return VERB_OVER;
+	if (!mappings->ranking.entry)
+		return list(verb, mappings, now_ms);
+	verb->over = let_go;
+	if (mappings->is_ranked)
+		return send_ranked(verb, mappings, now_ms);
+	if (rank(verb, mappings, now_ms)) {
+		ranking_sort(&mappings->ranking);
+		mappings->is_ranked = true;
 	}
 	return VERB_AGAIN;
 }

@@ -106,6 +106,31 @@ def test_mappings_and_filters(lab, router):
         assert control.ask("mappings proto=ah") == [] == control.ask("mappings host=10.77.0.99")
 
 
+def test_mappings_in_an_order(lab, router):
+    clients, server = [lab.udp("L1") for _ in range(5)], lab.udp("W1")
+    ports = [client.getsockname()[1] for client in clients]
+    for client, size in zip(clients, (10, 500, 900, 20, 700)):
+        lab.echo_once(client, server, b"x" * size)
+    for _ in range(3):
+        lab.echo_once(clients[3], server, b"y")
+    time.sleep(0.01)
+    lab.echo_once(clients[0], server, b"z")
+    with Control(router) as control:
+        def first(words):
+            rows = control.ask(f"mappings host=10.77.0.11 port={server.getsockname()[1]} {words}")
+            return [ports.index(row["internal-src-port"]) for row in rows]
+
+        assert first("sort=bytes limit=3") == [2, 4, 1]
+        assert first("sort=packets limit=2") == [3, 0]
+        assert first("sort=expires limit=1000")[0] == 1 and first("sort=expires limit=1000")[-1] == 0
+        assert len(first("limit=2")) == 2 and sorted(first("limit=4000000000")) == [0, 1, 2, 3, 4]
+        assert control.ask("mappings host=10.77.0.99 sort=bytes limit=5") == []
+        needs = (1, "sort= needs limit=N, 1 to 1000: so many rows are remembered while all flows are looked at")
+        assert control.refused("mappings sort=bytes") == control.refused("mappings sort=bytes limit=1001") == needs
+        assert control.refused("mappings sort=age limit=3") == (1, "sort= takes bytes, packets or expires")
+        assert control.refused("mappings limit=0")[0] == control.refused("mappings limit=x")[0] == 1
+
+
 def test_tcp_states_are_told(lab, router):
     listener = lab.tcp_listen("W1")
     client = lab.tcp_connect("L1", listener.getsockname())

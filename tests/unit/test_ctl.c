@@ -234,6 +234,34 @@ static void tables_hold_hostile_values(void **state)
 	free(table);
 }
 
+/* 100,000 rows pass through, and the columns stay where they were in the first. */
+static void long_tables_stream(void **state)
+{
+	static const char form[] = "{\"kind\":\"mapping\",\"index\":%u,\"protocol-name\":\"udp\"}";
+	struct table *table = calloc(1, sizeof(*table));
+	char line[128], *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(table);
+	assert_non_null(out);
+	table_start(table, out, false, false);
+	for (uint32_t i = 0; i < 100000; i++) {
+		snprintf(line, sizeof(line), form, i);
+		assert_null(read(line));
+		assert_true(table_add(table, &row));
+		assert_true(table->lines <= TABLE_AHEAD);
+	}
+	table_end(table);
+	fclose(out);
+	assert_ptr_equal(strstr(text, "PROTOCOL"), text + strlen("  INDEX  "));
+	assert_non_null(strstr(text, "\n      0  udp "));
+	assert_non_null(strstr(text, "\n  99999  udp "));
+	free(text);
+	free(table);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +272,7 @@ int main(void)
 		cmocka_unit_test(verbs_may_be_abbreviated),
 		cmocka_unit_test(abbreviations_are_never_guessed),
 		cmocka_unit_test(tables_hold_hostile_values),
+		cmocka_unit_test(long_tables_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

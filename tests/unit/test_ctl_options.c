@@ -113,7 +113,7 @@ static void mistakes_are_named(void **state)
 		{"mappings --hots 1",
 		 "mappings has no option --hots (did you mean --host?); its own are --host, --remote, "},
 		{"mappings --hots=1", "mappings has no option --hots (did you mean --host?)"},
-		{"mappings --p 1", "mappings has no option --p; its own are --host, --remote, --proto, --port; "},
+		{"mappings --p 1", "mappings has no option --p; its own are --host, --remote, --proto, --port, "},
 		{"mappings --confirm 5", "mappings has no option --confirm; its own are"},
 		{"mappings --confirm 5", "; verbs with it: reload; culvertctl --help says more\n"},
 		{"status --jsno", "status has no option --jsno (did you mean --json?); culvertctl --help says more\n"},
