@@ -5,7 +5,7 @@
 #include <string.h>
 
 void answer_start(struct answer *answer, enum answer_format format, FILE *out, enum answer_look look, bool at_once,
-		  bool in_colour)
+		  bool in_colour, uint32_t room)
 {
 	answer->format = format;
 	answer->out = out;
@@ -14,7 +14,7 @@ void answer_start(struct answer *answer, enum answer_format format, FILE *out, e
 	answer->at_once = at_once;
 	answer->has_schema = answer->has_rows = false;
 	answer->kind[0] = '\0';
-	table_start(&answer->table, out, in_colour, at_once);
+	table_start(&answer->table, out, in_colour, at_once, room);
 	screen_start(&answer->screen, out, in_colour);
 }
 

@@ -35,7 +35,7 @@ struct answer {
 };
 
 void answer_start(struct answer *answer, enum answer_format format, FILE *out, enum answer_look look, bool at_once,
-		  bool in_colour);
+		  bool in_colour, uint32_t room);
 /* The first line, a row; line is as it came. False if there is no memory. */
 void answer_schema(struct answer *answer, const struct row *row, const char *line);
 bool answer_add(struct answer *answer, const struct row *row, const char *line);

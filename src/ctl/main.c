@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <culvert/exit.h>
@@ -82,6 +83,20 @@ static enum answer_look look_of(const char *verb)
 	return strcmp(verb, "metrics") ? ANSWER_PLAIN : ANSWER_METRICS;
 }
 
+/* Columns of the terminal that the answer goes to; 0: it goes elsewhere. */
+static uint32_t room(void)
+{
+	const char *columns = getenv("COLUMNS");
+	long said = columns ? strtol(columns, NULL, 10) : 0;
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (said > 0 && said < UINT16_MAX)
+		return (uint32_t)said;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 static int ask(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
@@ -91,7 +106,7 @@ static int ask(struct ctl *ctl)
 	/* The rows of a capture that goes to a file are not shown. */
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
-		     look_of(options->verb->name), is_stream, options->in_colour);
+		     look_of(options->verb->name), is_stream, options->in_colour, room());
 	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
 	if (code == EXIT_OK)
 		code = take_answer(ctl);

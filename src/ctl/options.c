@@ -56,12 +56,11 @@ void options_print_help(FILE *out)
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
 	      "      --version       print the version\n"
 	      "  -h, --help          print this, or with a verb what it does\n\n"
-	      "The verbs, whose KEY=VALUE words may also be written --KEY VALUE or --KEY=VALUE, anywhere:\n\n",
+	      "The verbs; KEY=VALUE words may also be written --KEY VALUE or --KEY=VALUE:\n\n",
 	      out);
 	verbs_print_help(NULL, out);
-	fputs("\nExit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel, 5 files, 6 culvertd does "
-	      "not "
-	      "run,\n7 not found, 8 timed out.\n",
+	fputs("\nExit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel,\n"
+	      "5 files, 6 culvertd does not run, 7 not found, 8 timed out.\n",
 	      out);
 }
 

@@ -9,198 +9,13 @@
 
 #include "ctl/colour.h"
 #include "ctl/human.h"
+#include "ctl/table_kinds.h"
 
-enum form {
-	TEXT,
-	COUNT,
-	INDEX, /* a count that grows from row to row */
-	BYTES,
-	SECONDS,
-	CLOCK,    /* NAME and microseconds, as a time of the day */
-	ENDPOINT, /* NAME-address and NAME-port */
-	NOT_ZERO, /* a count; a row with nothing but zeros is hidden */
-	BELOW,    /* a sentence under the row, if there is one */
+enum {
+	INDEX_WIDTH = 7,     /* the engine has at most 2^22 flows */
+	ENDPOINT_WIDTH = 21, /* 255.255.255.255:65535 */
+	LAST_WIDTH = 24,     /* what a sentence in the last column should have */
 };
-
-enum { INDEX_WIDTH = 7 /* the engine has at most 2^22 flows */ };
-
-struct table_column {
-	const char *name, *heading;
-	enum form form;
-};
-
-struct table_kind {
-	const char *kind;
-	bool upright;                   /* a line for each member */
-	struct table_column column[20]; /* and one without a name */
-};
-
-static const struct table_kind kinds[] = {
-	{"mapping",
-	 false,
-	 {{"index", "INDEX", INDEX},
-	  {"protocol-name", "PROTOCOL", TEXT},
-	  {"internal-src", "INSIDE", ENDPOINT},
-	  {"external-src", "OUTSIDE", ENDPOINT},
-	  {"external-dst", "REMOTE", ENDPOINT},
-	  {"state", "STATE", TEXT},
-	  {"bytes-out", "OUT", BYTES},
-	  {"bytes-in", "IN", BYTES},
-	  {"lifetime", "EXPIRES", SECONDS}}},
-	{"tunnel",
-	 false,
-	 {{"id", "ID", TEXT},
-	  {"type", "TYPE", TEXT},
-	  {"internal-src", "INSIDE", ENDPOINT},
-	  {"external-src", "OUTSIDE", ENDPOINT},
-	  {"external-dst", "REMOTE", ENDPOINT},
-	  {"state", "STATE", TEXT},
-	  {"end", "ENDED BY", TEXT},
-	  {"data", "DATA", TEXT},
-	  {"internal-id", "INSIDE ID", TEXT},
-	  {"remote-id", "REMOTE ID", TEXT},
-	  {"age", "AGE", SECONDS},
-	  {"bytes-out", "OUT", BYTES},
-	  {"bytes-in", "IN", BYTES},
-	  {"silent-side", "SILENT", TEXT},
-	  {"hint-text", NULL, BELOW}}},
-	{"event",
-	 false,
-	 {{"event", "EVENT", TEXT},
-	  {"id", "ID", TEXT},
-	  {"type", "TYPE", TEXT},
-	  {"internal-src", "INSIDE", ENDPOINT},
-	  {"external-dst", "REMOTE", ENDPOINT},
-	  {"state", "STATE", TEXT},
-	  {"end", "ENDED BY", TEXT},
-	  {"age", "AGE", SECONDS},
-	  {"bytes-out", "OUT", BYTES},
-	  {"bytes-in", "IN", BYTES},
-	  {"hint-text", NULL, BELOW}}},
-	{"drop",
-	 false,
-	 {{"reason", "REASON", TEXT},
-	  {"packets-lan", "FROM LAN", NOT_ZERO},
-	  {"packets-wan", "FROM WAN", NOT_ZERO},
-	  {"packets-last-minute", "LAST MINUTE", COUNT},
-	  {"meaning", "MEANING", TEXT}}},
-	{"explanation",
-	 true,
-	 {{"reason", "reason", TEXT},
-	  {"packets-lan", "packets from the LAN", COUNT},
-	  {"packets-wan", "packets from the WAN", COUNT},
-	  {"packets-last-minute", "in the last minute", COUNT},
-	  {"meaning", "what it means", TEXT},
-	  {"advice", "what to do", TEXT}}},
-	{"behaviour",
-	 false,
-	 {{"rfc", "RFC", TEXT},
-	  {"requirement", "REQUIREMENT", TEXT},
-	  {"behaviour", "BEHAVIOUR", TEXT},
-	  {"result", "RESULT", TEXT},
-	  {"value", "VALUE", TEXT},
-	  {"from", "FROM", TEXT}}},
-	{"finding", false, {{"severity", "SEVERITY", TEXT}, {"text", "FINDING", TEXT}}},
-	{"reloaded",
-	 true,
-	 {{"flows-ended", "flows that ended", COUNT}, {"confirm-within", "on trial: confirm within", SECONDS}}},
-	{"confirmed", true, {{"configuration", "the configuration", TEXT}}},
-	{"change",
-	 false,
-	 {{"section", "SECTION", TEXT},
-	  {"key", "KEY", TEXT},
-	  {"before", "BEFORE", TEXT},
-	  {"after", "AFTER", TEXT},
-	  {"needs-restart", "RESTART", TEXT}}},
-	{"ending-flow",
-	 false,
-	 {{"protocol-name", "PROTOCOL", TEXT},
-	  {"internal-src", "INSIDE", ENDPOINT},
-	  {"external-src", "OUTSIDE", ENDPOINT},
-	  {"external-dst", "REMOTE", ENDPOINT},
-	  {"reason", "WOULD END BECAUSE", TEXT}}},
-	{"ending-tunnel",
-	 false,
-	 {{"id", "ID", TEXT},
-	  {"type", "TYPE", TEXT},
-	  {"internal-src", "INSIDE", ENDPOINT},
-	  {"external-src", "OUTSIDE", ENDPOINT},
-	  {"external-dst", "REMOTE", ENDPOINT},
-	  {"state", "STATE", TEXT},
-	  {"age", "AGE", SECONDS},
-	  {"reason", "WOULD END BECAUSE", TEXT}}},
-	{"rehearsed",
-	 true,
-	 {{"changes", "changes", COUNT},
-	  {"changes-that-need-a-restart", "that need a restart", COUNT},
-	  {"flows-that-end", "flows that would end", COUNT},
-	  {"tunnels-that-end", "tunnels that would end", COUNT}}},
-	{"dropped",
-	 false,
-	 {{"age", "AGE", SECONDS},
-	  {"from", "FROM", TEXT},
-	  {"reason", "REASON", TEXT},
-	  {"protocol-name", "PROTOCOL", TEXT},
-	  {"src", "SOURCE", ENDPOINT},
-	  {"dst", "DESTINATION", ENDPOINT},
-	  {"identifier", "IDENTIFIER", COUNT},
-	  {"bytes", "BYTES", COUNT},
-	  {"nearest-src", "NEAREST", ENDPOINT}}},
-	{"verdict",
-	 true,
-	 {{"verdict", "verdict", TEXT},
-	  {"reason", "reason", TEXT},
-	  {"meaning", "what it means", TEXT},
-	  {"advice", "what to do", TEXT},
-	  {"rule-meaning", "how", TEXT},
-	  {"flow", "flow", TEXT},
-	  {"index", "its index", COUNT},
-	  {"mapping", "mapping", TEXT},
-	  {"internal-src", "inside", ENDPOINT},
-	  {"external-src", "outside", ENDPOINT},
-	  {"external-dst", "remote", ENDPOINT},
-	  {"shared-port", "shared port", COUNT},
-	  {"forward", "forward", TEXT},
-	  {"part", "part of a VPN", TEXT},
-	  {"mode", "its mode", TEXT},
-	  {"module", "read as", TEXT},
-	  {"nearest-src", "nearest mapping", ENDPOINT}}},
-	{"packet",
-	 false,
-	 {{"to", "TO", TEXT},
-	  {"protocol-name", "PROTOCOL", TEXT},
-	  {"src", "SOURCE", ENDPOINT},
-	  {"dst", "DESTINATION", ENDPOINT},
-	  {"identifier", "IDENTIFIER", COUNT},
-	  {"bytes", "BYTES", COUNT},
-	  {"offset", "OFFSET", COUNT},
-	  {"ttl", "TTL", COUNT}}},
-	{"seen",
-	 false,
-	 {{"time", "TIME", CLOCK},
-	  {"number", "PACKET", COUNT},
-	  {"event", "EVENT", TEXT},
-	  {"side", "SIDE", TEXT},
-	  {"protocol-name", "PROTOCOL", TEXT},
-	  {"src", "SOURCE", ENDPOINT},
-	  {"dst", "DESTINATION", ENDPOINT},
-	  {"bytes", "BYTES", COUNT},
-	  {"comment", "WHAT", TEXT}}},
-	{"forgotten",
-	 true,
-	 {{"internal-src-address", "inside host", TEXT},
-	  {"id", "tunnel", TEXT},
-	  {"index", "mapping", COUNT},
-	  {"flows", "flows that ended", COUNT}}},
-};
-
-static const struct table_kind *kind_find(const char *name)
-{
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (!strcmp(kinds[i].kind, name))
-			return &kinds[i];
-	return NULL;
-}
 
 /* --- cells --- */
 
@@ -215,7 +30,7 @@ static char *cell_endpoint(const struct row *row, const char *name)
 	if (number)
 		snprintf(text, sizeof(text), "%.40s:%" PRIu64, row_text(row, address), number);
 	else
-		snprintf(text, sizeof(text), "%.40s", row_text(row, address));
+		snprintf(text, sizeof(text), "%.40s", row_text(row, address)[0] ? row_text(row, address) : "-");
 	return human_escape(text);
 }
 
@@ -232,15 +47,15 @@ static char *cell_clock(const struct row *row, const char *name)
 }
 
 /* A new string; NULL if there is no memory. A member that is not there is NULL. */
-static char *cell_make(const struct row_member *member, enum form form)
+static char *cell_make(const struct row_member *member, enum table_form form)
 {
 	char text[HUMAN_MAX];
 
 	if (!member || member->type == ROW_NULL)
-		return strdup(form == BELOW ? "" : "-");
-	if (form == BYTES && member->type == ROW_NUMBER)
+		return strdup(form == TABLE_BELOW ? "" : "-");
+	if (form == TABLE_BYTES && member->type == ROW_NUMBER)
 		human_bytes(text, row_member_number(member));
-	else if (form == SECONDS && member->type == ROW_NUMBER)
+	else if (form == TABLE_SECONDS && member->type == ROW_NUMBER)
 		human_seconds(text, row_member_number(member));
 	else
 		return human_escape(member->text);
@@ -249,19 +64,19 @@ static char *cell_make(const struct row_member *member, enum form form)
 
 static char *cell_of_column(const struct row *row, const struct table_column *column)
 {
-	if (column->form == ENDPOINT)
+	if (column->form == TABLE_ENDPOINT)
 		return cell_endpoint(row, column->name);
-	if (column->form == CLOCK)
+	if (column->form == TABLE_CLOCK)
 		return cell_clock(row, column->name);
 	return cell_make(row_find(row, column->name), column->form);
 }
 
 /* Of a member that no list knows. */
-static enum form form_of(const struct row_member *member)
+static enum table_form form_of(const struct row_member *member)
 {
 	if (member->type != ROW_NUMBER)
-		return TEXT;
-	return strstr(member->name, "bytes") ? BYTES : COUNT;
+		return TABLE_TEXT;
+	return strstr(member->name, "bytes") ? TABLE_BYTES : TABLE_COUNT;
 }
 
 /* --- printing --- */
@@ -274,17 +89,36 @@ static void line_free(struct table *table, struct table_line *line)
 	memset(line, 0, sizeof(*line));
 }
 
+static uint32_t first_column(const struct table *table)
+{
+	uint32_t column = 0;
+
+	while (column + 1 < table->columns && table->column[column].is_hidden)
+		column++;
+	return column;
+}
+
+static uint32_t last_column(const struct table *table)
+{
+	uint32_t column = table->columns;
+
+	while (column > 1 && table->column[column - 1].is_hidden)
+		column--;
+	return column - 1;
+}
+
 /* The last column is as wide as it comes. */
 static void print_cell(const struct table *table, uint32_t column, const char *text, const char *colour)
 {
-	const char *between = column == 0 ? "" : "  ";
 	int width = (int)table->column[column].width;
 
-	fputs(between, table->out);
+	if (table->column[column].is_hidden)
+		return;
+	fputs(column == first_column(table) ? "" : "  ", table->out);
 	fputs(colour_on(table->in_colour, colour), table->out);
 	if (table->column[column].is_right)
 		fprintf(table->out, "%*s", width, text);
-	else if (column + 1 == table->columns)
+	else if (column == last_column(table))
 		fputs(text, table->out);
 	else
 		fprintf(table->out, "%-*s", width, text);
@@ -301,10 +135,76 @@ static void print_headings(struct table *table)
 	table->has_heading = true;
 }
 
+/* --- narrow terminals --- */
+
+/* As wide as the rows are that will be printed; of a last column of words its beginning counts. */
+static uint32_t width_of(const struct table *table)
+{
+	uint32_t last = last_column(table), width = 0;
+
+	for (uint32_t i = 0; i < table->columns; i++) {
+		uint32_t own = table->column[i].width;
+
+		if (table->column[i].is_hidden)
+			continue;
+		if (i == last && !table->column[i].is_right && own > LAST_WIDTH)
+			own = LAST_WIDTH;
+		width += own + (width > 0 ? 2 : 0);
+	}
+	return width;
+}
+
+/* Nothing stands in any of the rows that are there. */
+static bool is_empty(const struct table *table, uint32_t column)
+{
+	for (uint32_t i = 0; i < table->lines; i++)
+		if (strcmp(table->line[i].cell[column], "-") != 0)
+			return false;
+	return true;
+}
+
+static void hide(struct table *table, const char *name)
+{
+	uint32_t at = 0;
+
+	for (const struct table_column *column = table->layout->column; column->name; column++) {
+		if (!strcmp(column->name, name))
+			table->column[at].is_hidden = true;
+		at += column->form != TABLE_BELOW;
+	}
+}
+
+/* Leaves out what is needed least: columns in which nothing stands, then those that a list names. A stream shows
+ * one row at a time, and what is empty in the first may not be in the next. */
+static void fit(struct table *table)
+{
+	const char *const *names = table_kind_spares(table->kind);
+
+	for (uint32_t i = table->columns; i > 1 && !table->at_once && width_of(table) > table->room; i--)
+		if (is_empty(table, i - 1))
+			table->column[i - 1].is_hidden = true;
+	for (uint32_t i = 0; names && names[i] && width_of(table) > table->room; i++)
+		hide(table, names[i]);
+}
+
+static void name_hidden(const struct table *table)
+{
+	const char *between = "not shown, because the terminal is narrow: ";
+
+	for (uint32_t i = 0; i < table->columns; i++) {
+		if (!table->column[i].is_hidden || !table->has_heading)
+			continue;
+		fprintf(table->out, "%s%s", between, table->column[i].heading);
+		between = ", ";
+	}
+	if (between[0] == ',')
+		fputc('\n', table->out);
+}
+
 /* Of a list that goes on: those that come have larger ones. */
 static void widen_index(struct table *table)
 {
-	bool has_index = table->layout && table->layout->column[0].form == INDEX;
+	bool has_index = table->layout && table->layout->column[0].form == TABLE_INDEX;
 
 	if (has_index && table->column[0].width < INDEX_WIDTH)
 		table->column[0].width = INDEX_WIDTH;
@@ -322,8 +222,11 @@ static void table_print(struct table *table)
 	}
 	if (table->lines == TABLE_AHEAD)
 		widen_index(table);
-	if (table->lines > 0 && !table->has_heading)
+	if (table->lines > 0 && !table->has_heading) {
+		if (table->room)
+			fit(table);
 		print_headings(table);
+	}
 	for (uint32_t i = 0; i < table->lines; i++) {
 		struct table_line *line = &table->line[i];
 
@@ -348,6 +251,7 @@ static void table_finish_kind(struct table *table)
 	if (table->hidden)
 		fprintf(table->out, "%s%" PRIu64 " with nothing but zeros\n",
 			table->has_heading ? "and " : "nothing was counted: ", table->hidden);
+	name_hidden(table);
 	for (uint32_t i = 0; i < table->columns; i++)
 		free(table->column[i].heading);
 	memset(table->column, 0, sizeof(table->column));
@@ -358,13 +262,16 @@ static void table_finish_kind(struct table *table)
 
 /* --- rows --- */
 
-static bool add_column(struct table *table, const char *heading, enum form form)
+static bool add_column(struct table *table, const char *heading, enum table_form form)
 {
 	table->column[table->columns].heading = human_escape(heading);
 	if (!table->column[table->columns].heading)
 		return false;
 	table->column[table->columns].width = (uint32_t)strlen(table->column[table->columns].heading);
-	table->column[table->columns].is_right = form == COUNT || form == INDEX || form == BYTES || form == NOT_ZERO;
+	table->column[table->columns].is_right =
+		form == TABLE_COUNT || form == TABLE_INDEX || form == TABLE_BYTES || form == TABLE_NOT_ZERO;
+	if (table->at_once && form == TABLE_ENDPOINT)
+		table->column[table->columns].width = ENDPOINT_WIDTH;
 	table->columns++;
 	return true;
 }
@@ -373,7 +280,7 @@ static bool table_begin_kind(struct table *table, const struct row *row)
 {
 	table_finish_kind(table);
 	snprintf(table->kind, sizeof(table->kind), "%s", row_text(row, "kind"));
-	table->layout = kind_find(table->kind);
+	table->layout = table_kind_find(table->kind);
 	if (!table->layout) {
 		for (uint32_t i = 1; i < row->count; i++)
 			if (!add_column(table, row->member[i].name, form_of(&row->member[i])))
@@ -381,7 +288,7 @@ static bool table_begin_kind(struct table *table, const struct row *row)
 		return true;
 	}
 	for (const struct table_column *column = table->layout->column; column->name; column++)
-		if (column->form != BELOW && !add_column(table, column->heading, column->form))
+		if (column->form != TABLE_BELOW && !add_column(table, column->heading, column->form))
 			return false;
 	return true;
 }
@@ -394,7 +301,7 @@ static bool fill_line(struct table *table, struct table_line *line, const struct
 		for (; at < table->columns; at++) {
 			const struct row_member *member = at + 1 < row->count ? &row->member[at + 1] : NULL;
 
-			line->cell[at] = cell_make(member, member ? form_of(member) : TEXT);
+			line->cell[at] = cell_make(member, member ? form_of(member) : TABLE_TEXT);
 			if (!line->cell[at])
 				return false;
 		}
@@ -405,7 +312,7 @@ static bool fill_line(struct table *table, struct table_line *line, const struct
 
 		if (!cell)
 			return false;
-		if (column->form == BELOW)
+		if (column->form == TABLE_BELOW)
 			line->below = cell;
 		else
 			line->cell[at++] = cell;
@@ -420,7 +327,7 @@ static bool is_nothing(const struct table *table, const struct row *row)
 
 	for (const struct table_column *column = table->layout ? table->layout->column : NULL; column && column->name;
 	     column++) {
-		if (column->form != NOT_ZERO)
+		if (column->form != TABLE_NOT_ZERO)
 			continue;
 		if (row_number(row, column->name) != 0)
 			return false;
@@ -429,8 +336,11 @@ static bool is_nothing(const struct table *table, const struct row *row)
 	return zeros > 0;
 }
 
-static bool print_upright(const struct table *table, const struct row *row)
+static bool print_upright(struct table *table, const struct row *row)
 {
+	if (table->has_rows)
+		fputc('\n', table->out);
+	table->has_rows = true;
 	for (const struct table_column *column = table->layout->column; column->name; column++) {
 		char *cell = cell_of_column(row, column);
 
@@ -466,9 +376,9 @@ bool table_add(struct table *table, const struct row *row)
 	return true;
 }
 
-void table_start(struct table *table, FILE *out, bool in_colour, bool at_once)
+void table_start(struct table *table, FILE *out, bool in_colour, bool at_once, uint32_t room)
 {
-	*table = (struct table){.out = out, .in_colour = in_colour, .at_once = at_once};
+	*table = (struct table){.out = out, .in_colour = in_colour, .at_once = at_once, .room = room};
 }
 
 void table_end(struct table *table)

@@ -22,13 +22,14 @@ struct table_line {
 struct table {
 	FILE *out;
 	bool in_colour, at_once; /* at once: each row goes out as it comes */
+	uint32_t room;           /* columns of the terminal; 0: as wide as it comes */
 	char kind[32];
 	const struct table_kind *layout; /* NULL: all members */
 	uint32_t columns, lines;
 	struct {
 		char *heading;
 		uint32_t width;
-		bool is_right;
+		bool is_right, is_hidden;
 	} column[TABLE_COLUMNS];
 	struct table_line line[TABLE_AHEAD];
 	bool has_heading; /* the headings were printed */
@@ -36,7 +37,7 @@ struct table {
 	uint64_t hidden;  /* rows that say nothing but zeros */
 };
 
-void table_start(struct table *table, FILE *out, bool in_colour, bool at_once);
+void table_start(struct table *table, FILE *out, bool in_colour, bool at_once, uint32_t room);
 /* False if there is no memory. */
 bool table_add(struct table *table, const struct row *row);
 /* Prints what was held back, and frees everything. */

@@ -44,10 +44,9 @@ static void add_line(struct top_frame *frame, const struct row *row)
 	if (frame->lines == TOP_LINES_MAX)
 		return;
 	line = &frame->line[frame->lines++];
-	copy(line->type, sizeof(line->type), row, "type");
 	copy(line->inside, sizeof(line->inside), row, "internal-src-address");
 	copy(line->remote, sizeof(line->remote), row, "external-dst-address");
-	copy(line->id, sizeof(line->id), row, "internal-id");
+	copy(line->id, sizeof(line->id), row, "id");
 	copy(line->state, sizeof(line->state), row, "state");
 	copy(line->hint, sizeof(line->hint), row, "hint");
 	line->flows = row_number(row, "flows");
@@ -85,8 +84,7 @@ void top_frame_add(struct top_frame *frame, const struct row *row)
 
 static bool is_same(const struct top_line *a, const struct top_line *b)
 {
-	return !strcmp(a->type, b->type) && !strcmp(a->inside, b->inside) && !strcmp(a->remote, b->remote) &&
-	       !strcmp(a->id, b->id);
+	return !strcmp(a->id, b->id) && !strcmp(a->inside, b->inside) && !strcmp(a->remote, b->remote);
 }
 
 /* A second; what went back (a flow ended, the daemon is another one) is no rate. */

@@ -128,8 +128,7 @@ static void draw_line(struct drawing *drawing, const struct top_line *line)
 	if (view->shows_hosts)
 		put(&text, "%-15.15s %8" PRIu64 " %8" PRIu64 " %11s", line->inside, line->flows, line->tunnels, age);
 	else
-		put(&text, "%-6.6s %-15.15s %-15.15s %-9.9s %9s", line->type, line->inside, line->remote, line->state,
-		    age);
+		put(&text, "%-8s %-15.15s %-15.15s %-9.9s %9s", line->id, line->inside, line->remote, line->state, age);
 	put_amount(&text, view, line->bytes[OUT], line->packets[OUT]);
 	put_amount(&text, view, line->bytes[IN], line->packets[IN]);
 	put_amount(&text, view, line->rate, line->rate);
@@ -146,7 +145,7 @@ static void draw_list(struct drawing *drawing, uint32_t until)
 	if (view->shows_hosts)
 		put(&text, "%-15s %8s %8s %11s", "HOST", "FLOWS", "TUNNELS", "OLDEST");
 	else
-		put(&text, "%-6s %-15s %-15s %-9s %9s", "TYPE", "INSIDE", "REMOTE", "STATE", "AGE");
+		put(&text, "%-8s %-15s %-15s %-9s %9s", "ID", "INSIDE", "REMOTE", "STATE", "AGE");
 	put(&text, " %9s %9s %9s%s", "OUT", "IN", "A SECOND", view->shows_hosts ? "" : "  HINT");
 	write_row(drawing, INVERSE, text.bytes);
 	if (now->lines <= view->first && !view->waits)

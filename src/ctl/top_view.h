@@ -22,7 +22,7 @@ enum top_sort { TOP_BY_BYTES, TOP_BY_PACKETS, TOP_BY_AGE, TOP_SORTS };
 
 /* A tunnel or a host. Texts are as they came: to be escaped when they are shown. */
 struct top_line {
-	char type[8], inside[20], remote[20], id[16], state[12], hint[32];
+	char id[20], inside[20], remote[20], state[12], hint[32];
 	bool has_age;
 	uint64_t flows, tunnels, age;
 	uint64_t bytes[2], packets[2]; /* out, in */

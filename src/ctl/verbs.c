@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggest.h"
 #include "ctl/human.h"
 
 const struct verb_text verb_texts[] = {
@@ -15,12 +16,18 @@ const struct verb_text verb_texts[] = {
 
 const size_t verb_count = sizeof(verb_texts) / sizeof(verb_texts[0]);
 
+enum { HELP_COLUMNS = 80 };
+
 static void refuse(FILE *errors, const char *word, const char *what, size_t length)
 {
+	const char *names[sizeof(verb_texts) / sizeof(verb_texts[0])], *between = "", *suggestion;
 	char *shown = human_escape(word);
-	const char *between = "";
 
-	fprintf(errors, "culvertctl: %s %s: ", shown ? shown : "the verb", what);
+	for (size_t i = 0; i < verb_count; i++)
+		names[i] = verb_texts[i].name;
+	suggestion = length == 0 ? suggest_word(word, names, verb_count) : NULL;
+	fprintf(errors, "culvertctl: %s %s%s%s%s: ", shown ? shown : "the verb", what,
+		suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 	for (size_t i = 0; i < verb_count; i++) {
 		if (strncmp(verb_texts[i].name, word, length) != 0)
 			continue;
@@ -75,12 +82,30 @@ bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_k
 	return false;
 }
 
+/* Words with a blank in front of each; the cursor stands at a column, and lines that follow begin further in. */
+static void print_wrapped(FILE *out, const char *text, size_t column, size_t indent)
+{
+	for (size_t length; *text; text += length) {
+		text += strspn(text, " ");
+		length = strcspn(text, " ");
+		if (column + 1 + length > HELP_COLUMNS - 1) {
+			fprintf(out, "\n%*s", (int)indent - 1, "");
+			column = indent - 1;
+		}
+		fprintf(out, " %.*s", (int)length, text);
+		column += 1 + length;
+	}
+}
+
 void verbs_print_help(const struct verb_text *verb, FILE *out)
 {
 	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++) {
 		if (verb && verb != text)
 			continue;
-		fprintf(out, "  %s%s%s\n        %s\n", text->name, text->arguments[0] ? " " : "", text->arguments,
-			text->sentence);
+		fprintf(out, "  %s", text->name);
+		print_wrapped(out, text->arguments, 2 + strlen(text->name), 8);
+		fputs("\n       ", out);
+		print_wrapped(out, text->sentence, 7, 8);
+		fputc('\n', out);
 	}
 }

@@ -24,7 +24,7 @@
  *
  * Rows are flat. Each has "kind" first; rows of one kind have the same members in the same order, null where there is
  * nothing to say. Names are those of RFC 8512 where it has one, in small letters and dashes; numbers are in base units:
- * bytes, packets, seconds. culvertctl shows rows that it has no table for (src/ctl/tables.c) as they come.
+ * bytes, packets, seconds. culvertctl shows rows that it has no table for (src/ctl/table_kinds.c) as they come.
  */
 #ifndef CULVERT_DAEMON_VERB_H
 #define CULVERT_DAEMON_VERB_H

@@ -98,6 +98,30 @@ def test_only_a_terminal_gets_colours(lab, router):
     assert "\x1b[" in run_ctl(router, "--color", "always").stdout
 
 
+def test_a_narrow_terminal_is_spared_columns(lab, router, flows):
+    def on_terminal(columns):
+        master, slave = pty.openpty()
+        with subprocess.Popen(
+            [find_ctl(router), "--socket", str(socket_of(router)), "mappings"],
+            stdout=slave, stdin=subprocess.DEVNULL, env={**os.environ, "COLUMNS": columns, "NO_COLOR": "1"},
+        ) as child:
+            os.close(slave)
+            text = b""
+            with contextlib.suppress(OSError):
+                while data := os.read(master, 65536):
+                    text += data
+            os.close(master)
+            assert child.wait(5) == 0
+        return text.decode().splitlines()
+
+    assert "EXPIRES" in on_terminal("200")[0]
+    *lines, note = on_terminal("70")
+    assert "EXPIRES" not in lines[0] and max(map(len, lines)) <= 70
+    assert note.startswith("not shown, because the terminal is narrow: ") and note.endswith("EXPIRES")
+    wide = run_ctl(router, "mappings", env={**os.environ, "COLUMNS": "40"}).stdout
+    assert "EXPIRES" in wide.splitlines()[0]  # what is no terminal has no width
+
+
 def test_drops_are_explained(lab, router):
     done = run_ctl(router, "drops", "--explain", "filtered")
     assert done.returncode == 0 and "what to do: see [nat] filtering" in done.stdout
@@ -151,6 +175,7 @@ def test_metrics_without_a_listener(lab, router, flows):
     "words, code, said",
     [
         (["x"], 1, "x is none of the verbs: status, "),
+        (["tunels"], 1, "tunels is none of the verbs (did you mean tunnels?): status, "),
         ([""], 1, "none of the verbs"),
         (["\x1b[31m"], 1, r"\x1b[31m is none of the verbs"),
         (["mapp", "host=nobody"], 1, "host= takes an IPv4 address"),

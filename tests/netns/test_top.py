@@ -213,8 +213,8 @@ def test_the_screen_and_its_keys(lab, router, traffic, tunnel, terminal):
     lines = start(terminal, router)
     assert terminal.asks("alternate_on") == "1"
     assert lines[0].startswith("culvertd ") and lines[0].endswith("; tunnels by bytes")
-    assert lines[4].startswith("TYPE ") and len(lines) == 24 and lines[23].startswith("q quit")
-    assert re.match(rf"L2TP +{lab.raw('L1').address} +{lab.raw('W1').address} +connected ", lines[5]), lines[5]
+    assert lines[4].startswith("ID ") and len(lines) == 24 and lines[23].startswith("q quit")
+    assert re.match(rf"l2tp-\d+ +{lab.raw('L1').address} +{lab.raw('W1').address} +connected ", lines[5]), lines[5]
     terminal.press("h")
     lines = terminal.wait(r"^10\.77\.0\.12 .*\n10\.77\.0\.11 ")
     assert lines[0].endswith("; hosts by bytes") and lines[4].startswith("HOST ")
@@ -229,7 +229,7 @@ def test_the_screen_and_its_keys(lab, router, traffic, tunnel, terminal):
     terminal.press("?")
     terminal.wait("^HOST ")
     terminal.press("Right")
-    terminal.wait("^TYPE ")
+    terminal.wait("^ID ")
     terminal.press("b")
     terminal.wait("; tunnels by bytes$")
     terminal.press("q")

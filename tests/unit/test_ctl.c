@@ -162,7 +162,7 @@ static void verbs_may_be_abbreviated(void **state)
 	assert_null(verbs_find("mappingss", errors));
 	assert_null(verbs_find("\033", errors));
 	fclose(errors);
-	assert_non_null(strstr(said, "mappingss is none of the verbs: "));
+	assert_non_null(strstr(said, "mappingss is none of the verbs (did you mean mappings?): "));
 	assert_non_null(strstr(said, "\\x1b is none of the verbs: "));
 	assert_null(strchr(said, '\033'));
 	free(said);
@@ -212,7 +212,7 @@ static void tables_hold_hostile_values(void **state)
 	(void)state;
 	assert_non_null(table);
 	assert_non_null(out);
-	table_start(table, out, false, false);
+	table_start(table, out, false, false, 0);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		assert_null(read(lines[i]));
 		assert_true(table_add(table, &row));
@@ -246,7 +246,7 @@ static void long_tables_stream(void **state)
 	(void)state;
 	assert_non_null(table);
 	assert_non_null(out);
-	table_start(table, out, false, false);
+	table_start(table, out, false, false, 0);
 	for (uint32_t i = 0; i < 100000; i++) {
 		snprintf(line, sizeof(line), form, i);
 		assert_null(read(line));
@@ -262,6 +262,61 @@ static void long_tables_stream(void **state)
 	free(table);
 }
 
+/* The widest line of a table of tunnels in a terminal of so many columns; text is what it prints, to be freed. */
+static size_t print_tunnels(uint32_t room, char **text)
+{
+	static const char line[] =
+		"{\"kind\":\"tunnel\",\"id\":\"pptp-17\",\"type\":\"PPTP\",\"state\":\"connected\",\"end\":null,"
+		"\"data\":\"GRE\",\"internal-src-address\":\"192.168.177.111\",\"external-src-address\":"
+		"\"198.51.100.222\",\"external-dst-address\":\"203.0.113.111\",\"internal-id\":\"7000\",\"remote-id\":"
+		"\"8000\",\"age\":61,\"bytes-out\":2048,\"bytes-in\":2048,\"silent-side\":null,\"hint-text\":null}";
+	struct table *table = calloc(1, sizeof(*table));
+	size_t size = 0, widest = 0;
+	FILE *out = open_memstream(text, &size);
+
+	assert_non_null(table);
+	assert_non_null(out);
+	table_start(table, out, false, false, room);
+	for (int i = 0; i < 3; i++) {
+		assert_null(read(line));
+		assert_true(table_add(table, &row));
+	}
+	table_end(table);
+	fclose(out);
+	free(table);
+	for (const char *at = *text; at && strncmp(at, "not shown", 9) != 0; at = strchr(at, '\n') + 1) {
+		size_t length = strcspn(at, "\n");
+
+		widest = length > widest ? length : widest;
+		if (!at[length + 1])
+			break;
+	}
+	return widest;
+}
+
+static void narrow_terminals_are_spared_columns(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_true(print_tunnels(0, &text) > 100);
+	assert_non_null(strstr(text, "ENDED BY"));
+	assert_null(strstr(text, "not shown"));
+	free(text);
+	for (uint32_t room = 60; room <= 120; room += 20) {
+		assert_true(print_tunnels(room, &text) <= room);
+		assert_memory_equal(text, "ID       ", 9);
+		assert_non_null(strstr(text, "\npptp-17  "));
+		assert_non_null(strstr(text, "\nnot shown, because the terminal is narrow: "));
+		assert_non_null(strstr(text, "ENDED BY")); /* in that line, as nothing stands in it */
+		assert_non_null(strstr(text, "203.0.113.111"));
+		free(text);
+	}
+	/* Whatever is done, there is no terminal for this: it wraps. */
+	assert_true(print_tunnels(5, &text) > 5);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +328,7 @@ int main(void)
 		cmocka_unit_test(abbreviations_are_never_guessed),
 		cmocka_unit_test(tables_hold_hostile_values),
 		cmocka_unit_test(long_tables_stream),
+		cmocka_unit_test(narrow_terminals_are_spared_columns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

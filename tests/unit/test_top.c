@@ -50,11 +50,12 @@ static void fill(struct top_frame *frame, unsigned int seconds, unsigned int fac
 		 factor);
 	add(frame, line);
 	for (unsigned int i = 0; i < 40; i++) {
-		snprintf(line, sizeof(line),
-			 "{\"kind\":\"tunnel\",\"type\":\"L2TP\",\"internal-src-address\":\"10.0.0.%u\",\"external-dst-"
-			 "address\":\"203.0.113.%u\",\"internal-id\":\"%u\",\"state\":\"connected\",\"age\":61,"
-			 "\"packets-out\":1,\"bytes-out\":%u,\"packets-in\":0,\"bytes-in\":0,\"hint\":null}",
-			 i, i, i, i == 0 ? 4096 * factor : 1);
+		snprintf(
+			line, sizeof(line),
+			"{\"kind\":\"tunnel\",\"id\":\"l2tp-%u\",\"internal-src-address\":\"10.0.0.%u\",\"external-dst-"
+			"address\":\"203.0.113.%u\",\"state\":\"connected\",\"age\":61,"
+			"\"packets-out\":1,\"bytes-out\":%u,\"packets-in\":0,\"bytes-in\":0,\"hint\":null}",
+			i, i, i, i == 0 ? 4096 * factor : 1);
 		add(frame, line);
 	}
 }
@@ -120,17 +121,17 @@ static void everything_has_its_place(void **state)
 	starts(1, "flows 7 of 100, mappings 6, hosts 2, tunnels 40");
 	starts(2, "out 2.0 KiB/s in 10 packets/s; in 0 B/s in 0 packets/s");
 	starts(3, "dropped 12, 1/s");
-	starts(4, "TYPE   INSIDE          REMOTE          STATE           AGE       OUT        IN");
-	starts(5, "L2TP   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B");
+	starts(4, "ID       INSIDE          REMOTE          STATE           AGE       OUT        IN");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B");
 	starts(15, "DROPPED BECAUSE");
 	starts(16, "often                            0         3         1         3  m");
 	starts(17, "rare                             9         0         0         0  m");
 	starts(23, "q quit");
 	assert_int_equal(top_view_room(&view), 10);
-	starts(14, "L2TP   10.0.0.9 ");
+	starts(14, "l2tp-9   10.0.0.9 ");
 	view.columns = 100;
 	draw(&view);
-	starts(5, "L2TP   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B   4.0 KiB");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B   4.0 KiB");
 }
 
 static void every_size_is_filled_and_not_more(void **state)
@@ -165,7 +166,7 @@ static void hostile_texts_are_shown_as_text(void **state)
 	prepare(&view);
 	top_frame_start(&frames[1]);
 	add(&frames[1], "{\"kind\":\"summary\",\"version\":\"\\u001b[2J\",\"uptime\":1,\"uptime-ms\":1}");
-	add(&frames[1], "{\"kind\":\"tunnel\",\"type\":\"\\u001bc\\n\\u009b\",\"internal-src-address\":"
+	add(&frames[1], "{\"kind\":\"tunnel\",\"id\":\"\\u001bc\\n\\u009b\",\"internal-src-address\":"
 			"\"0123456789012345678901234567890123456789\",\"age\":\"x\"}");
 	add(&frames[1], "{\"kind\":\"mystery\",\"type\":1}");
 	top_frame_end(&frames[1], &frames[0], TOP_BY_BYTES);
