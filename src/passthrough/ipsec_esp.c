@@ -228,7 +228,17 @@ static struct candidates find_candidates(const struct engine *engine, const stru
 	return candidates;
 }
 
-static uint32_t choose(const struct ipsec_group *group, const struct candidates *candidates, enum pairing *pairing)
+/* Somebody has asked for new keys and was not answered yet, as far as we know: ESP may come before the answer. */
+static bool is_asking(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group)
+{
+	const struct ipsec_peer *peer = &ipsec->peer[group->gate_peer];
+
+	return group->gate_peer != MODULE_NONE && peer->is_eligible && !peer->is_owed &&
+	       ipsec_age(engine, peer->turn_ms) < IPSEC_WINDOW_MS;
+}
+
+static uint32_t choose(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_group *group,
+		       const struct candidates *candidates, enum pairing *pairing)
 {
 	*pairing = PAIRING_SOLE;
 	if (group->eligible.count == 1)
@@ -243,7 +253,7 @@ static uint32_t choose(const struct ipsec_group *group, const struct candidates 
 	if (candidates->count == 1)
 		return candidates->peer[0];
 	*pairing = PAIRING_GUESSED;
-	if (candidates->count > 0)
+	if (candidates->count > 0 || is_asking(engine, ipsec, group))
 		return MODULE_NONE;
 	uint32_t only = ipsec_set_only(&group->unpaired);
 	return only != MODULE_NONE || group->unpaired.count > 0 ? only : ipsec_set_only(&group->owing);
@@ -370,7 +380,7 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct ipsec_group *group = &ipsec->group[index];
 	struct candidates candidates = find_candidates(engine, ipsec, group);
-	uint32_t chosen = choose(group, &candidates, &pairing);
+	uint32_t chosen = choose(engine, ipsec, group, &candidates, &pairing);
 	/* One for each phase 2 is to be expected, as long as nobody cheats. */
 	bool is_expected = chosen != MODULE_NONE && ipsec->peer[chosen].is_owed && !ipsec_is_cautious(engine, group);
 	if (!is_expected && !is_unclear(engine, group, esp->spi))

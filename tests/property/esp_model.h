@@ -152,6 +152,7 @@ static inline bool model_is_paired(const struct sa *sa)
 }
 bool model_passes(const struct model *m, enum part part);
 bool model_same_group(const struct model *m, uint32_t a, uint32_t b);
+bool model_has_turn(const struct model *m, uint32_t peer);
 bool model_is_eligible(const struct model *m, uint32_t peer);
 bool model_is_read(const struct model *m, uint16_t at_port);
 void model_emit(struct model *m, struct out out);

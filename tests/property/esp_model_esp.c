@@ -243,6 +243,15 @@ static struct sa *bind(struct model *m, uint32_t p, const struct message *messag
 	return sa;
 }
 
+/* Somebody has asked for new keys and was not answered: ESP may come before the answer. */
+static bool is_asking(const struct model *m, const bool eligible[PEERS])
+{
+	for (uint32_t p = 0; p < PEERS; p++)
+		if (eligible[p] && model_has_turn(m, p) && !m->peer[p].owed)
+			return true;
+	return false;
+}
+
 /* Among several: whose it is, or PEERS; u is those that may well be meant. */
 static uint32_t choose(struct model *m, const bool eligible[PEERS], bool u[PEERS], enum pairing *how)
 {
@@ -266,6 +275,8 @@ static uint32_t choose(struct model *m, const bool eligible[PEERS], bool u[PEERS
 	if (p < PEERS || how_many(u))
 		return only(owed_lately);
 	*how = PAIRING_GUESSED;
+	if (is_asking(m, eligible))
+		return PEERS;
 	return how_many(unpaired) ? only(unpaired) : only(owed);
 }
 

@@ -191,7 +191,7 @@ static bool opens_phase_2(const struct peer *peer, const struct message *message
 	return is_phase_2(message) && !message->is_answer && !goes_on(peer, message);
 }
 
-static bool has_turn(const struct model *m, uint32_t p)
+bool model_has_turn(const struct model *m, uint32_t p)
 {
 	return model_is_eligible(m, p) && m->peer[p].has_turn && m->now - m->peer[p].phase2_at < TURN;
 }
@@ -203,7 +203,7 @@ static bool must_wait(const struct model *m, uint32_t p)
 	if (!model_passes(m, PART_ESP) || !model_is_eligible(m, p))
 		return false;
 	for (uint32_t q = 0; q < PEERS; q++)
-		waits |= q != p && model_same_group(m, p, q) && has_turn(m, q);
+		waits |= q != p && model_same_group(m, p, q) && model_has_turn(m, q);
 	return waits;
 }
 
@@ -404,7 +404,7 @@ uint64_t model_next_turn(const struct model *m)
 		for (uint32_t q = 0; q < PEERS; q++) {
 			uint64_t at = m->peer[q].phase2_at + TURN;
 			if ((m->peer[p].holds[0] || m->peer[p].holds[1]) && model_same_group(m, p, q) &&
-			    has_turn(m, q) && at > m->now && at < next)
+			    model_has_turn(m, q) && at > m->now && at < next)
 				next = at;
 		}
 	for (uint32_t i = 0; i < SERVERS * MODEL_PLACES; i++) {

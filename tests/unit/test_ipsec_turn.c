@@ -135,6 +135,26 @@ static void who_is_owed_is_not_forgotten(void **state)
 	check(rig);
 }
 
+/* ESP with a new SPI may overtake the server's answer: that it is owed to another one, who never sent any, is no reason
+ * to give it to that one. */
+static void esp_overtakes_the_answer(void **state)
+{
+	struct rig *rig = *state;
+
+	uint16_t silent = ask(rig, L1, CHILD, 1);
+	assert_non_null(told(rig, L1, silent, CHILD, true));
+	rig_wait(rig, 60 * SECOND);
+	uint16_t port = ask(rig, L2, CHILD, 1);
+	assert_int_not_equal(port, 0);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), 0);
+	rig_dropped(rig, DROP_ESP_AMBIGUOUS);
+	assert_non_null(told(rig, L2, port, CHILD, true));
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
+	/* now nobody asks, and only one is owed */
+	rig_wait(rig, 60 * SECOND);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
+}
+
 /* A new initiator SPI on shared port 500 is that of the one whose IKE SA may have been renewed, and of no other. */
 static void who_may_have_a_new_ike_sa(void **state)
 {
@@ -172,6 +192,7 @@ int main(void)
 		test(a_turn_that_comes_to_nothing),
 		test(the_turn_of_a_peer_that_turns_to_nat_traversal),
 		test(who_is_owed_is_not_forgotten),
+		test(esp_overtakes_the_answer),
 		test(who_may_have_a_new_ike_sa),
 	};
 
