@@ -180,6 +180,14 @@ struct flow_view {
 	uint32_t expires_ms; /* from now */
 };
 
+/* An outside address and what mappings have of it; a port of theirs is one of OUTSIDE_PORTS, or a lower one that the
+ * inside host had chosen. */
+enum { ADDRESSES_MAX = 64, OUTSIDE_PORTS = 65536 - 1024, OUTSIDE_IDENTIFIERS = 65536 };
+struct outside_view {
+	uint32_t address, hosts;
+	uint32_t tcp_ports, udp_ports, icmp_identifiers;
+};
+
 /* In the order of a tunnel's life. */
 enum tunnel_state {
 	TUNNEL_IS_REQUESTED = 0,
@@ -360,6 +368,9 @@ bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint
 			     struct flow_view *view);
 /* Ends the flow with this index. False if there is none. */
 bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
+
+/* Iterates over the outside addresses in their order: start with *cursor 0; false at the end. */
+bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view);
 
 /* Who is told of events; NULL: nobody. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);

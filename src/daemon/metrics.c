@@ -17,6 +17,7 @@
 
 enum { TUNNELS_A_PIECE = 1024 };
 
+static const char *const port_owners[] = {"tcp", "udp", "icmp"};
 static const char *const side_names[SIDES] = {"lan", "wan"};
 /* The words of tunnel_view.state. */
 
@@ -210,6 +211,25 @@ static void print_links(FILE *out, const struct kernel_links *links)
 	print_gauge(out, "outside_addresses", "IPv4 addresses of the WAN device.", links->wan.address_count);
 }
 
+static void print_outside(FILE *out, const struct metrics_view *view)
+{
+	describe(out, "outside_ports", "gauge",
+		 "Ports, or ICMP identifiers, of an outside address that mappings have.");
+	for (uint32_t i = 0; i < view->outsides; i++) {
+		const struct outside_view *outside = &view->outside[i];
+		const uint32_t used[] = {outside->tcp_ports, outside->udp_ports, outside->icmp_identifiers};
+
+		for (int protocol = 0; protocol < 3; protocol++)
+			fprintf(out, "culvert_outside_ports{address=\"%u.%u.%u.%u\",protocol=\"%s\"} %" PRIu32 "\n",
+				outside->address >> 24, outside->address >> 16 & 255, outside->address >> 8 & 255,
+				outside->address & 255, port_owners[protocol], used[protocol]);
+	}
+	describe(out, "outside_ports_limit", "gauge", "How many there are of each outside address.");
+	for (int protocol = 0; protocol < 3; protocol++)
+		fprintf(out, "culvert_outside_ports_limit{protocol=\"%s\"} %d\n", port_owners[protocol],
+			protocol < 2 ? OUTSIDE_PORTS : OUTSIDE_IDENTIFIERS);
+}
+
 static void print_datapath(FILE *out, const struct datapath_counters *datapath)
 {
 	print_sides(out, "receive_batches_total", "counter", "Wake-ups that brought packets from this side.",
@@ -240,6 +260,7 @@ char *metrics_text(struct metrics *metrics, const struct metrics_view *view, siz
 	print_tunnels(out, view->census);
 	print_events(out, metrics);
 	print_links(out, view->links);
+	print_outside(out, view);
 	print_datapath(out, view->datapath);
 	failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed) {
@@ -251,12 +272,19 @@ char *metrics_text(struct metrics *metrics, const struct metrics_view *view, siz
 
 char *metrics_of_router(const struct router *router, const struct metrics_census *census, size_t *length)
 {
+	struct outside_view outside[ADDRESSES_MAX];
+	uint32_t outsides = 0;
+
+	while (engine_next_outside(router->engine, &outsides, &outside[outsides]))
+		continue; /* the cursor counts them */
 	const struct metrics_view view = {
 		.engine = engine_counters(router->engine),
 		.datapath = datapath_counters(router->datapath),
 		.links = kernel_links(router->kernel),
 		.config = router->config,
 		.census = census,
+		.outside = outside,
+		.outsides = outsides,
 		.cpu_s = (double)clock_cpu_us() / 1e6,
 	};
 

@@ -43,6 +43,8 @@ struct metrics_view {
 	const struct kernel_links *links;
 	const struct config *config;
 	const struct metrics_census *census;
+	const struct outside_view *outside; /* of each outside address */
+	uint32_t outsides;
 	double cpu_s; /* time on a processor that the process has used */
 };
 

@@ -165,6 +165,22 @@ static bool is_nearly_full(uint32_t used, uint32_t limit)
 	return (uint64_t)used * 100 >= (uint64_t)limit * NEARLY_FULL_PERCENT;
 }
 
+static void warn_of_ports(struct verb *verb)
+{
+	struct outside_view outside;
+	uint32_t cursor = 0;
+
+	while (engine_next_outside(verb->router->engine, &cursor, &outside)) {
+		uint32_t used = outside.tcp_ports > outside.udp_ports ? outside.tcp_ports : outside.udp_ports;
+
+		if (is_nearly_full(used, OUTSIDE_PORTS))
+			warn(verb, "ports-nearly-full",
+			     "%u of %d %s ports of %u.%u.%u.%u are in use: give the WAN device another address", used,
+			     OUTSIDE_PORTS, used == outside.tcp_ports ? "TCP" : "UDP", outside.address >> 24,
+			     outside.address >> 16 & 255, outside.address >> 8 & 255, outside.address & 255);
+	}
+}
+
 static void warn_of_limits(struct verb *verb, const struct datapath_counters *datapath)
 {
 	const struct engine_counters *counters = engine_counters(verb->router->engine);
@@ -176,6 +192,7 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 	if (is_nearly_full(counters->hosts, config->hosts))
 		warn(verb, "hosts-nearly-full", "%u of %u inside hosts are in use: raise [limits] hosts",
 		     counters->hosts, config->hosts);
+	warn_of_ports(verb);
 	for (int side = 0; side < SIDES; side++) {
 		uint64_t sum = counters->forwarded[side] + counters->consumed[side] + counters->held[side];
 

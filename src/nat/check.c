@@ -105,15 +105,20 @@ static const char *check_ports(const struct engine *engine)
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		const struct outside *outside = &engine->outside[engine->header->outside_order[i]];
 		for (int space = 0; space < SPACES; space++) {
+			uint32_t here = 0;
 			for (uint32_t port = 0; port < 65536; port++) {
-				resting += (outside->port[space][port] & PORT_RESTING) != 0;
-				taken += outside->port[space][port] != 0;
+				bool rests = (outside->port[space][port] & PORT_RESTING) != 0;
+				resting += rests;
+				here += outside->port[space][port] != 0 && !rests;
 			}
+			if (here != outside->taken[space])
+				return "the number of ports taken of an outside address is wrong";
+			taken += here;
 		}
 	}
 	if (resting != engine->header->resting)
 		return "the number of resting ports is wrong";
-	return taken - resting == engine->counters->mappings ? NULL : "an outside port is taken by no mapping";
+	return taken == engine->counters->mappings ? NULL : "an outside port is taken by no mapping";
 }
 
 static const char *check_hosts(const struct engine *engine)

@@ -2,6 +2,8 @@
 /* Mappings. */
 #include "nat/mapping.h"
 
+#include <string.h>
+
 #include "nat/pool.h"
 
 struct mapping_match {
@@ -209,6 +211,7 @@ void mapping_recover(struct engine *engine)
 	outside_recover(engine);
 	for (uint32_t i = 0; i < header->outside_count; i++) {
 		outside = &engine->outside[header->outside_order[i]];
+		memset(outside->taken, 0, sizeof outside->taken);
 		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
 				if (outside->port[space][port] & PORT_RESTING)

@@ -112,8 +112,18 @@ int pool_pick(struct engine *engine, struct outside *outside, enum port_space sp
 	return port >= 0 ? port : search_class(engine, outside, space, CLASS_HIGH, inside_port, owner);
 }
 
-static void set_entry(struct engine *engine, uint32_t *entry, uint32_t value)
+static bool is_taken(uint32_t entry)
 {
+	return entry != 0 && !(entry & PORT_RESTING);
+}
+
+static void set_entry(struct engine *engine, struct outside *outside, enum port_space space, uint32_t port,
+		      uint32_t value)
+{
+	uint32_t *entry = &outside->port[space][port];
+
+	outside->taken[space] -= is_taken(*entry);
+	outside->taken[space] += is_taken(value);
 	engine->header->resting -= (*entry & PORT_RESTING) != 0;
 	engine->header->resting += (value & PORT_RESTING) != 0;
 	*entry = value;
@@ -121,7 +131,7 @@ static void set_entry(struct engine *engine, uint32_t *entry, uint32_t value)
 
 void pool_take(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint32_t mapping)
 {
-	set_entry(engine, &outside->port[space][port], mapping + 1);
+	set_entry(engine, outside, space, port, mapping + 1);
 }
 
 void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint8_t owner,
@@ -133,15 +143,32 @@ void pool_give_back(struct engine *engine, struct outside *outside, enum port_sp
 		uint64_t until = (engine->now_ms + engine->config.timeout[TIMEOUT_HOLD_DOWN] + 999) / 1000;
 		value = PORT_RESTING | (uint32_t)owner << REST_SECONDS_BITS | ((uint32_t)until & REST_SECONDS_MASK);
 	}
-	set_entry(engine, &outside->port[space][port], value);
+	set_entry(engine, outside, space, port, value);
 	outside->exhausted[space][CLASS_LOW] = outside->exhausted[space][CLASS_HIGH] = 0;
 }
 
 void pool_sweep(struct engine *engine, struct outside *outside, enum port_space space, uint32_t from, uint32_t to)
 {
 	for (uint32_t port = from; port < to; port++) {
-		uint32_t *entry = &outside->port[space][port];
-		if ((*entry & PORT_RESTING) && rest_is_over(engine, *entry))
-			set_entry(engine, entry, 0);
+		uint32_t entry = outside->port[space][port];
+		if ((entry & PORT_RESTING) && rest_is_over(engine, entry))
+			set_entry(engine, outside, space, port, 0);
 	}
+}
+
+bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view)
+{
+	const struct arena_header *header = engine->header;
+
+	if (*cursor >= header->outside_count)
+		return false;
+	const struct outside *outside = &engine->outside[header->outside_order[(*cursor)++]];
+	*view = (struct outside_view){
+		.address = outside->address,
+		.hosts = outside->hosts,
+		.tcp_ports = outside->taken[SPACE_TCP],
+		.udp_ports = outside->taken[SPACE_UDP],
+		.icmp_identifiers = outside->taken[SPACE_ICMP],
+	};
+	return true;
 }

@@ -18,7 +18,6 @@
 #include "wire/transport.h"
 
 enum {
-	ADDRESSES_MAX = 64,
 	BATCH_MAX = 64,
 	IDENTS = 2048,   /* counters of IP identifications, by destination */
 	SET_RANGES = 16, /* disjoint ranges a set of fragments may have */
@@ -143,6 +142,7 @@ enum {
 struct outside {
 	uint32_t address; /* 0: unused */
 	uint32_t hosts;
+	uint32_t taken[SPACES];        /* ports that mappings have; those that rest are not counted */
 	uint64_t exhausted[SPACES][2]; /* until when (ms) a search in this class need not be tried again */
 	uint32_t port[SPACES][65536];
 };

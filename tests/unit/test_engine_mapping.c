@@ -481,6 +481,38 @@ static void outside_addresses_that_go_take_their_flows(void **state)
 	rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
 }
 
+/* Who has how many ports of each outside address; those that rest belong to nobody. */
+static void outside_addresses_are_shown(void **state)
+{
+	struct rig *rig = *state;
+	struct outside_view view[3];
+	uint32_t n = 0;
+
+	rig_outside(rig, 2, O2, O1);
+	for (uint16_t i = 0; i < 5; i++) {
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W2, 7); /* the same mapping */
+	}
+	rig_open_udp(rig, L2, 5000, W1, 7);
+	rig_tcp(rig, SIDE_LAN, L2, 6000, W1, 80, FLAG_SYN, 100, 0);
+	rig_echo(rig, SIDE_LAN, L2, W1, 8, 9);
+	rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W1);
+	while (engine_next_outside(rig->engine, &n, &view[n]))
+		assert_in_range(n, 1, 2);
+	assert_int_equal(n, 2);
+	assert_int_equal(view[0].address, O2);
+	assert_int_equal(view[1].address, O1);
+	assert_int_equal(view[0].hosts + view[1].hosts, 2);
+	assert_int_equal(view[0].udp_ports + view[1].udp_ports, 6);
+	assert_int_equal(view[0].tcp_ports + view[1].tcp_ports, 1);
+	assert_int_equal(view[0].icmp_identifiers + view[1].icmp_identifiers, 1);
+	rig_wait(rig, 24 * 60 * MINUTE);
+	n = 1;
+	assert_true(engine_next_outside(rig->engine, &n, &view[1]));
+	assert_int_equal(view[1].udp_ports + view[1].tcp_ports + view[1].icmp_identifiers, 0);
+	assert_false(engine_next_outside(rig->engine, &n, &view[2]));
+}
+
 static void blocked_services_are_refused(void **state)
 {
 	static const struct {
@@ -640,11 +672,11 @@ int main(void)
 		rig_test(forwards_that_go_take_their_flows),
 		rig_test(portless_forward_has_one_owner),
 		rig_test(strangers_get_half),
-		rig_test(strangers_get_half),
 		rig_test(full_tables_refuse_newcomers_only),
 		rig_test(hairpin_shows_the_outside_address),
 		rig_test(hairpin_reaches_forwards),
 		rig_test(outside_addresses_that_go_take_their_flows),
+		rig_test(outside_addresses_are_shown),
 		rig_test(blocked_services_are_refused),
 		rig_test(protocols_have_their_own_ports),
 		rig_test(flows_have_an_index_and_are_forgotten_by_it),

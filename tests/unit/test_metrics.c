@@ -21,6 +21,7 @@
 struct fixture {
 	struct metrics metrics;
 	struct metrics_census census;
+	struct outside_view outside;
 	struct engine_counters engine;
 	struct datapath_counters datapath;
 	struct kernel_links links;
@@ -57,6 +58,8 @@ static void make(struct fixture *fixture)
 		.links = &fixture->links,
 		.config = &fixture->config,
 		.census = &fixture->census,
+		.outside = &fixture->outside,
+		.outsides = 1,
 		.cpu_s = 1.25,
 	};
 	size_t length = 0;
@@ -137,7 +140,12 @@ static void shows_links_and_the_data_path(void **state)
 	fixture->datapath.lost[SIDE_WAN] = 9;
 	fixture->datapath.refused[SIDE_LAN] = 8;
 	fixture->datapath.waited = 6;
+	fixture->outside = (struct outside_view){.address = 0xc6336402, .tcp_ports = 5, .udp_ports = 64512};
 	make(fixture);
+	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"tcp\"} 5");
+	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"udp\"} 64512");
+	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"icmp\"} 0");
+	expect(fixture, "culvert_outside_ports_limit{protocol=\"udp\"} 64512");
 	expect(fixture, "culvert_link_up{side=\"wan\"} 1");
 	expect(fixture, "culvert_link_up{side=\"lan\"} 0");
 	expect(fixture, "culvert_link_mtu_bytes{side=\"lan\"} 1400");
