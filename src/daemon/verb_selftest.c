@@ -20,6 +20,7 @@
 
 enum { ICMP = 1, TCP = 6, UDP = 17, TTL = 64, ECHO_REQUEST = 8, ECHO_REPLY = 0 };
 enum { PORT_FIRST = 20001, PORT_TRIES = 64, REMOTE_PORT = 9, OTHER_PORT = 10, WAIT_MS = 10000 };
+enum { HOST_FLOWS = 12 }; /* that the busier one of the two inside hosts has in the end */
 enum { UDP_FLOOR = 120, TCP_OPENING_FLOOR = 240, TCP_ESTABLISHED_FLOOR = 7440, ICMP_FLOOR = 60 };
 
 static const uint32_t inside = 0xc6120001, other_inside = 0xc6120002;                            /* 198.18.0.1, .2 */
@@ -311,6 +312,11 @@ enum verb_step verb_selftest(struct verb *verb)
 
 	if (!verb_has_no_words(verb))
 		return VERB_OVER;
+	if (router->config->host_flows < HOST_FLOWS)
+		return verb_fail(verb, EXIT_NETWORK,
+				 "[limits] host_flows is %u: the hosts of this test need %d flows, so that what is "
+				 "seen would be the limit and not how the router behaves",
+				 router->config->host_flows, HOST_FLOWS);
 	bench.bytes = malloc(PACKET_LENGTH_MAX);
 	snapshot = state_file_snapshot(router->flows);
 	if (bench.bytes && snapshot)

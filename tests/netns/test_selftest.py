@@ -59,6 +59,18 @@ def test_the_direction_of_refresh(lab, router, answer):
     assert behaviours(router)["4787", "inbound refresh"] == ("REQ-6a", "either is allowed", answer)
 
 
+def test_a_small_quota_is_named(lab, router):
+    """And not taken for a behaviour: with one flow more nothing is different from the usual."""
+    router.reload({})
+    usual = {name: found[:2] for name, found in behaviours(router).items()}
+    router.reload({"limits": {"host_flows": "11"}})
+    with Control(router) as control:
+        code, error = control.refused("selftest")
+    assert code == 4 and error.startswith("[limits] host_flows is 11: the hosts of this test need 12 flows")
+    router.reload({"limits": {"host_flows": "12"}})
+    assert {name: found[:2] for name, found in behaviours(router).items()} == usual
+
+
 def test_as_a_table(router):
     done = run_ctl(router, "selftest")
     assert done.returncode == 0 and done.stdout.startswith("RFC"), done
