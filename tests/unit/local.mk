@@ -5,22 +5,18 @@ UNIT_TESTS =
 # For a new test:
 # UNIT_TESTS += tests/unit/test_x
 # tests_unit_test_x_SOURCES = tests/unit/test_x.c
-# tests_unit_test_x_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 # tests_unit_test_x_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
-tests_unit_test_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_config_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_config_edit
 tests_unit_test_config_edit_SOURCES = tests/unit/test_config_edit.c
-tests_unit_test_config_edit_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_config_edit_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_capture
 tests_unit_test_capture_SOURCES = tests/unit/test_capture.c
-tests_unit_test_capture_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_capture_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_selection
@@ -30,23 +26,19 @@ tests_unit_test_selection_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pcapng
 tests_unit_test_pcapng_SOURCES = tests/unit/test_pcapng.c
-tests_unit_test_pcapng_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pcapng_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_json
 tests_unit_test_json_SOURCES = tests/unit/test_json.c
-tests_unit_test_json_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_json_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 EXTRA_DIST += tests/unit/test_json_rows.py
 
 UNIT_TESTS += tests/unit/test_control_request
 tests_unit_test_control_request_SOURCES = tests/unit/test_control_request.c
-tests_unit_test_control_request_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_control_request_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
-tests_unit_test_ctl_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ctl_options
@@ -56,62 +48,50 @@ tests_unit_test_ctl_options_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_top
 tests_unit_test_top_SOURCES = tests/unit/test_top.c
-tests_unit_test_top_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_top_LDADD = libculvert_ctl.a libculvert_daemon.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
-tests_unit_test_log_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_metrics
 tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c
-tests_unit_test_metrics_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_metrics_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_notify
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
-tests_unit_test_notify_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_notify_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_options
 tests_unit_test_options_SOURCES = tests/unit/test_options.c
-tests_unit_test_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_options_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_statistics
 tests_unit_test_statistics_SOURCES = tests/unit/test_statistics.c
-tests_unit_test_statistics_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_statistics_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_text
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
-tests_unit_test_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_text_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_tunnels
 tests_unit_test_tunnels_SOURCES = tests/unit/test_tunnels.c
-tests_unit_test_tunnels_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tunnels_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_tunnels_fields
 tests_unit_test_tunnels_fields_SOURCES = tests/unit/test_tunnels_fields.c
-tests_unit_test_tunnels_fields_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tunnels_fields_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_offload
 tests_unit_test_offload_SOURCES = tests/unit/test_offload.c
-tests_unit_test_offload_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_offload_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_state_file
 tests_unit_test_state_file_SOURCES = tests/unit/test_state_file.c
-tests_unit_test_state_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_state_file_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_io_text
 tests_unit_test_io_text_SOURCES = tests/unit/test_io_text.c
-tests_unit_test_io_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_io_text_LDADD = $(IO_LIBS) $(CMOCKA_LIBS)
 
 # The engine, through engine.h alone.
@@ -121,18 +101,15 @@ IPSEC_RIG = tests/unit/ipsec_rig.c tests/unit/ipsec_rig.h $(RIG)
 
 UNIT_TESTS += tests/unit/test_ipsec_esp
 tests_unit_test_ipsec_esp_SOURCES = tests/unit/test_ipsec_esp.c $(IPSEC_RIG)
-tests_unit_test_ipsec_esp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_esp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ipsec_hostile
 tests_unit_test_ipsec_hostile_SOURCES = tests/unit/test_ipsec_hostile.c tests/unit/ipsec_check.c \
 	tests/unit/ipsec_check.h $(IPSEC_RIG)
-tests_unit_test_ipsec_hostile_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_hostile_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ipsec_ike
 tests_unit_test_ipsec_ike_SOURCES = tests/unit/test_ipsec_ike.c $(IPSEC_RIG)
-tests_unit_test_ipsec_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_ike_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ipsec_turn
@@ -143,53 +120,43 @@ tests_unit_test_ipsec_turn_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_drops
 tests_unit_test_engine_drops_SOURCES = tests/unit/test_engine_drops.c $(RIG)
-tests_unit_test_engine_drops_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_drops_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_explain
 tests_unit_test_explain_SOURCES = tests/unit/test_explain.c $(RIG)
-tests_unit_test_explain_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_explain_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_mapping
 tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
-tests_unit_test_engine_mapping_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_mapping_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_timer
 tests_unit_test_engine_timer_SOURCES = tests/unit/test_engine_timer.c $(RIG)
-tests_unit_test_engine_timer_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_timer_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_tcp
 tests_unit_test_engine_tcp_SOURCES = tests/unit/test_engine_tcp.c $(RIG)
-tests_unit_test_engine_tcp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_tcp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_icmp
 tests_unit_test_engine_icmp_SOURCES = tests/unit/test_engine_icmp.c $(RIG)
-tests_unit_test_engine_icmp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_icmp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_fragment
 tests_unit_test_engine_fragment_SOURCES = tests/unit/test_engine_fragment.c $(RIG)
-tests_unit_test_engine_fragment_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_fragment_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_packet
 tests_unit_test_engine_packet_SOURCES = tests/unit/test_engine_packet.c $(RIG)
-tests_unit_test_engine_packet_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_packet_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_recover
 tests_unit_test_engine_recover_SOURCES = tests/unit/test_engine_recover.c $(RIG)
-tests_unit_test_engine_recover_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_recover_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_configure
 tests_unit_test_engine_configure_SOURCES = tests/unit/test_engine_configure.c tests/unit/ipsec_rig.c \
 	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)
-tests_unit_test_engine_configure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_configure_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_tunnels
@@ -200,22 +167,18 @@ tests_unit_test_engine_tunnels_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_wire_checksum
 tests_unit_test_wire_checksum_SOURCES = tests/unit/test_wire_checksum.c tests/unit/packets.c tests/unit/packets.h
-tests_unit_test_wire_checksum_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_checksum_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_wire_ike
 tests_unit_test_wire_ike_SOURCES = tests/unit/test_wire_ike.c tests/unit/ike_messages.h tests/unit/packets.h
-tests_unit_test_wire_ike_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_ike_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_wire_l2tp
 tests_unit_test_wire_l2tp_SOURCES = tests/unit/test_wire_l2tp.c tests/unit/l2tp_messages.h tests/unit/packets.h
-tests_unit_test_wire_l2tp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_l2tp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_wire_udp
 tests_unit_test_wire_udp_SOURCES = tests/unit/test_wire_udp.c tests/unit/packets.c tests/unit/packets.h
-tests_unit_test_wire_udp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_wire_udp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 # PPTP: control connections and calls.
@@ -223,33 +186,27 @@ PPTP_RIG = $(RIG) tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_me
 
 UNIT_TESTS += tests/unit/test_pptp_messages
 tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_RIG)
-tests_unit_test_pptp_messages_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_messages_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_stream
 tests_unit_test_pptp_stream_SOURCES = tests/unit/test_pptp_stream.c $(PPTP_RIG)
-tests_unit_test_pptp_stream_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_stream_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_call
 tests_unit_test_pptp_call_SOURCES = tests/unit/test_pptp_call.c $(PPTP_RIG)
-tests_unit_test_pptp_call_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_call_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_limits
 tests_unit_test_pptp_limits_SOURCES = tests/unit/test_pptp_limits.c $(PPTP_RIG)
-tests_unit_test_pptp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_engine_spoilt
 tests_unit_test_engine_spoilt_SOURCES = tests/unit/test_engine_spoilt.c tests/unit/ipsec_check.c \
 	tests/unit/ipsec_check.h tests/unit/ipsec_rig.c tests/unit/ipsec_rig.h $(PPTP_RIG)
-tests_unit_test_engine_spoilt_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_spoilt_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_addresses
 tests_unit_test_pptp_addresses_SOURCES = tests/unit/test_pptp_addresses.c $(PPTP_RIG)
-tests_unit_test_pptp_addresses_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_pptp_addresses_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 # L2TP: flows, tunnels and shared ports.
@@ -257,17 +214,14 @@ L2TP_RIG = $(RIG) tests/unit/l2tp_rig.c tests/unit/l2tp_rig.h tests/unit/l2tp_me
 
 UNIT_TESTS += tests/unit/test_l2tp
 tests_unit_test_l2tp_SOURCES = tests/unit/test_l2tp.c $(L2TP_RIG)
-tests_unit_test_l2tp_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_l2tp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_l2tp_shared
 tests_unit_test_l2tp_shared_SOURCES = tests/unit/test_l2tp_shared.c $(L2TP_RIG)
-tests_unit_test_l2tp_shared_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_l2tp_shared_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_l2tp_limits
 tests_unit_test_l2tp_limits_SOURCES = tests/unit/test_l2tp_limits.c $(L2TP_RIG)
-tests_unit_test_l2tp_limits_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_l2tp_limits_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 if HAVE_CMOCKA
