@@ -16,6 +16,7 @@ inside was seen on the WAN, no answer came from the router's kernel, and every p
 CULVERTD names the program. ROUTER=kernel runs what it can against the kernel's own NAT, to check the tests themselves.
 """
 import os
+import signal
 import subprocess
 import sys
 
@@ -36,6 +37,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "config(sections): the configuration beyond the two interfaces")
     config.addinivalue_line("markers", "culvert_only(why): the kernel's own NAT is known to behave differently")
     config.addinivalue_line("markers", "offload(on): the lab's links and the daemon with or without offloads")
+    # A run that a script put into the background ignores these, and what it starts would inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         sweep_leftovers()
 

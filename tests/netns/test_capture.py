@@ -303,13 +303,16 @@ def test_an_interrupt_leaves_a_whole_file(lab, router, tmp_path):
     with subprocess.Popen(
         [find_ctl(router), "--socket", str(socket_of(router)), "capture", "-w", str(path)], stdin=subprocess.DEVNULL,
     ) as child:
-        wait_for(lambda: path.exists() and path.stat().st_size == 92)  # the file has begun
-        for _ in range(20):
-            one.send(udp(one.address, 5800, w1.address, 53))
-            w1.expect()
-        wait_for(lambda: path.stat().st_size > 40 * 100)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(5) == -signal.SIGINT
+        try:
+            wait_for(lambda: path.exists() and path.stat().st_size == 92)  # the file has begun
+            for _ in range(20):
+                one.send(udp(one.address, 5800, w1.address, 53))
+                w1.expect()
+            wait_for(lambda: path.stat().st_size > 40 * 100)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(5) == -signal.SIGINT
+        finally:
+            child.kill()
     assert 20 <= len(tshark(path, "frame.comment")) <= 40
 
 

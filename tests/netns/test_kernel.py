@@ -658,6 +658,6 @@ def test_neighbours_in_use_are_kept(place):
         return {"STALE", "DELAY"} & states and "REACHABLE" in states and len(looks) > 60
 
     looks = []
-    wait_for(lambda: looks.append(1) or look(), f"confirmed again, seen {states}", 8)
+    wait_for(lambda: looks.append(1) or look(), f"confirmed again, seen {states}", 30)
     assert "FAILED" not in states
     assert probe.stop() == 0
