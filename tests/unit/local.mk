@@ -43,7 +43,6 @@ tests_unit_test_ctl_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_ctl_options
 tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
-tests_unit_test_ctl_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ctl_options_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_top
