@@ -3,7 +3,7 @@
 """For test.sh: what single tests did, as lines of outcome, name and reason with tabs between.
 
   collect.py check BUILD               from the logs of make check in a build directory
-  collect.py pytest FILE STAGE         from a JUnit file
+  collect.py pytest FILE STAGE LIST    from a JUnit file; what pytest --collect-only listed and did not run has failed
   collect.py judge RESULTS ALLOWED     adds a failure to RESULTS for each skip that no line of ALLOWED matches
 """
 
@@ -50,9 +50,14 @@ def read_check(build):
             yield line("pass", name)
 
 
-def read_pytest(path, stage):
+def read_pytest(path, stage, collected):
+    lines = pathlib.Path(collected).read_text(encoding="utf-8").splitlines()
+    missing = dict.fromkeys(re.sub(r"^.*?(\w+)\.py::", rf"{stage}: \1::", text) for text in lines if ".py::" in text)
+    if not missing:
+        raise SystemExit(f"{collected}: no test was collected")
     for case in xml.etree.ElementTree.parse(path).iter("testcase"):
         name = f"{stage}: {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
+        missing.pop(name, None)
         outcome, reason = "pass", ""
         for child in case:
             if child.tag in ("failure", "error"):
@@ -60,6 +65,8 @@ def read_pytest(path, stage):
             elif child.tag == "skipped" and outcome == "pass":
                 outcome, reason = "skip", child.get("message", "")
         yield line(outcome, name, reason)
+    for name in missing:
+        yield line("fail", name, "it did not run to its end")
 
 
 def judge(results, allowed):

@@ -7,8 +7,8 @@ BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config libevent-dev lib
 DEMO_PACKAGES="iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables python3
 	procps"
 TEST_PACKAGES="clang llvm libclang-rt-dev clang-format clang-tidy libcmocka-dev mandoc python3 python3-pytest
-	python3-scapy iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables iperf3 tcpdump tshark
-	socat ethtool conntrack procps tmux util-linux xz-utils"
+	python3-pytest-xdist python3-scapy iproute2 iputils-ping traceroute curl dnsmasq-base bind9-dnsutils nftables
+	iperf3 tcpdump tshark socat ethtool conntrack procps tmux util-linux xz-utils"
 
 # need_packages NAME...: makes sure of them; asks nothing, and touches nothing if all are there.
 need_packages() {

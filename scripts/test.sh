@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs every test of culvert. On Debian 12 as root nothing else is needed: scripts/test.sh
 #
-# Three lanes run side by side. One builds with gcc and the sanitizers, runs make check, then the tests in network
-# namespaces with that daemon. Another builds without sanitizers, calls through that daemon with VPN software, whose
-# machines mostly wait for one another, and makes a distribution. The third builds with clang and libFuzzer, runs the
-# fuzz targets and the linters, then the namespaces again without offloads. Everything happens in a copy of the tree.
+# Four lanes run side by side. Two have packets, and mostly wait for them: the tests in network namespaces, several
+# files at one time, with a daemon that gcc built with the sanitizers, then some of them again without offloads and
+# sanitizers; and calls with VPN software through a daemon without sanitizers. The other two compute, with what the
+# first two leave of the processors: make check with the sanitizers, a million packets against a model and a
+# distribution; and clang's build with its fuzz targets and linters. Everything happens in a copy of the tree.
 #
 #   FUZZ_SECONDS=N  how long each fuzz target runs (5)
 #   CI=1            a skipped test fails unless tests/allowed-skips lists it
@@ -89,68 +90,98 @@ collect() {
 	/usr/bin/python3 "$work/source/scripts/collect.py" "$@"
 }
 
+# What computes for long gets out of the way of tests that have time limits.
+polite="nice -n 10"
+# Tests that wait for packets and timers: four processes of pytest, each with a file and its lab at a time.
+together="-n 4 --dist loadfile"
+
+# pytest_collected ID TESTS...: what is to be run is written down first, and collect.py misses what did not.
+pytest_collected() {
+	local id=$1 pytest="/usr/bin/python3 -B -m pytest -p no:cacheprovider -q"
+	shift
+	$pytest --collect-only "$@" >"$work/$id.list" || { cat "$work/$id.list"; return 1; }
+	$pytest -rs --durations=10 --junitxml="$work/$id.xml" "$@"
+}
+
 # run_pytest STAGE ID CULVERTD TESTS...
 run_pytest() {
 	local name=$1 id=$2 program=$3
 	shift 3
-	stage "$name" "collect pytest $work/$id.xml $name" \
-		env CULVERTD="$program" PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider -q \
-		-rs --durations=10 --junitxml="$work/$id.xml" "$@"
+	CULVERTD=$program KERNEL_PROBE=${program%/*}/tests/netns/kernel_probe PYTHONDONTWRITEBYTECODE=1 \
+		stage "$name" "collect pytest $work/$id.xml $name $work/$id.list" pytest_collected "$id" "$@"
 }
 
 # Those in which it is packets that count: with each of them whole, as they are on links without offloads.
 run_without_offloads() {
 	local tests=$work/source/tests/netns name names=
-	for name in behaviour forward fragments icmp mtu hostile protocols pptp esp esp_pairing ike_port l2tp; do
+	for name in ike_port esp_pairing behaviour forward fragments icmp mtu hostile protocols pptp esp l2tp; do
 		names="$names $tests/test_$name.py"
 	done
-	OFFLOADS=off run_pytest "namespaces-without-offloads" offloads "$1" $names
+	OFFLOADS=off run_pytest "namespaces-without-offloads" offloads "$1" $together $names
 }
 
 make_property_test() {
-	make -C "$1" -j2 tests/property/property_test && "$1/tests/property/property_test" --packets 1000000
+	$polite make -C "$1" -j2 tests/property/property_test &&
+		$polite "$1/tests/property/property_test" --packets 1000000
 }
 
-lane_sanitizers() {
-	local build=$work/sanitizers
-	stage "build gcc sanitizers: configure" - configure_in "$build" CC=gcc --enable-sanitizers || return
-	stage "build gcc sanitizers: make" - make -C "$build" -j2 all || return
-	stage "make check" "collect check $build" make -C "$build" -j2 -k check
-	run_pytest "namespaces" netns "$build/culvertd" "$work/source/tests/netns"
+# kernel_probe is part of make check, for which the tests in namespaces do not wait.
+make_all() {
+	make -C "$1" -j2 all && make -C "$1" -j2 tests/netns/kernel_probe
 }
 
-lane_plain() {
-	local plain=$work/plain
-	stage "build gcc: configure" - configure_in "$plain" CC=gcc &&
-		stage "build gcc: make" - make -C "$plain" -j2 all && touch "$work/plain.built"
-	touch "$work/plain.done"
-	[ -e "$work/plain.built" ] || return
-	run_pytest "vpn" vpn "$plain/culvertd" "$work/source/tests/vpn"
-	stage "property test, a million packets" - make_property_test "$plain"
-	stage "make distcheck" - make -C "$plain" -j2 distcheck
+# build PLACE NAME OPTIONS...: configures and makes in a directory of its own, for every lane that waits for it.
+build() {
+	local place=$work/$1 name=$2
+	shift 2
+	stage "build $name: configure" - configure_in "$place" "$@" &&
+		stage "build $name: make" - make_all "$place" && touch "$place.built"
+	touch "$place.done"
+	[ -e "$place.built" ]
+}
+
+# wait_for_build PLACE: false if there is no build to come.
+wait_for_build() {
+	while [ ! -e "$work/$1.done" ]; do
+		sleep 1
+	done
+	[ -e "$work/$1.built" ]
+}
+
+lane_namespaces() {
+	local tests=$work/source/tests/netns
+	local longest="$tests/test_ike_port.py $tests/test_control.py $tests/test_reload.py" # so they begin first
+	build sanitizers "gcc sanitizers" CC=gcc --enable-sanitizers &&
+		run_pytest "namespaces" netns "$work/sanitizers/culvertd" $together $longest "$tests"
+	wait_for_build plain || return
+	# The filter of system calls is not in a build with sanitizers.
+	run_pytest "privileges" privileges "$work/plain/culvertd" "$tests/test_privileges.py" "$tests/test_systemd.py"
+	run_without_offloads "$work/plain/culvertd"
+}
+
+lane_vpn() {
+	build plain "gcc" CC=gcc && run_pytest "vpn" vpn "$work/plain/culvertd" "$work/source/tests/vpn"
+}
+
+lane_check() {
+	wait_for_build sanitizers &&
+		stage "make check" "collect check $work/sanitizers" $polite make -C "$work/sanitizers" -j2 -k check
+	wait_for_build plain || return
+	stage "property test, a million packets" - make_property_test "$work/plain"
+	stage "make distcheck" - $polite make -C "$work/plain" -j2 distcheck
 }
 
 lane_clang() {
-	local build=$work/fuzz plain=$work/plain target found=
-	stage "build clang libfuzzer: configure" - configure_in "$build" CC=clang --enable-fuzz &&
-		stage "build clang libfuzzer: make" - make -C "$build" -j2 all && {
-		for target in "$build"/tests/fuzz/fuzz_*; do
-			if [ -f "$target" ] && [ -x "$target" ]; then
-				found=1
-				stage "fuzz ${target##*/}" - fuzz_one "$target"
-			fi
-		done
-		[ -n "$found" ] || record fail "fuzz" "no fuzz target was built"
-		stage "lint" - make -C "$build" lint
-	}
-	while [ ! -e "$work/plain.done" ]; do
-		sleep 1
+	local target found=
+	build fuzz "clang libfuzzer" CC=clang --enable-fuzz || return
+	for target in "$work"/fuzz/tests/fuzz/fuzz_*; do
+		if [ -f "$target" ] && [ -x "$target" ]; then
+			found=1
+			stage "fuzz ${target##*/}" - fuzz_one "$target"
+		fi
 	done
-	[ -e "$work/plain.built" ] || return
-	# The filter of system calls is not in a build with sanitizers, and the unit allows no more.
-	run_pytest "privileges" privileges "$plain/culvertd" "$work/source/tests/netns/test_privileges.py" \
-		"$work/source/tests/netns/test_systemd.py"
-	run_without_offloads "$plain/culvertd"
+	[ -n "$found" ] || record fail "fuzz" "no fuzz target was built"
+	stage "lint" - $polite make -C "$work/fuzz" lint
 }
 
 run_all() {
@@ -159,12 +190,10 @@ run_all() {
 	cd "$work/source" || exit 5
 	if stage "autoreconf" - autoreconf -fi; then
 		set -m
-		lane_sanitizers &
-		lanes=$!
-		lane_plain &
-		lanes="$lanes $!"
-		lane_clang &
-		lanes="$lanes $!"
+		for lane in namespaces vpn check clang; do
+			lane_$lane &
+			lanes="$lanes $!"
+		done
 		set +m
 		wait $lanes
 	fi
