@@ -19,6 +19,7 @@
 #include "daemon/config.h"
 #include "daemon/control_request.h"
 #include "daemon/control_socket.h"
+#include "daemon/datapath.h"
 #include "daemon/log.h"
 #include "daemon/loop_lines.h"
 #include "daemon/options.h"
@@ -82,6 +83,13 @@ static const struct verb_entry *control_find(struct verb *verb, const char *name
 	verb_fail(verb, EXIT_USAGE, "there is no verb %s%s%s%s; help lists them", shown,
 		  suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 	return NULL;
+}
+
+static uint64_t control_count_other_work(void *context)
+{
+	const struct control *control = context;
+
+	return datapath_batches(control->router.datapath);
 }
 
 /* The line is judged here, the verb is called in the turns that follow. */
@@ -178,6 +186,7 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 		.admit = control_admit,
 		.crowded = crowded,
 		.too_long = too_long,
+		.other_work = control_count_other_work,
 		.asked = control_asked,
 		.turn = control_turn,
 		.left = control_left,

@@ -321,6 +321,11 @@ bool datapath_waits(const struct datapath *datapath)
 	return datapath->waiting.count > 0;
 }
 
+uint64_t datapath_batches(const struct datapath *datapath)
+{
+	return datapath->counters.batches[SIDE_LAN] + datapath->counters.batches[SIDE_WAN];
+}
+
 const struct datapath_counters *datapath_counters(struct datapath *datapath)
 {
 	datapath->counters.lost[SIDE_LAN] = tun_count_lost(datapath->tun);

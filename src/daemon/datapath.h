@@ -68,6 +68,8 @@ void datapath_retry(struct datapath *datapath, uint64_t now_ms);
 /* Are there such packets? */
 bool datapath_waits(const struct datapath *datapath);
 
+/* How many batches there were from both sides. */
+uint64_t datapath_batches(const struct datapath *datapath);
 /* Asks the kernel for what it knows, so not for every packet. */
 const struct datapath_counters *datapath_counters(struct datapath *datapath);
 

@@ -4,7 +4,6 @@
  */
 #include "daemon/json.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,7 +35,12 @@ static bool json_put(struct json *json, const char *bytes, size_t length)
 	return true;
 }
 
-static bool json_put_byte(struct json *json, unsigned char byte)
+static bool json_is_plain(unsigned char byte)
+{
+	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static bool json_put_escaped(struct json *json, unsigned char byte)
 {
 	char escaped[8];
 
@@ -45,25 +49,42 @@ static bool json_put_byte(struct json *json, unsigned char byte)
 
 		return json_put(json, pair, 2);
 	}
-	if (byte >= 0x20 && byte < 0x7f)
-		return json_put(json, (const char *)&byte, 1);
 	return json_put(json, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", byte));
 }
 
 static bool json_put_string(struct json *json, const char *value)
 {
+	const char *end = value;
+
 	if (!json_put(json, "\"", 1))
 		return false;
-	for (; *value; value++)
-		if (!json_put_byte(json, (unsigned char)*value))
+	for (; *value; value = end) {
+		while (json_is_plain((unsigned char)*end))
+			end++;
+		if (!json_put(json, value, (size_t)(end - value)))
 			return false;
+		if (*end && !json_put_escaped(json, (unsigned char)*end++))
+			return false;
+	}
 	return json_put(json, "\"", 1);
 }
 
-/* The name of a member, and the comma before it. */
+/* The name of a member, and the comma before it. Names are our own: there is nothing in them to escape. */
 static bool json_put_name(struct json *json, const char *name)
 {
-	return (json->used == 1 || json_put(json, ",", 1)) && json_put_string(json, name) && json_put(json, ":", 1);
+	return (json->used == 1 || json_put(json, ",", 1)) && json_put(json, "\"", 1) &&
+	       json_put(json, name, strlen(name)) && json_put(json, "\":", 2);
+}
+
+/* Writes the digits so that they end before end; where they begin. Lists have so many numbers that printf() would be
+ * most of their cost. */
+static char *json_print_digits(char *end, uint64_t value)
+{
+	do {
+		*--end = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	return end;
 }
 
 /* A member whose value is written as it is, or (is_text) as a string. */
@@ -85,10 +106,10 @@ void json_text(struct json *json, const char *name, const char *value)
 
 void json_number(struct json *json, const char *name, uint64_t value)
 {
-	char digits[24];
+	char digits[24], *end = digits + sizeof(digits) - 1;
 
-	snprintf(digits, sizeof(digits), "%" PRIu64, value);
-	json_member(json, name, digits, false);
+	*end = '\0';
+	json_member(json, name, json_print_digits(end, value), false);
 }
 
 void json_decimal(struct json *json, const char *name, const char *digits)
@@ -108,11 +129,15 @@ void json_null(struct json *json, const char *name)
 
 void json_address(struct json *json, const char *name, uint32_t address)
 {
-	char text[16];
+	char text[16], *at = text + sizeof(text) - 1;
 
-	snprintf(text, sizeof(text), "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
-		 address & 255);
-	json_member(json, name, text, true);
+	*at = '\0';
+	for (int i = 0; i < 4; i++, address >>= 8) {
+		at = json_print_digits(at, address & 255);
+		if (i < 3)
+			*--at = '.';
+	}
+	json_member(json, name, at, true);
 }
 
 size_t json_end(struct json *json)

@@ -6,8 +6,8 @@
  *   ANSWERING   has turns; it reads no further, except while it waits, when only the end of the connection counts
  *   CLOSING     what is left of the output goes out
  *
- * Turns come from a timer of zero: libevent looks at timers once a round, so that descriptors are looked at between
- * two turns however many peers want one.
+ * Turns come from a timer: libevent looks at timers once a round, so that descriptors are looked at between two turns
+ * however many peers want one. Its time is zero, or a pause while there is other work.
  */
 #include "daemon/loop_lines.h"
 
@@ -45,6 +45,7 @@ struct lines {
 	struct event *turn;
 	struct lines_peer *peer[LINES_PEERS]; /* NULL: a free place */
 	unsigned int last;                    /* had its turn last */
+	uint64_t other_work;                  /* when a turn was wanted last */
 };
 
 static void peer_free(struct lines_peer *peer)
@@ -63,13 +64,21 @@ static void peer_free(struct lines_peer *peer)
 	free(peer);
 }
 
+static void lines_want_turn(struct lines *lines)
+{
+	uint64_t other_work = lines->handlers.other_work(lines->handlers.context);
+	struct timeval pause = {.tv_usec = other_work == lines->other_work ? 0 : LINES_PAUSE_MS * 1000};
+
+	if (evtimer_pending(lines->turn, NULL))
+		return;
+	lines->other_work = other_work;
+	evtimer_add(lines->turn, &pause);
+}
+
 static void peer_want_turn(struct lines_peer *peer)
 {
-	static const struct timeval at_once = {0};
-
 	peer->wants_turn = true;
-	if (!evtimer_pending(peer->lines->turn, NULL))
-		evtimer_add(peer->lines->turn, &at_once);
+	lines_want_turn(peer->lines);
 }
 
 /* Nothing is read any more; frees the peer if there is nothing to write either. */
@@ -175,7 +184,6 @@ static void peer_have_turn(struct lines_peer *peer)
 
 static void on_turn(evutil_socket_t fd, short what, void *argument)
 {
-	static const struct timeval at_once = {0};
 	struct lines *lines = argument;
 	struct lines_peer *chosen = NULL;
 
@@ -187,7 +195,7 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 		if (!lines->peer[at] || !lines->peer[at]->wants_turn)
 			continue;
 		if (chosen) {
-			evtimer_add(lines->turn, &at_once);
+			lines_want_turn(lines);
 			break;
 		}
 		chosen = lines->peer[at];

@@ -4,14 +4,16 @@
  * again. Part of the loop because it is made of libevent's buffers.
  *
  * Answers are made in turns. In each round of the loop one peer has its turn, which is a bounded piece of work; then
- * packets are looked at again. A peer whose output holds LINES_OUTPUT bytes has no turn until its reader has taken
- * half of them.
+ * packets are looked at again. While there are packets, turns are LINES_PAUSE_MS apart, so that the processor is theirs
+ * however many peers ask for however much. A peer whose output holds LINES_OUTPUT bytes has no turn until its reader
+ * has taken half of them.
  */
 #ifndef CULVERT_DAEMON_LOOP_LINES_H
 #define CULVERT_DAEMON_LOOP_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
 	LINES_PEERS = 64,
@@ -19,6 +21,7 @@ enum {
 	LINES_OUTPUT = 64 << 10, /* bytes of output that wait for a reader */
 	LINES_ASK_S = 10,        /* a peer that says nothing for so long is let go */
 	LINES_TAKE_S = 30,       /* and one that takes nothing for so long */
+	LINES_PAUSE_MS = 1,      /* from one turn to the next, if there was other work in between */
 };
 
 enum lines_next {
@@ -40,6 +43,8 @@ struct lines_handlers {
 	const char *crowded;
 	/* What a peer is told whose line is too long. */
 	const char *too_long;
+	/* Counts other work of the loop: turns do not follow each other at once while this number grows. */
+	uint64_t (*other_work)(void *context);
 	/* A line without its newline, terminated by a NUL; it may hold other NULs. Turns follow. */
 	void (*asked)(void *context, struct lines_peer *peer, const char *line, size_t length);
 	enum lines_next (*turn)(void *context, struct lines_peer *peer);

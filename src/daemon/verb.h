@@ -56,7 +56,7 @@ enum {
 	VERB_MEMORY = 2048,
 	VERB_ROW_MAX = 8192,
 	VERB_ROWS_A_TURN = 64,
-	VERB_RECORDS_A_TURN = 4096, /* of the engine's tables that may be looked at in a turn */
+	VERB_RECORDS_A_TURN = 1024, /* of the engine's tables that may be looked at in a turn */
 };
 
 struct config;

@@ -276,6 +276,7 @@ def test_a_slow_watcher_is_told_what_it_lost(lab, router, ends):
     with Control(router) as slow, Control(router) as quick:
         for control in (slow, quick):
             control.send(b"watch\n")
+        time.sleep(0.1)  # that they watch is not said before there is an event
         told = 0
         for number in range(500):
             connection.hang_up(connection.dial(8000 + number, 100 + number))

@@ -103,7 +103,7 @@ static int print_all_bytes(void)
 		start(&row, byte < 200 ? sizeof(row.text) : JSON_ROW_MIN);
 		json_number(&row.json, "byte", byte);
 		json_text(&row.json, "text", text);
-		json_text(&row.json, text, "a name as well");
+		json_text(&row.json, "after", "what comes behind it");
 		fwrite(row.text, 1, json_end(&row.json), stdout);
 	}
 	return 0;

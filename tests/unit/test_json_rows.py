@@ -14,6 +14,6 @@ for number, line in enumerate(lines, 1):
     row = json.loads(line)
     text = f"<{chr(number)}>"
     assert row["byte"] == number and row["text"] == text, line
-    assert row.get("cut", False) != (text in row), line
+    assert row.get("cut", False) != ("after" in row), line
     assert all(32 <= ord(letter) < 127 for letter in line), line
 sys.exit(0)
