@@ -36,7 +36,11 @@ static const struct verb_entry {
 #undef VERB
 };
 
-enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+enum {
+	VERBS = sizeof(verbs) / sizeof(verbs[0]),
+	ASK_MS = 10000, /* for a peer to say something */
+	TAKE_MS = 30000,
+};
 
 struct control {
 	struct router router;
@@ -183,6 +187,8 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 	const struct lines_handlers handlers = {
 		.context = control,
 		.memory = sizeof(struct control_peer),
+		.ask_ms = ASK_MS,
+		.take_ms = TAKE_MS,
 		.admit = control_admit,
 		.crowded = crowded,
 		.too_long = too_long,

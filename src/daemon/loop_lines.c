@@ -2,7 +2,7 @@
 /*
  * Peers are bufferevents. Each is in one of three states:
  *
- *   ASKING      reads until there is a line, at most LINES_ASK_S
+ *   ASKING      reads until there is a line, at most ask_ms
  *   ANSWERING   has turns; it reads no further, except while it waits, when only the end of the connection counts
  *   CLOSING     what is left of the output goes out
  *
@@ -48,6 +48,11 @@ struct lines {
 	uint64_t other_work;                  /* when a turn was wanted last */
 };
 
+static struct timeval interval_of(uint32_t ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+}
+
 static void peer_free(struct lines_peer *peer)
 {
 	struct lines *lines = peer->lines;
@@ -67,7 +72,7 @@ static void peer_free(struct lines_peer *peer)
 static void lines_want_turn(struct lines *lines)
 {
 	uint64_t other_work = lines->handlers.other_work(lines->handlers.context);
-	struct timeval pause = {.tv_usec = other_work == lines->other_work ? 0 : LINES_PAUSE_MS * 1000};
+	struct timeval pause = interval_of(other_work == lines->other_work ? 0 : LINES_PAUSE_MS);
 
 	if (evtimer_pending(lines->turn, NULL))
 		return;
@@ -93,7 +98,7 @@ static void peer_close(struct lines_peer *peer)
 
 static void peer_listen(struct lines_peer *peer)
 {
-	const struct timeval patience = {.tv_sec = LINES_ASK_S};
+	const struct timeval patience = interval_of(peer->lines->handlers.ask_ms);
 
 	peer->state = PEER_ASKING;
 	bufferevent_enable(peer->buffer, EV_READ);
@@ -147,7 +152,7 @@ static void on_output(struct bufferevent *buffer, void *argument)
 		peer_want_turn(peer);
 }
 
-/* End of file, an error, or nothing taken for LINES_TAKE_S. Who has asked and closed its half is still answered. */
+/* End of file, an error, or nothing taken for take_ms. Who has asked and closed its half is still answered. */
 static void on_event(struct bufferevent *buffer, short what, void *argument)
 {
 	struct lines_peer *peer = argument;
@@ -212,7 +217,7 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 /* False if there is no memory; the peer is to be freed then. */
 static bool peer_fill(struct lines_peer *peer, int fd)
 {
-	const struct timeval patience = {.tv_sec = LINES_TAKE_S};
+	const struct timeval patience = interval_of(peer->lines->handlers.take_ms);
 	struct event_base *base = peer->lines->base;
 
 	peer->buffer = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);

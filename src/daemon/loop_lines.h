@@ -19,8 +19,6 @@ enum {
 	LINES_PEERS = 64,
 	LINES_ASK_MAX = 1024,    /* bytes of a line of a peer, the newline among them */
 	LINES_OUTPUT = 64 << 10, /* bytes of output that wait for a reader */
-	LINES_ASK_S = 10,        /* a peer that says nothing for so long is let go */
-	LINES_TAKE_S = 30,       /* and one that takes nothing for so long */
 	LINES_PAUSE_MS = 1,      /* from one turn to the next, if there was other work in between */
 };
 
@@ -36,7 +34,9 @@ struct lines_peer;
 
 struct lines_handlers {
 	void *context;
-	size_t memory; /* bytes that each peer has for the handlers' use, all 0 at first: lines_memory() */
+	uint32_t ask_ms;  /* a peer that says nothing for so long is let go */
+	uint32_t take_ms; /* and one that takes nothing for so long */
+	size_t memory;    /* bytes that each peer has for the handlers' use, all 0 at first: lines_memory() */
 	/* A connection came: NULL if it may ask, else the line it is sent away with, with its newline. */
 	const char *(*admit)(void *context, int fd);
 	/* What a connection is told that comes when LINES_PEERS are there, with its newline. */
