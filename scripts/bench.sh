@@ -4,6 +4,10 @@
 # Debian 12.
 #
 #   scripts/bench.sh [--seconds N] [--repeats N] [--only NAME,...] [--offload no] [--json FILE]
+#   scripts/bench.sh watched [--loads NAME,...] [--only NAME,...] ...
+#
+# The second form measures what it costs the packets that somebody looks: lists of 100,000 mappings, traces, metrics;
+# tests/bench/watched.py says how. Its exit code is 1 if that is too much.
 #
 # Nothing outside these namespaces changes, apart from packages that are missing. CULVERTD=PATH uses a program that
 # is built already; the programs of tests/bench are then looked for beside it.
@@ -16,6 +20,12 @@ if [ "$(id -u)" != 0 ]; then
 	exit 3
 fi
 
+program=bench.py
+if [ "${1:-}" = watched ]; then
+	program=watched.py
+	shift
+fi
+
 place=$(mktemp -d "${TMPDIR:-/tmp}/culvert-bench.XXXXXX") || exit 5
 trap 'rm -rf "$place"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -25,7 +35,8 @@ if [ -z "${CULVERTD:-}" ]; then
 	copy_source "$root" "$place/source" &&
 		(cd "$place/source" && autoreconf -fi && mkdir "$place/build" && cd "$place/build" &&
 			../source/configure &&
-			make -j2 culvertd tests/bench/traffic tests/bench/engine_bench) >"$place/build.log" 2>&1 || {
+			make -j2 culvertd culvertctl tests/bench/traffic \
+				tests/bench/engine_bench) >"$place/build.log" 2>&1 || {
 		tail -n 40 "$place/build.log" >&2
 		exit 5
 	}
@@ -40,4 +51,4 @@ for tool in traffic engine_bench; do
 	fi
 done
 
-/usr/bin/python3 "$root/tests/bench/bench.py" --culvertd "$CULVERTD" --tools "$tools" --work "$place" "$@"
+/usr/bin/python3 "$root/tests/bench/$program" --culvertd "$CULVERTD" --tools "$tools" --work "$place" "$@"

@@ -4,11 +4,14 @@
  *
  * Each role runs for a number of seconds and then prints one number: datagrams sent or received, connections made, or
  * the median and the 99th percentile of the round trip in microseconds. Servers run until a signal ends them.
+ *
+ * pace sends at a rate, and tally counts all of it: which of the datagrams were lost, and whether here.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +22,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BURST = 64, DATAGRAM_MAX = 1472, ROUND_TRIPS_MAX = 1 << 20 };
+enum {
+	BURST = 64,
+	DATAGRAM_MAX = 1472,
+	ROUND_TRIPS_MAX = 1 << 20,
+	SEGMENTS_MAX = 44,       /* datagrams of DATAGRAM_MAX that fit one UDP datagram of 64 KiB */
+	PACE_NS = 250 * 1000,    /* between looks at what is due */
+	TALLY_BUFFER = 64 << 20, /* bytes that wait when the receiver does not run for a while */
+	TALLY_SILENCE_MS = 500,  /* after that nothing comes any more */
+};
 
 static void fail(const char *what)
 {
@@ -130,6 +141,89 @@ static int run_receive(char **arguments)
 	return 0;
 }
 
+/* Several datagrams in one call, which the kernel or the far end cuts (UDP_SEGMENT). */
+static uint64_t send_burst(int fd, const uint8_t *payload, size_t size, int segments)
+{
+	if (send(fd, payload, size * (size_t)segments, 0) > 0)
+		return (uint64_t)segments;
+	if (errno != ENOBUFS && errno != EAGAIN && errno != ECONNREFUSED)
+		fail("send");
+	return 0;
+}
+
+/* What could not be sent in time is sent a little later: the sum is that of the rate. */
+static int run_pace(char **arguments)
+{
+	static uint8_t payload[SEGMENTS_MAX * DATAGRAM_MAX];
+	int fd = open_socket(SOCK_DGRAM, arguments[0], arguments[1], false);
+	int size = atoi(arguments[3]), segments = atoi(arguments[5]);
+	double due_a_ns = strtod(arguments[4], NULL) / 1e3 / 8 / size; /* Mbit/s of payload */
+	uint64_t start = now_ns(), end = after_ns(arguments[2]), sent = 0, now;
+	struct timespec pause = {.tv_nsec = PACE_NS};
+
+	if (size < 1 || size > DATAGRAM_MAX || segments < 1 || segments > SEGMENTS_MAX) {
+		errno = EINVAL;
+		fail("size and segments");
+	}
+	if (segments > 1 && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) != 0)
+		fail("UDP_SEGMENT");
+	while ((now = now_ns()) < end) {
+		uint64_t due = (uint64_t)((double)(now - start) * due_a_ns);
+
+		for (int i = 0; i < BURST && sent + (uint64_t)segments <= due; i += segments)
+			sent += send_burst(fd, payload, (size_t)size, segments);
+		if (sent + (uint64_t)segments > due)
+			nanosleep(&pause, NULL);
+	}
+	printf("%llu\n", (unsigned long long)sent);
+	return 0;
+}
+
+/* How many datagrams this socket has had no room for, as the kernel tells with each that it takes. */
+static uint32_t read_overflow(struct msghdr *message, uint32_t before)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+			memcpy(&before, CMSG_DATA(c), sizeof(before));
+	return before;
+}
+
+static int run_tally(char **arguments)
+{
+	static union {
+		char bytes[CMSG_SPACE(sizeof(uint32_t))];
+		struct cmsghdr align;
+	} control[BURST];
+	int fd = open_socket(SOCK_DGRAM, NULL, arguments[0], true), yes = 1, size = TALLY_BUFFER;
+	struct pollfd waiting = {.fd = fd, .events = POLLIN};
+	struct mmsghdr messages[BURST];
+	struct iovec vector;
+	uint64_t first = 0, last = 0, received = 0;
+	uint32_t overflow = 0;
+
+	prepare(messages, &vector, DATAGRAM_MAX);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &yes, sizeof(yes)) != 0)
+		fail("receive buffer");
+	printf("ready\n");
+	fflush(stdout);
+	while (poll(&waiting, 1, received ? TALLY_SILENCE_MS : 10000) > 0) {
+		for (int i = 0; i < BURST; i++) {
+			messages[i].msg_hdr.msg_control = &control[i];
+			messages[i].msg_hdr.msg_controllen = sizeof(control[i]);
+		}
+		int count = recvmmsg(fd, messages, BURST, MSG_DONTWAIT, NULL);
+		if (count <= 0)
+			continue;
+		last = now_ns();
+		first = received ? first : last;
+		received += (uint64_t)count;
+		overflow = read_overflow(&messages[count - 1].msg_hdr, overflow);
+	}
+	printf("%llu %u %.6f\n", (unsigned long long)received, overflow, (double)(last - first) / 1e9);
+	return 0;
+}
+
 static int run_accept(char **arguments)
 {
 	int listener = open_socket(SOCK_STREAM, NULL, arguments[0], true);
@@ -233,6 +327,8 @@ int main(int argc, char **argv)
 	} roles[] = {
 		{"send", "ADDRESS PORT SECONDS SIZE", 4, run_send},
 		{"receive", "PORT SECONDS", 2, run_receive},
+		{"pace", "ADDRESS PORT SECONDS SIZE MBITS SEGMENTS", 6, run_pace},
+		{"tally", "PORT", 1, run_tally},
 		{"accept", "PORT", 1, run_accept},
 		{"connect", "ADDRESS PORT SECONDS", 3, run_connect},
 		{"echo", "PORT", 1, run_echo},
