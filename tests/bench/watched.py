@@ -8,7 +8,7 @@ The client opens many mappings and tunnels; then traffic flows, in intervals tha
 one in which somebody does. Traffic, its receiver, culvertd and who looks share the processors of this machine, so that
 the ratio of the intervals beside each other counts. A load that has a rate must not lose datagrams because somebody
 looks; what the receiving socket itself had no room for is told apart. Each list is checked afterwards: every mapping
-exactly once.
+exactly once. How busy culvertd was is told for the same traffic.
 """
 import argparse
 import contextlib
@@ -30,7 +30,7 @@ from bench import SERVER, SPARE, run, running
 CLIENTS, OUTSIDES = ("10.77.0.2", "10.77.0.3"), ("203.0.113.2", "203.0.113.3")
 FIRST_PORT, SINK, L2TP = 10000, 9, 1701
 GOOD = 0.95       # of what flows when nobody looks, at a rate that the router carries easily
-GOOD_TAPPED = 0.8  # of what flows at most, while somebody waits for packets that do not come
+GOOD_TAPPED = 0.8  # of what a packet costs culvertd, while somebody waits for other packets
 SLOW = 10_000     # bytes that a slow reader takes in a second
 GROWTH = 512      # KiB of memory that culvertd may have more at the end of a measurement
 
@@ -367,6 +367,12 @@ def memory_of(process):
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
 
 
+def seconds_of(process):
+    """Of processor time that it has used."""
+    with open("/proc/%d/stat" % process.pid) as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def lost_in_kernel(options):
     """What the kernel threw away in front of the router because it was too slow."""
     done = subprocess.run((options.culvertctl, "--socket", options.socket, "-J", "status"), capture_output=True,
@@ -374,10 +380,11 @@ def lost_in_kernel(options):
     return sum(json.loads(line).get("lost-before", 0) for line in done.stdout.splitlines())
 
 
-def interval(options, load, kind):
-    before = lost_in_kernel(options)
+def interval(options, daemon, load, kind):
+    before, start, busy = lost_in_kernel(options), time.monotonic(), seconds_of(daemon)
     with kind(options) if kind else contextlib.nullcontext() as looking:
         found = LOADS[load][3](options)
+        found["busy"] = (seconds_of(daemon) - busy) / (time.monotonic() - start)
     found["lost_before"] = lost_in_kernel(options) - before
     if looking:
         found["count"], found["wrong"] = looking.count, looking.wrong
@@ -386,15 +393,19 @@ def interval(options, load, kind):
 
 def measure_pair(options, daemon, load, name):
     what, kind = WATCHERS[name]
-    memory, quiet, watched = memory_of(daemon), [], []
+    memory, quiet, watched = 0, [], []
     for number in range(options.repeats):
         # Each is first every other time: what comes first in a pair must not always be the same.
         for is_quiet in ((True, False), (False, True))[number % 2]:
-            (quiet if is_quiet else watched).append(interval(options, load, None if is_quiet else kind))
+            (quiet if is_quiet else watched).append(interval(options, daemon, load, None if is_quiet else kind))
+        memory = memory or memory_of(daemon)  # when all has been used once
     row = {"load": load, "watcher": name, "what": what, "quiet": quiet, "watched": watched,
            "ratio": statistics.median(b["value"] / a["value"] for a, b in zip(quiet, watched)),
            "seen": sum(one["count"] for one in watched), "growth": memory_of(daemon) - memory,
            "wrong": [text for one in watched for text in one["wrong"]]}
+    row["quiet_busy"], row["watched_busy"] = (statistics.median(one["busy"] / one["value"] for one in part) *
+                                              statistics.median(one["value"] for one in quiet)
+                                              for part in (quiet, watched))
     for key in ("lost", "lost_before", "overflow"):
         row["quiet_" + key], row["watched_" + key] = (sum(one[key] for one in part) for part in (quiet, watched))
     judge(row)
@@ -408,17 +419,18 @@ def judge(row):
         # The median, because other programs of this machine make an interval lose packets now and then.
         if statistics.median(b["lost"] - a["lost"] for a, b in zip(row["quiet"], row["watched"])) > 0:
             row["wrong"].append("packets were lost")
-    elif row["watcher"] == "trace-none" and row["ratio"] < GOOD_TAPPED:
-        row["wrong"].append("the ratio is below %.2f" % GOOD_TAPPED)
+    if row["watcher"] == "trace-none" and row["quiet_busy"] < GOOD_TAPPED * row["watched_busy"]:
+        row["wrong"].append("a packet costs culvertd more than 1/%.2f" % GOOD_TAPPED)
     if row["growth"] > GROWTH:
         row["wrong"].append("culvertd has %d KiB more" % row["growth"])
 
 
 def print_row(row):
     quiet = statistics.median(one["value"] for one in row["quiet"])
-    print("%-26s %-26s %9.1f %-6s %6.3f   %6d %6d %8d   %5d  %s" % (
+    print("%-26s %-26s %9.1f %-6s %6.3f   %6d %6d %8d   %3.0f %3.0f %%  %5d  %s" % (
         LOADS[row["load"]][0], row["what"], quiet, LOADS[row["load"]][1], row["ratio"], row["quiet_lost"],
-        row["watched_lost"], row["watched_lost_before"], row["seen"], "; ".join(row["wrong"]) or "good"), flush=True)
+        row["watched_lost"], row["watched_lost_before"],
+        row["quiet_busy"] * 100, row["watched_busy"] * 100, row["seen"], "; ".join(row["wrong"]) or "good"), flush=True)
 
 
 def read_names(parser, text, known):
@@ -462,7 +474,7 @@ def measure(options):
             options.ends = open_mappings(options.mappings)
             open_tunnels(options.tunnels)
             print("%-26s %-26s %16s %6s   %s" % ("", "", "nobody looks", "ratio",
-                                                 "lost, then looked at, before the router   seen"))
+                                                 "lost: quiet, watched, before the router; busy; seen"))
             for load in options.loads:
                 for name in options.names:
                     rows.append(measure_pair(options, daemon, load, name))
