@@ -289,6 +289,18 @@ class Slow(Socket):
         self.judge_pieces()
 
 
+class Storm(Looking):
+    """Connections that ask half a question and go."""
+
+    def look(self):
+        while not self.over.is_set():
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(self.options.socket)
+                with contextlib.suppress(BrokenPipeError):
+                    sock.sendall(b"mapp")
+            self.count += 1
+
+
 class Stream(Command):
     """A verb that goes on until it is stopped."""
 
@@ -338,6 +350,7 @@ WATCHERS = {
     "capture": ("capture of all", command("Capture", "-J", "capture", "count=1000000", "rate=10000", kind=Stream)),
     "top": ("top once a second", command("Top", "-J", "top", "show=hosts", pause=1)),
     "metrics": ("a scrape once a second", Scrapes),
+    "storm": ("connections that come and go", Storm),
     "explain": ("explain in a loop", command("Explain", "-J", "explain", "out", "udp", CLIENTS[0] + ":5000",
                                              SERVER + ":7000")),
 }

@@ -4,6 +4,11 @@ import json
 import pathlib
 import socket
 import subprocess
+import time
+
+# What makes a flow what it is.
+ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst")
+             for what in ("address", "port")]
 
 
 class Control:
@@ -92,6 +97,22 @@ def socket_of(router):
 def ask(router, request):
     with Control(router) as control:
         return control.ask(request)
+
+
+def fill(lab, router, count):
+    """So many flows, towards peers that no kernel answers for."""
+    client = lab.udp("L1")
+    client.setblocking(True)
+    remotes = [lab.raw(host, index).address for host in ("W1", "W2") for index in (0, 1)]
+    for _ in range(6):
+        for number in range(count):
+            client.sendto(b"", (remotes[number % 4], 1024 + number // 4))
+            if number % 100 == 0:
+                time.sleep(0.002)
+        (daemon,) = [row for row in ask(router, "status") if row["kind"] == "daemon"]
+        if daemon["flows"] >= count:
+            return
+    raise AssertionError("the flows could not be made")
 
 
 def find_ctl(router):

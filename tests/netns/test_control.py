@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from control import Control, ask
+from control import ENDPOINTS, Control, ask, fill
 from lab import ROUTER_LAN, ROUTER_WAN
 from pptp_peer import Ends, carry
 
@@ -21,8 +21,6 @@ BIG = {"limits": {"flows": 131072, "host_flows": 131072}}
 LINE_MAX, PEERS = 1024, 64
 LONGEST = 0.1  # one packet behind a whole list of that many rows would take several times as long
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
-ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst")
-             for what in ("address", "port")]
 
 
 def by_kind(rows, kind):
@@ -431,21 +429,6 @@ def test_random_bytes(lab, router):
 
 
 # --- slow readers ----------------------------------------------------------------------------------------------------
-
-
-def fill(lab, router, count):
-    """So many flows, towards peers that no kernel answers for."""
-    client = lab.udp("L1")
-    client.setblocking(True)
-    remotes = [lab.raw(host, index).address for host in ("W1", "W2") for index in (0, 1)]
-    for _ in range(6):
-        for number in range(count):
-            client.sendto(b"", (remotes[number % 4], 1024 + number // 4))
-            if number % 100 == 0:
-                time.sleep(0.002)
-        if by_kind(ask(router, "status"), "daemon")[0]["flows"] >= count:
-            return
-    raise AssertionError("the flows could not be made")
 
 
 def flood(lab, seconds, pace):
