@@ -42,10 +42,12 @@ struct lines {
 	struct lines_handlers handlers;
 	struct event_base *base;
 	struct event *listener;
+	struct event *door; /* opens the listener again */
 	struct event *turn;
 	struct lines_peer *peer[LINES_PEERS]; /* NULL: a free place */
 	unsigned int last;                    /* had its turn last */
-	uint64_t other_work;                  /* when a turn was wanted last */
+	/* What other work there had been when a turn was wanted last, and when somebody was let in last. */
+	uint64_t work_at_turn, work_at_door;
 };
 
 static struct timeval interval_of(uint32_t ms)
@@ -69,14 +71,23 @@ static void peer_free(struct lines_peer *peer)
 	free(peer);
 }
 
+/* Was there other work since this was asked last with the same *before? */
+static bool lines_has_other_work(const struct lines *lines, uint64_t *before)
+{
+	uint64_t now = lines->handlers.other_work(lines->handlers.context);
+	bool has = now != *before;
+
+	*before = now;
+	return has;
+}
+
 static void lines_want_turn(struct lines *lines)
 {
-	uint64_t other_work = lines->handlers.other_work(lines->handlers.context);
-	struct timeval pause = interval_of(other_work == lines->other_work ? 0 : LINES_PAUSE_MS);
+	struct timeval pause;
 
 	if (evtimer_pending(lines->turn, NULL))
 		return;
-	lines->other_work = other_work;
+	pause = interval_of(lines_has_other_work(lines, &lines->work_at_turn) ? LINES_PAUSE_MS : 0);
 	evtimer_add(lines->turn, &pause);
 }
 
@@ -269,15 +280,32 @@ static void take_in(struct lines *lines, int fd)
 		peer_free(*place);
 }
 
+static void on_door(evutil_socket_t fd, short what, void *argument)
+{
+	struct lines *lines = argument;
+
+	(void)fd;
+	(void)what;
+	event_add(lines->listener, NULL);
+}
+
+/* Who comes waits in the kernel's queue for a while if there is other work. */
 static void on_connection(evutil_socket_t listener, short what, void *argument)
 {
+	const struct timeval pause = interval_of(LINES_PAUSE_MS);
+	struct lines *lines = argument;
+
 	(void)what;
+	if (lines_has_other_work(lines, &lines->work_at_door)) {
+		event_del(lines->listener);
+		evtimer_add(lines->door, &pause);
+	}
 	for (unsigned int i = 0; i < ACCEPTS_A_ROUND; i++) {
 		int fd = accept4((int)listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0)
 			return;
-		take_in(argument, fd);
+		take_in(lines, fd);
 	}
 }
 
@@ -290,8 +318,9 @@ struct lines *lines_new(struct loop *loop, int fd, const struct lines_handlers *
 	lines->handlers = *handlers;
 	lines->base = loop_base(loop);
 	lines->turn = evtimer_new(lines->base, on_turn, lines);
+	lines->door = evtimer_new(lines->base, on_door, lines);
 	lines->listener = event_new(lines->base, fd, EV_READ | EV_PERSIST, on_connection, lines);
-	if (lines->turn && lines->listener && event_add(lines->listener, NULL) == 0)
+	if (lines->turn && lines->door && lines->listener && event_add(lines->listener, NULL) == 0)
 		return lines;
 	lines_free(lines);
 	errno = ENOMEM;
@@ -307,6 +336,8 @@ void lines_free(struct lines *lines)
 			peer_free(lines->peer[i]);
 	if (lines->listener)
 		event_free(lines->listener);
+	if (lines->door)
+		event_free(lines->door);
 	if (lines->turn)
 		event_free(lines->turn);
 	free(lines);

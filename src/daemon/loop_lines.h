@@ -4,9 +4,9 @@
  * again. Part of the loop because it is made of libevent's buffers.
  *
  * Answers are made in turns. In each round of the loop one peer has its turn, which is a bounded piece of work; then
- * packets are looked at again. While there are packets, turns are LINES_PAUSE_MS apart, so that the processor is theirs
- * however many peers ask for however much. A peer whose output holds LINES_OUTPUT bytes has no turn until its reader
- * has taken half of them.
+ * packets are looked at again. While there are packets, turns are LINES_PAUSE_MS apart, and so are the moments in which
+ * connections are accepted, so that the processor is theirs however many peers ask for however much. A peer whose
+ * output holds LINES_OUTPUT bytes has no turn until its reader has taken half of them.
  */
 #ifndef CULVERT_DAEMON_LOOP_LINES_H
 #define CULVERT_DAEMON_LOOP_LINES_H

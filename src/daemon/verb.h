@@ -55,7 +55,7 @@ enum {
 	VERB_WORDS_MAX = 16,
 	VERB_MEMORY = 2048,
 	VERB_ROW_MAX = 8192,
-	VERB_ROWS_A_TURN = 64,
+	VERB_ROWS_A_TURN = 32,
 	VERB_RECORDS_A_TURN = 1024, /* of the engine's tables that may be looked at in a turn */
 };
 

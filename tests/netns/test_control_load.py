@@ -249,7 +249,8 @@ def test_a_thousand_lists_leave_no_memory_behind(lab, router):
     client = lab.udp("L2")
     for port in range(500):
         client.sendto(b"", (lab.raw("W1").address, 20000 + port))
-    requests = ("mappings host=10.77.0.12", "top show=hosts", "drops last=100", "explain out udp 10.77.0.12:9 192.0.2.1:9")
+    explain = "explain out udp 10.77.0.12:9 192.0.2.1:9"
+    requests = ("mappings host=10.77.0.12", "top show=hosts", "drops last=100", explain)
 
     def ask_often(count):
         rows = 0
