@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The module: its memory, what the engine tells it about flows, and who waits. */
+/* The module: its memory, and what the engine tells it about flows and packets that were kept. */
 #include "passthrough/ipsec.h"
 
 #include <string.h>
@@ -36,6 +36,7 @@ static size_t lay_out(struct ipsec *ipsec, const struct engine_limits *limits)
 	to->group = (void *)take(memory, &used, to->peers * sizeof *to->group);
 	to->sa = (void *)take(memory, &used, to->sas * sizeof *to->sa);
 	to->load = (void *)take(memory, &used, to->peers * sizeof *to->load);
+	to->due = (void *)take(memory, &used, to->peers * sizeof *to->due);
 	take_table(&to->by_pair, to->peers, memory, &used);
 	take_table(&to->by_group, to->peers, memory, &used);
 	take_table(&to->by_spi, to->peers * IPSEC_SPIS, memory, &used);
@@ -62,7 +63,7 @@ static void start(void *memory, const struct engine_limits *limits)
 	table_clear(&ipsec->by_spi);
 	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
-	ipsec->waiting = MODULE_NONE;
+	ipsec->dues = 0;
 	memset(ipsec->server, 0, sizeof ipsec->server);
 	for (uint32_t i = 0; i < ipsec->peers; i++) {
 		uint32_t next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE;
@@ -185,7 +186,8 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 	table_clear(&ipsec->by_spi);
 	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
-	ipsec->waiting = ipsec->peer_first = ipsec->peer_last = ipsec->sa_free = MODULE_NONE;
+	ipsec->dues = 0;
+	ipsec->peer_first = ipsec->peer_last = ipsec->sa_free = MODULE_NONE;
 	ipsec->group_free = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		ipsec->group[i] = (struct ipsec_group){.next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE};
@@ -314,43 +316,7 @@ static void ah(struct engine *engine, void *memory, uint32_t inside, uint32_t ou
 		ipsec->peer[index].sent_ah = true;
 }
 
-/* --- waiting --- */
-
-void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t in_ms)
-{
-	struct ipsec_group *group = &ipsec->group[index];
-
-	if (!group->is_listed) {
-		group->is_listed = true;
-		group->next = ipsec->waiting;
-		ipsec->waiting = index;
-	}
-	module_wake_at(engine, module_now_ms(engine) + in_ms);
-}
-
-uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left)
-{
-	uint32_t waited = ipsec_age(engine, first_ms), most = waited < IPSEC_WINDOW_MS ? IPSEC_WINDOW_MS - waited : 0;
-
-	return left < most ? left : most;
-}
-
-static void wake(struct engine *engine, void *memory)
-{
-	struct ipsec *ipsec = memory;
-	uint32_t index = ipsec->waiting;
-
-	ipsec->waiting = MODULE_NONE;
-	while (index != MODULE_NONE) {
-		struct ipsec_group *group = &ipsec->group[index];
-		uint32_t next = group->next;
-		group->is_listed = false;
-		ipsec_esp_release(engine, ipsec, index);
-		ipsec_ike_release(engine, ipsec, index);
-		ipsec_group_settle(engine, ipsec, index);
-		index = next;
-	}
-}
+/* --- packets that go on --- */
 
 /* Whoever has nothing more to send on has had its turn. What was kept may have met a refusal before it came back to
  * this module, so that a peer can end here, too. */
@@ -416,7 +382,7 @@ const struct module ipsec_module = {
 	.ah = ah,
 	.sa_heard = ipsec_sa_heard,
 	.next_kept = next_kept,
-	.wake = wake,
+	.wake = ipsec_wake,
 	.control_over = control_over,
 	.call_over = ipsec_sa_over,
 	.next_tunnel = next_tunnel,

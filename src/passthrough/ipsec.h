@@ -6,8 +6,8 @@
  * A peer is all IPsec between one inside host and one remote address; the peers of one outside and remote address form
  * a group, because among them every unknown SPI has to find its owner. ipsec.c is the module and its memory,
  * ipsec_peer.c knows peers and groups, ipsec_ike.c reads IKE and lets one phase 2 begin at a time, ipsec_share.c has
- * several hosts use port 500, ipsec_sa.c keeps SAs, ipsec_esp.c pairs SPIs, ipsec_doubt.c doubts pairings, ipsec_view.c
- * says what people see of all this.
+ * several hosts use port 500, ipsec_sa.c keeps SAs, ipsec_esp.c pairs SPIs, ipsec_doubt.c doubts pairings, ipsec_wait.c
+ * knows when to look at those who wait, ipsec_view.c says what people see of all this.
  */
 #ifndef CULVERT_PASSTHROUGH_IPSEC_H
 #define CULVERT_PASSTHROUGH_IPSEC_H
@@ -120,9 +120,10 @@ struct ipsec_unclear {
 
 struct ipsec_group {
 	uint32_t outside, remote;
-	uint8_t live, is_listed; /* listed: somebody waits */
-	uint32_t next;           /* free records, or groups in which somebody waits */
-	uint32_t first_peer, peers;
+	uint8_t live, is_due;                  /* due: somebody waits, and it is looked at then */
+	uint32_t next;                         /* free records */
+	uint32_t due_ms, due_place;            /* when, and where in the heap */
+	uint32_t first_peer, last_peer, peers; /* those who are eligible stand first */
 	struct ipsec_set eligible, owing, unpaired, sharing;
 	uint32_t owner; /* the peer that has port 500 towards this server, or MODULE_NONE */
 	/* those who wait for an answer to a new SPI, are owed one, may have a new IKE SA, and were given an SPI */
@@ -164,13 +165,14 @@ struct ipsec {
 	uint32_t peers, sas; /* how many records there are */
 	uint32_t peer_first, peer_last, group_free, sa_free;
 	uint32_t knocking;
-	uint32_t waiting; /* first group in which somebody waits */
+	uint32_t dues; /* groups in which somebody waits */
 	struct ipsec_server server[IPSEC_SERVERS];
 	/* set anew by every process */
 	struct ipsec_peer *peer;
 	struct ipsec_group *group;
 	struct ipsec_sa *sa;
 	struct ipsec_load *load;
+	uint32_t *due; /* a heap, the earliest first */
 	struct table by_pair, by_group, by_spi;
 };
 
@@ -279,12 +281,14 @@ uint32_t ipsec_only_weak(const struct engine *engine, const struct ipsec *ipsec,
 /* Somebody cheats in this group, so that a new SPI proves nothing. */
 bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *group);
 
-/* --- waiting, in ipsec.c --- */
+/* --- ipsec_wait.c --- */
 
 /* Somebody of the group waits: it is looked at when its time has come. */
 void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t group, uint32_t in_ms);
 /* Who has stood first since then waits no longer than a window, whatever others begin meanwhile. */
 uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left);
+/* The time of some of them has come. */
+void ipsec_wake(struct engine *engine, void *memory);
 
 /* --- ipsec_view.c --- */
 

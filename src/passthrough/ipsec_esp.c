@@ -321,10 +321,11 @@ static void fan_out(const struct ipsec *ipsec, const struct ipsec_group *group, 
 
 	for (uint32_t i = 0; i < candidates->count && esp->copies_count < most; i++)
 		esp->copies[esp->copies_count++] = ipsec->peer[candidates->peer[i]].inside;
-	for (uint32_t i = group->first_peer; candidates->count == 0 && i != MODULE_NONE && esp->copies_count < most;
+	/* Those who are eligible stand first. */
+	for (uint32_t i = group->first_peer;
+	     candidates->count == 0 && i != MODULE_NONE && ipsec->peer[i].is_eligible && esp->copies_count < most;
 	     i = ipsec->peer[i].group_next)
-		if (ipsec->peer[i].is_eligible)
-			esp->copies[esp->copies_count++] = ipsec->peer[i].inside;
+		esp->copies[esp->copies_count++] = ipsec->peer[i].inside;
 }
 
 static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group,

@@ -50,6 +50,39 @@ uint32_t ipsec_set_only(const struct ipsec_set *set)
 	return set->count == 1 ? set->sum : MODULE_NONE;
 }
 
+/* The list of a group: whoever is eligible in front, the others behind, so that it is found without looking at all. */
+static void leave_list(struct ipsec *ipsec, uint32_t index)
+{
+	const struct ipsec_peer *peer = &ipsec->peer[index];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+
+	if (peer->group_previous != MODULE_NONE)
+		ipsec->peer[peer->group_previous].group_next = peer->group_next;
+	else
+		group->first_peer = peer->group_next;
+	if (peer->group_next != MODULE_NONE)
+		ipsec->peer[peer->group_next].group_previous = peer->group_previous;
+	else
+		group->last_peer = peer->group_previous;
+}
+
+static void enter_list(struct ipsec *ipsec, uint32_t index, bool in_front)
+{
+	struct ipsec_peer *peer = &ipsec->peer[index];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+
+	peer->group_previous = in_front ? MODULE_NONE : group->last_peer;
+	peer->group_next = in_front ? group->first_peer : MODULE_NONE;
+	if (peer->group_previous != MODULE_NONE)
+		ipsec->peer[peer->group_previous].group_next = index;
+	else
+		group->first_peer = index;
+	if (peer->group_next != MODULE_NONE)
+		ipsec->peer[peer->group_next].group_previous = index;
+	else
+		group->last_peer = index;
+}
+
 static void set_follow(struct ipsec_set *set, uint32_t peer, uint8_t *is_in, bool shall_be)
 {
 	if ((*is_in != 0) == shall_be)
@@ -65,7 +98,12 @@ void ipsec_peer_place(struct ipsec *ipsec, uint32_t index)
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
 	/* Port 4500 carries ESP as well. What both ends offer in clear proves nothing: some are told to go without. */
-	set_follow(&group->eligible, index, &peer->is_eligible, peer->live && (!peer->uses_natt || peer->uses_esp));
+	bool is_eligible = peer->live && (!peer->uses_natt || peer->uses_esp);
+	if (is_eligible != (peer->is_eligible != 0)) {
+		leave_list(ipsec, index);
+		enter_list(ipsec, index, is_eligible);
+	}
+	set_follow(&group->eligible, index, &peer->is_eligible, is_eligible);
 	set_follow(&group->owing, index, &peer->is_owing, peer->is_eligible && peer->is_owed);
 	set_follow(&group->unpaired, index, &peer->is_unpaired, peer->live && peer->unpaired > 0);
 	set_follow(&group->sharing, index, &peer->is_sharing, peer->live && peer->share != SHARE_NOT);
@@ -117,6 +155,7 @@ static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, uin
 		.live = true,
 		.next = MODULE_NONE,
 		.first_peer = MODULE_NONE,
+		.last_peer = MODULE_NONE,
 		.owner = MODULE_NONE,
 		.gate_peer = MODULE_NONE,
 		.wait_first = MODULE_NONE,
@@ -134,8 +173,8 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 {
 	struct ipsec_group *group = &ipsec->group[index];
 
-	/* One in which somebody waited is taken from that list first, see ipsec_wait(). */
-	if (group->peers > 0 || group->is_listed || !group->live)
+	/* One in which somebody waited is looked at first, see ipsec_wake(). */
+	if (group->peers > 0 || group->is_due || !group->live)
 		return;
 	table_remove(&ipsec->by_group, pair_hash(engine, 0, group->outside, group->remote), index);
 	group->live = false;
@@ -157,13 +196,8 @@ void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t
 	struct ipsec_peer *peer = &ipsec->peer[index];
 
 	peer->group = group_take(engine, ipsec, peer->outside, peer->remote);
-	struct ipsec_group *group = &ipsec->group[peer->group];
-	peer->group_previous = MODULE_NONE;
-	peer->group_next = group->first_peer;
-	if (group->first_peer != MODULE_NONE)
-		ipsec->peer[group->first_peer].group_previous = index;
-	group->first_peer = index;
-	group->peers++;
+	ipsec->group[peer->group].peers++;
+	enter_list(ipsec, index, false);
 	peer->load = load_of(engine, ipsec, peer->inside);
 	ipsec->load[peer->load].peers += !peer->is_server;
 	table_insert(&ipsec->by_pair, pair_hash(engine, peer->inside, peer->outside, peer->remote), index);
@@ -268,12 +302,7 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 		group->owner = MODULE_NONE;
 	if (group->gate_peer == index)
 		group->gate_peer = MODULE_NONE;
-	if (peer->group_previous != MODULE_NONE)
-		ipsec->peer[peer->group_previous].group_next = peer->group_next;
-	else
-		group->first_peer = peer->group_next;
-	if (peer->group_next != MODULE_NONE)
-		ipsec->peer[peer->group_next].group_previous = peer->group_previous;
+	leave_list(ipsec, index);
 	group->peers--;
 	ipsec->load[peer->load].peers -= !peer->is_server;
 	if (group->wait_first != MODULE_NONE || group->ike_first != MODULE_NONE)

@@ -147,13 +147,15 @@ static const char *check_members(const struct ipsec *ipsec, uint32_t index)
 		const struct ipsec_peer *peer = &ipsec->peer[i];
 		if (count++ > group->peers || !is_live(ipsec, index, i) || peer->group_previous != previous)
 			return "the peers of a group are in disorder";
+		if (previous != MODULE_NONE && peer->is_eligible && !ipsec->peer[previous].is_eligible)
+			return "an eligible peer stands behind others";
 		previous = i;
 		add_if(&eligible, i, peer->is_eligible);
 		add_if(&owing, i, peer->is_owed && peer->is_eligible);
 		add_if(&unpaired, i, peer->unpaired > 0);
 		add_if(&sharing, i, peer->share != SHARE_NOT);
 	}
-	if (count != group->peers)
+	if (count != group->peers || previous != group->last_peer)
 		return "the peers of a group are counted wrongly";
 	return set_is(&group->eligible, &eligible) && set_is(&group->owing, &owing) &&
 			       set_is(&group->unpaired, &unpaired) && set_is(&group->sharing, &sharing)
@@ -183,7 +185,7 @@ static const char *check_queues(const struct ipsec *ipsec, uint32_t index)
 	}
 	if (last != group->wait_last || last_ike != group->ike_last || waits != count || waits_ike != count_ike)
 		return "somebody waits in no queue";
-	return count + count_ike == 0 || group->is_listed ? NULL : "somebody waits and nobody will look";
+	return count + count_ike == 0 || group->is_due ? NULL : "somebody waits and nobody will look";
 }
 
 static const char *check_group(const struct ipsec *ipsec, uint32_t index)
@@ -203,7 +205,7 @@ static const char *check_group(const struct ipsec *ipsec, uint32_t index)
 		wrong = check_recent(ipsec, index, group->bound);
 	if (wrong != NULL)
 		return wrong;
-	if (group->peers == 0 && !group->is_listed)
+	if (group->peers == 0 && !group->is_due)
 		return "a group of nobody lives";
 	if ((group->owner != MODULE_NONE && !is_live(ipsec, index, group->owner)) ||
 	    (group->gate_peer != MODULE_NONE && !is_live(ipsec, index, group->gate_peer)))
@@ -211,18 +213,26 @@ static const char *check_group(const struct ipsec *ipsec, uint32_t index)
 	return NULL;
 }
 
-static const char *check_listed(const struct engine *engine, const struct ipsec *ipsec)
+static const char *check_heap(const struct engine *engine, const struct ipsec *ipsec)
 {
-	uint32_t count = 0, listed = 0;
+	uint32_t due = 0;
 
-	for (uint32_t i = ipsec->waiting; i != MODULE_NONE; i = ipsec->group[i].next)
-		if (i >= ipsec->peers || !ipsec->group[i].live || !ipsec->group[i].is_listed || count++ > ipsec->peers)
-			return "the list of groups that wait is broken";
 	for (uint32_t i = 0; i < ipsec->peers; i++)
-		listed += ipsec->group[i].live && ipsec->group[i].is_listed;
-	if (listed != count)
-		return "a group that waits is not listed";
-	return count == 0 || engine->wake_ms != UINT64_MAX ? NULL : "groups wait and nobody will wake";
+		due += ipsec->group[i].live && ipsec->group[i].is_due;
+	if (due != ipsec->dues)
+		return "a group that waits is not in the heap";
+	for (uint32_t i = 0; i < ipsec->dues; i++) {
+		const struct ipsec_group *group = &ipsec->group[ipsec->due[i]];
+		if (!group->live || !group->is_due || group->due_place != i)
+			return "the heap of groups that wait is broken";
+		if ((int32_t)(group->due_ms - ipsec->group[ipsec->due[(i - (i > 0)) / 2]].due_ms) < 0)
+			return "the heap of groups that wait is in disorder";
+	}
+	if (ipsec->dues == 0)
+		return NULL;
+	return (int32_t)((uint32_t)engine->wake_ms - ipsec->group[ipsec->due[0]].due_ms) <= 0
+		       ? NULL
+		       : "groups wait and nobody will wake";
 }
 
 const char *ipsec_check(const struct engine *engine)
@@ -253,7 +263,7 @@ const char *ipsec_check(const struct engine *engine)
 		load.sas += ipsec->load[i].sas;
 	}
 	if (wrong == NULL)
-		wrong = check_listed(engine, ipsec);
+		wrong = check_heap(engine, ipsec);
 	if (wrong == NULL && knocking != ipsec->knocking)
 		wrong = "those who only knock are counted wrongly";
 	if (wrong == NULL && (load.peers != 0 || load.sas != 0))

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Groups in which somebody waits, in a binary heap by the time when they have to be looked at: with thousands of them
+ * only those whose time has come cost anything.
+ */
+#include "passthrough/ipsec.h"
+
+static bool is_before(const struct ipsec *ipsec, uint32_t a, uint32_t b)
+{
+	return (int32_t)(ipsec->group[a].due_ms - ipsec->group[b].due_ms) < 0;
+}
+
+static void put(struct ipsec *ipsec, uint32_t place, uint32_t group)
+{
+	ipsec->due[place] = group;
+	ipsec->group[group].due_place = place;
+}
+
+/* The group's time is earlier than it was, or it came to the end of the heap. */
+static void rise(struct ipsec *ipsec, uint32_t place, uint32_t group)
+{
+	for (; place > 0 && is_before(ipsec, group, ipsec->due[(place - 1) / 2]); place = (place - 1) / 2)
+		put(ipsec, place, ipsec->due[(place - 1) / 2]);
+	put(ipsec, place, group);
+}
+
+static uint32_t take_first(struct ipsec *ipsec)
+{
+	uint32_t first = ipsec->due[0], last = ipsec->due[--ipsec->dues], place = 0;
+
+	for (uint32_t next; (next = 2 * place + 1) < ipsec->dues; place = next) {
+		if (next + 1 < ipsec->dues && is_before(ipsec, ipsec->due[next + 1], ipsec->due[next]))
+			next++;
+		if (!is_before(ipsec, ipsec->due[next], last))
+			break;
+		put(ipsec, place, ipsec->due[next]);
+	}
+	if (ipsec->dues > 0)
+		put(ipsec, place, last);
+	ipsec->group[first].is_due = false;
+	return first;
+}
+
+void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t in_ms)
+{
+	struct ipsec_group *group = &ipsec->group[index];
+	uint32_t now_ms = (uint32_t)module_now_ms(engine);
+
+	if (!group->is_due || (int32_t)(now_ms + in_ms - group->due_ms) < 0) {
+		group->due_ms = now_ms + in_ms;
+		rise(ipsec, group->is_due ? group->due_place : ipsec->dues++, index);
+		group->is_due = true;
+	}
+	module_wake_at(engine, module_now_ms(engine) + in_ms);
+}
+
+uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left)
+{
+	uint32_t waited = ipsec_age(engine, first_ms), most = waited < IPSEC_WINDOW_MS ? IPSEC_WINDOW_MS - waited : 0;
+
+	return left < most ? left : most;
+}
+
+/* How long it is until the first group's time has come. */
+static uint32_t first_left(const struct engine *engine, const struct ipsec *ipsec)
+{
+	uint32_t left = ipsec->group[ipsec->due[0]].due_ms - (uint32_t)module_now_ms(engine);
+
+	return (int32_t)left > 0 ? left : 0;
+}
+
+void ipsec_wake(struct engine *engine, void *memory)
+{
+	struct ipsec *ipsec = memory;
+	uint32_t index = MODULE_NONE;
+
+	/* Each is looked at once: whoever finds no room among those that are ready comes back at the same moment. */
+	while (ipsec->dues > 0 && first_left(engine, ipsec) == 0) {
+		uint32_t first = take_first(ipsec);
+		ipsec->group[first].is_due = true; /* it must not be freed meanwhile */
+		ipsec->group[first].next = index;
+		index = first;
+	}
+	while (index != MODULE_NONE) {
+		uint32_t next = ipsec->group[index].next;
+		ipsec->group[index].is_due = false;
+		ipsec_esp_release(engine, ipsec, index);
+		ipsec_ike_release(engine, ipsec, index);
+		ipsec_group_settle(engine, ipsec, index);
+		index = next;
+	}
+	if (ipsec->dues > 0)
+		module_wake_at(engine, module_now_ms(engine) + first_left(engine, ipsec));
+}
