@@ -21,7 +21,6 @@
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
-#include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 #include "nat/verdict.h"
@@ -48,10 +47,7 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 		drop = addresses_acceptable(&passage->ip);
 	if (drop != DROP_NONE || passage->ip.offset != 0)
 		return drop;
-	passage->fault = transport_parse(packet, &passage->ip, &passage->transport);
-	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
-		passage->transport.gre.is_call = false; /* GRE like any other */
-	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine);
+	passage_read_transport(engine, passage);
 	if (passage->fault == DROP_NONE) {
 		struct flow_key key = passage_key(passage);
 		passage->hash = flow_hash(engine, &key);

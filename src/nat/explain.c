@@ -12,7 +12,6 @@
 #include "nat/mapping.h"
 #include "nat/output.h"
 #include "nat/passages.h"
-#include "nat/sa.h"
 
 struct watch {
 	struct explanation *explanation;
@@ -47,10 +46,7 @@ static bool read_packet(const struct engine *engine, struct passage *passage, en
 	*passage = (struct passage){.packet = packet, .from = from};
 	if (ip_parse(packet, &passage->ip) != DROP_NONE || passage->ip.offset != 0)
 		return false;
-	passage->fault = transport_parse(packet, &passage->ip, &passage->transport);
-	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
-		passage->transport.gre.is_call = false;
-	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine);
+	passage_read_transport(engine, passage);
 	return passage->fault == DROP_NONE;
 }
 
