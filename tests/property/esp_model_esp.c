@@ -218,7 +218,7 @@ static uint32_t count_eligible(const struct model *m, uint32_t like)
 	return count;
 }
 
-static struct sa *bind(struct model *m, uint32_t p, const struct message *message, enum pairing how)
+static struct sa *bind_spi(struct model *m, uint32_t p, const struct message *message, enum pairing how)
 {
 	struct peer *peer = &m->peer[p];
 	struct group *g = model_group(m, p);
@@ -363,7 +363,7 @@ static struct engine_result esp_in_doubt(struct model *m, const struct message *
 	if (p == PEERS && since >= STALE && !is_careful)
 		p = deceived(m, message->server, message->outside);
 	if (p < PEERS) {
-		bind(m, p, message, PAIRING_GUESSED)->packets++;
+		bind_spi(m, p, message, PAIRING_GUESSED)->packets++;
 		emit_esp_in(m, message, p, false);
 		return forwarded;
 	}
@@ -398,7 +398,7 @@ static struct engine_result esp_in_new(struct model *m, const struct message *me
 		new_spi(m, message->server, message->outside, 1);
 	if (p == PEERS || (how == PAIRING_GUESSED && is_cautious(m, like)))
 		return esp_in_doubt(m, message, eligible, u);
-	bind(m, p, message, how)->packets++;
+	bind_spi(m, p, message, how)->packets++;
 	emit_esp_in(m, message, p, false);
 	return forwarded;
 }
@@ -473,7 +473,7 @@ struct engine_result model_esp_in(struct model *m, const struct message *message
 		sa->is_watched = false;
 		sa->live = sa->spi[SIDE_LAN] != 0;
 		model_touch_sa(m, sa);
-		bind(m, p, message, PAIRING_REPAIRED);
+		bind_spi(m, p, message, PAIRING_REPAIRED);
 	}
 	return forwarded;
 }
