@@ -3,6 +3,7 @@
  * culvertctl: one request to culvertd, its answer, and an exit code.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,10 @@ static int take_row(struct ctl *ctl, const char *line)
 		report("no memory");
 		return EXIT_NETWORK;
 	}
-	return EXIT_OK;
+	if (!ferror(stdout))
+		return EXIT_OK;
+	fprintf(stderr, "culvertctl: standard output: %s\n", strerror(errno));
+	return EXIT_FILE;
 }
 
 /* Everything that comes, to the last line. */
@@ -161,11 +165,25 @@ static int act(struct ctl *ctl)
 	}
 }
 
+/* Who was started without standard files would take its socket for one of them, and answers would be requests. What is
+ * opened in their place can not be written to, which is an error like others. */
+static void occupy_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl *ctl = calloc(1, sizeof(*ctl));
 	int code;
 
+	occupy_standard_files();
 	if (!ctl) {
 		fputs("culvertctl: no memory\n", stderr);
 		return EXIT_NETWORK;

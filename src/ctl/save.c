@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <culvert/exit.h>
 
+#include "ctl/human.h"
 #include "ctl/pcapng.h"
 
 enum { STORED_MAX = ROW_LINE_MAX / 2 };
@@ -38,8 +40,10 @@ static int save_open(struct save *save, uint32_t snap)
 		return refuse(save, EXIT_FILE, strerror(errno));
 	save->out = fdopen(fd, "wb");
 	if (!save->out) {
+		int error = errno;
+
 		close(fd);
-		return refuse(save, EXIT_NETWORK, "no memory");
+		return refuse(save, EXIT_FILE, strerror(error));
 	}
 	pcapng_start(save->out, snap);
 	return EXIT_OK;
@@ -79,12 +83,17 @@ static int save_packet(struct save *save, const struct row *row)
 		.time_us = row_number(row, "time") * 1000000 + row_number(row, "microseconds"),
 		.length = (uint32_t)row_number(row, "bytes"),
 		.data = data,
-		.comment = row_text(row, "comment"),
 	};
+	char *comment;
 
 	if (!save->out || !read_data(row_text(row, "data"), data, &packet.stored))
 		return refuse(save, EXIT_NETWORK, "a packet of the answer is not understood");
+	comment = human_escape(row_text(row, "comment")); /* programs show it as it is */
+	if (!comment)
+		return refuse(save, EXIT_NETWORK, "no memory");
+	packet.comment = comment;
 	pcapng_add(save->out, &packet);
+	free(comment);
 	save->packets++;
 	return EXIT_OK;
 }

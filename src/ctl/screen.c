@@ -83,6 +83,18 @@ static bool print_traffic(struct screen *screen, const struct row *row)
 	return true;
 }
 
+/* The same as a column, cut to its width. */
+static bool print_column(struct screen *screen, int width, const char *text)
+{
+	char *safe = human_escape(text);
+
+	if (!safe)
+		return false;
+	fprintf(screen->out, "%-*.*s  ", width, width, safe);
+	free(safe);
+	return true;
+}
+
 static bool print_service(struct screen *screen, const struct row *row)
 {
 	if (strcmp(screen->kind, "service") != 0) {
@@ -91,11 +103,11 @@ static bool print_service(struct screen *screen, const struct row *row)
 			    "service  mode   requested  negotiating  connected  blocked  clearing  ended");
 		fputc('\n', screen->out);
 	}
-	fprintf(screen->out,
-		"%-7.7s  %-5.5s  %9" PRIu64 "  %11" PRIu64 "  %9" PRIu64 "  %7" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
-		row_text(row, "service"), row_text(row, "mode"), row_number(row, "requested"),
-		row_number(row, "negotiating"), row_number(row, "connected"), row_number(row, "blocked"),
-		row_number(row, "clearing"), row_number(row, "ended"));
+	if (!print_column(screen, 7, row_text(row, "service")) || !print_column(screen, 5, row_text(row, "mode")))
+		return false;
+	fprintf(screen->out, "%9" PRIu64 "  %11" PRIu64 "  %9" PRIu64 "  %7" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
+		row_number(row, "requested"), row_number(row, "negotiating"), row_number(row, "connected"),
+		row_number(row, "blocked"), row_number(row, "clearing"), row_number(row, "ended"));
 	return true;
 }
 

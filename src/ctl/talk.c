@@ -106,6 +106,18 @@ static int fill(struct talk *talk)
 	return refuse(talk, EXIT_NOT_RUNNING, "culvertd ended before its answer was complete");
 }
 
+/* The last line has the exit code of culvertctl, and why if that is not 0. */
+static bool has_good_code(const struct row *row)
+{
+	const struct row_member *code = row_find(row, "code");
+
+	if (!code)
+		return true;
+	if (code->type != ROW_NUMBER || code->text[0] < '0' || code->text[0] > '0' + EXIT_TIMED_OUT || code->text[1])
+		return false;
+	return code->text[0] == '0' || row_text(row, "error")[0];
+}
+
 int talk_next(struct talk *talk, struct row *row, const char **line)
 {
 	char *start, *end, why[128];
@@ -125,6 +137,8 @@ int talk_next(struct talk *talk, struct row *row, const char **line)
 	talk->taken += (size_t)(end - start) + 1;
 	*line = start;
 	wrong = row_read(row, start, (size_t)(end - start));
+	if (!wrong && !has_good_code(row))
+		wrong = "it ends with what is no exit code, or without a reason";
 	if (!wrong)
 		return EXIT_OK;
 	snprintf(why, sizeof(why), "a line of the answer is not understood: %s", wrong);

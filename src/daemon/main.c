@@ -4,6 +4,7 @@
  * the configuration and the rights are known to be good.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -168,12 +169,27 @@ static int act(const struct options *options, struct config *config)
 	return act_on_config(options, config);
 }
 
+/* Who was started without standard files would open something else in their place, and messages would go to a device
+ * or socket. What stands there instead can not be written to, which is an error like others. */
+static void occupy_standard_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	struct config *config;
-	int code = options_parse(&options, argc, argv, stderr);
+	int code;
 
+	occupy_standard_files();
+	code = options_parse(&options, argc, argv, stderr);
 	if (code != EXIT_OK)
 		return code;
 	config = malloc(sizeof(*config));

@@ -279,6 +279,11 @@ END = b'{"code":0}\n'
         ([SCHEMA, b'{"kind":"\\u001bnew","a\\u0009":"\\u009b\\u0000"}\n', END], 4, "not understood"),
         ([SCHEMA, b'{"kind":"\\u001bnew","a\\u0009":"\\u009b"}\n', END], 0, r"\x9b"),
         ([SCHEMA, b'{"no kind":1}\n', b"{}\n", END], 0, ""),
+        *(
+            ([SCHEMA, b'{"code":' + code + b',"error":"why"}\n'], 4, "no exit code")
+            for code in (b"9", b"256", b"4294967296", b"99999999999999999999", b"-1", b"1e0", b'"0"', b"null", b"true")
+        ),
+        ([SCHEMA, b'{"code":3}\n'], 4, "without a reason"),
     ],
 )
 def test_hostile_answers(lab, router, tmp_path, pieces, code, said):
@@ -305,3 +310,59 @@ def test_who_never_answers(lab, router, tmp_path):
         done = run_ctl(router, "mappings", path=path)
         assert done.returncode == 8 and "does not answer" in done.stderr
         assert 9 < time.monotonic() - begin < 12
+
+
+@pytest.mark.parametrize("kind", ["daemon", "interface", "address", "traffic", "service", "warning", "new"])
+def test_the_screen_shows_no_control_characters(lab, router, tmp_path, kind):
+    members = ("version", "side", "name", "state", "address", "service", "mode", "text", "process", "mtu")
+    row = {"kind": kind, **{name: "\x1b[2J\x9b\a" for name in members}}
+    path = tmp_path / "impostor"
+    with impostor(path, SCHEMA, json.dumps(row).encode().replace(b": ", b":").replace(b", ", b",") + b"\n", END):
+        done = run_ctl(router, path=path, encoding="latin-1")
+    assert done.returncode == 0 and is_plain(done.stdout + done.stderr), done
+
+
+LOOKING = b'{"kind":"looking","packets":9,"packets-per-second":9,"snap-bytes":64}\n'
+SEEN = b'{"kind":"seen","side":"lan","event":"came","time":1,"bytes":20,"data":"45","comment":"\\u001b[2J\\u0007"}\n'
+
+
+def test_comments_of_a_file_show_no_control_characters(lab, router, tmp_path):
+    path, file = tmp_path / "impostor", tmp_path / "file"
+    with impostor(path, SCHEMA, LOOKING, SEEN, END):
+        done = run_ctl(router, "capture", "-w", str(file), path=path)
+    assert done.returncode == 0, done
+    data = file.read_bytes()
+    assert rb"\x1b[2J\x07" in data and b"\x1b" not in data
+
+
+@pytest.mark.parametrize("words", [["mappings"], ["trace"], ["watch"], ["capture", "-w", "-"]], ids=" ".join)
+def test_answers_do_not_go_back_as_requests(lab, router, tmp_path, words):
+    """Without a standard output the socket must not take its place."""
+    path, heard = tmp_path / "impostor", []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        command = [find_ctl(router), "--socket", str(path), *words]
+        with subprocess.Popen(["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE) as started:
+            peer, _ = listener.accept()
+            with peer:
+                peer.settimeout(10)
+                assert peer.recv(2000).startswith(words[0].encode())
+                with contextlib.suppress(BrokenPipeError):
+                    peer.sendall(SCHEMA + LOOKING + SEEN + END)
+                with contextlib.suppress(ConnectionResetError):
+                    while data := peer.recv(2000):
+                        heard.append(data)
+            said = started.communicate(timeout=10)[1]
+    assert not heard and started.returncode == 5 and b"standard output" in said, (heard, started.returncode, said)
+
+
+@pytest.mark.parametrize("words", [["mappings"], ["trace"], ["-j", "mappings"], ["-J", "mappings"]], ids=" ".join)
+def test_a_full_disk_ends_an_endless_answer(lab, router, tmp_path, words):
+    path = tmp_path / "impostor"
+    with impostor(path, SCHEMA, *[LOOKING * 1000] * 10, keep=True), open("/dev/full", "wb") as full:
+        begin = time.monotonic()
+        done = subprocess.run([find_ctl(router), "--socket", str(path), *words], stdout=full, stderr=subprocess.PIPE,
+                              timeout=12, check=False)
+    assert done.returncode == 5 and done.stderr.count(b"standard output") == 1, done
+    assert time.monotonic() - begin < 5

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -270,3 +271,16 @@ def test_version(lab, daemon):
     done = daemon.run("--version")
     assert done.returncode == 0 and done.stdout.startswith("culvertd ")
     assert os.path.basename(daemon.program) == "culvertd"
+
+
+def test_without_standard_files(lab, daemon):
+    """Messages must not go to what was opened in their place."""
+    daemon.configure({})
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *daemon.command("-f")]
+    daemon.process = subprocess.Popen(command)
+    end = time.monotonic() + 5
+    while not (daemon.state_dir / "control.sock").exists():
+        assert daemon.alive() and time.monotonic() < end
+        time.sleep(0.02)
+    files = [os.readlink(f"/proc/{daemon.process.pid}/fd/{number}") for number in range(3)]
+    assert files == ["/dev/null"] * 3, files
