@@ -112,7 +112,8 @@ static bool parse(struct config *config, const char *text, size_t size, const st
 	config_parse_text(config, text, size, findings);
 	override(config, "lan", source->lan, findings);
 	override(config, "wan", source->wan, findings);
-	config_check(config, source, findings);
+	if (!findings->is_cut)
+		config_check(config, source, findings);
 	return findings_finish(findings);
 }
 

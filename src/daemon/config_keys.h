@@ -91,12 +91,16 @@ bool forward_key_parse(enum forward_key key, struct config_forward *forward, con
 		       char problem[PROBLEM_MAX]);
 void forward_key_print(enum forward_key key, const struct config_forward *forward, FILE *out);
 
+/* Nobody reads more of them, and each costs time in which no packet is forwarded. */
+enum { FINDINGS_ERRORS_MAX = 50 };
+
 /* One configuration being read: where findings go, and how many there were. */
 struct findings {
 	const char *name; /* of the file, or "command line" */
 	config_report *report;
 	void *context;
 	uint32_t errors, warnings;
+	bool is_cut;                    /* there were too many, and the rest was not read */
 	uint32_t key_line[CONFIG_KEYS]; /* where keys were first seen; 0: not in the file */
 	bool bad[CONFIG_KEYS];          /* keys with a value that was reported; what else is wrong with them is not */
 };

@@ -343,6 +343,18 @@ static void read_without_equals(struct parser *parser, bool indented)
 	current[0] = '\0';
 }
 
+/* Gives up on a file that is something else altogether. */
+static bool has_enough(struct parser *parser)
+{
+	struct findings *findings = parser->findings;
+
+	if (findings->errors < FINDINGS_ERRORS_MAX || parser->position == parser->size)
+		return false;
+	findings->is_cut = true;
+	findings_warn(findings, parser->line + 1, "nothing is read from here on, after so many errors");
+	return true;
+}
+
 /* Leaves the next line in parser->current, empty if there is nothing in it for inih; false at the end. */
 static bool read_line(struct parser *parser)
 {
@@ -350,7 +362,7 @@ static bool read_line(struct parser *parser)
 	size_t length, with_comment, indent;
 	char *current = parser->current;
 
-	if (!next_line(parser, &line, &with_comment))
+	if (has_enough(parser) || !next_line(parser, &line, &with_comment))
 		return false;
 	parser->continued = false;
 	current[0] = '\0';

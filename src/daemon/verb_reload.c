@@ -20,14 +20,11 @@
 #include "daemon/verb.h"
 #include "io/clock.h"
 
-enum { FINDINGS_SENT = 64 /* of a file with more errors than anybody reads */ };
-
 /* --- findings as rows --- */
 
 struct findings_sent {
 	struct verb *verb; /* NULL: only the first error is kept */
-	uint32_t sent;
-	char error[400]; /* the first one */
+	char error[400];   /* the first one */
 };
 
 static void send_finding(void *context, int level, const char *text)
@@ -36,7 +33,7 @@ static void send_finding(void *context, int level, const char *text)
 
 	if (level <= LOG_ERR && !findings->error[0])
 		snprintf(findings->error, sizeof(findings->error), "%s", text);
-	if (!findings->verb || findings->sent++ >= FINDINGS_SENT)
+	if (!findings->verb)
 		return;
 	struct json *row = verb_row(findings->verb, "finding");
 	json_text(row, "severity", level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : "notice");
@@ -191,10 +188,9 @@ static bool choose_file(struct verb *verb, char path[PATH_MAX])
 	}
 	snprintf(path, PATH_MAX, "%.*s", (int)(strrchr(word, '/') - word + 1), word);
 	if (stat(directory, &ours) == 0 && stat(path, &asked) == 0 && ours.st_dev == asked.st_dev &&
-	    ours.st_ino == asked.st_ino) {
-		snprintf(path, PATH_MAX, "%s", word);
+	    ours.st_ino == asked.st_ino && /* what the word says may be another place a moment later */
+	    snprintf(path, PATH_MAX, "%s%s", directory, strrchr(word, '/') + 1) < PATH_MAX)
 		return true;
-	}
 	verb_fail(verb, EXIT_PERMISSION, "%s is not read: put the file into %s, where the configuration is", word,
 		  directory);
 	return false;

@@ -447,6 +447,13 @@ def test_a_rehearsal_reads_no_file_of_others(lab, router):
     assert answer(router, "rehearse next.ini")[1]["code"] == 2
 
 
+def test_a_rehearsal_reads_in_its_own_directory(lab, router, tmp_path):
+    """A path through somebody's link may lead elsewhere a moment after it was looked at."""
+    (tmp_path / "link").symlink_to(router.folder)
+    last = answer(router, f"rehearse {tmp_path}/link/next.ini")[1]
+    assert last["code"] == 2 and last["error"].startswith(f"{router.folder}/next.ini: "), last
+
+
 # --- on trial --------------------------------------------------------------------------------------------------------
 
 BLOCKED = {"l2tp": {"mode": "block"}}

@@ -547,6 +547,7 @@ static void survives_hostile_bytes(void **state)
 /* A line of exactly the length that can be read, and one more. */
 static void limits_lines(void **state)
 {
+	static char junk[CONFIG_FILE_MAX];
 	struct fixture *fixture = *state;
 	char text[512];
 	size_t used;
@@ -565,6 +566,14 @@ static void limits_lines(void **state)
 		}
 		assert_int_equal(fixture->config.icmp_rate, 7);
 	}
+	/* A large file that is something else must not keep packets waiting. */
+	for (size_t i = 0; i < sizeof(junk); i++)
+		junk[i] = i % 2 ? '\n' : 'x';
+	assert_false(parse_bytes(fixture, junk, sizeof(junk)));
+	assert_non_null(strstr(fixture->report.text,
+			       "E f:50: 'x': there is no '='; write KEY = VALUE\n"
+			       "W f:51: warning: nothing is read from here on, after so many errors\n"
+			       "E f: 50 errors, 1 warning\n"));
 }
 
 static void command_line_wins(void **state)
