@@ -7,6 +7,7 @@
  */
 #include "daemon/metrics_http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,9 @@ struct metrics_http {
 	uint64_t made_ms; /* when the text was made last */
 	struct peer peer[METRICS_PEERS];
 };
+
+/* For on_accept_error(), which is handed what the server has given the listener. */
+static struct metrics_http *the_one;
 
 static bool somebody_waits(const struct metrics_http *http)
 {
@@ -223,6 +227,17 @@ static struct bufferevent *make_buffer(struct event_base *base, void *argument)
 	return buffer;
 }
 
+/* Who can not be let in stays in the kernel's queue, and the listener would be ready all the time: it has a pause. */
+static void on_accept_error(struct evconnlistener *listener, void *argument)
+{
+	struct metrics_http *http = the_one;
+
+	(void)argument;
+	log_write(http->router.log, LOG_WARNING, "a connection for metrics can not be accepted: %s", strerror(errno));
+	evconnlistener_disable(listener);
+	set_sweep(http);
+}
+
 /* --- life --- */
 
 static bool start_server(struct metrics_http *http)
@@ -243,6 +258,8 @@ static bool start_server(struct metrics_http *http)
 	http->listener = evconnlistener_new(http->base, NULL, NULL, 0, 0, http->socket.file.fd);
 	if (!http->listener)
 		return false;
+	the_one = http;
+	evconnlistener_set_error_cb(http->listener, on_accept_error);
 	if (evhttp_bind_listener(http->server, http->listener))
 		return true;
 	evconnlistener_free(http->listener);

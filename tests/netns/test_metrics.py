@@ -4,8 +4,10 @@ bad intentions slow no packet down."""
 import contextlib
 import json
 import math
+import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import stat
@@ -546,3 +548,22 @@ def test_a_stop_with_connections_open(lab, router):
     finally:
         for sock in socks:
             sock.close()
+
+
+def test_when_descriptors_run_out(lab, router):
+    """Who can not be let in waits; nothing spins, and the log is not flooded."""
+    pid = router.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    mark = router.mark()
+    with contextlib.ExitStack() as stack:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+        stack.callback(resource.prlimit, pid, resource.RLIMIT_NOFILE, (soft, hard))
+        waiting = [stack.enter_context(connect(lab, LISTEN)) for _ in range(3)]
+        router.wait_for("for metrics can not be accepted: Too many open files", mark)
+        time.sleep(1)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        for sock in waiting:
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in read_all(sock)
+    said = router.log(mark)
+    assert "[warn]" not in said and said.count("\n") < 100 and len(said) < 10000, said[-2000:]
