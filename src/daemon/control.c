@@ -89,6 +89,14 @@ static const struct verb_entry *control_find(struct verb *verb, const char *name
 	return NULL;
 }
 
+static void control_not_accepted(void *context, int error)
+{
+	const struct control *control = context;
+
+	log_write(control->router.log, LOG_WARNING, "a connection to the control socket can not be accepted: %s",
+		  strerror(error));
+}
+
 static uint64_t control_count_other_work(void *context)
 {
 	const struct control *control = context;
@@ -191,6 +199,7 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 		.take_ms = TAKE_MS,
 		.admit = control_admit,
 		.crowded = crowded,
+		.not_accepted = control_not_accepted,
 		.too_long = too_long,
 		.other_work = control_count_other_work,
 		.asked = control_asked,

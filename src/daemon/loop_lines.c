@@ -23,7 +23,7 @@
 
 #include "daemon/loop.h"
 
-enum { ACCEPTS_A_ROUND = 4 };
+enum { ACCEPTS_A_ROUND = 4, NO_ACCEPT_MS = 100 };
 
 enum peer_state { PEER_ASKING, PEER_ANSWERING, PEER_CLOSING };
 
@@ -116,6 +116,17 @@ static void peer_listen(struct lines_peer *peer)
 	evtimer_add(peer->impatience, &patience);
 }
 
+/* The last that it is told. It may be gone afterwards. */
+static void peer_refuse(struct lines_peer *peer)
+{
+	const struct lines_handlers *handlers = &peer->lines->handlers;
+
+	if (peer->state == PEER_ANSWERING)
+		handlers->left(handlers->context, peer);
+	lines_write(peer, handlers->too_long, strlen(handlers->too_long));
+	peer_close(peer);
+}
+
 /* Takes one line from the input, if there is one. The peer may be gone afterwards. */
 static void peer_take_line(struct lines_peer *peer)
 {
@@ -126,8 +137,7 @@ static void peer_take_line(struct lines_peer *peer)
 	char line[LINES_ASK_MAX + 1];
 
 	if (length >= LINES_ASK_MAX) {
-		lines_write(peer, handlers->too_long, strlen(handlers->too_long));
-		peer_close(peer);
+		peer_refuse(peer);
 		return;
 	}
 	if (end.pos < 0)
@@ -142,13 +152,15 @@ static void peer_take_line(struct lines_peer *peer)
 	peer_want_turn(peer);
 }
 
+/* Who waits and fills its input meanwhile is not read any more, and would not be heard to go. */
 static void on_input(struct bufferevent *buffer, void *argument)
 {
 	struct lines_peer *peer = argument;
 
-	(void)buffer;
 	if (peer->state == PEER_ASKING)
 		peer_take_line(peer);
+	else if (peer->state == PEER_ANSWERING && evbuffer_get_length(bufferevent_get_input(buffer)) >= LINES_ASK_MAX)
+		peer_refuse(peer);
 }
 
 /* The output has room again. */
@@ -289,23 +301,35 @@ static void on_door(evutil_socket_t fd, short what, void *argument)
 	event_add(lines->listener, NULL);
 }
 
-/* Who comes waits in the kernel's queue for a while if there is other work. */
+/* Who comes now waits in the kernel's queue. */
+static void lines_shut_door(struct lines *lines, uint32_t ms)
+{
+	const struct timeval pause = interval_of(ms);
+
+	event_del(lines->listener);
+	evtimer_add(lines->door, &pause);
+}
+
+/* A few, and nobody for a while if there is other work, or for want of descriptors. */
 static void on_connection(evutil_socket_t listener, short what, void *argument)
 {
-	const struct timeval pause = interval_of(LINES_PAUSE_MS);
 	struct lines *lines = argument;
 
 	(void)what;
-	if (lines_has_other_work(lines, &lines->work_at_door)) {
-		event_del(lines->listener);
-		evtimer_add(lines->door, &pause);
-	}
+	if (lines_has_other_work(lines, &lines->work_at_door))
+		lines_shut_door(lines, LINES_PAUSE_MS);
 	for (unsigned int i = 0; i < ACCEPTS_A_ROUND; i++) {
 		int fd = accept4((int)listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
-			return;
-		take_in(lines, fd);
+		if (fd >= 0) {
+			take_in(lines, fd);
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			lines->handlers.not_accepted(lines->handlers.context, errno);
+			lines_shut_door(lines, NO_ACCEPT_MS);
+		}
+		return;
 	}
 }
 

@@ -41,7 +41,9 @@ struct lines_handlers {
 	const char *(*admit)(void *context, int fd);
 	/* What a connection is told that comes when LINES_PEERS are there, with its newline. */
 	const char *crowded;
-	/* What a peer is told whose line is too long. */
+	/* A connection could not be accepted, with this value of errno; it waits. */
+	void (*not_accepted)(void *context, int error);
+	/* What a peer is told whose line is too long, or who sends so much while it waits. */
 	const char *too_long;
 	/* Counts other work of the loop: turns do not follow each other at once while this number grows. */
 	uint64_t (*other_work)(void *context);

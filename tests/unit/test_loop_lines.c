@@ -3,6 +3,7 @@
  * Peers of the server of lines: those that take nothing or say nothing, and when turns come beside other work. The
  * patience is tenths of a second here, so that it can be seen to end.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -38,6 +40,8 @@ struct fixture {
 	char path[64];
 	uint64_t stop_ms;
 	uint32_t asked, left, turns, rows; /* rows: of each answer */
+	uint32_t not_accepted;
+	bool waits; /* for ever, in the place of rows */
 	uint32_t stop_at_left;
 	uint64_t other_work;
 	bool is_busy;
@@ -81,6 +85,8 @@ static enum lines_next turn(void *context, struct lines_peer *peer)
 	char row[ROW];
 
 	fixture->turns++;
+	if (fixture->waits)
+		return LINES_WAIT;
 	if (memory->rows++ == fixture->rows)
 		return LINES_DONE;
 	memset(row, 'x', sizeof(row));
@@ -102,6 +108,14 @@ static uint64_t other_work(void *context)
 	struct fixture *fixture = context;
 
 	return fixture->is_busy ? ++fixture->other_work : fixture->other_work;
+}
+
+static void not_accepted(void *context, int error)
+{
+	struct fixture *fixture = context;
+
+	assert_int_equal(error, EMFILE);
+	fixture->not_accepted++;
 }
 
 static void readable(void *context, enum loop_source source)
@@ -161,6 +175,7 @@ static int set_up(void **state)
 		.take_ms = TAKE_MS,
 		.admit = admit,
 		.crowded = "crowded\n",
+		.not_accepted = not_accepted,
 		.too_long = "too long\n",
 		.other_work = other_work,
 		.asked = asked,
@@ -287,6 +302,33 @@ static void a_line_that_is_too_long_is_refused(void **state)
 	close(fd);
 }
 
+/* Otherwise it would not be heard to go, and keep its place. */
+static void who_talks_while_it_waits_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	char more[4 * LINES_ASK_MAX];
+	size_t sum = 0;
+
+	memset(more, 'x', sizeof(more));
+	fixture->waits = true;
+	int quiet = join(fixture, "all\n"), loud = join(fixture, "all\n");
+	pass(fixture, 50);
+	assert_int_equal(fixture->asked, 2);
+	assert_int_equal(send(loud, more, sizeof(more), MSG_NOSIGNAL), sizeof(more));
+	fixture->stop_at_left = 1;
+	pass(fixture, SPARE_MS);
+	fixture->stop_at_left = 0;
+	pass(fixture, 50);
+	assert_int_equal(fixture->left, 1);
+	take(loud, SIZE_MAX, &sum);
+	assert_int_equal(sum, strlen("too long\n"));
+	assert_false(take(quiet, SIZE_MAX, &sum));
+	close(quiet);
+	close(loud);
+	pass(fixture, 50);
+	assert_int_equal(fixture->left, 2);
+}
+
 static void who_says_nothing_is_let_go(void **state)
 {
 	struct fixture *fixture = *state;
@@ -372,6 +414,28 @@ static void connections_wait_beside_other_work(void **state)
 		close(fd[i]);
 }
 
+/* Neither refused nor tried all the time. */
+static void connections_wait_for_descriptors(void **state)
+{
+	struct fixture *fixture = *state;
+	int first = join(fixture, "all\n"), second = join(fixture, "all\n"), lowest = dup(first);
+	struct rlimit before, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = (rlim_t)lowest;
+	close(lowest);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	pass(fixture, 500);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_in_range(fixture->not_accepted, 1, 6);
+	assert_int_equal(fixture->asked, 0);
+	pass(fixture, 300);
+	assert_int_equal(fixture->asked, 2);
+	close(first);
+	close(second);
+}
+
 static void the_crowd_is_sent_away(void **state)
 {
 	struct fixture *fixture = *state;
@@ -403,9 +467,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_takes_nothing_is_let_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_takes_slowly_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_line_that_is_too_long_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_talks_while_it_waits_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_let_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(turns_wait_beside_other_work, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_wait_beside_other_work, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(connections_wait_for_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_crowd_is_sent_away, set_up, tear_down),
 	};
 
