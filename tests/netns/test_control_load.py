@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.config({"limits": {"flows": 131072, "host_flows": 131072}}),
 ]
 
-SIZE, MBITS, SECONDS = 1400, 100, 3  # so slow that a busy machine does not lose any by itself
+SIZE, MBITS, SECONDS = 1400, 40, 3  # the queue of the TUN holds half a second of that: machines may be busy
 MANY, PEERS = 20_000, 64
 STORM = 10_000
 GROWTH = 512  # KiB, of the allocator's own
@@ -212,7 +212,7 @@ def test_a_storm_of_connections_costs_no_packet_and_no_memory(lab, router):
         storm(router, STORM)
         while sender.poll() is None:
             storm(router, 100)
-    has_room(router)
+        has_room(router)
     assert memory_of(router) - memory < GROWTH
 
 
