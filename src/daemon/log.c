@@ -209,13 +209,34 @@ static void put_line(struct log *log, int level, const char *text)
 	write_line(log->target == TARGET_FILE ? log->fd : STDERR_FILENO, line, (size_t)length);
 }
 
+/* A format as people read it: "..." where a value would stand. */
+static void name_format(char *out, size_t size, const char *format)
+{
+	size_t used = 0;
+
+	for (; *format && used + sizeof("...") < size; format++) {
+		if (*format != '%' || format[1] == '%') {
+			out[used++] = *format;
+			format += *format == '%';
+			continue;
+		}
+		memcpy(out + used, "...", 3);
+		used += 3;
+		format += strcspn(format, "cdisuxX");
+		if (!*format)
+			break;
+	}
+	out[used] = '\0';
+}
+
 static void report_suppressed(struct log *log, struct site *site)
 {
-	char text[LINE_MAX_BYTES], escaped[256];
+	char text[LINE_MAX_BYTES], name[256], escaped[256];
 
 	if (!site->suppressed)
 		return;
-	text_escape(escaped, sizeof(escaped), site->format);
+	name_format(name, sizeof(name), site->format);
+	text_escape(escaped, sizeof(escaped), name);
 	snprintf(text, sizeof(text), "%" PRIu32 " similar messages suppressed: %s", site->suppressed, escaped);
 	put_line(log, site->level, text);
 	site->suppressed = 0;
