@@ -70,8 +70,10 @@ static int take_answer(struct ctl *ctl)
 		if (code)
 			break;
 		failed = take_row(ctl, line);
-		if (failed)
+		if (failed) {
+			answer_end(&ctl->answer, failed, "the answer could not be taken");
 			return failed;
+		}
 	}
 	failed = (int)row_member_number(code);
 	answer_end(&ctl->answer, failed, row_text(&ctl->row, "error"));

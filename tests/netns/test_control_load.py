@@ -2,6 +2,7 @@
 """The control socket under load: lists, readers that stop, storms of connections and of nonsense. None of it may cost a
 packet, or memory that does not come back."""
 import contextlib
+import os
 import json
 import pathlib
 import random
@@ -23,6 +24,19 @@ SIZE, MBITS, SECONDS = 1400, 40, 3  # the queue of the TUN holds half a second o
 MANY, PEERS = 20_000, 64
 STORM = 10_000
 GROWTH = 512  # KiB, of the allocator's own
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_memory_comes_back():
+    """With the address sanitizer a daemon keeps what was freed for a while, which is no leak."""
+    before = os.environ.get("ASAN_OPTIONS")
+    at_once = "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
+    os.environ["ASAN_OPTIONS"] = f"{before}:{at_once}" if before else at_once
+    yield
+    if before is None:
+        del os.environ["ASAN_OPTIONS"]
+    else:
+        os.environ["ASAN_OPTIONS"] = before
 
 
 @contextlib.contextmanager
