@@ -121,7 +121,8 @@ def test_no_address_at_all(lab, router):
     """Without an address nothing leaves, with a reason; when it comes back, so does the traffic."""
     inner, outer = lab.raw("L1"), lab.raw("W1")
     try:
-        lab.R.ip(f"address del {ROUTER_WAN}/24 dev wan0")
+        # The kernel may be about to ask for a neighbour again, and would do so in the name of the only address it has.
+        lab.R.ip(f"address del {ROUTER_WAN}/24 dev wan0", "neighbour flush dev wan0")
         router.settle()
         with router.dropping(lan={"no_outside_address": 3}), lab.capture_wan() as capture:
             for number in range(3):
