@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -76,6 +77,12 @@ class Namespace:
                 f"{self.name}: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
             )
         return done
+
+    def ping(self, address, count, *options):
+        """Sends echo requests until so many answers have come; fails if they do not come within four seconds."""
+        said = self.run("ping", "-n", "-c", count, "-i", "0.01", "-w", 4, *options, address).stdout
+        answers = int(re.search(r"(\d+) received", said)[1])
+        assert answers >= count and "+" not in said, said
 
     def start(self, *words, **options):
         """Starts a command that lives until stop_child() or the end of the namespace."""
