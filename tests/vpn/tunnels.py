@@ -131,7 +131,7 @@ class WireGuardClient(Client):
         network = f"{self.server.inside[:-1]}0/24"
         peer = self.server.end.public, network, f"{self.address}:51820"
         self.server.peers[self.guest].start(51820, [peer])
-        return self.guest.begin("until wg show wg0 latest-handshakes | grep -q '[1-9]$'; do sleep 0.05; done")
+        return self.guest.begin("until wg show wg0 latest-handshakes | grep -q '[1-9][0-9]*$'; do sleep 0.05; done")
 
 
 # --- SSL VPN: TLS over TCP, and DTLS beside it -----------------------------------------------------------------------
