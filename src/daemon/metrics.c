@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <culvert/module.h>
+
 #include "daemon/config.h"
 #include "daemon/datapath.h"
 #include "daemon/text.h"
@@ -169,13 +171,13 @@ static void print_tunnels(FILE *out, const struct metrics_census *census)
 	for (int service = 0; service < SERVICES; service++)
 		for (int i = 0; i < TUNNEL_IS_ENDED; i++)
 			fprintf(out, "culvert_tunnels{service=\"%s\",state=\"%s\"} %" PRIu32 "\n",
-				tunnels_service_name((enum service)service), tunnel_state_name((enum tunnel_state)i),
+				service_name((enum service)service), tunnel_state_name((enum tunnel_state)i),
 				census->tunnels[service][i]);
 	describe(out, "silent_tunnels", "gauge",
 		 "VPN tunnels of which one side has been silent while the other speaks.");
 	for (int service = 0; service < SERVICES; service++)
 		fprintf(out, "culvert_silent_tunnels{service=\"%s\"} %" PRIu32 "\n",
-			tunnels_service_name((enum service)service), census->silent[service]);
+			service_name((enum service)service), census->silent[service]);
 	describe(out, "hinted_tunnels", "gauge",
 		 "VPN tunnels with something wrong; culvert-nat(7) explains the hints.");
 	for (int hint = HINT_NONE + 1; hint < HINTS; hint++)
@@ -188,18 +190,18 @@ static void print_events(FILE *out, const struct metrics *metrics)
 	describe(out, "tunnels_up_total", "counter", "VPN tunnels that were connected.");
 	for (int service = 0; service < SERVICES; service++)
 		fprintf(out, "culvert_tunnels_up_total{service=\"%s\"} %" PRIu64 "\n",
-			tunnels_service_name((enum service)service), metrics->up[service]);
+			service_name((enum service)service), metrics->up[service]);
 	describe(out, "tunnels_down_total", "counter", "VPN tunnels that ended, by what ended them.");
 	for (int service = 0; service < SERVICES; service++)
 		for (int end = END_NOT + 1; end < ENDS; end++)
 			fprintf(out, "culvert_tunnels_down_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-				tunnels_service_name((enum service)service), tunnels_end_name((enum tunnel_end)end),
+				service_name((enum service)service), tunnels_end_name((enum tunnel_end)end),
 				metrics->down[service][end]);
 	describe(out, "tunnels_not_understood_total", "counter",
 		 "Control connections that were no longer understood and pass as they are.");
 	for (int service = 0; service < SERVICES; service++)
 		fprintf(out, "culvert_tunnels_not_understood_total{service=\"%s\"} %" PRIu64 "\n",
-			tunnels_service_name((enum service)service), metrics->not_understood[service]);
+			service_name((enum service)service), metrics->not_understood[service]);
 }
 
 static void print_links(FILE *out, const struct kernel_links *links)

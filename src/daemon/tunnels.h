@@ -24,8 +24,7 @@ enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum servi
 				const struct rehearsal *rehearsal);
 /* The name of a tunnel, service and index: "pptp-17". False if it has none. */
 bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME]);
-/* The words of fields and metrics: "pptp", "control_reset". */
-const char *tunnels_service_name(enum service service);
+/* The word of fields and metrics: "control_reset". */
 const char *tunnels_end_name(enum tunnel_end end);
 /* The same for programs: " [event=tunnel_up service=pptp inside=... ]", NAME=VALUE without blanks in a value. */
 void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS]);

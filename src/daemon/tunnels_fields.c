@@ -9,13 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/tunnels.h"
+#include <culvert/module.h>
 
-static const char *const service_names[SERVICES] = {
-#define SERVICE(name, section) [SERVICE_##name] = section,
-#include <culvert/services.def>
-#undef SERVICE
-};
+#include "daemon/tunnels.h"
 
 static const char *const end_names[ENDS] = {
 	[END_NOT] = "none",
@@ -36,14 +32,9 @@ const char *tunnels_end_name(enum tunnel_end end)
 	return end < ENDS ? end_names[end] : end_names[END_NOT];
 }
 
-const char *tunnels_service_name(enum service service)
-{
-	return service < SERVICES ? service_names[service] : "none";
-}
-
 bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
 {
-	snprintf(name, TUNNEL_NAME, "%s-%" PRIu32, tunnels_service_name(view->service), view->index);
+	snprintf(name, TUNNEL_NAME, "%s-%" PRIu32, service_name(view->service), view->index);
 	return view->index != UINT32_MAX;
 }
 
@@ -73,7 +64,7 @@ void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind,
 		[EVENT_TUNNEL_HINT] = "tunnel_hint",
 	};
 
-	snprintf(text, TUNNEL_FIELDS, " [event=%s service=%s", events[kind], tunnels_service_name(view->service));
+	snprintf(text, TUNNEL_FIELDS, " [event=%s service=%s", events[kind], service_name(view->service));
 	append_address(text, "inside", view->inside_address);
 	append_address(text, "outside", view->outside_address);
 	append_address(text, "remote", view->remote_address);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The control socket as a program sees it, and culvertctl as a person runs it."""
+import contextlib
 import json
 import pathlib
 import socket
@@ -28,6 +29,14 @@ class Control:
 
     def send(self, data):
         self.socket.sendall(data)
+
+    def send_endless_line(self, byte):
+        """Ten megabytes without a newline, of which the daemon may not take all."""
+        sent = 0
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while sent < 10 << 20:
+                sent += self.socket.send(byte * 65536)
+        assert sent < 10 << 20, "ten megabytes were read"
 
     def line(self):
         """The next line as an object; None at the end of the connection."""

@@ -73,49 +73,42 @@ def test_columns_are_aligned(lab, router, flows):
     assert run_ctl(router, "mappings", "host=10.77.0.99").stdout == "nothing to list\n"
 
 
-def test_only_a_terminal_gets_colours(lab, router):
-    def on_terminal(*words, **environment):
-        master, slave = pty.openpty()
-        with subprocess.Popen(
-            [find_ctl(router), "--socket", str(socket_of(router)), *words],
-            stdout=slave, stdin=subprocess.DEVNULL, env={**os.environ, **environment},
-        ) as child:
-            os.close(slave)
-            text = b""
-            with contextlib.suppress(OSError):
-                while data := os.read(master, 65536):
-                    text += data
-            os.close(master)
-            assert child.wait(5) == 0
-        return b"\x1b[" in text
+def on_terminal(router, *words, **environment):
+    """What culvertctl writes to a terminal."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [find_ctl(router), "--socket", str(socket_of(router)), *words],
+        stdout=slave, stdin=subprocess.DEVNULL, env={**os.environ, **environment},
+    ) as child:
+        os.close(slave)
+        text = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(master, 65536):
+                text += data
+        os.close(master)
+        assert child.wait(5) == 0
+    return text
 
-    assert on_terminal()
-    assert on_terminal(NO_COLOR="")
-    assert not on_terminal(NO_COLOR="1")
-    assert not on_terminal("--color", "never")
-    assert not on_terminal("-j")
+
+def test_only_a_terminal_gets_colours(lab, router):
+    def is_coloured(*words, **environment):
+        return b"\x1b[" in on_terminal(router, *words, **environment)
+
+    assert is_coloured()
+    assert is_coloured(NO_COLOR="")
+    assert not is_coloured(NO_COLOR="1")
+    assert not is_coloured("--color", "never")
+    assert not is_coloured("-j")
     assert "\x1b[" not in run_ctl(router).stdout
     assert "\x1b[" in run_ctl(router, "--color", "always").stdout
 
 
 def test_a_narrow_terminal_is_spared_columns(lab, router, flows):
-    def on_terminal(columns):
-        master, slave = pty.openpty()
-        with subprocess.Popen(
-            [find_ctl(router), "--socket", str(socket_of(router)), "mappings"],
-            stdout=slave, stdin=subprocess.DEVNULL, env={**os.environ, "COLUMNS": columns, "NO_COLOR": "1"},
-        ) as child:
-            os.close(slave)
-            text = b""
-            with contextlib.suppress(OSError):
-                while data := os.read(master, 65536):
-                    text += data
-            os.close(master)
-            assert child.wait(5) == 0
-        return text.decode().splitlines()
+    def lines_on(columns):
+        return on_terminal(router, "mappings", COLUMNS=columns, NO_COLOR="1").decode().splitlines()
 
-    assert "EXPIRES" in on_terminal("200")[0]
-    *lines, note = on_terminal("70")
+    assert "EXPIRES" in lines_on("200")[0]
+    *lines, note = lines_on("70")
     assert "EXPIRES" not in lines[0] and max(map(len, lines)) <= 70
     assert note.startswith("not shown, because the terminal is narrow: ") and note.endswith("EXPIRES")
     wide = run_ctl(router, "mappings", env={**os.environ, "COLUMNS": "40"}).stdout
