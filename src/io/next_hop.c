@@ -17,7 +17,8 @@ enum {
 	SETS = 256,
 	WAYS = 4,
 	ASK_AGAIN_MS = 1000,
-	FORGET_MS = 10000, /* that a neighbour has failed */
+	PATIENCE_MS = 4000, /* the kernel asks thrice, a second apart */
+	FORGET_MS = 10000,  /* that a neighbour has failed */
 };
 
 struct hop_route {
@@ -30,7 +31,7 @@ struct neighbour {
 	uint8_t mac[6];
 	uint8_t resolution; /* enum netlink_resolution */
 	bool used;
-	uint64_t asked_ms;
+	uint64_t asked_ms, unknown_ms; /* when it was last asked for; since when it is not resolved */
 };
 
 struct slot {
@@ -145,9 +146,12 @@ static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, uint32_
 
 static void next_hop_learn(struct neighbour *neighbour, const struct netlink_neighbour *from)
 {
-	/* Nobody has answered so far: asking again is no reason to let packets wait again. */
-	if (neighbour->resolution == NETLINK_FAILED && from->resolution == NETLINK_INCOMPLETE)
+	/* Nobody has answered so far: that the kernel asks again, or has dropped the entry because its table is full,
+	 * is no reason to let packets wait again. */
+	if (neighbour->resolution == NETLINK_FAILED && from->resolution != NETLINK_RESOLVED)
 		return;
+	if (neighbour->resolution == NETLINK_RESOLVED && from->resolution != NETLINK_RESOLVED)
+		neighbour->unknown_ms = clock_now_ms();
 	neighbour->resolution = (uint8_t)from->resolution;
 	memcpy(neighbour->mac, from->mac, sizeof(neighbour->mac));
 	/* The kernel "resolves" broadcast addresses of the link: nothing that a router should send to. */
@@ -160,11 +164,14 @@ static void next_hop_learn(struct neighbour *neighbour, const struct netlink_nei
 static void next_hop_ask(struct next_hops *hops, struct neighbour *neighbour)
 {
 	struct netlink_neighbour found;
+	uint64_t now = clock_now_ms();
 	int error;
 
-	if (neighbour->resolution == NETLINK_FAILED && clock_now_ms() - neighbour->asked_ms >= FORGET_MS)
+	if (neighbour->resolution == NETLINK_FAILED && now - neighbour->asked_ms >= FORGET_MS) {
 		neighbour->resolution = NETLINK_ABSENT;
-	neighbour->asked_ms = clock_now_ms();
+		neighbour->unknown_ms = now;
+	}
+	neighbour->asked_ms = now;
 	error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
 	if (error || !found.permanent) {
 		error = netlink_use_neighbour(hops->netlink, hops->ifindex, neighbour->address);
@@ -193,7 +200,7 @@ static struct neighbour *next_hop_add_neighbour(struct next_hops *hops, uint32_t
 			place = &set[i];
 	if (place->address)
 		hops->round++; /* slots may point to it */
-	*place = (struct neighbour){.address = address};
+	*place = (struct neighbour){.address = address, .unknown_ms = clock_now_ms()};
 	next_hop_ask(hops, place);
 	return place;
 }
@@ -222,11 +229,22 @@ static struct neighbour *next_hop_resolve(struct next_hops *hops, uint32_t desti
 	return neighbour ? neighbour : next_hop_add_neighbour(hops, address);
 }
 
+/* A neighbour that is not resolved is asked for again and again, but packets wait for it only for a while. That it
+ * has failed is judged here, too: the kernel's word can be overtaken by its asking again for the next packet, get lost
+ * among other messages, or come after minutes if somebody has set it so. */
+static void next_hop_pursue(struct next_hops *hops, struct neighbour *neighbour)
+{
+	if (clock_now_ms() - neighbour->asked_ms >= ASK_AGAIN_MS)
+		next_hop_ask(hops, neighbour);
+	if (neighbour->resolution != NETLINK_RESOLVED && clock_now_ms() - neighbour->unknown_ms >= PATIENCE_MS)
+		neighbour->resolution = NETLINK_FAILED;
+}
+
 static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *neighbour, uint8_t mac[6])
 {
 	neighbour->used = true;
-	if (neighbour->resolution != NETLINK_RESOLVED && clock_now_ms() - neighbour->asked_ms >= ASK_AGAIN_MS)
-		next_hop_ask(hops, neighbour);
+	if (neighbour->resolution != NETLINK_RESOLVED)
+		next_hop_pursue(hops, neighbour);
 	if (neighbour->resolution == NETLINK_RESOLVED) {
 		memcpy(mac, neighbour->mac, sizeof(neighbour->mac));
 		return NEXT_HOP_KNOWN;

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -624,7 +625,12 @@ def test_next_hops(place):
     wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
     wait_for(lambda: probe.ask("hop 198.51.100.1") == f"known {mac}", "on the link")
     assert probe.ask("hop 198.51.100.200").startswith("pending")
-    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "nobody answers", 6)
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "nobody answers", 10)
+    # that the kernel forgets it, as it does when its table is full, is no answer
+    place.R.run("ip", "neighbour", "delete", "198.51.100.200", "dev", "wan0", check=False)
+    for _ in range(10):
+        assert probe.ask("hop 198.51.100.200").startswith("none")
+        time.sleep(0.02)
     assert probe.ask("hop 198.51.100.255").startswith("none"), "not to a broadcast address"
     # a longer prefix wins, of equal ones the smaller metric; unreachable means no route
     place.X.ip("address add 198.51.100.9/24 dev eth0")
@@ -640,6 +646,20 @@ def test_next_hops(place):
     wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:0a", "another MAC address")
     place.R.ip("route delete default", "route delete 203.0.113.0/24 metric 10")
     wait_for(lambda: probe.ask("hop 192.0.2.1").startswith("none"), "no default route any more")
+    assert probe.stop() == 0
+
+
+def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
+    place.R.set_sysctl("net/ipv4/neigh/wan0/mcast_solicit", 60)
+    probe = place.start()
+    assert probe.ask("hop 198.51.100.200").startswith("pending")
+    begin = time.monotonic()
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "given up", 15)
+    assert time.monotonic() - begin > 2.5
+    # asked for all the time: an answer still counts
+    place.X.ip("address add 198.51.100.200/24 dev eth0")
+    mac = place.X.mac("eth0")
+    wait_for(lambda: probe.ask("hop 198.51.100.200") == f"known {mac}", "answered late", 10)
     assert probe.stop() == 0
 
 
