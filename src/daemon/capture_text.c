@@ -3,9 +3,8 @@
 #include "daemon/capture_text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
+
+#include "daemon/text.h"
 
 static uint32_t read_identifier(const struct packet *packet, uint32_t at, uint8_t protocol)
 {
@@ -44,22 +43,13 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 	ends->destination_port = packet_get16(packet, at + 2);
 }
 
-/* Appends to a comment; what does not fit is cut off. */
-static void __attribute__((format(printf, 2, 3))) add(char comment[CAPTURE_COMMENT], const char *format, ...)
-{
-	size_t used = strlen(comment);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(comment + used, CAPTURE_COMMENT - used, format, arguments);
-	va_end(arguments);
-}
-
 static void add_end(char comment[CAPTURE_COMMENT], uint32_t address, uint16_t port)
 {
-	add(comment, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	char dotted[TEXT_ADDRESS];
+
+	text_append(comment, CAPTURE_COMMENT, "%s", text_print_address(address, dotted));
 	if (port)
-		add(comment, ":%u", port);
+		text_append(comment, CAPTURE_COMMENT, ":%u", port);
 }
 
 static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_ends *before,
@@ -68,33 +58,34 @@ static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_
 	const char *between = ": ";
 
 	if (before->source != after->source || before->source_port != after->source_port) {
-		add(comment, "%ssource ", between);
+		text_append(comment, CAPTURE_COMMENT, "%ssource ", between);
 		add_end(comment, before->source, before->source_port);
-		add(comment, " -> ");
+		text_append(comment, CAPTURE_COMMENT, " -> ");
 		add_end(comment, after->source, after->source_port);
 		between = ", ";
 	}
 	if (before->destination != after->destination || before->destination_port != after->destination_port) {
-		add(comment, "%sdestination ", between);
+		text_append(comment, CAPTURE_COMMENT, "%sdestination ", between);
 		add_end(comment, before->destination, before->destination_port);
-		add(comment, " -> ");
+		text_append(comment, CAPTURE_COMMENT, " -> ");
 		add_end(comment, after->destination, after->destination_port);
 		between = ", ";
 	}
 	if (before->identifier != after->identifier) {
-		add(comment, "%sidentifier %" PRIu32 " -> %" PRIu32, between, before->identifier, after->identifier);
+		text_append(comment, CAPTURE_COMMENT, "%sidentifier %" PRIu32 " -> %" PRIu32, between,
+			    before->identifier, after->identifier);
 		between = ", ";
 	}
 	if (between[0] == ':')
-		add(comment, " as it is");
+		text_append(comment, CAPTURE_COMMENT, " as it is");
 }
 
 static void add_drop(char comment[CAPTURE_COMMENT], enum drop reason, uint32_t mapping)
 {
-	add(comment, "dropped %s: %s", drop_name(reason), drop_meaning(reason));
+	text_append(comment, CAPTURE_COMMENT, "dropped %s: %s", drop_name(reason), drop_meaning(reason));
 	if (!mapping)
 		return;
-	add(comment, "; sent to a mapping of ");
+	text_append(comment, CAPTURE_COMMENT, "; sent to a mapping of ");
 	add_end(comment, mapping, 0);
 }
 
@@ -106,20 +97,20 @@ void capture_text_comment(struct capture_packet *packet, const struct capture_pa
 
 	comment[0] = '\0';
 	if (packet->has_left && !is_result) {
-		add(comment, "made by the router because of packet %" PRIu64, came->number);
+		text_append(comment, CAPTURE_COMMENT, "made by the router because of packet %" PRIu64, came->number);
 		return;
 	}
 	switch ((enum verdict)packet->result.verdict) {
 	case VERDICT_FORWARDED:
-		add(comment, "forwarded");
+		text_append(comment, CAPTURE_COMMENT, "forwarded");
 		if (packet->has_left || left)
 			add_translation(comment, &came->ends, packet->has_left ? &packet->ends : &left->ends);
 		break;
 	case VERDICT_CONSUMED:
-		add(comment, left ? "answered by the router" : "for the router itself");
+		text_append(comment, CAPTURE_COMMENT, left ? "answered by the router" : "for the router itself");
 		break;
 	case VERDICT_HELD:
-		add(comment, "held: it waits, and is forwarded or dropped later");
+		text_append(comment, CAPTURE_COMMENT, "held: it waits, and is forwarded or dropped later");
 		break;
 	case VERDICT_DROPPED:
 		add_drop(comment, (enum drop)packet->result.drop, mapping);
@@ -130,5 +121,5 @@ void capture_text_comment(struct capture_packet *packet, const struct capture_pa
 void capture_text_waited(struct capture_packet *packet)
 {
 	packet->comment[0] = '\0';
-	add(packet->comment, "forwarded: it had waited for its turn");
+	text_append(packet->comment, CAPTURE_COMMENT, "forwarded: it had waited for its turn");
 }

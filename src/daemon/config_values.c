@@ -247,11 +247,8 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 	}
 	mask = length ? UINT32_MAX << (32 - length) : 0;
 	if (prefix.address & ~mask) {
-		struct in_addr base = {.s_addr = htonl(prefix.address & mask)};
-
-		inet_ntop(AF_INET, &base, address, sizeof(address));
-		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)", address,
-			 length);
+		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)",
+			 text_print_address(prefix.address & mask, address), length);
 		return false;
 	}
 	if (config->bypasses == PREFIXES_MAX) {
@@ -392,11 +389,10 @@ static void print_prefixes(FILE *out, const struct config *config)
 	int column = 0;
 
 	for (uint32_t i = 0; i < config->bypasses; i++) {
-		struct in_addr address = {.s_addr = htonl(config->bypass[i].address)};
-		char text[INET_ADDRSTRLEN + 8];
+		char text[TEXT_ADDRESS + 8];
 
-		inet_ntop(AF_INET, &address, text, sizeof(text));
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "/%u", config->bypass[i].length);
+		text_print_address(config->bypass[i].address, text);
+		text_append(text, sizeof(text), "/%u", config->bypass[i].length);
 		print_element(out, text, &column);
 	}
 }
@@ -544,8 +540,7 @@ bool forward_key_parse(enum forward_key key, struct config_forward *forward, con
 
 void forward_key_print(enum forward_key key, const struct config_forward *forward, FILE *out)
 {
-	struct in_addr address = {.s_addr = htonl(forward->to_address)};
-	char text[INET_ADDRSTRLEN];
+	char address[TEXT_ADDRESS];
 
 	switch (key) {
 	case FORWARD_KEY_SERVICE:
@@ -565,7 +560,7 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 			fprintf(out, "-%u", forward->port_last);
 		break;
 	case FORWARD_KEY_TO:
-		fputs(inet_ntop(AF_INET, &address, text, sizeof(text)), out);
+		fputs(text_print_address(forward->to_address, address), out);
 		if (forward->to_port)
 			fprintf(out, ":%u", forward->to_port);
 		break;

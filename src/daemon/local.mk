@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 libculvert_daemon_a_SOURCES += src/daemon/datapath.c src/daemon/datapath.h src/daemon/loop.c src/daemon/loop.h \
-	src/daemon/daemon.c src/daemon/daemon.h
+	src/daemon/daemon.c src/daemon/daemon.h src/daemon/daemon_events.c src/daemon/daemon_links.c src/daemon/daemon_state.h
 libculvert_daemon_a_SOURCES += src/daemon/background.c src/daemon/background.h src/daemon/log.c src/daemon/log.h \
 	src/daemon/options.c src/daemon/options.h src/daemon/pidfile.c src/daemon/pidfile.h src/daemon/privileges.c \
 	src/daemon/privileges.h src/daemon/privileges_filter.c \

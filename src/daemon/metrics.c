@@ -215,6 +215,8 @@ static void print_links(FILE *out, const struct kernel_links *links)
 
 static void print_outside(FILE *out, const struct metrics_view *view)
 {
+	char address[TEXT_ADDRESS];
+
 	describe(out, "outside_ports", "gauge",
 		 "Ports, or ICMP identifiers, of an outside address that mappings have.");
 	for (uint32_t i = 0; i < view->outsides; i++) {
@@ -222,9 +224,8 @@ static void print_outside(FILE *out, const struct metrics_view *view)
 		const uint32_t used[] = {outside->tcp_ports, outside->udp_ports, outside->icmp_identifiers};
 
 		for (int protocol = 0; protocol < 3; protocol++)
-			fprintf(out, "culvert_outside_ports{address=\"%u.%u.%u.%u\",protocol=\"%s\"} %" PRIu32 "\n",
-				outside->address >> 24, outside->address >> 16 & 255, outside->address >> 8 & 255,
-				outside->address & 255, port_owners[protocol], used[protocol]);
+			fprintf(out, "culvert_outside_ports{address=\"%s\",protocol=\"%s\"} %" PRIu32 "\n",
+				text_print_address(outside->address, address), port_owners[protocol], used[protocol]);
 	}
 	describe(out, "outside_ports_limit", "gauge", "How many there are of each outside address.");
 	for (int protocol = 0; protocol < 3; protocol++)

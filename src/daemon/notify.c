@@ -134,8 +134,7 @@ void notify_status(struct notify *notify, const char *text)
 
 void notify_links(struct notify *notify, const char *lan, const struct kernel_links *links)
 {
-	uint32_t first = links->wan.addresses[0];
-	char text[NOTIFY_STATUS_MAX];
+	char text[NOTIFY_STATUS_MAX], address[TEXT_ADDRESS];
 
 	if (links->wan.ifindex == 0)
 		snprintf(text, sizeof(text), "waiting for the WAN device to come back");
@@ -145,8 +144,8 @@ void notify_links(struct notify *notify, const char *lan, const struct kernel_li
 	else if (links->wan.address_count == 0)
 		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
 	else
-		snprintf(text, sizeof(text), "forwarding %s -> %s (%u.%u.%u.%u)%s", lan, links->wan.name, first >> 24,
-			 first >> 16 & 255, first >> 8 & 255, first & 255,
+		snprintf(text, sizeof(text), "forwarding %s -> %s (%s)%s", lan, links->wan.name,
+			 text_print_address(links->wan.addresses[0], address),
 			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
 	notify_status(notify, text);
 }

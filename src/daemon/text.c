@@ -5,6 +5,7 @@
 #include "daemon/text.h"
 
 #include <arpa/inet.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,16 @@ void text_escape(char *out, size_t size, const char *text)
 		}
 	}
 	out[used] = '\0';
+}
+
+void text_append(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text + used, size - used, format, arguments);
+	va_end(arguments);
 }
 
 void text_sentence(char *out, size_t size, const char *phrase)
@@ -69,6 +80,13 @@ bool text_address(const char *text, uint32_t *address)
 		return false;
 	*address = ntohl(parsed.s_addr);
 	return true;
+}
+
+const char *text_print_address(uint32_t address, char text[TEXT_ADDRESS])
+{
+	snprintf(text, TEXT_ADDRESS, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
+		 address & 255);
+	return text;
 }
 
 bool text_endpoint(const char *text, uint32_t *address, uint16_t *port)

@@ -3,7 +3,6 @@
 #include "daemon/tunnels.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -16,23 +15,11 @@ enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68 };
 
 static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
-static void append(char text[TUNNEL_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void append(char text[TUNNEL_TEXT], const char *format, ...)
-{
-	size_t used = 0;
-	va_list arguments;
-
-	while (used < TUNNEL_TEXT - 1 && text[used] != 0)
-		used++;
-	va_start(arguments, format);
-	vsnprintf(text + used, TUNNEL_TEXT - used, format, arguments);
-	va_end(arguments);
-}
-
 static void append_address(char text[TUNNEL_TEXT], uint32_t address)
 {
-	append(text, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	char dotted[TEXT_ADDRESS];
+
+	text_append(text, TUNNEL_TEXT, "%s", text_print_address(address, dotted));
 }
 
 /* What somebody calls itself; it can not look like anything else of the line. */
@@ -45,7 +32,7 @@ static void append_name(char text[TUNNEL_TEXT], const char *name)
 	text_escape(escaped, sizeof(escaped), name);
 	for (char *quote = strchr(escaped, '"'); quote; quote = strchr(quote, '"'))
 		*quote = '\'';
-	append(text, " \"%s\"", escaped);
+	text_append(text, TUNNEL_TEXT, " \"%s\"", escaped);
 }
 
 /* The client calls the server, whichever of the two is inside. */
@@ -53,13 +40,13 @@ static void append_ends(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
 	bool out = !view->inside_is_server;
 
-	append(text, "%s ", view->kind ? view->kind : service_name(view->service));
+	text_append(text, TUNNEL_TEXT, "%s ", view->kind ? view->kind : service_name(view->service));
 	append_address(text, out ? view->inside_address : view->remote_address);
 	append_name(text, out ? view->inside_name : view->remote_name);
-	append(text, " -> ");
+	text_append(text, TUNNEL_TEXT, " -> ");
 	append_address(text, out ? view->remote_address : view->inside_address);
 	append_name(text, out ? view->remote_name : view->inside_name);
-	append(text, " by ");
+	text_append(text, TUNNEL_TEXT, " by ");
 	append_address(text, view->outside_address);
 }
 
@@ -71,14 +58,15 @@ static void append_ipsec(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 					     "NAT traversal offered by both ends"};
 
 	if (view->ike_version)
-		append(text, ", IKEv%u, %s", view->ike_version, offers[2 * view->natt_inside + view->natt_remote]);
+		text_append(text, TUNNEL_TEXT, ", IKEv%u, %s", view->ike_version,
+			    offers[2 * view->natt_inside + view->natt_remote]);
 	if (view->data && view->data[0])
-		append(text, ", data by %s", view->data);
+		text_append(text, TUNNEL_TEXT, ", data by %s", view->data);
 }
 
 static void append_id(char text[TUNNEL_TEXT], const struct tunnel_view *view, const char *whose, uint32_t id)
 {
-	append(text, view->service == SERVICE_IPSEC ? "%s %08" PRIx32 : "%s %" PRIu32, whose, id);
+	text_append(text, TUNNEL_TEXT, view->service == SERVICE_IPSEC ? "%s %08" PRIx32 : "%s %" PRIu32, whose, id);
 }
 
 /* Each identifier was chosen by the end it stands for; the outside one is what the remote end sees of the inside one,
@@ -90,7 +78,7 @@ static void append_ids(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 
 	if (!view->has_inside_id && !view->has_remote_id)
 		return;
-	append(text, ", %s", words[view->service]);
+	text_append(text, TUNNEL_TEXT, ", %s", words[view->service]);
 	if (view->has_inside_id) {
 		append_id(text, view, " inside", view->inside_id);
 		if (view->service != SERVICE_IPSEC)
@@ -99,26 +87,27 @@ static void append_ids(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 	if (view->has_remote_id)
 		append_id(text, view, view->has_inside_id ? ", remote" : " remote", view->remote_id);
 	if (view->pairing != PAIRING_NONE)
-		append(text, " (pairing: %s)", pairing_name(view->pairing));
+		text_append(text, TUNNEL_TEXT, " (pairing: %s)", pairing_name(view->pairing));
 }
 
 static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
 	for (int side = 0; side < SIDES; side++) {
-		append(text, "; from %s %" PRIu64 " bytes in %" PRIu32 " packets", side_names[side], view->bytes[side],
-		       view->packets[side]);
+		text_append(text, TUNNEL_TEXT, "; from %s %" PRIu64 " bytes in %" PRIu32 " packets", side_names[side],
+			    view->bytes[side], view->packets[side]);
 		if (view->packets[side])
-			append(text, ", the last %" PRIu32 " s ago", view->last_ms[side] / 1000);
+			text_append(text, TUNNEL_TEXT, ", the last %" PRIu32 " s ago", view->last_ms[side] / 1000);
 	}
 	if (view->silent >= 0)
-		append(text, "; NOTHING COMES FROM THE %s: %s may be blocked on that side", side_names[view->silent],
-		       view->data && view->data[0] ? view->data : view->kind);
+		text_append(text, TUNNEL_TEXT, "; NOTHING COMES FROM THE %s: %s may be blocked on that side",
+			    side_names[view->silent], view->data && view->data[0] ? view->data : view->kind);
 }
 
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
 	if (view->hint != HINT_NONE)
-		append(text, ". Hint %s: %s.", tunnel_hint_name(view->hint), tunnel_hint_text(view->hint));
+		text_append(text, TUNNEL_TEXT, ". Hint %s: %s.", tunnel_hint_name(view->hint),
+			    tunnel_hint_text(view->hint));
 }
 
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
@@ -129,13 +118,14 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 		append_ipsec(text, view);
 	append_ids(text, view);
 	if (view->sessions)
-		append(text, ", %" PRIu32 " session%s Session ID inside %" PRIu32 ", remote %" PRIu32, view->sessions,
-		       view->sessions == 1 ? "," : "s, the last", view->inside_session, view->remote_session);
+		text_append(text, TUNNEL_TEXT, ", %" PRIu32 " session%s Session ID inside %" PRIu32 ", remote %" PRIu32,
+			    view->sessions, view->sessions == 1 ? "," : "s, the last", view->inside_session,
+			    view->remote_session);
 	if (view->is_shared)
-		append(text, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
-	append(text, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
+		text_append(text, TUNNEL_TEXT, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
+	text_append(text, TUNNEL_TEXT, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
 	if (view->end != END_NOT)
-		append(text, " (%s)", tunnel_end_text(view->end));
+		text_append(text, TUNNEL_TEXT, " (%s)", tunnel_end_text(view->end));
 	append_traffic(text, view);
 	append_hint(text, view);
 }

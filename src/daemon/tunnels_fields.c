@@ -5,12 +5,12 @@
  * line is always ours.
  */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <culvert/module.h>
 
+#include "daemon/text.h"
 #include "daemon/tunnels.h"
 
 static const char *const end_names[ENDS] = {
@@ -38,21 +38,11 @@ bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
 	return view->index != UINT32_MAX;
 }
 
-static void append(char text[TUNNEL_FIELDS], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void append(char text[TUNNEL_FIELDS], const char *format, ...)
-{
-	size_t used = strlen(text);
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text + used, TUNNEL_FIELDS - used, format, arguments);
-	va_end(arguments);
-}
-
 static void append_address(char text[TUNNEL_FIELDS], const char *name, uint32_t address)
 {
-	append(text, " %s=%u.%u.%u.%u", name, address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	char dotted[TEXT_ADDRESS];
+
+	text_append(text, TUNNEL_FIELDS, " %s=%s", name, text_print_address(address, dotted));
 }
 
 void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS])
@@ -69,15 +59,17 @@ void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind,
 	append_address(text, "outside", view->outside_address);
 	append_address(text, "remote", view->remote_address);
 	if (view->has_inside_id)
-		append(text, " inside_id=%" PRIu32 " outside_id=%" PRIu32, view->inside_id, view->outside_id);
+		text_append(text, TUNNEL_FIELDS, " inside_id=%" PRIu32 " outside_id=%" PRIu32, view->inside_id,
+			    view->outside_id);
 	if (view->has_remote_id)
-		append(text, " remote_id=%" PRIu32, view->remote_id);
-	append(text, " called=%s age_seconds=%" PRIu32, view->inside_is_server ? "inside" : "remote",
-	       view->age_ms / 1000);
-	append(text, " lan_bytes=%" PRIu64 " wan_bytes=%" PRIu64, view->bytes[SIDE_LAN], view->bytes[SIDE_WAN]);
+		text_append(text, TUNNEL_FIELDS, " remote_id=%" PRIu32, view->remote_id);
+	text_append(text, TUNNEL_FIELDS, " called=%s age_seconds=%" PRIu32,
+		    view->inside_is_server ? "inside" : "remote", view->age_ms / 1000);
+	text_append(text, TUNNEL_FIELDS, " lan_bytes=%" PRIu64 " wan_bytes=%" PRIu64, view->bytes[SIDE_LAN],
+		    view->bytes[SIDE_WAN]);
 	if (view->end != END_NOT)
-		append(text, " end=%s", tunnels_end_name(view->end));
+		text_append(text, TUNNEL_FIELDS, " end=%s", tunnels_end_name(view->end));
 	if (view->hint != HINT_NONE)
-		append(text, " hint=%s", tunnel_hint_name(view->hint));
-	append(text, "]");
+		text_append(text, TUNNEL_FIELDS, " hint=%s", tunnel_hint_name(view->hint));
+	text_append(text, TUNNEL_FIELDS, "]");
 }

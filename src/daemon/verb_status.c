@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/datapath.h"
 #include "daemon/privileges.h"
+#include "daemon/text.h"
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
@@ -168,6 +169,7 @@ static bool is_nearly_full(uint32_t used, uint32_t limit)
 static void warn_of_ports(struct verb *verb)
 {
 	struct outside_view outside;
+	char address[TEXT_ADDRESS];
 	uint32_t cursor = 0;
 
 	while (engine_next_outside(verb->router->engine, &cursor, &outside)) {
@@ -175,9 +177,9 @@ static void warn_of_ports(struct verb *verb)
 
 		if (is_nearly_full(used, OUTSIDE_PORTS))
 			warn(verb, "ports-nearly-full",
-			     "%u of %d %s ports of %u.%u.%u.%u are in use: give the WAN device another address", used,
-			     OUTSIDE_PORTS, used == outside.tcp_ports ? "TCP" : "UDP", outside.address >> 24,
-			     outside.address >> 16 & 255, outside.address >> 8 & 255, outside.address & 255);
+			     "%u of %d %s ports of %s are in use: give the WAN device another address", used,
+			     OUTSIDE_PORTS, used == outside.tcp_ports ? "TCP" : "UDP",
+			     text_print_address(outside.address, address));
 	}
 }
 

@@ -27,7 +27,7 @@ CORE = {"base", "wire", "nat", "passthrough", "culvert"}
 PURE = {"stdbool.h", "stddef.h", "stdint.h", "limits.h", "inttypes.h", "stdalign.h", "string.h", "stdlib.h"}
 # header → the file family that may include it
 LIBRARIES = (
-    (r"event2/|event\.h$", "libevent", r"src/daemon/(daemon|loop|metrics_http)[a-z_]*\.c$"),
+    (r"event2/|event\.h$", "libevent", r"src/daemon/(loop|metrics_http)[a-z_]*\.c$"),
     (r"netlink/", "libnl", r"src/io/(kernel|netlink|next_hop)[a-z_]*\.[ch]$"),
     (r"ini\.h$", "inih", r"src/daemon/config[a-z_]*\.c$"),
     (r"cap-ng\.h$", "libcap-ng", r"src/daemon/privileges[a-z_]*\.c$"),

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon, when links or the configuration have changed: the packet socket follows the WAN device, and the engine is
+ * told the configuration and its outside addresses anew.
+ */
+#include "daemon/daemon_state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <culvert/exit.h>
+
+#include "daemon/datapath.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/text.h"
+#include "io/kernel.h"
+#include "io/tun.h"
+#include "io/wan.h"
+
+/* The facts of the links and the configuration, as the engine wants them. A WAN that is away keeps its last MTU. */
+void daemon_fill_engine_config(struct daemon *daemon)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	struct engine_config *engine = &daemon->engine_config;
+
+	config_to_engine(&daemon->config, engine);
+	engine->host_tcp = links->host_tcp;
+	engine->host_udp = links->host_udp;
+	engine->lan_address = links->lan.address;
+	engine->hop_address = links->hop_address;
+	memcpy(engine->inside, links->lan.prefixes, sizeof(engine->inside));
+	engine->insides = links->lan.prefix_count;
+	if (links->lan.mtu)
+		engine->lan_mtu = links->lan.mtu;
+	if (links->wan.mtu)
+		engine->wan_mtu = links->wan.mtu;
+}
+
+void daemon_close_wan(struct daemon *daemon)
+{
+	loop_watch(daemon->loop, LOOP_WAN, -1);
+	datapath_set_wan(daemon->datapath, NULL);
+	wan_close(daemon->wan);
+	daemon->wan = NULL;
+}
+
+int daemon_open_wan(struct daemon *daemon)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	int exit_code;
+
+	daemon->wan =
+		wan_open(links->wan.ifindex, links->wan.ethernet, links->wan.mac, log_report, daemon->log, &exit_code);
+	if (!daemon->wan)
+		return exit_code;
+	daemon->wan_ifindex = links->wan.ifindex;
+	daemon->wan_ethernet = links->wan.ethernet;
+	memcpy(daemon->wan_mac, links->wan.mac, sizeof(daemon->wan_mac));
+	datapath_set_wan(daemon->datapath, daemon->wan);
+	/* What a link without offloads could not send shall not come in from the LAN. */
+	if (!tun_set_offload(daemon->tun, daemon->config.offload && wan_offloads(daemon->wan))) {
+		log_write(daemon->log, LOG_ERR, "can not set the offloads of %s: %s", daemon->config.tun,
+			  strerror(errno));
+		return EXIT_NETWORK;
+	}
+	if (!loop_watch(daemon->loop, LOOP_WAN, wan_fd(daemon->wan))) {
+		log_write(daemon->log, LOG_ERR, "can not watch the packet socket: %s", strerror(errno));
+		return EXIT_NETWORK;
+	}
+	return EXIT_OK;
+}
+
+/* The packet socket follows the WAN device: away, back under another index, another link address. What changed was
+ * reported by the kernel's side already. */
+static void daemon_follow_wan(struct daemon *daemon)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	bool same = links->wan.ifindex == daemon->wan_ifindex && links->wan.ethernet == daemon->wan_ethernet &&
+		    memcmp(links->wan.mac, daemon->wan_mac, sizeof(daemon->wan_mac)) == 0;
+
+	if (daemon->wan && !same)
+		daemon_close_wan(daemon);
+	if (!daemon->wan && links->wan.ifindex != 0 && daemon_open_wan(daemon) != EXIT_OK)
+		daemon_close_wan(daemon); /* the next look at the links tries again */
+}
+
+/* Forwards do not let anybody in whom another NAT has turned away before. */
+static void daemon_report_private(struct daemon *daemon, const uint32_t *addresses, uint32_t count)
+{
+	char text[TEXT_ADDRESS];
+
+	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
+		if (address_is_private(addresses[i]))
+			log_write(daemon->log, LOG_NOTICE,
+				  "%s is not a public address: if another NAT stands before this router, forwards are "
+				  "reached through it only if it forwards the same ports and protocols to here",
+				  text_print_address(addresses[i], text));
+}
+
+uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	uint32_t count = links->wan.address_count, ended;
+
+	if (count > daemon->config.addresses) {
+		log_write(daemon->log, LOG_WARNING,
+			  "%s has %u addresses, only the first %u are used: see [limits] addresses", links->wan.name,
+			  count, daemon->config.addresses);
+		count = daemon->config.addresses;
+	}
+	if (count == 0)
+		log_write(daemon->log, LOG_WARNING,
+			  "the WAN has no IPv4 address: nothing can be translated until it gets one");
+	daemon_fill_engine_config(daemon);
+	ended = engine_configure(daemon->engine, &daemon->engine_config, now_ms);
+	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
+	if (ended)
+		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
+	daemon_report_private(daemon, links->wan.addresses, count);
+	return ended;
+}
+
+void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+
+	if (links->generation != daemon->generation) {
+		daemon->generation = links->generation;
+		daemon_follow_wan(daemon);
+		daemon_tell_engine(daemon, now_ms);
+	} else if (!daemon->wan && links->wan.ifindex != 0) {
+		daemon_follow_wan(daemon);
+	}
+	notify_links(&daemon->notify, daemon->config.lan_interface, kernel_links(daemon->kernel));
+	datapath_retry(daemon->datapath, now_ms);
+	daemon_set_timer(daemon, now_ms);
+}
