@@ -62,6 +62,8 @@ static int take_answer(struct ctl *ctl)
 
 	for (;;) {
 		failed = talk_next(&ctl->talk, &ctl->row, &line);
+		if (failed == TALK_STOPPED)
+			return failed;
 		if (failed) {
 			answer_end(&ctl->answer, failed, "the answer is not complete");
 			return failed;
@@ -103,24 +105,41 @@ static uint32_t room(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+/* Ends the file, and says what is in it. A reader that goes away is an error like a full disk. */
+static int end_capture(struct ctl *ctl, int code)
+{
+	const char *why = "not all of it could be taken";
+	int failed;
+
+	if (code == EXIT_OK)
+		why = "count= is reached";
+	else if (code == TALK_STOPPED)
+		why = "interrupted";
+	else if (code == EXIT_NOT_RUNNING)
+		why = "culvertd is gone";
+	failed = save_end(&ctl->save, why);
+	return code == EXIT_OK || code == TALK_STOPPED ? failed : code;
+}
+
 static int ask(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
 	bool is_stream = (options->verb->flags & VERB_STREAMS) != 0;
-	int code, failed;
+	int code;
 
 	/* The rows of a capture that goes to a file are not shown. */
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
 		     look_of(options->verb->name), is_stream, options->in_colour, room());
 	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
+	if (code == EXIT_OK && options->write)
+		talk_stop_at_signals(&ctl->talk);
 	if (code == EXIT_OK)
 		code = take_answer(ctl);
 	else
 		answer_end(&ctl->answer, code, "culvertd could not be asked");
 	talk_end(&ctl->talk);
-	failed = save_end(&ctl->save);
-	return code != EXIT_OK ? code : failed;
+	return options->write ? end_capture(ctl, code) : code;
 }
 
 /* Help for people needs no daemon. */

@@ -11,8 +11,6 @@ enum {
 	OPTION_COMMENT = 1,
 	OPTION_NAME = 2,  /* of an interface */
 	OPTION_FLAGS = 2, /* of a packet */
-	FLAG_CAME = 1,
-	FLAG_LEFT = 2,
 	LINKTYPE_IPV4 = 228,
 	BLOCK_FRAME = 12, /* type and both lengths */
 	COMMENT_MAX = 1024,
@@ -51,7 +49,7 @@ static void put_option(FILE *out, uint32_t code, const void *value, uint32_t len
 	put_bytes(out, value, length);
 }
 
-static void put_interface(FILE *out, const char *name, uint32_t snap)
+static uint32_t put_interface(FILE *out, const char *name, uint32_t snap)
 {
 	uint32_t length = BLOCK_FRAME + 8 + 4 + padded((uint32_t)strlen(name)) + 4;
 
@@ -63,9 +61,10 @@ static void put_interface(FILE *out, const char *name, uint32_t snap)
 	put_option(out, OPTION_NAME, name, (uint32_t)strlen(name));
 	put_option(out, OPTION_END, "", 0);
 	put32(out, length);
+	return length;
 }
 
-void pcapng_start(FILE *out, uint32_t snap)
+uint32_t pcapng_start(FILE *out, uint32_t snap)
 {
 	const uint32_t length = BLOCK_FRAME + 16;
 
@@ -77,15 +76,14 @@ void pcapng_start(FILE *out, uint32_t snap)
 	put32(out, UINT32_MAX); /* the section is as long as the file */
 	put32(out, UINT32_MAX);
 	put32(out, length);
-	put_interface(out, "LAN", snap);
-	put_interface(out, "WAN", snap);
+	return length + put_interface(out, "LAN", snap) + put_interface(out, "WAN", snap);
 }
 
-void pcapng_add(FILE *out, const struct pcapng_packet *packet)
+uint32_t pcapng_add(FILE *out, const struct pcapng_packet *packet)
 {
 	uint32_t comment = (uint32_t)strnlen(packet->comment, COMMENT_MAX);
 	uint32_t length = BLOCK_FRAME + 20 + padded(packet->stored) + 4 + padded(comment) + 8 + 4;
-	const uint8_t flags[4] = {packet->has_left ? FLAG_LEFT : FLAG_CAME};
+	const uint8_t flags[4] = {(uint8_t)packet->way};
 
 	put32(out, BLOCK_PACKET);
 	put32(out, length);
@@ -99,4 +97,5 @@ void pcapng_add(FILE *out, const struct pcapng_packet *packet)
 	put_option(out, OPTION_FLAGS, flags, sizeof(flags));
 	put_option(out, OPTION_END, "", 0);
 	put32(out, length);
+	return length;
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <culvert/exit.h>
@@ -21,23 +22,46 @@ void save_start(struct save *save, const char *path, FILE *errors)
 	*save = (struct save){.path = path, .errors = errors};
 }
 
+static const char *name_of(const struct save *save)
+{
+	return strcmp(save->path, "-") ? save->path : "standard output";
+}
+
 static int refuse(const struct save *save, int code, const char *what)
 {
-	fprintf(save->errors, "culvertctl: %s: %s\n", strcmp(save->path, "-") ? save->path : "standard output", what);
+	fprintf(save->errors, "culvertctl: %s: %s\n", name_of(save), what);
 	return code;
 }
 
-/* What passes a router is not for everybody to read. */
+/* What passes a router is not for everybody to read, in a file that was there either. Only now that goes empty. */
+static int claim(const struct save *save, int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return refuse(save, EXIT_FILE, strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return EXIT_OK;
+	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && fchmod(fd, S_IRUSR | S_IWUSR) < 0)
+		return refuse(save, EXIT_FILE, "it is another user's, and others may read it: name another file");
+	return ftruncate(fd, 0) == 0 ? EXIT_OK : refuse(save, EXIT_FILE, strerror(errno));
+}
+
 static int save_open(struct save *save, uint32_t snap)
 {
 	bool is_file = strcmp(save->path, "-") != 0;
-	int fd;
+	int fd, code;
 
 	if (!is_file && isatty(STDOUT_FILENO))
 		return refuse(save, EXIT_USAGE, "a capture is not for terminals: write it to a file, or into a pipe");
-	fd = is_file ? open(save->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
+	fd = is_file ? open(save->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600) : dup(STDOUT_FILENO);
 	if (fd < 0)
 		return refuse(save, EXIT_FILE, strerror(errno));
+	code = is_file ? claim(save, fd) : EXIT_OK;
+	if (code != EXIT_OK) {
+		close(fd);
+		return code;
+	}
 	save->out = fdopen(fd, "wb");
 	if (!save->out) {
 		int error = errno;
@@ -45,7 +69,7 @@ static int save_open(struct save *save, uint32_t snap)
 		close(fd);
 		return refuse(save, EXIT_FILE, strerror(error));
 	}
-	pcapng_start(save->out, snap);
+	save->bytes = pcapng_start(save->out, snap);
 	return EXIT_OK;
 }
 
@@ -74,12 +98,19 @@ static bool read_data(const char *text, uint8_t data[STORED_MAX], uint32_t *stor
 	return true;
 }
 
+static enum pcapng_way way_of(const char *event)
+{
+	if (!strcmp(event, "came"))
+		return PCAPNG_CAME;
+	return strcmp(event, "left") ? PCAPNG_STAYED : PCAPNG_LEFT;
+}
+
 static int save_packet(struct save *save, const struct row *row)
 {
 	uint8_t data[STORED_MAX];
 	struct pcapng_packet packet = {
 		.interface = strcmp(row_text(row, "side"), "lan") ? PCAPNG_WAN : PCAPNG_LAN,
-		.has_left = !strcmp(row_text(row, "event"), "left"),
+		.way = way_of(row_text(row, "event")),
 		.time_us = row_number(row, "time") * 1000000 + row_number(row, "microseconds"),
 		.length = (uint32_t)row_number(row, "bytes"),
 		.data = data,
@@ -92,7 +123,7 @@ static int save_packet(struct save *save, const struct row *row)
 	if (!comment)
 		return refuse(save, EXIT_NETWORK, "no memory");
 	packet.comment = comment;
-	pcapng_add(save->out, &packet);
+	save->bytes += pcapng_add(save->out, &packet);
 	free(comment);
 	save->packets++;
 	return EXIT_OK;
@@ -114,7 +145,7 @@ int save_add(struct save *save, const struct row *row)
 	return code;
 }
 
-int save_end(struct save *save)
+int save_end(struct save *save, const char *why)
 {
 	int code = EXIT_OK;
 
@@ -123,9 +154,10 @@ int save_end(struct save *save)
 	if (fclose(save->out) != 0)
 		code = refuse(save, EXIT_FILE, strerror(errno));
 	save->out = NULL;
-	fprintf(save->errors, "culvertctl: %" PRIu64 " packets", save->packets);
+	fprintf(save->errors, "culvertctl: %s: %" PRIu64 " packet%s, %" PRIu64 " bytes; %s", name_of(save),
+		save->packets, save->packets == 1 ? "" : "s", save->bytes, why);
 	if (save->lost > 0)
-		fprintf(save->errors, ", up to %" PRIu64 " more were lost to the limits", save->lost);
+		fprintf(save->errors, "; up to %" PRIu64 " more are left out: see rate=", save->lost);
 	fputc('\n', save->errors);
 	return code;
 }

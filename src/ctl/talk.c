@@ -5,6 +5,7 @@
 #include "ctl/talk.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -86,6 +87,33 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 	return EXIT_OK;
 }
 
+static volatile sig_atomic_t stopped;
+static int stopping_fd = -1;
+
+/* Whoever waits for the answer, or is about to, sees it end; what is in the queue can still be read. */
+static void on_signal(int number)
+{
+	int error = errno;
+
+	(void)number;
+	stopped = 1;
+	shutdown(stopping_fd, SHUT_RDWR);
+	errno = error;
+}
+
+void talk_stop_at_signals(const struct talk *talk)
+{
+	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, before;
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	stopping_fd = talk->fd;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
 /* More bytes into the buffer. */
 static int fill(struct talk *talk)
 {
@@ -101,6 +129,8 @@ static int fill(struct talk *talk)
 		talk->used += (size_t)got;
 		return EXIT_OK;
 	}
+	if (stopped)
+		return TALK_STOPPED;
 	if (got < 0 && errno == EAGAIN)
 		return refuse(talk, EXIT_TIMED_OUT, "culvertd does not answer");
 	return refuse(talk, EXIT_NOT_RUNNING, "culvertd ended before its answer was complete");

@@ -11,7 +11,7 @@
 
 #include "ctl/row.h"
 
-enum { TALK_PATIENCE_S = 10 };
+enum { TALK_PATIENCE_S = 10, TALK_STOPPED = -1 };
 
 struct talk {
 	int fd;
@@ -24,8 +24,12 @@ struct talk {
 /* Connects and sends a line of words. An exit code, after having said on errors what is wrong. */
 int talk_start(struct talk *talk, const char *path, const char *const *words, size_t count, bool is_stream,
 	       FILE *errors);
-/* The next line: read into *row and, as it came, in *line without its newline. EXIT_OK, or another exit code after
- * having said why; *line stays good until the next call. */
+/* From now on a first SIGINT, SIGTERM or SIGHUP ends the answer early, and a pipe that nobody reads is an error of
+ * whoever writes. For one talk of a process. */
+void talk_stop_at_signals(const struct talk *talk);
+/* The next line: read into *row and, as it came, in *line without its newline. EXIT_OK, TALK_STOPPED
+ * when a signal came and all that had come before it was given, or another exit code after having said why; *line stays
+ * good until the next call. */
 int talk_next(struct talk *talk, struct row *row, const char **line);
 /* A whole line is there already, so that talk_next() does not wait. */
 bool talk_has_line(const struct talk *talk);

@@ -101,19 +101,18 @@ static bool is_wanted(struct capture *capture, uint32_t mapping_address)
 {
 	const struct capture_filter *filter = &capture->filter;
 	bool host = !filter->has_host || filter->host == mapping_address;
-	bool port = !filter->has_port, service = filter->service == SERVICE_NONE;
+	bool port = !filter->has_port, service = filter->service == SERVICE_NONE, has_drop = !filter->drops_only;
 
 	for (uint32_t i = 0; i < capture->pending; i++) {
 		const struct capture_packet *packet = capture_pending(capture, i);
 		const struct capture_ends *ends = &packet->ends;
 
-		if (filter->drops_only && packet->result.drop == DROP_NONE)
-			return false;
+		has_drop = has_drop || packet->result.drop != DROP_NONE;
 		host = host || ends->source == filter->host || ends->destination == filter->host;
 		port = port || ends->source_port == filter->port || ends->destination_port == filter->port;
 		service = service || is_of_service(ends, filter->service);
 	}
-	return host && port && service && is_selected(capture);
+	return host && port && service && has_drop && is_selected(capture);
 }
 
 /* --- the rate --- */
@@ -132,8 +131,8 @@ static bool has_token(struct capture *capture)
 /* --- what the data path tells --- */
 
 /* Writes a packet down behind the end of the ring. */
-static void capture_note(struct capture *capture, enum side side, bool has_left, const struct packet *packet,
-			 const struct capture_ends *ends)
+static void capture_note(struct capture *capture, enum side side, enum capture_event event, enum drop link,
+			 const struct packet *packet, const struct capture_ends *ends)
 {
 	struct capture_packet *record = capture_pending(capture, capture->pending);
 	size_t slot = (size_t)(record - capture->packet);
@@ -147,8 +146,9 @@ static void capture_note(struct capture *capture, enum side side, bool has_left,
 	record->number = capture->number;
 	record->time_us = clock_unix_us();
 	record->side = side;
-	record->has_left = has_left;
-	record->result = (struct engine_result){.verdict = VERDICT_FORWARDED, .drop = DROP_NONE};
+	record->event = event;
+	record->result.verdict = event == CAPTURE_DROPPED ? VERDICT_DROPPED : VERDICT_FORWARDED;
+	record->result.drop = (uint8_t)link;
 	record->ends = *ends;
 	record->length = packet->length;
 	record->stored = packet->length < capture->snap ? packet->length : capture->snap;
@@ -179,18 +179,19 @@ static void capture_came(void *context, enum side from, const struct packet *pac
 		return;
 	}
 	capture->state = LOOKING;
-	capture_note(capture, from, false, packet, &ends);
+	capture_note(capture, from, CAPTURE_CAME, DROP_NONE, packet, &ends);
 }
 
-static void capture_left(void *context, enum side to, const struct packet *packet)
+static void capture_left(void *context, enum side to, const struct packet *packet, enum drop link)
 {
 	struct capture *capture = context;
+	enum capture_event event = link == DROP_NONE ? CAPTURE_LEFT : CAPTURE_DROPPED;
 	struct capture_ends ends;
 
 	if (capture->state == SKIPPING)
 		return;
 	capture_text_read(packet, &ends);
-	capture_note(capture, to, true, packet, &ends);
+	capture_note(capture, to, event, link, packet, &ends);
 	if (capture->state == LOOKING || capture->pending == 0)
 		return;
 	/* It had waited: what came is long gone. */
@@ -200,32 +201,31 @@ static void capture_left(void *context, enum side to, const struct packet *packe
 	capture->pending = 0;
 }
 
-/* The inside host whose mapping a packet that was just dropped was sent to; 0: there is none. */
-static uint32_t mapping_of_last_drop(const struct capture *capture)
+/* The inside host whose mapping a packet that was just dropped was sent to; 0: there is none. Drops of the data path
+ * are none of the engine's. */
+static uint32_t mapping_of_last_drop(const struct capture *capture, enum drop reason)
 {
 	uint64_t cursor = 0;
 	struct drop_view view;
 
-	if (!capture->engine || !engine_next_drop(capture->engine, &cursor, clock_now_ms(), &view) || !view.has_mapping)
+	if (!capture->engine || !engine_next_drop(capture->engine, &cursor, clock_now_ms(), &view))
 		return 0;
-	return view.mapping_address;
+	return view.reason == reason && view.has_mapping ? view.mapping_address : 0;
 }
 
 /* Of the packet under way everything is known. */
-static void capture_finish(struct capture *capture, struct engine_result result, enum drop link)
+static void capture_finish(struct capture *capture, struct engine_result result)
 {
 	const struct capture_packet *came = capture_pending(capture, 0), *left = NULL;
-	uint32_t mapping = result.verdict == VERDICT_DROPPED ? mapping_of_last_drop(capture) : 0;
-	bool has_not_left = result.verdict == VERDICT_FORWARDED && link != DROP_NONE;
+	uint32_t mapping = 0;
 
-	if (has_not_left)
-		result = (struct engine_result){.verdict = VERDICT_DROPPED, .drop = (uint8_t)link};
+	if (result.verdict == VERDICT_DROPPED)
+		mapping = mapping_of_last_drop(capture, (enum drop)result.drop);
 	for (uint32_t i = 0; i < capture->pending; i++)
-		capture_pending(capture, i)->result = result;
+		if (capture_pending(capture, i)->event != CAPTURE_DROPPED)
+			capture_pending(capture, i)->result = result;
 	if (!is_wanted(capture, mapping))
 		return;
-	if (has_not_left)
-		capture->pending = 1;
 	if (capture->pending > 1)
 		left = capture_pending(capture, 1);
 	for (uint32_t i = 0; i < capture->pending; i++)
@@ -233,12 +233,12 @@ static void capture_finish(struct capture *capture, struct engine_result result,
 	capture_choose(capture);
 }
 
-static void capture_judged(void *context, struct engine_result result, enum drop link)
+static void capture_judged(void *context, struct engine_result result)
 {
 	struct capture *capture = context;
 
 	if (capture->state == LOOKING)
-		capture_finish(capture, result, link);
+		capture_finish(capture, result);
 	capture->pending = 0;
 	capture->state = IDLE;
 }

@@ -33,11 +33,17 @@ struct capture_ends {
 	uint16_t source_port, destination_port;
 };
 
+enum capture_event {
+	CAPTURE_CAME,
+	CAPTURE_LEFT,
+	CAPTURE_DROPPED, /* it would have left, but the link did not take it */
+};
+
 struct capture_packet {
 	uint64_t number;  /* what left has that of the packet it left because of */
 	uint64_t time_us; /* since 1970 */
 	enum side side;
-	bool has_left; /* else it came */
+	enum capture_event event;
 	struct engine_result result;
 	struct capture_ends ends;
 	uint32_t length, stored; /* bytes of the packet, and those of them that are at data */

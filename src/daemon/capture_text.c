@@ -96,15 +96,22 @@ void capture_text_comment(struct capture_packet *packet, const struct capture_pa
 	bool is_result = packet->result.verdict == VERDICT_FORWARDED;
 
 	comment[0] = '\0';
-	if (packet->has_left && !is_result) {
+	if (packet->event == CAPTURE_DROPPED) {
+		text_append(comment, CAPTURE_COMMENT, "because of packet %" PRIu64 ": ", came->number);
+		add_drop(comment, (enum drop)packet->result.drop, 0);
+		return;
+	}
+	if (packet->event == CAPTURE_LEFT && !is_result) {
 		text_append(comment, CAPTURE_COMMENT, "made by the router because of packet %" PRIu64, came->number);
 		return;
 	}
 	switch ((enum verdict)packet->result.verdict) {
 	case VERDICT_FORWARDED:
 		text_append(comment, CAPTURE_COMMENT, "forwarded");
-		if (packet->has_left || left)
-			add_translation(comment, &came->ends, packet->has_left ? &packet->ends : &left->ends);
+		if (packet->event == CAPTURE_LEFT)
+			add_translation(comment, &came->ends, &packet->ends);
+		else if (left)
+			add_translation(comment, &came->ends, &left->ends);
 		break;
 	case VERDICT_CONSUMED:
 		text_append(comment, CAPTURE_COMMENT, left ? "answered by the router" : "for the router itself");
@@ -121,5 +128,10 @@ void capture_text_comment(struct capture_packet *packet, const struct capture_pa
 void capture_text_waited(struct capture_packet *packet)
 {
 	packet->comment[0] = '\0';
+	if (packet->event == CAPTURE_DROPPED) {
+		add_drop(packet->comment, (enum drop)packet->result.drop, 0);
+		text_append(packet->comment, CAPTURE_COMMENT, "; it had waited");
+		return;
+	}
 	text_append(packet->comment, CAPTURE_COMMENT, "forwarded: it had waited for its turn");
 }

@@ -42,7 +42,10 @@ struct datapath {
 	struct datapath_counters counters;
 	const struct datapath_tap *tap[DATAPATH_TAPS];
 	uint32_t taps;
-	enum drop link_drop; /* why this file dropped something last, for the taps */
+	/* for the taps */
+	enum drop link_drop;       /* why what was emitted last did not leave */
+	bool has_waited;           /* it was put aside */
+	struct engine_result fate; /* of the packet under way, if the engine forwards it */
 };
 
 /* Packets the engine made were never received, so that they are no part of its sums. */
@@ -89,6 +92,7 @@ static void datapath_wait(struct datapath *datapath, const struct packet *packet
 	datapath->wait_tag[place] = tag;
 	waiting->count++;
 	datapath->counters.waited++;
+	datapath->has_waited = true;
 }
 
 static void datapath_emit_wan(struct datapath *datapath, const struct packet *packet, uint32_t tag)
@@ -144,17 +148,45 @@ static void datapath_emit_lan(struct datapath *datapath, const struct packet *pa
 	datapath_drop(datapath, tag, DROP_LINK_SEND);
 }
 
+static void datapath_flush(struct datapath *datapath)
+{
+	if (datapath->wan)
+		wan_flush(datapath->wan, datapath_refused, datapath);
+}
+
+static void datapath_tell_left(struct datapath *datapath, enum side to, const struct packet *packet)
+{
+	for (uint32_t i = 0; i < datapath->taps; i++)
+		datapath->tap[i]->left(datapath->tap[i]->context, to, packet, datapath->link_drop);
+}
+
+/* Only who has sent it knows what became of it. */
+static void datapath_tell_emitted(struct datapath *datapath, enum side to, const struct packet *packet, bool made)
+{
+	datapath_flush(datapath);
+	if (!datapath->has_waited && (made || datapath->link_drop == DROP_NONE)) {
+		datapath_tell_left(datapath, to, packet);
+		return;
+	}
+	if (made)
+		return; /* it waits, and is told of when it leaves */
+	datapath->fate.verdict = datapath->has_waited ? VERDICT_HELD : VERDICT_DROPPED;
+	datapath->fate.drop = (uint8_t)datapath->link_drop;
+}
+
 static void datapath_emit(void *context, enum side to, struct packet *packet, bool made)
 {
 	struct datapath *datapath = context;
 	uint32_t tag = (datapath->from == SIDE_WAN ? TAG_FROM_WAN : 0U) | (made ? TAG_MADE : 0U);
 
-	for (uint32_t i = 0; i < datapath->taps; i++)
-		datapath->tap[i]->left(datapath->tap[i]->context, to, packet);
+	datapath->link_drop = DROP_NONE;
+	datapath->has_waited = false;
 	if (to == SIDE_WAN)
 		datapath_emit_wan(datapath, packet, tag);
 	else
 		datapath_emit_lan(datapath, packet, tag);
+	if (datapath->taps > 0)
+		datapath_tell_emitted(datapath, to, packet, made);
 }
 
 struct datapath *datapath_new(struct tun *tun, struct engine *engine, struct kernel *kernel, struct log *log)
@@ -221,11 +253,13 @@ static void datapath_process_tapped(struct datapath *datapath, struct batch *bat
 	for (uint32_t i = 0; i < batch->count; i++) {
 		for (uint32_t j = 0; j < datapath->taps; j++)
 			datapath->tap[j]->came(datapath->tap[j]->context, datapath->from, &batch->packets[i]);
-		datapath->link_drop = DROP_NONE;
+		datapath->fate = (struct engine_result){.verdict = VERDICT_FORWARDED, .drop = DROP_NONE};
 		engine_process(datapath->engine, datapath->from, &batch->packets[i], 1, datapath->now_ms,
 			       &datapath->sink, &result);
+		if (result.verdict == VERDICT_FORWARDED)
+			result = datapath->fate;
 		for (uint32_t j = 0; j < datapath->taps; j++)
-			datapath->tap[j]->judged(datapath->tap[j]->context, result, datapath->link_drop);
+			datapath->tap[j]->judged(datapath->tap[j]->context, result);
 	}
 }
 
@@ -260,8 +294,7 @@ int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms)
 		datapath_process_tapped(datapath, batch);
 	else
 		engine_process(datapath->engine, from, batch->packets, batch->count, now_ms, &datapath->sink, NULL);
-	if (datapath->wan)
-		wan_flush(datapath->wan, datapath_refused, datapath);
+	datapath_flush(datapath);
 	return (int)batch->count;
 }
 
@@ -271,8 +304,7 @@ void datapath_expire(struct datapath *datapath, uint64_t now_ms)
 	datapath->from = SIDE_LAN;
 	datapath->now_ms = now_ms;
 	engine_expire(datapath->engine, now_ms, &datapath->sink);
-	if (datapath->wan)
-		wan_flush(datapath->wan, datapath_refused, datapath);
+	datapath_flush(datapath);
 }
 
 /* What is to be done with a packet that waits: true if it has to go on waiting. */
@@ -287,10 +319,15 @@ static bool datapath_retry_one(struct datapath *datapath, uint32_t place, uint64
 		known = kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac);
 	if (known == NEXT_HOP_PENDING && now_ms < datapath->wait_until[place])
 		return true;
+	datapath->link_drop = DROP_NONE;
 	if (known == NEXT_HOP_KNOWN)
 		wan_queue(datapath->wan, packet, mac, tag);
 	else
 		datapath_drop(datapath, tag, datapath->wan ? DROP_LINK_NEXT_HOP : DROP_LINK_DOWN);
+	if (datapath->taps > 0) {
+		datapath_flush(datapath);
+		datapath_tell_left(datapath, SIDE_WAN, packet);
+	}
 	return false;
 }
 
@@ -312,8 +349,7 @@ void datapath_retry(struct datapath *datapath, uint64_t now_ms)
 		kept++;
 	}
 	waiting->count = kept;
-	if (datapath->wan)
-		wan_flush(datapath->wan, datapath_refused, datapath);
+	datapath_flush(datapath);
 }
 
 bool datapath_waits(const struct datapath *datapath)

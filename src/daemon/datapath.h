@@ -30,15 +30,16 @@ struct datapath_counters {
 
 /*
  * Who looks on. For each packet came() is told of it before anything in it is changed, then left() of what leaves
- * because of it, then judged() of the verdict; link is why the data path itself dropped what left, or DROP_NONE. What
- * leaves later than its packet came (held fragments, ESP that waited for its turn) may be told by left() alone. What
- * the kernel refuses when a batch is sent is counted, and not told. Packets are valid during the call only.
+ * because of it, then judged() of what became of it: also if the link refused it, or if it waits for its next hop,
+ * which is VERDICT_HELD. What leaves later than its packet came (held fragments, ESP that waited for its turn, what
+ * waited for its next hop) is told by left() alone. link is why the link did not take what would have left, or
+ * DROP_NONE. Packets are valid during the call only.
  */
 struct datapath_tap {
 	void *context;
 	void (*came)(void *context, enum side from, const struct packet *packet);
-	void (*left)(void *context, enum side to, const struct packet *packet);
-	void (*judged)(void *context, struct engine_result result, enum drop link);
+	void (*left)(void *context, enum side to, const struct packet *packet, enum drop link);
+	void (*judged)(void *context, struct engine_result result);
 };
 
 enum { DATAPATH_TAPS = 4 };
@@ -50,8 +51,8 @@ void datapath_free(struct datapath *datapath); /* NULL is allowed */
 /* The packet socket, or NULL while the WAN is away: what would go there is then dropped as link_down. */
 void datapath_set_wan(struct datapath *datapath, struct wan *wan);
 
-/* *tap stays the caller's until it is removed. False if there are DATAPATH_TAPS already. While there is one, the engine
- * gets packets one by one. */
+/* *tap stays the caller's until it is removed. False if there are DATAPATH_TAPS already. While there is one, engine and
+ * links get packets one by one. */
 bool datapath_add_tap(struct datapath *datapath, const struct datapath_tap *tap);
 void datapath_remove_tap(struct datapath *datapath, const struct datapath_tap *tap);
 

@@ -27,6 +27,12 @@ static const char *const verdicts[] = {
 	[VERDICT_DROPPED] = "dropped",
 };
 
+static const char *const events[] = {
+	[CAPTURE_CAME] = "came",
+	[CAPTURE_LEFT] = "left",
+	[CAPTURE_DROPPED] = "dropped",
+};
+
 static void put_data(struct json *row, const struct capture_packet *packet)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -50,7 +56,7 @@ static void send_packet(struct verb *verb, const struct look *look, const struct
 	json_number(row, "time", packet->time_us / 1000000);
 	json_number(row, "microseconds", packet->time_us % 1000000);
 	json_text(row, "side", packet->side == SIDE_LAN ? "lan" : "wan");
-	json_text(row, "event", packet->has_left ? "left" : "came");
+	json_text(row, "event", events[packet->event]);
 	json_text(row, "verdict", verdicts[packet->result.verdict]);
 	json_text(row, "reason", packet->result.drop ? drop_name((enum drop)packet->result.drop) : NULL);
 	json_number(row, "transport-protocol", ends->protocol);

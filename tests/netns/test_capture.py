@@ -280,7 +280,8 @@ def test_a_capture_opens_in_tshark(lab, router, tmp_path):
 
     path = tmp_path / "packets.pcapng"
     _, errors = captured(router, ["count=3", "-w", str(path)], act)
-    assert errors == "culvertctl: 3 packets\n" and path.stat().st_mode & 0o777 == 0o600
+    end = f"culvertctl: {path}: 3 packets, {path.stat().st_size} bytes; count= is reached\n"
+    assert errors == end and path.stat().st_mode & 0o777 == 0o600
     rows = tshark(path, "frame.interface_name", "frame.comment", "ip.src", "udp.srcport", "frame.len", "frame.cap_len")
     change = f"forwarded: source {one.address}:5600 -> {ROUTER_WAN}:{ports[0]}"
     assert rows[:2] == [
@@ -301,23 +302,96 @@ def test_a_capture_opens_in_tshark(lab, router, tmp_path):
     assert (came.src, left.src, left.sport) == (one.address, ROUTER_WAN, ports[0])
 
 
-def test_an_interrupt_leaves_a_whole_file(lab, router, tmp_path):
-    one, w1 = lab.raw("L1"), lab.raw("W1")
-    path = tmp_path / "interrupted.pcapng"
+@contextlib.contextmanager
+def capturing(router, path, *words):
+    """culvertctl capture -w, once its file has begun."""
     with subprocess.Popen(
-        [find_ctl(router), "--socket", str(socket_of(router)), "capture", "-w", str(path)], stdin=subprocess.DEVNULL,
+        [find_ctl(router), "--socket", str(socket_of(router)), "capture", "-w", str(path), *words],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as child:
         try:
-            wait_for(lambda: path.exists() and path.stat().st_size == 92)  # the file has begun
-            for _ in range(20):
-                one.send(udp(one.address, 5800, w1.address, 53))
-                w1.expect()
-            wait_for(lambda: path.stat().st_size > 40 * 100)
-            child.send_signal(signal.SIGINT)
-            assert child.wait(5) == -signal.SIGINT
+            wait_for(lambda: path.exists() and path.stat().st_size == 92)
+            yield child
         finally:
             child.kill()
-    assert 20 <= len(tshark(path, "frame.comment")) <= 40
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_whole_file(lab, router, tmp_path, number):
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    path = tmp_path / "interrupted.pcapng"
+    with capturing(router, path) as child:
+        for _ in range(20):
+            one.send(udp(one.address, 5800, w1.address, 53))
+            w1.expect()
+        wait_for(lambda: path.stat().st_size > 40 * 100)
+        child.send_signal(number)
+        errors = child.communicate(timeout=5)[1]
+    rows = len(tshark(path, "frame.comment"))
+    assert child.returncode == 0 and 20 <= rows <= 40
+    assert errors == f"culvertctl: {path}: {rows} packets, {path.stat().st_size} bytes; interrupted\n"
+
+
+def test_a_file_without_packets_and_one_that_is_short(lab, router, tmp_path):
+    """Nothing came; the router stopped; the rate was too low; the disk is full; the reader of a pipe has gone."""
+    empty, short, slow = (tmp_path / name for name in ("empty", "short", "slow"))
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    with capturing(router, empty, "host=10.9.8.7") as child:
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=5)[1] == f"culvertctl: {empty}: 0 packets, 92 bytes; interrupted\n"
+    assert child.returncode == 0 and not tshark(empty, "frame.comment")
+    with capturing(router, slow, "rate=1", "count=4") as child:
+        for _ in range(3):
+            one.send(udp(one.address, 5801, w1.address, 53))
+            w1.expect()
+        time.sleep(1.1)
+        one.send(udp(one.address, 5801, w1.address, 53))
+        assert re.search(r"4 packets, \d+ bytes; count= is reached; up to 2 more are left out", child.communicate(
+            timeout=5)[1])
+    assert len(tshark(slow, "frame.comment")) == 4
+    full = ["sh", "-c", '"$0" --socket "$1" capture -w - | :', find_ctl(router), str(socket_of(router))]
+    with subprocess.Popen(full, stderr=subprocess.PIPE, text=True) as child:
+        errors = child.communicate(timeout=10)[1]
+    assert "Broken pipe" in errors and "0 packets, 92 bytes; not all of it could be taken" in errors
+    done = run_ctl(router, "capture", "-w", "/dev/full")
+    assert done.returncode == 5 and "No space left" in done.stderr
+    with capturing(router, short) as child:
+        router.stop()
+        errors = child.communicate(timeout=5)[1]
+    assert child.returncode == 6 and errors.endswith(f"{short}: 0 packets, 92 bytes; culvertd is gone\n")
+
+
+def test_what_a_link_refuses_is_no_packet_that_left(lab, router):
+    """A next hop that nobody is, a queue without room, and a device that is down."""
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    with Look(router, "trace proto=udp") as look:
+        with router.dropping(lan={"link_next_hop": 1}):
+            one.send(udp(one.address, 5900, "198.51.100.77", 53))
+            came, end = look.seen(2)
+        assert brief(came)[:3] == ("came", "lan", "held")
+        assert brief(end)[:3] == ("dropped", "wan", "dropped") and end["reason"] == "link_next_hop"
+        assert end["comment"].startswith("dropped link_next_hop: ") and end["comment"].endswith("; it had waited")
+        one.send(udp(one.address, 5901, w1.address, 53))
+        port = w1.expect()[UDP].sport
+        look.seen(2)
+        lab.R.run("tc", "qdisc", "add", "dev", "wan0", "root", "pfifo", "limit", "0")
+        try:
+            with router.dropping(lan={"link_send": 2}):
+                for _ in range(2):
+                    one.send(udp(one.address, 5901, w1.address, 53))
+                rows = look.seen(2)
+        finally:
+            lab.R.run("tc", "qdisc", "del", "dev", "wan0", "root")
+        assert [brief(row)[:3] for row in rows] == [("came", "lan", "dropped")] * 2
+        assert {row["reason"] for row in rows} == {"link_send"} and rows[0]["number"] != rows[1]["number"]
+        lab.R.ip("link set cv0 down")
+        try:
+            with router.dropping(wan={"link_send": 1}):
+                w1.send(udp(w1.address, 53, ROUTER_WAN, port))
+                (row,) = look.seen(1)
+        finally:
+            router.stop()  # the next test wants a device that is up
+    assert brief(row)[:3] == ("came", "wan", "dropped") and row["reason"] == "link_send"
 
 
 def test_for_people(lab, router, tmp_path):

@@ -42,14 +42,22 @@ static void left(const struct capture *capture, enum side side, const struct pac
 {
 	const struct datapath_tap *tap = capture_tap(capture);
 
-	tap->left(tap->context, side, packet);
+	tap->left(tap->context, side, packet, DROP_NONE);
 }
 
-static void judged(const struct capture *capture, struct engine_result result, enum drop link)
+/* The link did not take it. */
+static void refused(const struct capture *capture, enum side side, const struct packet *packet, enum drop link)
 {
 	const struct datapath_tap *tap = capture_tap(capture);
 
-	tap->judged(tap->context, result, link);
+	tap->left(tap->context, side, packet, link);
+}
+
+static void judged(const struct capture *capture, struct engine_result result)
+{
+	const struct datapath_tap *tap = capture_tap(capture);
+
+	tap->judged(tap->context, result);
 }
 
 static struct packet udp(uint8_t bytes[100], uint32_t source, uint16_t source_port, uint32_t destination,
@@ -77,15 +85,15 @@ static void pass(const struct capture *capture, uint16_t port, uint16_t outside_
 
 	came(capture, SIDE_LAN, &before);
 	left(capture, SIDE_WAN, &after);
-	judged(capture, forwarded, DROP_NONE);
+	judged(capture, forwarded);
 }
 
-static void assert_next(struct capture *capture, bool has_left, const char *comment)
+static void assert_next(struct capture *capture, enum capture_event event, const char *comment)
 {
 	const struct capture_packet *packet = capture_fetch(capture);
 
 	assert_non_null(packet);
-	assert_int_equal(packet->has_left, has_left);
+	assert_int_equal(packet->event, event);
 	assert_string_equal(packet->comment, comment);
 }
 
@@ -110,7 +118,7 @@ static void a_packet_is_seen_on_both_sides(void **state)
 	packet = capture_fetch(capture);
 	assert_non_null(packet);
 	assert_int_equal(packet->number, 1);
-	assert_true(packet->has_left);
+	assert_int_equal(packet->event, CAPTURE_LEFT);
 	assert_int_equal(packet->side, SIDE_WAN);
 	assert_int_equal(packet->data[12], 198);
 	assert_null(capture_fetch(capture));
@@ -127,40 +135,70 @@ static void every_fate_has_its_words(void **state)
 
 	(void)state;
 	came(capture, SIDE_WAN, &packet);
-	judged(capture, (struct engine_result){VERDICT_DROPPED, DROP_FILTERED}, DROP_NONE);
+	judged(capture, (struct engine_result){VERDICT_DROPPED, DROP_FILTERED});
 	snprintf(expected, sizeof(expected), "dropped filtered: %s", drop_meaning(DROP_FILTERED));
-	assert_next(capture, false, expected);
+	assert_next(capture, CAPTURE_CAME, expected);
 
 	came(capture, SIDE_WAN, &packet);
-	judged(capture, (struct engine_result){VERDICT_CONSUMED, DROP_NONE}, DROP_NONE);
-	assert_next(capture, false, "for the router itself");
+	judged(capture, (struct engine_result){VERDICT_CONSUMED, DROP_NONE});
+	assert_next(capture, CAPTURE_CAME, "for the router itself");
 
 	came(capture, SIDE_WAN, &packet);
 	left(capture, SIDE_WAN, &answer);
-	judged(capture, (struct engine_result){VERDICT_CONSUMED, DROP_NONE}, DROP_NONE);
-	assert_next(capture, false, "answered by the router");
-	assert_next(capture, true, "made by the router because of packet 3");
+	judged(capture, (struct engine_result){VERDICT_CONSUMED, DROP_NONE});
+	assert_next(capture, CAPTURE_CAME, "answered by the router");
+	assert_next(capture, CAPTURE_LEFT, "made by the router because of packet 3");
 
 	came(capture, SIDE_WAN, &packet);
-	judged(capture, (struct engine_result){VERDICT_HELD, DROP_NONE}, DROP_NONE);
-	assert_next(capture, false, "held: it waits, and is forwarded or dropped later");
+	judged(capture, (struct engine_result){VERDICT_HELD, DROP_NONE});
+	assert_next(capture, CAPTURE_CAME, "held: it waits, and is forwarded or dropped later");
 	left(capture, SIDE_LAN, &packet);
-	assert_next(capture, true, "forwarded: it had waited for its turn");
+	assert_next(capture, CAPTURE_LEFT, "forwarded: it had waited for its turn");
 
 	came(capture, SIDE_WAN, &packet);
 	left(capture, SIDE_WAN, &packet);
-	judged(capture, forwarded, DROP_NONE);
-	assert_next(capture, false, "forwarded as it is");
-	assert_next(capture, true, "forwarded as it is");
+	judged(capture, forwarded);
+	assert_next(capture, CAPTURE_CAME, "forwarded as it is");
+	assert_next(capture, CAPTURE_LEFT, "forwarded as it is");
 
 	/* The link was down: it did not leave. */
 	came(capture, SIDE_LAN, &answer);
-	left(capture, SIDE_WAN, &answer);
-	judged(capture, forwarded, DROP_LINK_DOWN);
+	judged(capture, (struct engine_result){VERDICT_DROPPED, DROP_LINK_DOWN});
 	snprintf(expected, sizeof(expected), "dropped link_down: %s", drop_meaning(DROP_LINK_DOWN));
-	assert_next(capture, false, expected);
+	assert_next(capture, CAPTURE_CAME, expected);
 	assert_null(capture_fetch(capture));
 	assert_int_equal(capture_take_lost(capture), 0);
+	capture_free(capture);
+}
+
+/* What the link does not take beside or after the packet it belongs to has a row of its own. */
+static void what_a_link_refuses_has_not_left(void **state)
+{
+	const struct capture_filter filter = {.service = SERVICE_NONE, .drops_only = true};
+	struct capture *capture = start(&filter, 64, RATE);
+	uint8_t bytes[100], made[100];
+	struct packet packet = udp(bytes, INSIDE, 53, REMOTE, 7), piece = udp(made, OUTSIDE, 53, REMOTE, 7);
+	char expected[400];
+
+	(void)state;
+	came(capture, SIDE_LAN, &packet);
+	left(capture, SIDE_WAN, &piece);
+	refused(capture, SIDE_WAN, &piece, DROP_LINK_SEND);
+	judged(capture, forwarded);
+	assert_next(capture, CAPTURE_CAME, "forwarded: source 10.0.0.2:53 -> 198.51.100.2:53");
+	assert_next(capture, CAPTURE_LEFT, "forwarded: source 10.0.0.2:53 -> 198.51.100.2:53");
+	snprintf(expected, sizeof(expected), "because of packet 1: dropped link_send: %s",
+		 drop_meaning(DROP_LINK_SEND));
+	assert_next(capture, CAPTURE_DROPPED, expected);
+
+	came(capture, SIDE_LAN, &packet);
+	judged(capture, (struct engine_result){VERDICT_HELD, DROP_NONE});
+	assert_null(capture_fetch(capture));
+	refused(capture, SIDE_WAN, &piece, DROP_LINK_NEXT_HOP);
+	snprintf(expected, sizeof(expected), "dropped link_next_hop: %s; it had waited",
+		 drop_meaning(DROP_LINK_NEXT_HOP));
+	assert_next(capture, CAPTURE_DROPPED, expected);
+	assert_null(capture_fetch(capture));
 	capture_free(capture);
 }
 
@@ -246,7 +284,7 @@ static void any_bytes_are_taken(void **state)
 		bytes[0] = (uint8_t)(i % 3 ? 0x40 | (bytes[0] & 15) : bytes[0]);
 		struct packet packet = {.data = bytes + sizeof(bytes) - length, .length = length};
 		came(capture, SIDE_WAN, &packet);
-		judged(capture, (struct engine_result){VERDICT_DROPPED, (uint8_t)(1 + i % (DROPS - 1))}, DROP_NONE);
+		judged(capture, (struct engine_result){VERDICT_DROPPED, (uint8_t)(1 + i % (DROPS - 1))});
 		const struct capture_packet *seen = capture_fetch(capture);
 		assert_non_null(seen);
 		assert_int_equal(seen->length, length);
@@ -259,11 +297,9 @@ static void any_bytes_are_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_packet_is_seen_on_both_sides),
-		cmocka_unit_test(every_fate_has_its_words),
-		cmocka_unit_test(only_what_fits_the_filter),
-		cmocka_unit_test(limits_hold_and_losses_are_counted),
-		cmocka_unit_test(any_bytes_are_taken),
+		cmocka_unit_test(a_packet_is_seen_on_both_sides),     cmocka_unit_test(every_fate_has_its_words),
+		cmocka_unit_test(what_a_link_refuses_has_not_left),   cmocka_unit_test(only_what_fits_the_filter),
+		cmocka_unit_test(limits_hold_and_losses_are_counted), cmocka_unit_test(any_bytes_are_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -39,7 +40,7 @@ static void bytes_are_as_the_format_says(void **state)
 {
 	const struct pcapng_packet packet = {
 		.interface = PCAPNG_WAN,
-		.has_left = true,
+		.way = PCAPNG_LEFT,
 		.time_us = 0x501020304,
 		.length = 1500,
 		.stored = sizeof(ip),
@@ -52,10 +53,11 @@ static void bytes_are_as_the_format_says(void **state)
 
 	(void)state;
 	assert_non_null(out);
-	pcapng_start(out, 256);
-	pcapng_add(out, &packet);
+	uint32_t said = pcapng_start(out, 256);
+	said += pcapng_add(out, &packet);
 	fclose(out);
 	assert_int_equal(size, sizeof(expected));
+	assert_int_equal(said, sizeof(expected));
 	assert_memory_equal(bytes, expected, sizeof(expected));
 	free(bytes);
 }
@@ -75,8 +77,9 @@ static void every_length_is_padded(void **state)
 		assert_non_null(out);
 		memset(comment, 'x', sizeof(comment));
 		comment[i] = '\0';
-		pcapng_add(out, &packet);
+		uint32_t said = pcapng_add(out, &packet);
 		fclose(out);
+		assert_int_equal(said, size);
 		assert_int_equal(size % 4, 0);
 		assert_int_equal(bytes[4] | bytes[5] << 8, size);
 		assert_int_equal(bytes[size - 4] | bytes[size - 3] << 8, size);
@@ -109,13 +112,22 @@ static void make_path(char path[64])
 	close(fd);
 }
 
+static long long size_of(const char *path)
+{
+	struct stat status;
+
+	assert_int_equal(stat(path, &status), 0);
+	return (long long)status.st_size;
+}
+
 static void rows_become_packets_that_tshark_reads(void **state)
 {
 	static const char *const lines[] = {
 		"LAN|a came one|10.0.0.2|23|1700000000.250000000|0x00000001\n",
 		"WAN|a left one|10.0.0.2|23|1700000000.250000000|0x00000002\n",
+		"WAN|a dropped one|10.0.0.2|23|1700000000.250000000|0x00000000\n",
 	};
-	char path[64], command[512], line[256];
+	char path[64], command[512], line[256], end[256];
 	struct save save;
 
 	(void)state;
@@ -125,9 +137,14 @@ static void rows_become_packets_that_tshark_reads(void **state)
 	assert_int_equal(add(&save, SEEN("lan", "came", IP_DATA)), EXIT_OK);
 	assert_int_equal(add(&save, "{\"kind\":\"lost\",\"packets\":3}"), EXIT_OK);
 	assert_int_equal(add(&save, SEEN("wan", "left", IP_DATA)), EXIT_OK);
-	assert_int_equal(save.packets, 2);
-	assert_int_equal(save.lost, 3);
-	assert_int_equal(save_end(&save), EXIT_OK);
+	assert_int_equal(add(&save, SEEN("wan", "dropped", IP_DATA)), EXIT_OK);
+	assert_int_equal(save_end(&save, "enough"), EXIT_OK);
+	rewind(save.errors);
+	assert_non_null(fgets(line, sizeof(line), save.errors));
+	snprintf(end, sizeof(end),
+		 "culvertctl: %s: 3 packets, %lld bytes; enough; up to 3 more are left out: see rate=\n", path,
+		 size_of(path));
+	assert_string_equal(line, end);
 	fclose(save.errors);
 	if (system("command -v tshark >/dev/null") != 0) {
 		unlink(path);
@@ -140,7 +157,7 @@ static void rows_become_packets_that_tshark_reads(void **state)
 		 path);
 	FILE *shark = popen(command, "r");
 	assert_non_null(shark);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		assert_non_null(fgets(line, sizeof(line), shark));
 		assert_string_equal(line, lines[i]);
 	}
@@ -170,7 +187,36 @@ static void what_is_wrong_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(add(&save, wrong[i]), EXIT_NETWORK);
 	assert_int_equal(ftell(save.out), 28 + 32 + 32);
-	assert_int_equal(save_end(&save), EXIT_OK);
+	assert_int_equal(save_end(&save, "enough"), EXIT_OK);
+	fclose(save.errors);
+	unlink(path);
+}
+
+/* Without a packet it is a whole file; what stood there goes when the capture begins, and others do not read it. */
+static void a_file_that_is_there_is_claimed(void **state)
+{
+	char path[64];
+	struct stat status;
+	struct save save;
+	FILE *before;
+
+	(void)state;
+	make_path(path);
+	before = fopen(path, "w");
+	assert_non_null(before);
+	for (int i = 0; i < 1000; i++)
+		fputs("something", before);
+	fclose(before);
+	assert_int_equal(chmod(path, 0666), 0);
+	save_start(&save, path, tmpfile());
+	assert_int_equal(save_end(&save, "never begun"), EXIT_OK);
+	assert_int_equal(ftell(save.errors), 0);
+	assert_int_equal(size_of(path), 9000);
+	assert_int_equal(add(&save, LOOKING), EXIT_OK);
+	assert_int_equal(save_end(&save, "enough"), EXIT_OK);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_int_equal(status.st_size, 28 + 32 + 32);
 	fclose(save.errors);
 	unlink(path);
 }
@@ -187,18 +233,16 @@ static void a_full_disk_is_noticed(void **state)
 	}
 	save_start(&save, "/dev/full", tmpfile());
 	assert_int_equal(add(&save, LOOKING), EXIT_FILE);
-	save_end(&save);
+	save_end(&save, "it is full");
 	fclose(save.errors);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_are_as_the_format_says),
-		cmocka_unit_test(every_length_is_padded),
-		cmocka_unit_test(rows_become_packets_that_tshark_reads),
-		cmocka_unit_test(what_is_wrong_is_refused),
-		cmocka_unit_test(a_full_disk_is_noticed),
+		cmocka_unit_test(bytes_are_as_the_format_says),          cmocka_unit_test(every_length_is_padded),
+		cmocka_unit_test(rows_become_packets_that_tshark_reads), cmocka_unit_test(what_is_wrong_is_refused),
+		cmocka_unit_test(a_file_that_is_there_is_claimed),       cmocka_unit_test(a_full_disk_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
