@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "daemon/log.h"
@@ -22,6 +23,7 @@ struct reload {
 	struct config *before; /* what comes back; NULL: nothing is on trial */
 	uint64_t until_ms;
 	uint32_t trial_s;
+	char problem[RELOAD_PROBLEM];
 };
 
 /* A finding goes to the log and to whoever asked. */
@@ -29,6 +31,7 @@ struct reader {
 	struct log *log;
 	config_report *report;
 	void *context;
+	char problem[RELOAD_PROBLEM]; /* the first error */
 };
 
 struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
@@ -60,6 +63,8 @@ static void tell(void *context, int level, const char *text)
 	struct reader *reader = context;
 
 	log_report_text(reader->log, level, text);
+	if (level <= LOG_ERR && !reader->problem[0])
+		snprintf(reader->problem, sizeof(reader->problem), "%s", text);
 	if (reader->report)
 		reader->report(reader->context, level, text);
 }
@@ -74,7 +79,7 @@ static int refuse(struct reader *reader, int code, const char *why)
 int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, void *context, uint32_t *ended,
 	       uint64_t now_ms)
 {
-	struct reader reader = {reload->log, report, context};
+	struct reader reader = {.log = reload->log, .report = report, .context = context};
 	struct config *before = NULL;
 
 	*ended = 0;
@@ -91,10 +96,12 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	if (!config_reload(reload->config, &reload->options->source, tell, &reader)) {
 		free(before);
 		log_write(reload->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+		memcpy(reload->problem, reader.problem, sizeof(reload->problem));
 		reload->done(reload->context, false);
 		return EXIT_CONFIG;
 	}
 	reload->before = before;
+	reload->problem[0] = '\0';
 	reload->trial_s = trial_s;
 	reload->until_ms = now_ms + (uint64_t)trial_s * MS_PER_S;
 	*ended = reload->apply(reload->context, now_ms);
@@ -111,6 +118,18 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 bool reload_is_on_trial(const struct reload *reload)
 {
 	return reload->before != NULL;
+}
+
+uint32_t reload_trial_left_s(const struct reload *reload, uint64_t now_ms)
+{
+	if (!reload->before || now_ms >= reload->until_ms)
+		return 0;
+	return (uint32_t)((reload->until_ms - now_ms + MS_PER_S - 1) / MS_PER_S);
+}
+
+const char *reload_problem(const struct reload *reload)
+{
+	return reload->problem;
 }
 
 bool reload_confirm(struct reload *reload)
@@ -132,6 +151,7 @@ void reload_tick(struct reload *reload, uint64_t now_ms)
 	free(reload->before);
 	reload->before = NULL;
 	reload->apply(reload->context, now_ms);
+	snprintf(reload->problem, sizeof(reload->problem), "nobody confirmed it within %" PRIu32 " s", reload->trial_s);
 	reload->done(reload->context, false);
 	log_write(reload->log, LOG_WARNING,
 		  "nobody has confirmed the configuration within %" PRIu32

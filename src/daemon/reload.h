@@ -11,7 +11,7 @@
 
 #include "daemon/config.h"
 
-enum { RELOAD_TRIAL_MAX_S = 3600 };
+enum { RELOAD_TRIAL_MAX_S = 3600, RELOAD_PROBLEM = 400 };
 
 struct log;
 struct options;
@@ -38,6 +38,10 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	       uint64_t now_ms);
 /* A trial goes on. */
 bool reload_is_on_trial(const struct reload *reload);
+/* Seconds until the configuration from before comes back, rounded up; 0: nothing is on trial. */
+uint32_t reload_trial_left_s(const struct reload *reload, uint64_t now_ms);
+/* Why what the file says is not in force since the last reload, as a sentence for people; empty: it is. */
+const char *reload_problem(const struct reload *reload);
 /* Keeps what is on trial; false if nothing is. */
 bool reload_confirm(struct reload *reload);
 /* To be called every second or so: ends a trial whose time is over. */

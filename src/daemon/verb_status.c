@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/datapath.h"
 #include "daemon/privileges.h"
+#include "daemon/reload.h"
 #include "daemon/text.h"
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
@@ -25,7 +26,7 @@ static const char *const side_names[SIDES] = {"lan", "wan"};
 struct status {
 	uint64_t cursor;
 	uint32_t tunnels[SERVICES][TUNNEL_STATES];
-	uint32_t silent, hinted;
+	uint32_t silent, hinted; /* hinted: of those that are not silent */
 };
 
 static void count_tunnel(struct status *status, const struct tunnel_view *view)
@@ -34,7 +35,7 @@ static void count_tunnel(struct status *status, const struct tunnel_view *view)
 	if (view->end != END_NOT)
 		return;
 	status->silent += view->silent >= 0;
-	status->hinted += view->hint != HINT_NONE;
+	status->hinted += view->silent < 0 && view->hint != HINT_NONE;
 }
 
 static void send_daemon(struct verb *verb)
@@ -133,7 +134,7 @@ static void warn(struct verb *verb, const char *name, const char *format, ...) _
 static void warn(struct verb *verb, const char *name, const char *format, ...)
 {
 	struct json *row = verb_row(verb, "warning");
-	char text[320];
+	char text[RELOAD_PROBLEM + 160];
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -212,11 +213,26 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 static void warn_of_tunnels(struct verb *verb, const struct status *status)
 {
 	if (status->silent)
-		warn(verb, "tunnels-silent", "%u tunnels hear nothing from one side: tunnels says which",
+		warn(verb, "tunnels-silent", "tunnels that hear nothing from one side: %u; culvertctl tunnels says why",
 		     status->silent);
 	if (status->hinted)
-		warn(verb, "tunnels-hints", "there is something to say about %u tunnels: tunnels says what",
-		     status->hinted);
+		warn(verb, "tunnels-hints", "tunnels with a remark: %u; culvertctl tunnels shows it", status->hinted);
+}
+
+/* What a person who has just come would not know: the file says something else than what is in force. */
+static void warn_of_configuration(struct verb *verb, uint64_t now_ms)
+{
+	uint32_t left_s = reload_trial_left_s(verb->router->reload, now_ms);
+	const char *problem = reload_problem(verb->router->reload);
+
+	if (left_s)
+		warn(verb, "configuration-on-trial",
+		     "the configuration is on trial, and the one from before comes back in %u s: culvertctl confirm "
+		     "keeps it",
+		     left_s);
+	if (problem[0])
+		warn(verb, "configuration-not-in-force",
+		     "the configuration file is not in force since the last reload: %s", problem);
 }
 
 enum verb_step verb_status(struct verb *verb)
@@ -239,6 +255,7 @@ enum verb_step verb_status(struct verb *verb)
 	send_links(verb, links);
 	send_traffic(verb, datapath);
 	send_services(verb, status);
+	warn_of_configuration(verb, now_ms);
 	warn_of_links(verb, links);
 	warn_of_limits(verb, datapath);
 	warn_of_tunnels(verb, status);

@@ -3,6 +3,7 @@
 names what the reload then ends, a trial ends by itself, and one mode is changed in the file."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -463,6 +464,11 @@ def l2tp_mode(router):
     return next(row["mode"] for row in ask(router, "status") if row["kind"] == "service" and row["service"] == "l2tp")
 
 
+def warnings(router):
+    """What the status warns of: {name: sentence}."""
+    return {row["warning"]: row["text"] for row in ask(router, "status") if row["kind"] == "warning"}
+
+
 def test_a_trial_ends_by_itself(lab, restored):
     client, server = lab.udp("L1"), lab.udp("W1")
     lab.echo_once(client, server)
@@ -470,6 +476,7 @@ def test_a_trial_ends_by_itself(lab, restored):
     mark, begin = restored.mark(), time.monotonic()
     *_, done = ask(restored, "reload confirm=2")
     assert done["confirm-within"] == 2 and l2tp_mode(restored) == "block"
+    assert "comes back in 2 s: culvertctl confirm keeps it" in warnings(restored)["configuration-on-trial"]
     rows, last = answer(restored, "reload")
     assert last["code"] == 1 and "on trial" in last["error"], "the trial's outcome comes first"
     restored.process.send_signal(signal.SIGHUP)
@@ -478,6 +485,8 @@ def test_a_trial_ends_by_itself(lab, restored):
     assert time.monotonic() - begin >= 2 and l2tp_mode(restored) == "pass"
     lab.echo_once(client, server)
     assert answer(restored, "confirm")[1]["code"] == 7
+    (text,) = warnings(restored).values()
+    assert text.endswith("not in force since the last reload: nobody confirmed it within 2 s")
     assert [row["after"] for row in ask(restored, "rehearse") if row["kind"] == "change"] == ["block"]
 
 
@@ -485,7 +494,8 @@ def test_a_trial_is_confirmed(lab, restored):
     restored.config_file.write_text(write_config(merge(BASE, BLOCKED)))
     assert answer(restored, "confirm")[1]["code"] == 7
     ask(restored, "reload confirm=1")
-    assert [row["kind"] for row in ask(restored, "confirm")] == ["confirmed"]
+    assert "configuration-on-trial" in warnings(restored)
+    assert [row["kind"] for row in ask(restored, "confirm")] == ["confirmed"] and not warnings(restored)
     time.sleep(2.5)
     assert l2tp_mode(restored) == "block"
     for bad in ("confirm=0", "confirm=3601", "confirm=x", "confirm=", "confirm", "now"):
@@ -496,6 +506,11 @@ def test_a_bad_file_is_not_tried(lab, restored):
     restored.config_file.write_text(GOOD + "[nat]\nx = 1\n")
     assert answer(restored, "reload confirm=60")[1]["code"] == 2
     assert answer(restored, "confirm")[1]["code"] == 7
+    (text,) = warnings(restored).values()
+    assert re.search(r": \S+/culvert\.ini:\d+: unknown key x in section \[nat\]", text), text
+    restored.config_file.write_text(GOOD)
+    ask(restored, "reload")
+    assert not warnings(restored)
 
 
 # --- one mode --------------------------------------------------------------------------------------------------------
