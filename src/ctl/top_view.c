@@ -15,7 +15,16 @@
 
 #define INVERSE "\033[7m"
 
-enum { HEAD = 5, /* with the headings of the list */ DROPS_PANE = 8, LINE_MAX = 512, OUT = 0, IN = 1 };
+enum {
+	HEAD = 5, /* with the headings of the list */
+	DROPS_PANE = 8,
+	LINE_MAX = 512,
+	OUT = 0,
+	IN = 1,
+	IDENTITY_WIDTH = 40, /* of what a tunnel is known by */
+	COLUMN_WIDTH = 10,   /* of each other column, with its blank */
+	HOSTS_WIDTH = 75,    /* of all columns of hosts */
+};
 
 /* One screen being written. */
 struct drawing {
@@ -106,33 +115,65 @@ static void draw_head(struct drawing *drawing)
 	write_row(drawing, view->in_colour && dropping ? COLOUR_YELLOW : NULL, text.bytes);
 }
 
-static void put_amount(struct text *text, const struct top_view *view, uint64_t bytes, uint64_t packets)
+static void set_amount(char human[HUMAN_MAX], const struct top_view *view, uint64_t bytes, uint64_t packets)
 {
-	char human[HUMAN_MAX];
-
 	if (view->sort == TOP_BY_PACKETS)
-		snprintf(human, sizeof(human), "%" PRIu64, packets);
+		snprintf(human, HUMAN_MAX, "%" PRIu64, packets);
 	else
 		human_bytes(human, bytes);
-	put(text, " %9s", human);
+}
+
+/* The columns of tunnels behind ID, INSIDE and REMOTE, each of the same width, in the order in which they stand. */
+enum column { STATE, AGE, SENT, CAME, RATE, COLUMNS };
+
+/* As many of them as fit, those that say most first; what the list is sorted by is always there. */
+static void put_columns(struct text *text, const struct top_view *view, const char *const cells[COLUMNS])
+{
+	static const enum column worth[COLUMNS] = {SENT, CAME, RATE, STATE, AGE};
+	static const enum column worth_by_age[COLUMNS] = {AGE, SENT, CAME, RATE, STATE};
+	const enum column *first = view->sort == TOP_BY_AGE ? worth_by_age : worth;
+	bool is_shown[COLUMNS] = {false};
+
+	for (uint32_t i = 0; i < COLUMNS && IDENTITY_WIDTH + (i + 1) * COLUMN_WIDTH <= view->columns; i++)
+		is_shown[first[i]] = true;
+	for (int i = 0; i < COLUMNS; i++)
+		if (is_shown[i])
+			put(text, i == STATE ? " %-*.*s" : " %*.*s", COLUMN_WIDTH - 1, COLUMN_WIDTH - 1, cells[i]);
+}
+
+static void put_host(struct text *text, const struct top_view *view, const char *host, const char *flows,
+		     const char *tunnels, const char *oldest)
+{
+	bool is_wide = view->columns >= HOSTS_WIDTH;
+
+	put(text, "%-15.15s %8s", host, flows);
+	if (is_wide)
+		put(text, " %8s", tunnels);
+	if (is_wide || view->sort == TOP_BY_AGE)
+		put(text, " %11s", oldest);
 }
 
 static void draw_line(struct drawing *drawing, const struct top_line *line)
 {
 	const struct top_view *view = drawing->view;
-	char age[HUMAN_MAX] = "-";
+	char age[HUMAN_MAX] = "-", out[HUMAN_MAX], in[HUMAN_MAX], rate[HUMAN_MAX], flows[24], tunnels[24];
 	struct text text = {.used = 0};
 
 	if (line->has_age)
 		human_seconds(age, line->age);
-	if (view->shows_hosts)
-		put(&text, "%-15.15s %8" PRIu64 " %8" PRIu64 " %11s", line->inside, line->flows, line->tunnels, age);
-	else
-		put(&text, "%-8s %-15.15s %-15.15s %-9.9s %9s", line->id, line->inside, line->remote, line->state, age);
-	put_amount(&text, view, line->bytes[OUT], line->packets[OUT]);
-	put_amount(&text, view, line->bytes[IN], line->packets[IN]);
-	put_amount(&text, view, line->rate, line->rate);
-	put(&text, "  %s", line->hint);
+	set_amount(out, view, line->bytes[OUT], line->packets[OUT]);
+	set_amount(in, view, line->bytes[IN], line->packets[IN]);
+	set_amount(rate, view, line->rate, line->rate);
+	if (view->shows_hosts) {
+		snprintf(flows, sizeof(flows), "%" PRIu64, line->flows);
+		snprintf(tunnels, sizeof(tunnels), "%" PRIu64, line->tunnels);
+		put_host(&text, view, line->inside, flows, tunnels, age);
+		put(&text, " %9s %9s %9s", out, in, rate);
+	} else {
+		put(&text, "%-8s %-15.15s %-15.15s", line->id, line->inside, line->remote);
+		put_columns(&text, view, (const char *const[COLUMNS]){line->state, age, out, in, rate});
+		put(&text, "  %s", line->hint);
+	}
 	write_row(drawing, view->in_colour && line->hint[0] ? COLOUR_YELLOW : NULL, text.bytes);
 }
 
@@ -142,11 +183,14 @@ static void draw_list(struct drawing *drawing, uint32_t until)
 	const struct top_frame *now = view->now;
 	struct text text = {.used = 0};
 
-	if (view->shows_hosts)
-		put(&text, "%-15s %8s %8s %11s", "HOST", "FLOWS", "TUNNELS", "OLDEST");
-	else
-		put(&text, "%-8s %-15s %-15s %-9s %9s", "ID", "INSIDE", "REMOTE", "STATE", "AGE");
-	put(&text, " %9s %9s %9s%s", "OUT", "IN", "A SECOND", view->shows_hosts ? "" : "  HINT");
+	if (view->shows_hosts) {
+		put_host(&text, view, "HOST", "FLOWS", "TUNNELS", "OLDEST");
+		put(&text, " %9s %9s %9s", "OUT", "IN", "A SECOND");
+	} else {
+		put(&text, "%-8s %-15s %-15s", "ID", "INSIDE", "REMOTE");
+		put_columns(&text, view, (const char *const[COLUMNS]){"STATE", "AGE", "OUT", "IN", "A SECOND"});
+		put(&text, "  HINT");
+	}
 	write_row(drawing, INVERSE, text.bytes);
 	if (now->lines <= view->first && !view->waits)
 		write_row(drawing, NULL, view->shows_hosts ? "no inside host has a flow or a tunnel" : "no tunnels");
@@ -227,7 +271,7 @@ void top_view_draw(const struct top_view *view, FILE *out)
 	if (is_too_small(view)) {
 		struct text text = {.used = 0};
 
-		put(&text, "too small: %d columns and %d rows are needed; q quits", TOP_COLUMNS_MIN, TOP_ROWS_MIN);
+		put(&text, "too small: needs %d x %d; q quits", TOP_COLUMNS_MIN, TOP_ROWS_MIN);
 		write_row(&drawing, NULL, text.bytes);
 		fputs("\033[J", out);
 		return;
@@ -243,6 +287,6 @@ void top_view_draw(const struct top_view *view, FILE *out)
 	if (view->message[0])
 		write_row(&drawing, view->in_colour ? COLOUR_RED : NULL, view->message);
 	else
-		write_row(&drawing, NULL, "q quit  ? help  sort: b bytes p packets a age  h hosts  d drops");
+		write_row(&drawing, NULL, "q quit  ? help  by: b bytes p packets a age  h hosts d drops");
 	fputs("\033[J", out);
 }

@@ -121,8 +121,8 @@ static void everything_has_its_place(void **state)
 	starts(1, "flows 7 of 100, mappings 6, hosts 2, tunnels 40");
 	starts(2, "out 2.0 KiB/s in 10 packets/s; in 0 B/s in 0 packets/s");
 	starts(3, "dropped 12, 1/s");
-	starts(4, "ID       INSIDE          REMOTE          STATE           AGE       OUT        IN");
-	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B");
+	starts(4, "ID       INSIDE          REMOTE          STATE           OUT        IN  A SECOND");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected    12 KiB       0 B   4.0 KiB");
 	starts(15, "DROPPED BECAUSE");
 	starts(16, "often                            0         3         1         3  m");
 	starts(17, "rare                             9         0         0         0  m");
@@ -132,6 +132,34 @@ static void everything_has_its_place(void **state)
 	view.columns = 100;
 	draw(&view);
 	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B   4.0 KiB");
+}
+
+/* What the list is sorted by is seen on every screen, and the keys as well. */
+static void narrow_screens_show_what_says_most(void **state)
+{
+	struct top_view view;
+
+	(void)state;
+	memset(frames, 0, sizeof(frames));
+	prepare(&view);
+	view.columns = TOP_COLUMNS_MIN;
+	draw(&view);
+	starts(4, "ID       INSIDE          REMOTE                OUT        IN");
+	starts(23, "q quit  ? help  by: b bytes p packets a age  h hosts d drops");
+	view.sort = TOP_BY_AGE;
+	draw(&view);
+	starts(4, "ID       INSIDE          REMOTE                AGE       OUT");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0       1 m 1 s    12 KiB");
+	view.shows_hosts = true;
+	draw(&view);
+	starts(4, "HOST               FLOWS      OLDEST       OUT        IN  A");
+	view.sort = TOP_BY_BYTES;
+	draw(&view);
+	starts(4, "HOST               FLOWS       OUT        IN  A SECOND");
+	view.columns = 40;
+	view.rows = 10;
+	draw(&view);
+	starts(0, "too small: needs 60 x 12; q quits");
 }
 
 static void every_size_is_filled_and_not_more(void **state)
@@ -228,8 +256,11 @@ static void the_largest_are_ranked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_has_its_place),        cmocka_unit_test(every_size_is_filled_and_not_more),
-		cmocka_unit_test(hostile_texts_are_shown_as_text), cmocka_unit_test(too_many_rows_are_left_out),
+		cmocka_unit_test(everything_has_its_place),
+		cmocka_unit_test(narrow_screens_show_what_says_most),
+		cmocka_unit_test(every_size_is_filled_and_not_more),
+		cmocka_unit_test(hostile_texts_are_shown_as_text),
+		cmocka_unit_test(too_many_rows_are_left_out),
 		cmocka_unit_test(the_largest_are_ranked),
 	};
 
