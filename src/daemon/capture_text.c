@@ -72,8 +72,9 @@ static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_
 		between = ", ";
 	}
 	if (before->identifier != after->identifier) {
-		text_append(comment, CAPTURE_COMMENT, "%sidentifier %" PRIu32 " -> %" PRIu32, between,
-			    before->identifier, after->identifier);
+		text_append(comment, CAPTURE_COMMENT, "%s%s %" PRIu32 " -> %" PRIu32, between,
+			    before->protocol == CAPTURE_GRE ? "Call ID" : "identifier", before->identifier,
+			    after->identifier);
 		between = ", ";
 	}
 	if (between[0] == ':')
