@@ -10,11 +10,14 @@
 #include "ctl/colour.h"
 #include "ctl/human.h"
 #include "ctl/table_kinds.h"
+#include "ctl/wrap.h"
 
 enum {
-	INDEX_WIDTH = 7,     /* the engine has at most 2^22 flows */
-	ENDPOINT_WIDTH = 21, /* 255.255.255.255:65535 */
-	LAST_WIDTH = 24,     /* what a sentence in the last column should have */
+	INDEX_WIDTH = 7,       /* the engine has at most 2^22 flows */
+	ENDPOINT_WIDTH = 21,   /* 255.255.255.255:65535 */
+	IDENTIFIER_WIDTH = 14, /* SPI 0x01234567 */
+	SENTENCE_WIDTH = 24,   /* what a sentence in the last column should have */
+	BELOW = 4,             /* columns that what stands under a row is further in */
 };
 
 /* --- cells --- */
@@ -46,20 +49,56 @@ static char *cell_clock(const struct row *row, const char *name)
 	return strdup(text);
 }
 
+/* What stands in the place of ports. */
+static char *cell_identifier(const struct row *row, const char *name)
+{
+	const char *protocol = row_text(row, "protocol-name");
+	bool is_seen = !strcmp(row_text(row, "kind"), "seen");
+	uint64_t number = row_number(row, name);
+	char text[40] = "-";
+
+	if (!strcmp(protocol, "esp") || (!strcmp(protocol, "ah") && number))
+		snprintf(text, sizeof(text), "SPI 0x%08" PRIx64, number);
+	else if (!strcmp(protocol, "gre"))
+		snprintf(text, sizeof(text), "call %" PRIu64, number);
+	else if (!strcmp(protocol, "icmp") && !is_seen)
+		snprintf(text, sizeof(text), "type %" PRIu64 "/%" PRIu64, number >> 8 & 255, number & 255);
+	else if (!strcmp(protocol, "icmp") && number)
+		snprintf(text, sizeof(text), "query %" PRIu64, number);
+	return strdup(text);
+}
+
 /* A new string; NULL if there is no memory. A member that is not there is NULL. */
 static char *cell_make(const struct row_member *member, enum table_form form)
 {
 	char text[HUMAN_MAX];
 
 	if (!member || member->type == ROW_NULL)
-		return strdup(form == TABLE_BELOW ? "" : "-");
+		return strdup("-");
 	if (form == TABLE_BYTES && member->type == ROW_NUMBER)
 		human_bytes(text, row_member_number(member));
 	else if (form == TABLE_SECONDS && member->type == ROW_NUMBER)
 		human_seconds(text, row_member_number(member));
+	else if (member->type == ROW_BOOL)
+		snprintf(text, sizeof(text), "%s", strcmp(member->text, "true") ? "no" : "yes");
 	else
 		return human_escape(member->text);
 	return strdup(text);
+}
+
+/* A sentence behind its heading; empty if there is none. */
+static char *cell_below(const struct row *row, const struct table_column *column)
+{
+	const char *text = row_text(row, column->name);
+	char *whole = NULL, *shown;
+
+	if (!text[0])
+		return strdup("");
+	if (asprintf(&whole, "%s%s", column->heading, text) < 0)
+		return NULL;
+	shown = human_escape(whole);
+	free(whole);
+	return shown;
 }
 
 static char *cell_of_column(const struct row *row, const struct table_column *column)
@@ -68,6 +107,10 @@ static char *cell_of_column(const struct row *row, const struct table_column *co
 		return cell_endpoint(row, column->name);
 	if (column->form == TABLE_CLOCK)
 		return cell_clock(row, column->name);
+	if (column->form == TABLE_IDENTIFIER)
+		return cell_identifier(row, column->name);
+	if (column->form == TABLE_BELOW)
+		return cell_below(row, column);
 	return cell_make(row_find(row, column->name), column->form);
 }
 
@@ -85,7 +128,8 @@ static void line_free(struct table *table, struct table_line *line)
 {
 	for (uint32_t i = 0; i < table->columns; i++)
 		free(line->cell[i]);
-	free(line->below);
+	for (uint32_t i = 0; i < TABLE_BELOWS; i++)
+		free(line->below[i]);
 	memset(line, 0, sizeof(*line));
 }
 
@@ -107,6 +151,16 @@ static uint32_t last_column(const struct table *table)
 	return column - 1;
 }
 
+/* Columns of the terminal to the left of a cell. */
+static uint32_t left_of(const struct table *table, uint32_t column)
+{
+	uint32_t width = 0;
+
+	for (uint32_t i = 0; i < column; i++)
+		width += table->column[i].is_hidden ? 0 : table->column[i].width + 2;
+	return width;
+}
+
 /* The last column is as wide as it comes. */
 static void print_cell(const struct table *table, uint32_t column, const char *text, const char *colour)
 {
@@ -118,6 +172,8 @@ static void print_cell(const struct table *table, uint32_t column, const char *t
 	fputs(colour_on(table->in_colour, colour), table->out);
 	if (table->column[column].is_right)
 		fprintf(table->out, "%*s", width, text);
+	else if (table->column[column].is_sentence)
+		wrap_print(table->out, text, left_of(table, column), left_of(table, column), table->room);
 	else if (column == last_column(table))
 		fputs(text, table->out);
 	else
@@ -137,18 +193,18 @@ static void print_headings(struct table *table)
 
 /* --- narrow terminals --- */
 
-/* As wide as the rows are that will be printed; of a last column of words its beginning counts. */
+/* As wide as the rows are that will be printed; of a sentence its beginning counts. */
 static uint32_t width_of(const struct table *table)
 {
-	uint32_t last = last_column(table), width = 0;
+	uint32_t width = 0;
 
 	for (uint32_t i = 0; i < table->columns; i++) {
 		uint32_t own = table->column[i].width;
 
 		if (table->column[i].is_hidden)
 			continue;
-		if (i == last && !table->column[i].is_right && own > LAST_WIDTH)
-			own = LAST_WIDTH;
+		if (table->column[i].is_sentence && (own > SENTENCE_WIDTH || table->at_once))
+			own = SENTENCE_WIDTH;
 		width += own + (width > 0 ? 2 : 0);
 	}
 	return width;
@@ -185,20 +241,26 @@ static void fit(struct table *table)
 			table->column[i - 1].is_hidden = true;
 	for (uint32_t i = 0; names && names[i] && width_of(table) > table->room; i++)
 		hide(table, names[i]);
+	if (table->columns > 1 && table->column[table->columns - 1].is_sentence && width_of(table) > table->room)
+		table->is_below = table->column[table->columns - 1].is_hidden = true;
 }
 
 static void name_hidden(const struct table *table)
 {
-	const char *between = "not shown, because the terminal is narrow: ";
+	char text[512] = "not shown, because the terminal is narrow: ";
+	size_t begin = strlen(text), used = begin;
 
 	for (uint32_t i = 0; i < table->columns; i++) {
-		if (!table->column[i].is_hidden || !table->has_heading)
+		if (!table->column[i].is_hidden || !table->has_heading ||
+		    (table->is_below && table->column[i].is_sentence))
 			continue;
-		fprintf(table->out, "%s%s", between, table->column[i].heading);
-		between = ", ";
+		snprintf(text + used, sizeof(text) - used, "%s%s", used > begin ? ", " : "", table->column[i].heading);
+		used = strlen(text);
 	}
-	if (between[0] == ',')
-		fputc('\n', table->out);
+	if (used == begin)
+		return;
+	wrap_print(table->out, text, 0, BELOW, table->room);
+	fputc('\n', table->out);
 }
 
 /* Of a list that goes on: those that come have larger ones. */
@@ -208,6 +270,26 @@ static void widen_index(struct table *table)
 
 	if (has_index && table->column[0].width < INDEX_WIDTH)
 		table->column[0].width = INDEX_WIDTH;
+}
+
+static void print_below(const struct table *table, const char *text, const char *colour)
+{
+	if (!text || !text[0])
+		return;
+	fprintf(table->out, "%*s%s", BELOW, "", colour_on(table->in_colour, colour));
+	wrap_print(table->out, text, BELOW, BELOW, table->room);
+	fprintf(table->out, "%s\n", colour_off(table->in_colour, colour));
+}
+
+static void print_line(const struct table *table, const struct table_line *line)
+{
+	for (uint32_t column = 0; column < table->columns; column++)
+		print_cell(table, column, line->cell[column], NULL);
+	fputc('\n', table->out);
+	if (table->is_below)
+		print_below(table, line->cell[table->columns - 1], NULL);
+	for (uint32_t i = 0; i < TABLE_BELOWS; i++)
+		print_below(table, line->below[i], COLOUR_YELLOW);
 }
 
 static void table_print(struct table *table)
@@ -228,15 +310,8 @@ static void table_print(struct table *table)
 		print_headings(table);
 	}
 	for (uint32_t i = 0; i < table->lines; i++) {
-		struct table_line *line = &table->line[i];
-
-		for (uint32_t column = 0; column < table->columns; column++)
-			print_cell(table, column, line->cell[column], NULL);
-		fputc('\n', table->out);
-		if (line->below && line->below[0])
-			fprintf(table->out, "    %s%s%s\n", colour_on(table->in_colour, COLOUR_YELLOW), line->below,
-				colour_off(table->in_colour, COLOUR_YELLOW));
-		line_free(table, line);
+		print_line(table, &table->line[i]);
+		line_free(table, &table->line[i]);
 		table->has_rows = true;
 	}
 	table->lines = 0;
@@ -249,15 +324,17 @@ static void table_finish_kind(struct table *table)
 {
 	table_print(table);
 	if (table->hidden)
-		fprintf(table->out, "%s%" PRIu64 " with nothing but zeros\n",
-			table->has_heading ? "and " : "nothing was counted: ", table->hidden);
+		fprintf(table->out,
+			table->has_heading ? "and %" PRIu64 " more that stand at 0\n"
+					   : "nothing was counted: all %" PRIu64 " stand at 0\n",
+			table->hidden);
 	name_hidden(table);
 	for (uint32_t i = 0; i < table->columns; i++)
 		free(table->column[i].heading);
 	memset(table->column, 0, sizeof(table->column));
 	table->columns = 0;
 	table->hidden = 0;
-	table->has_heading = false;
+	table->has_heading = table->is_below = false;
 }
 
 /* --- rows --- */
@@ -270,8 +347,11 @@ static bool add_column(struct table *table, const char *heading, enum table_form
 	table->column[table->columns].width = (uint32_t)strlen(table->column[table->columns].heading);
 	table->column[table->columns].is_right =
 		form == TABLE_COUNT || form == TABLE_INDEX || form == TABLE_BYTES || form == TABLE_NOT_ZERO;
+	table->column[table->columns].is_sentence = form == TABLE_SENTENCE;
 	if (table->at_once && form == TABLE_ENDPOINT)
 		table->column[table->columns].width = ENDPOINT_WIDTH;
+	if (table->at_once && form == TABLE_IDENTIFIER)
+		table->column[table->columns].width = IDENTIFIER_WIDTH;
 	table->columns++;
 	return true;
 }
@@ -295,7 +375,7 @@ static bool table_begin_kind(struct table *table, const struct row *row)
 
 static bool fill_line(struct table *table, struct table_line *line, const struct row *row)
 {
-	uint32_t at = 0;
+	uint32_t at = 0, below = 0;
 
 	if (!table->layout) {
 		for (; at < table->columns; at++) {
@@ -313,7 +393,7 @@ static bool fill_line(struct table *table, struct table_line *line, const struct
 		if (!cell)
 			return false;
 		if (column->form == TABLE_BELOW)
-			line->below = cell;
+			line->below[below++] = cell;
 		else
 			line->cell[at++] = cell;
 	}
@@ -346,9 +426,12 @@ static bool print_upright(struct table *table, const struct row *row)
 
 		if (!cell)
 			return false;
-		if (cell[0] && strcmp(cell, "-") != 0) /* there is something to say */
-			fprintf(table->out, "%s%s%s: %s\n", colour_on(table->in_colour, COLOUR_BOLD), column->heading,
-				colour_off(table->in_colour, COLOUR_BOLD), cell);
+		if (cell[0] && strcmp(cell, "-") != 0) { /* there is something to say */
+			fprintf(table->out, "%s%s%s: ", colour_on(table->in_colour, COLOUR_BOLD), column->heading,
+				colour_off(table->in_colour, COLOUR_BOLD));
+			wrap_print(table->out, cell, strlen(column->heading) + 2, BELOW, table->room);
+			fputc('\n', table->out);
+		}
 		free(cell);
 	}
 	return true;

@@ -12,11 +12,11 @@
 
 #include "ctl/row.h"
 
-enum { TABLE_COLUMNS = ROW_MEMBERS, TABLE_AHEAD = 256 };
+enum { TABLE_COLUMNS = ROW_MEMBERS, TABLE_AHEAD = 256, TABLE_BELOWS = 2 };
 
 struct table_line {
 	char *cell[TABLE_COLUMNS];
-	char *below; /* NULL, or a sentence in a line of its own */
+	char *below[TABLE_BELOWS]; /* NULL, or a sentence in a line of its own */
 };
 
 struct table {
@@ -29,10 +29,11 @@ struct table {
 	struct {
 		char *heading;
 		uint32_t width;
-		bool is_right, is_hidden;
+		bool is_right, is_sentence, is_hidden;
 	} column[TABLE_COLUMNS];
 	struct table_line line[TABLE_AHEAD];
 	bool has_heading; /* the headings were printed */
+	bool is_below;    /* the sentences of the last column stand below their rows */
 	bool has_rows;    /* something was printed at all */
 	uint64_t hidden;  /* rows that say nothing but zeros */
 };

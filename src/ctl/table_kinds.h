@@ -14,10 +14,12 @@ enum table_form {
 	TABLE_INDEX, /* a count that grows from row to row */
 	TABLE_BYTES,
 	TABLE_SECONDS,
-	TABLE_CLOCK,    /* NAME and microseconds, as a time of the day */
-	TABLE_ENDPOINT, /* NAME-address and NAME-port */
-	TABLE_NOT_ZERO, /* a count; a row with nothing but zeros is hidden */
-	TABLE_BELOW,    /* a sentence under the row, if there is one */
+	TABLE_CLOCK,      /* NAME and microseconds, as a time of the day */
+	TABLE_ENDPOINT,   /* NAME-address and NAME-port */
+	TABLE_NOT_ZERO,   /* a count; a row with nothing but zeros is hidden */
+	TABLE_IDENTIFIER, /* an SPI, Call ID or type of ICMP, as the protocol has it */
+	TABLE_SENTENCE,   /* in the last column: in several lines, or below the row, if the terminal is narrow */
+	TABLE_BELOW,      /* a sentence under the row, behind the heading, if there is one */
 };
 
 struct table_column {
@@ -31,7 +33,7 @@ struct table_kind {
 	struct table_column column[20]; /* and one without a name */
 };
 
-enum { TABLE_SPARED = 10 };
+enum { TABLE_SPARED = 14 };
 
 /* NULL for kinds that have no table of their own. */
 const struct table_kind *table_kind_find(const char *name);

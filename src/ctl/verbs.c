@@ -7,6 +7,7 @@
 
 #include "base/suggest.h"
 #include "ctl/human.h"
+#include "ctl/wrap.h"
 
 const struct verb_text verb_texts[] = {
 #define VERB(NAME, name, version, arguments, flags, function, sentence) {name, arguments, sentence, flags},
@@ -16,7 +17,7 @@ const struct verb_text verb_texts[] = {
 
 const size_t verb_count = sizeof(verb_texts) / sizeof(verb_texts[0]);
 
-enum { HELP_COLUMNS = 80 };
+enum { HELP_COLUMNS = 79, HELP_INDENT = 8 };
 
 static void refuse(FILE *errors, const char *word, const char *what, size_t length)
 {
@@ -82,30 +83,15 @@ bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_k
 	return false;
 }
 
-/* Words with a blank in front of each; the cursor stands at a column, and lines that follow begin further in. */
-static void print_wrapped(FILE *out, const char *text, size_t column, size_t indent)
-{
-	for (size_t length; *text; text += length) {
-		text += strspn(text, " ");
-		length = strcspn(text, " ");
-		if (column + 1 + length > HELP_COLUMNS - 1) {
-			fprintf(out, "\n%*s", (int)indent - 1, "");
-			column = indent - 1;
-		}
-		fprintf(out, " %.*s", (int)length, text);
-		column += 1 + length;
-	}
-}
-
 void verbs_print_help(const struct verb_text *verb, FILE *out)
 {
 	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++) {
 		if (verb && verb != text)
 			continue;
-		fprintf(out, "  %s", text->name);
-		print_wrapped(out, text->arguments, 2 + strlen(text->name), 8);
-		fputs("\n       ", out);
-		print_wrapped(out, text->sentence, 7, 8);
+		fprintf(out, "  %s%s", text->name, text->arguments[0] ? " " : "");
+		wrap_print(out, text->arguments, 3 + strlen(text->name), HELP_INDENT, HELP_COLUMNS);
+		fprintf(out, "\n%*s", HELP_INDENT, "");
+		wrap_print(out, text->sentence, HELP_INDENT, HELP_INDENT, HELP_COLUMNS);
 		fputc('\n', out);
 	}
 }

@@ -13,6 +13,7 @@
 #include "ctl/human.h"
 #include "ctl/row.h"
 #include "ctl/table.h"
+#include "ctl/wrap.h"
 #include "ctl/verbs.h"
 
 static struct row row;
@@ -229,7 +230,7 @@ static void tables_hold_hostile_values(void **state)
 	assert_non_null(strstr(text, "\\x9b31m"));
 	assert_non_null(strstr(text, "one"));
 	assert_null(strstr(text, "zero "));
-	assert_non_null(strstr(text, "and 1 with nothing but zeros"));
+	assert_non_null(strstr(text, "and 1 more that stand at 0"));
 	free(text);
 	free(table);
 }
@@ -266,10 +267,13 @@ static void long_tables_stream(void **state)
 static size_t print_tunnels(uint32_t room, char **text)
 {
 	static const char line[] =
-		"{\"kind\":\"tunnel\",\"id\":\"pptp-17\",\"type\":\"PPTP\",\"state\":\"connected\",\"end\":null,"
+		"{\"kind\":\"tunnel\",\"id\":\"pptp-17\",\"type\":\"PPTP\",\"state\":\"ended\",\"end\":\"the client "
+		"closed it\","
 		"\"data\":\"GRE\",\"internal-src-address\":\"192.168.177.111\",\"external-src-address\":"
-		"\"198.51.100.222\",\"external-dst-address\":\"203.0.113.111\",\"internal-id\":\"7000\",\"remote-id\":"
-		"\"8000\",\"age\":61,\"bytes-out\":2048,\"bytes-in\":2048,\"silent-side\":null,\"hint-text\":null}";
+		"\"198.51.100.222\",\"external-dst-address\":\"203.0.113.111\",\"internal-id\":\"7000\",\"external-"
+		"id\":"
+		"\"7001\",\"remote-id\":\"8000\",\"age\":61,\"bytes-out\":2048,\"bytes-in\":2048,\"silent-side\":null,"
+		"\"hint-text\":null}";
 	struct table *table = calloc(1, sizeof(*table));
 	size_t size = 0, widest = 0;
 	FILE *out = open_memstream(text, &size);
@@ -294,13 +298,129 @@ static size_t print_tunnels(uint32_t room, char **text)
 	return widest;
 }
 
+/* What wrap_print() makes of a text, to be freed. */
+static char *wrapped(const char *words, size_t column, size_t indent, size_t width)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	wrap_print(out, words, column, indent, width);
+	fclose(out);
+	return text;
+}
+
+static void sentences_are_wrapped(void **state)
+{
+	static const struct {
+		const char *words;
+		size_t column, indent, width;
+		const char *text;
+	} cases[] = {
+		{"one two three", 0, 0, 0, "one two three"},
+		{"one two three", 0, 0, 13, "one two three"},
+		{"one two three", 0, 0, 12, "one two\nthree"},
+		{"one two three", 0, 2, 7, "one two\n  three"},
+		{"one two three", 6, 2, 9, "one\n  two\n  three"},
+		{"one two three", 7, 2, 9, "\n  one two\n  three"},
+		{"averylongword two", 0, 2, 5, "averylongword\n  two"},
+		{"a averylongword", 0, 2, 5, "a\n  averylongword"},
+		{"averylongword", 4, 4, 5, "averylongword"},
+		{"a  b", 0, 0, 4, "a  b"},
+		{"", 9, 2, 5, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = wrapped(cases[i].words, cases[i].column, cases[i].indent, cases[i].width);
+
+		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+}
+
+/* Sentences at the end of a row get what is left of a line, or lines of their own. */
+static void sentences_fit_the_terminal(void **state)
+{
+	static const char line[] = "{\"kind\":\"drop\",\"reason\":\"gre_no_call\",\"packets-lan\":0,\"packets-wan\":1,"
+				   "\"packets-last-minute\":1,\"meaning\":\"data of no call that is known here\"}";
+	static const struct {
+		uint32_t room;
+		const char *text;
+	} cases[] = {
+		{0, "gre_no_call         0         1            1  data of no call that is known here\n"},
+		{90, "gre_no_call         0         1            1  data of no call that is known here\n"},
+		{72, "gre_no_call         0         1            1  data of no call that is\n"
+		     "                                              known here\n"},
+		{60, "gre_no_call         0         1            1\n    data of no call that is known here\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct table *table = calloc(1, sizeof(*table));
+		char *text = NULL;
+		size_t size = 0;
+		FILE *out = open_memstream(&text, &size);
+
+		assert_non_null(table);
+		assert_non_null(out);
+		table_start(table, out, false, false, cases[i].room);
+		assert_null(read(line));
+		assert_true(table_add(table, &row));
+		table_end(table);
+		fclose(out);
+		assert_non_null(strchr(text, '\n'));
+		assert_string_equal(strchr(text, '\n') + 1, cases[i].text);
+		free(text);
+		free(table);
+	}
+}
+
+/* An SPI as tunnels shows it, a Call ID, and the type of an ICMP message instead of numbers without a name. */
+static void identifiers_have_names(void **state)
+{
+	static const struct {
+		const char *protocol;
+		unsigned int identifier;
+		const char *text;
+	} cases[] = {{"esp", 0xc0ffee01, "SPI 0xc0ffee01"},
+		     {"gre", 513, "call 513"},
+		     {"icmp", 769, "type 3/1"},
+		     {"tcp", 0, "-"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct table *table = calloc(1, sizeof(*table));
+		char *text = NULL, line[200], cell[40];
+		size_t size = 0;
+		FILE *out = open_memstream(&text, &size);
+
+		assert_non_null(table);
+		assert_non_null(out);
+		snprintf(line, sizeof(line), "{\"kind\":\"packet\",\"protocol-name\":\"%s\",\"identifier\":%u}",
+			 cases[i].protocol, cases[i].identifier);
+		snprintf(cell, sizeof(cell), "  %s  ", cases[i].text);
+		table_start(table, out, false, false, 0);
+		assert_null(read(line));
+		assert_true(table_add(table, &row));
+		table_end(table);
+		fclose(out);
+		assert_non_null(strstr(text, cell));
+		free(text);
+		free(table);
+	}
+}
+
 static void narrow_terminals_are_spared_columns(void **state)
 {
 	char *text;
 
 	(void)state;
 	assert_true(print_tunnels(0, &text) > 100);
-	assert_non_null(strstr(text, "ENDED BY"));
+	assert_non_null(strstr(text, "OUTSIDE ID"));
+	assert_non_null(strstr(text, "LAST IN"));
+	assert_non_null(strstr(text, "\n    why it ended: the client closed it\n"));
 	assert_null(strstr(text, "not shown"));
 	free(text);
 	for (uint32_t room = 60; room <= 120; room += 20) {
@@ -308,7 +428,8 @@ static void narrow_terminals_are_spared_columns(void **state)
 		assert_memory_equal(text, "ID       ", 9);
 		assert_non_null(strstr(text, "\npptp-17  "));
 		assert_non_null(strstr(text, "\nnot shown, because the terminal is narrow: "));
-		assert_non_null(strstr(text, "ENDED BY")); /* in that line, as nothing stands in it */
+		assert_non_null(strstr(text, "\n    why it ended: the client closed it\n"));
+		assert_non_null(strstr(text, "PAIRED")); /* in that line, as nothing stands in it */
 		assert_non_null(strstr(text, "203.0.113.111"));
 		free(text);
 	}
@@ -328,6 +449,9 @@ int main(void)
 		cmocka_unit_test(abbreviations_are_never_guessed),
 		cmocka_unit_test(tables_hold_hostile_values),
 		cmocka_unit_test(long_tables_stream),
+		cmocka_unit_test(sentences_are_wrapped),
+		cmocka_unit_test(sentences_fit_the_terminal),
+		cmocka_unit_test(identifiers_have_names),
 		cmocka_unit_test(narrow_terminals_are_spared_columns),
 	};
 
