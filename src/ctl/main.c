@@ -14,6 +14,7 @@
 
 #include "ctl/answer.h"
 #include "ctl/human.h"
+#include "ctl/offer.h"
 #include "ctl/options.h"
 #include "ctl/save.h"
 #include "ctl/talk.h"
@@ -26,6 +27,7 @@ struct ctl {
 	struct row row;
 	struct answer answer;
 	struct save save;
+	struct offer offer;
 };
 
 static void report(const char *error)
@@ -41,6 +43,10 @@ static int take_row(struct ctl *ctl, const char *line)
 {
 	if (ctl->options.write)
 		return save_add(&ctl->save, &ctl->row);
+	if (ctl->offer.text && !strcmp(row_text(&ctl->row, "kind"), "send")) {
+		talk_send(&ctl->talk, ctl->offer.text, ctl->offer.size);
+		return EXIT_OK;
+	}
 	if (row_find(&ctl->row, "schema")) {
 		answer_schema(&ctl->answer, &ctl->row, line);
 	} else if (!answer_add(&ctl->answer, &ctl->row, line)) {
@@ -121,6 +127,25 @@ static int end_capture(struct ctl *ctl, int code)
 	return code == EXIT_OK || code == TALK_STOPPED ? failed : code;
 }
 
+/* The request. A file that rehearse is given is read here, and announced in the place of its name. */
+static int start_talk(struct ctl *ctl, bool is_stream)
+{
+	const struct ctl_options *options = &ctl->options;
+	const char *const announced[] = {options->words[0], ctl->offer.name, ctl->offer.announced};
+	int code;
+
+	if (strcmp(options->verb->name, "rehearse") != 0 || options->count == 1)
+		return talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
+	if (options->count > 2) {
+		report("rehearse takes one file, or none for the configuration file");
+		return EXIT_USAGE;
+	}
+	code = offer_read(&ctl->offer, options->words[1], stderr);
+	if (code != EXIT_OK)
+		return code;
+	return talk_start(&ctl->talk, options->socket, announced, 3, is_stream, stderr);
+}
+
 static int ask(struct ctl *ctl)
 {
 	const struct ctl_options *options = &ctl->options;
@@ -131,7 +156,8 @@ static int ask(struct ctl *ctl)
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
 		     look_of(options->verb->name), is_stream, options->in_colour, room());
-	code = talk_start(&ctl->talk, options->socket, options->words, options->count, is_stream, stderr);
+	ctl->talk.fd = -1;
+	code = start_talk(ctl, is_stream);
 	if (code == EXIT_OK && options->write)
 		talk_stop_at_signals(&ctl->talk);
 	if (code == EXIT_OK)
@@ -139,6 +165,7 @@ static int ask(struct ctl *ctl)
 	else
 		answer_end(&ctl->answer, code, "culvertd could not be asked");
 	talk_end(&ctl->talk);
+	offer_free(&ctl->offer);
 	return options->write ? end_capture(ctl, code) : code;
 }
 

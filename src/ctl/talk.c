@@ -87,6 +87,17 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 	return EXIT_OK;
 }
 
+void talk_send(const struct talk *talk, const char *bytes, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t sent = send(talk->fd, bytes + done, size - done, MSG_NOSIGNAL);
+
+		if (sent <= 0)
+			return;
+		done += (size_t)sent;
+	}
+}
+
 static volatile sig_atomic_t stopped;
 static int stopping_fd = -1;
 

@@ -24,6 +24,8 @@ struct talk {
 /* Connects and sends a line of words. An exit code, after having said on errors what is wrong. */
 int talk_start(struct talk *talk, const char *path, const char *const *words, size_t count, bool is_stream,
 	       FILE *errors);
+/* Sends what the answer has asked for. Whether it came, the answer says. */
+void talk_send(const struct talk *talk, const char *bytes, size_t size);
 /* From now on a first SIGINT, SIGTERM or SIGHUP ends the answer early, and a pipe that nobody reads is an error of
  * whoever writes. For one talk of a process. */
 void talk_stop_at_signals(const struct talk *talk);

@@ -291,6 +291,16 @@ void verb_wake(struct verb *verb)
 	lines_wake(verb->peer);
 }
 
+void verb_expect(struct verb *verb, size_t size)
+{
+	lines_expect(verb->peer, size);
+}
+
+bool verb_take(struct verb *verb, void *bytes, size_t size)
+{
+	return lines_take(verb->peer, bytes, size);
+}
+
 bool verb_keeps_up(const struct verb *verb)
 {
 	return lines_waiting(verb->peer) < LINES_OUTPUT;

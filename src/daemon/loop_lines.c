@@ -3,7 +3,8 @@
  * Peers are bufferevents. Each is in one of three states:
  *
  *   ASKING      reads until there is a line, at most ask_ms
- *   ANSWERING   has turns; it reads no further, except while it waits, when only the end of the connection counts
+ *   ANSWERING   has turns; it reads no further, except while it waits, when only the end of the connection counts, or
+ *               the bytes that the turn wants, at most ask_ms
  *   CLOSING     what is left of the output goes out
  *
  * Turns come from a timer: libevent looks at timers once a round, so that descriptors are looked at between two turns
@@ -33,8 +34,9 @@ struct lines_peer {
 	struct event *impatience;
 	enum peer_state state;
 	bool wants_turn;
-	bool waits;     /* for lines_wake() */
-	bool is_broken; /* a line was lost for want of memory */
+	bool waits;      /* for lines_wake() */
+	bool is_broken;  /* a line was lost for want of memory */
+	size_t expected; /* bytes that the turn to come wants to have; 0: none */
 	max_align_t memory[];
 };
 
@@ -152,6 +154,17 @@ static void peer_take_line(struct lines_peer *peer)
 	peer_want_turn(peer);
 }
 
+/* The turn that waits for bytes has them. */
+static void peer_take_expected(struct lines_peer *peer)
+{
+	if (evbuffer_get_length(bufferevent_get_input(peer->buffer)) < peer->expected)
+		return;
+	peer->expected = 0;
+	evtimer_del(peer->impatience);
+	bufferevent_disable(peer->buffer, EV_READ);
+	lines_wake(peer);
+}
+
 /* Who waits and fills its input meanwhile is not read any more, and would not be heard to go. */
 static void on_input(struct bufferevent *buffer, void *argument)
 {
@@ -159,6 +172,8 @@ static void on_input(struct bufferevent *buffer, void *argument)
 
 	if (peer->state == PEER_ASKING)
 		peer_take_line(peer);
+	else if (peer->state == PEER_ANSWERING && peer->expected > 0)
+		peer_take_expected(peer);
 	else if (peer->state == PEER_ANSWERING && evbuffer_get_length(bufferevent_get_input(buffer)) >= LINES_ASK_MAX)
 		peer_refuse(peer);
 }
@@ -189,9 +204,13 @@ static void on_event(struct bufferevent *buffer, short what, void *argument)
 
 static void on_impatience(evutil_socket_t fd, short what, void *argument)
 {
+	struct lines_peer *peer = argument;
+
 	(void)fd;
 	(void)what;
-	peer_close(argument);
+	if (peer->state == PEER_ANSWERING)
+		peer->lines->handlers.left(peer->lines->handlers.context, peer);
+	peer_close(peer);
 }
 
 static void peer_have_turn(struct lines_peer *peer)
@@ -202,6 +221,8 @@ static void peer_have_turn(struct lines_peer *peer)
 	peer->waits = next == LINES_WAIT;
 	if (next == LINES_WAIT) {
 		bufferevent_enable(peer->buffer, EV_READ); /* to hear that it goes */
+		if (peer->expected > 0)
+			peer_take_expected(peer);
 	} else if (next == LINES_DONE) {
 		peer_listen(peer);
 		peer_take_line(peer);
@@ -392,4 +413,23 @@ void lines_wake(struct lines_peer *peer)
 		peer->waits = false;
 		peer_want_turn(peer);
 	}
+}
+
+void lines_expect(struct lines_peer *peer, size_t size)
+{
+	const struct timeval patience = interval_of(peer->lines->handlers.ask_ms);
+
+	peer->expected = size;
+	bufferevent_setwatermark(peer->buffer, EV_READ, 0, size > LINES_ASK_MAX ? size : LINES_ASK_MAX);
+	evtimer_add(peer->impatience, &patience);
+}
+
+bool lines_take(struct lines_peer *peer, void *bytes, size_t size)
+{
+	struct evbuffer *input = bufferevent_get_input(peer->buffer);
+
+	if (evbuffer_get_length(input) < size || evbuffer_remove(input, bytes, size) != (int)size)
+		return false;
+	bufferevent_setwatermark(peer->buffer, EV_READ, 0, LINES_ASK_MAX);
+	return true;
 }

@@ -7,6 +7,8 @@
  * packets are looked at again. While there are packets, turns are LINES_PAUSE_MS apart, and so are the moments in which
  * connections are accepted, so that the processor is theirs however many peers ask for however much. A peer whose
  * output holds LINES_OUTPUT bytes has no turn until its reader has taken half of them.
+ *
+ * A line may announce bytes that are none, like the text of a file: lines_expect().
  */
 #ifndef CULVERT_DAEMON_LOOP_LINES_H
 #define CULVERT_DAEMON_LOOP_LINES_H
@@ -66,5 +68,11 @@ void lines_write(struct lines_peer *peer, const char *text, size_t length);
 size_t lines_waiting(const struct lines_peer *peer);
 /* A turn for a peer that said LINES_WAIT. */
 void lines_wake(struct lines_peer *peer);
+
+/* To be called in a turn that then says LINES_WAIT: the next one comes when size bytes have followed the line. A peer
+ * that has not sent them after ask_ms is let go. */
+void lines_expect(struct lines_peer *peer, size_t size);
+/* Takes the bytes that were expected, once they are there; else false. */
+bool lines_take(struct lines_peer *peer, void *bytes, size_t size);
 
 #endif

@@ -122,6 +122,10 @@ void verb_send(struct verb *verb);
 enum verb_step verb_fail(struct verb *verb, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Has a verb that said VERB_WAITS called again. */
 void verb_wake(struct verb *verb);
+/* Asks for size bytes, at least 1, that follow the request: return VERB_WAITS then, and in the call after that
+ * verb_take() has them. The caller sees to it that size has a limit. */
+void verb_expect(struct verb *verb, size_t size);
+bool verb_take(struct verb *verb, void *bytes, size_t size);
 /* Verbs outside of a turn (events) write as well, but not more than this allows: false if the reader is too slow. */
 bool verb_keeps_up(const struct verb *verb);
 

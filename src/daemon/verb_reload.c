@@ -2,10 +2,8 @@
 /*
  * Another configuration: what it would end, reading it, keeping it, and changing one mode in its file.
  */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include <culvert/module.h>
@@ -90,7 +88,10 @@ enum verb_step verb_confirm(struct verb *verb)
 
 /* --- rehearse --- */
 
+enum { REHEARSE_NAME_MAX = 200 };
+
 struct rehearse_state {
+	size_t expected; /* bytes of a text */
 	struct rehearse *rehearse;
 	uint32_t changes, restarts, flows, tunnels;
 	bool flows_are_over;
@@ -167,53 +168,83 @@ static void send_sum(struct verb *verb, const struct rehearse_state *state)
 	verb_send(verb);
 }
 
-/* The file to rehearse. Whoever may ask us may not have us read any file there is: it lies where the configuration
- * does. False after verb_fail(). */
-static bool choose_file(struct verb *verb, char path[PATH_MAX])
-{
-	const char *own = verb->router->options->source.path, *word = verb->words[0], *slash;
-	struct stat asked, ours;
-	char directory[PATH_MAX];
-
-	snprintf(path, PATH_MAX, "%s", own);
-	if (verb->count == 0)
-		return true;
-	slash = strrchr(own, '/');
-	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - own + 1) : 2, slash ? own : "./");
-	if (!strchr(word, '/')) {
-		if (snprintf(path, PATH_MAX, "%s%s", directory, word) < PATH_MAX)
-			return true;
-		verb_fail(verb, EXIT_USAGE, "%s: the path is too long", word);
-		return false;
-	}
-	snprintf(path, PATH_MAX, "%.*s", (int)(strrchr(word, '/') - word + 1), word);
-	if (stat(directory, &ours) == 0 && stat(path, &asked) == 0 && ours.st_dev == asked.st_dev &&
-	    ours.st_ino == asked.st_ino && /* what the word says may be another place a moment later */
-	    snprintf(path, PATH_MAX, "%s%s", directory, strrchr(word, '/') + 1) < PATH_MAX)
-		return true;
-	verb_fail(verb, EXIT_PERMISSION, "%s is not read: put the file into %s, where the configuration is", word,
-		  directory);
-	return false;
-}
-
-static enum verb_step start_rehearsal(struct verb *verb, struct config *next, struct rehearse_state *state)
+/* What is to be compared with the running configuration is in next, unless it is not good. */
+static enum verb_step start_comparison(struct verb *verb, struct rehearse_state *state, const struct config *next,
+				       bool is_good, const struct findings_sent *findings)
 {
 	const struct router *router = verb->router;
-	struct findings_sent findings = {.verb = verb};
-	struct config_source source = router->options->source;
-	char path[PATH_MAX];
 
-	if (!choose_file(verb, path))
-		return VERB_OVER;
-	source.path = path;
-	source.optional = source.optional && verb->count == 0;
-	if (!config_load(next, &source, send_finding, &findings))
-		return verb_fail(verb, EXIT_CONFIG, "%s", findings.error);
+	if (!is_good)
+		return verb_fail(verb, EXIT_CONFIG, "%s", findings->error);
 	config_compare(router->config, next, send_change, verb);
 	state->rehearse = rehearse_new(router->config, next, router->kernel, router->engine);
 	if (!state->rehearse)
 		return verb_fail(verb, EXIT_NETWORK, "no memory");
 	return VERB_AGAIN;
+}
+
+/* Our own file, or the text that the peer has sent. */
+static enum verb_step rehearse_text(struct verb *verb, struct rehearse_state *state, char *text, size_t size)
+{
+	const struct config_source *source = &verb->router->options->source;
+	struct findings_sent findings = {.verb = verb};
+	struct config *next = malloc(sizeof(*next));
+	enum verb_step step;
+	bool is_good;
+
+	if (!next)
+		return verb_fail(verb, EXIT_NETWORK, "no memory");
+	if (text) {
+		config_default(next);
+		is_good = config_parse(next, verb->words[0], text, size, source, send_finding, &findings);
+	} else {
+		is_good = config_load(next, source, send_finding, &findings);
+	}
+	step = start_comparison(verb, state, next, is_good, &findings);
+	free(next);
+	return step;
+}
+
+static enum verb_step take_text(struct verb *verb, struct rehearse_state *state)
+{
+	size_t size = state->expected;
+	char *text = malloc(size + 1);
+	enum verb_step step;
+
+	state->expected = 0;
+	if (!text || !verb_take(verb, text, size))
+		step = verb_fail(verb, EXIT_NETWORK, "no memory");
+	else
+		step = rehearse_text(verb, state, text, size);
+	free(text);
+	return step;
+}
+
+/*
+ * NAME size=BYTES: we read no file for others, since who may ask us need not be allowed to read what we are. They send
+ * the text, after the row "send", so that it can not be taken for requests by a daemon that does not expect it.
+ */
+static enum verb_step expect_text(struct verb *verb, struct rehearse_state *state)
+{
+	static const char key[] = "size=";
+	uint32_t size;
+
+	if (verb->count != 2 || strncmp(verb->words[1], key, strlen(key)) != 0)
+		return verb_fail(verb, EXIT_USAGE,
+				 "rehearse takes the text of a file: NAME size=BYTES, or nothing for the configuration "
+				 "file");
+	if (strlen(verb->words[0]) > REHEARSE_NAME_MAX)
+		return verb_fail(verb, EXIT_USAGE, "the name of the file is longer than %d bytes", REHEARSE_NAME_MAX);
+	if (!text_number(verb->words[1] + strlen(key), CONFIG_FILE_MAX, &size))
+		return verb_fail(verb, EXIT_CONFIG, "%s: a configuration has at most %d bytes", verb->words[0],
+				 CONFIG_FILE_MAX);
+	json_number(verb_row(verb, "send"), "bytes", size);
+	verb_send(verb);
+	state->expected = size;
+	if (size == 0)
+		return take_text(verb, state);
+	verb_expect(verb, size);
+	return VERB_WAITS;
 }
 
 /* One turn's worth. */
@@ -252,20 +283,13 @@ static enum verb_step go_on(struct verb *verb, struct rehearse_state *state)
 enum verb_step verb_rehearse(struct verb *verb)
 {
 	struct rehearse_state *state = verb_memory(verb, sizeof(*state));
-	struct config *next;
-	enum verb_step step;
 
-	if (!verb->is_first)
-		return go_on(verb, state);
-	if (verb->count > 1)
-		return verb_fail(verb, EXIT_USAGE, "rehearse takes one file, or none for the configuration file");
-	next = malloc(sizeof(*next));
-	if (!next)
-		return verb_fail(verb, EXIT_NETWORK, "no memory");
 	verb->over = let_go;
-	step = start_rehearsal(verb, next, state);
-	free(next);
-	return step;
+	if (state->rehearse)
+		return go_on(verb, state);
+	if (!verb->is_first)
+		return take_text(verb, state);
+	return verb->count > 0 ? expect_text(verb, state) : rehearse_text(verb, state, NULL, 0);
 }
 
 /* --- mode --- */

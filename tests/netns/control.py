@@ -108,6 +108,17 @@ def ask(router, request):
         return control.ask(request)
 
 
+def rehearse(router, text, name="next.ini"):
+    """The rows of a rehearsal of this text, and the last line."""
+    with Control(router) as control:
+        data = text if isinstance(text, bytes) else text.encode()
+        control.send(f"rehearse {name} size={len(data)}\n".encode())
+        assert control.line() == {"schema": "culvert.rehearse/1"}
+        assert control.line() == {"kind": "send", "bytes": len(data)}
+        control.send(data)
+        return control.answer()
+
+
 def fill(lab, router, count):
     """So many flows, towards peers that no kernel answers for."""
     client = lab.udp("L1")

@@ -41,7 +41,8 @@ struct fixture {
 	uint64_t stop_ms;
 	uint32_t asked, left, turns, rows; /* rows: of each answer */
 	uint32_t not_accepted;
-	bool waits; /* for ever, in the place of rows */
+	bool waits;     /* for ever, in the place of rows */
+	size_t expects; /* bytes behind the line, in the place of rows; they are sent back */
 	uint32_t stop_at_left;
 	uint64_t other_work;
 	bool is_busy;
@@ -49,6 +50,7 @@ struct fixture {
 
 struct memory {
 	uint32_t rows;
+	bool has_expected;
 };
 
 static uint64_t now_ms(void)
@@ -75,7 +77,25 @@ static void asked(void *context, struct lines_peer *peer, const char *line, size
 
 	assert_int_equal(strlen(line), length);
 	fixture->asked++;
-	memory->rows = 0;
+	*memory = (struct memory){.rows = 0};
+}
+
+static enum lines_next expect(const struct fixture *fixture, struct lines_peer *peer)
+{
+	struct memory *memory = lines_memory(peer);
+	char *bytes = malloc(fixture->expects);
+
+	assert_non_null(bytes);
+	if (!memory->has_expected) {
+		memory->has_expected = true;
+		lines_expect(peer, fixture->expects);
+		free(bytes);
+		return LINES_WAIT;
+	}
+	assert_true(lines_take(peer, bytes, fixture->expects));
+	lines_write(peer, bytes, fixture->expects);
+	free(bytes);
+	return LINES_DONE;
 }
 
 static enum lines_next turn(void *context, struct lines_peer *peer)
@@ -87,6 +107,8 @@ static enum lines_next turn(void *context, struct lines_peer *peer)
 	fixture->turns++;
 	if (fixture->waits)
 		return LINES_WAIT;
+	if (fixture->expects > 0)
+		return expect(fixture, peer);
 	if (memory->rows++ == fixture->rows)
 		return LINES_DONE;
 	memset(row, 'x', sizeof(row));
@@ -352,6 +374,68 @@ static void who_says_nothing_is_let_go(void **state)
 	close(whole);
 }
 
+/* --- bytes behind a line --- */
+
+static void bytes_that_were_asked_for_are_taken(void **state)
+{
+	struct fixture *fixture = *state;
+	char text[20 * LINES_ASK_MAX];
+	int fd[3];
+
+	/* No more than a line, and much more; with the next line behind them, in pieces, and whole before they are
+	 * asked for. */
+	for (fixture->expects = 1; fixture->expects < sizeof(text) - 8; fixture->expects += 19 * LINES_ASK_MAX) {
+		size_t sum[3] = {0};
+
+		memset(text, '\n', fixture->expects);
+		snprintf(text + fixture->expects, 8, "again\n");
+		fixture->asked = fixture->turns = 0;
+		for (int i = 0; i < 3; i++)
+			fd[i] = join(fixture, "all\n");
+		assert_int_equal(send(fd[0], text, strlen(text), MSG_NOSIGNAL), strlen(text));
+		pass(fixture, 20);
+		for (size_t i = 0; i < fixture->expects; i += 4096) {
+			size_t piece = fixture->expects - i < 4096 ? fixture->expects - i : 4096;
+
+			assert_int_equal(fixture->turns, 5); /* of four lines, one of which has its bytes */
+			assert_int_equal(send(fd[1], text + i, piece, MSG_NOSIGNAL), piece);
+			pass(fixture, 20);
+		}
+		assert_int_equal(fixture->asked, 4);
+		for (int i = 0; i < 3; i++)
+			assert_false(take(fd[i], SIZE_MAX, &sum[i]));
+		assert_int_equal(sum[0], fixture->expects);
+		assert_int_equal(sum[1], fixture->expects);
+		assert_int_equal(sum[2], 0);
+		for (int i = 0; i < 3; i++)
+			close(fd[i]);
+		pass(fixture, 20);
+	}
+}
+
+static void who_does_not_send_them_is_let_go(void **state)
+{
+	struct fixture *fixture = *state;
+	size_t sum = 0;
+
+	fixture->expects = 100;
+	int slow = join(fixture, "all\nless"), gone = join(fixture, "all\nless");
+	pass(fixture, 20);
+	assert_int_equal(fixture->left, 0);
+	close(gone);
+	fixture->stop_at_left = 1;
+	pass(fixture, SPARE_MS);
+	assert_false(take(slow, SIZE_MAX, &sum));
+	fixture->stop_at_left = 2;
+	pass(fixture, SPARE_MS);
+	fixture->stop_at_left = 0;
+	pass(fixture, 50);
+	assert_true(take(slow, SIZE_MAX, &sum));
+	assert_int_equal(fixture->left, 2);
+	assert_int_equal(sum, 0);
+	close(slow);
+}
+
 /* --- turns --- */
 
 static uint32_t turns_in(struct fixture *fixture, bool is_busy, uint64_t ms)
@@ -469,6 +553,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_line_that_is_too_long_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_talks_while_it_waits_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_let_go, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bytes_that_were_asked_for_are_taken, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_does_not_send_them_is_let_go, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(turns_wait_beside_other_work, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_wait_beside_other_work, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_wait_for_descriptors, set_up, tear_down),
