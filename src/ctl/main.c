@@ -3,7 +3,6 @@
  * culvertctl: one request to culvertd, its answer, and an exit code.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "ctl/talk.h"
 #include "ctl/top.h"
 #include "ctl/verbs.h"
+#include "io/standard_files.h"
 
 struct ctl {
 	struct ctl_options options;
@@ -213,25 +213,12 @@ static int act(struct ctl *ctl)
 	}
 }
 
-/* Who was started without standard files would take its socket for one of them, and answers would be requests. What is
- * opened in their place can not be written to, which is an error like others. */
-static void occupy_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	struct ctl *ctl = calloc(1, sizeof(*ctl));
 	int code;
 
-	occupy_standard_files();
+	standard_files_occupy();
 	if (!ctl) {
 		fputs("culvertctl: no memory\n", stderr);
 		return EXIT_NETWORK;

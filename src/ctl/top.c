@@ -14,13 +14,13 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <culvert/exit.h>
 
 #include "ctl/talk.h"
 #include "ctl/top_view.h"
+#include "io/clock.h"
 
 enum { PERIOD_MS = 1000, PATIENCE_MS = 1000 * TALK_PATIENCE_S, KEYS_MAX = 64, MESSAGE_MAX = 256 };
 
@@ -43,14 +43,6 @@ struct top {
 	bool is_over;
 	int code, signal; /* then: the exit code, or the signal to die of */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* --- the terminal --- */
 
@@ -166,7 +158,7 @@ static void ask(struct top *top)
 	snprintf(sort, sizeof(sort), "sort=%s", top_sort_name(top->view.sort));
 	snprintf(limit, sizeof(limit), "limit=%u", wanted < TOP_LINES_MAX ? wanted : TOP_LINES_MAX);
 	top->asked_sort = top->view.sort;
-	top->asked_ms = now_ms();
+	top->asked_ms = clock_now_ms();
 	top->next_ms = top->asked_ms + PERIOD_MS;
 	top_frame_start(top->coming);
 	code = talk_start(&top->talk, top->options->socket, words, sizeof(words) / sizeof(words[0]), false,
@@ -345,7 +337,7 @@ static void wait_and_work(struct top *top)
 		{.fd = top->signals, .events = POLLIN},
 		{.fd = top->is_asking ? top->talk.fd : -1, .events = POLLIN},
 	};
-	uint64_t now = now_ms(), due = top->is_asking ? top->asked_ms + PATIENCE_MS : top->next_ms;
+	uint64_t now = clock_now_ms(), due = top->is_asking ? top->asked_ms + PATIENCE_MS : top->next_ms;
 
 	if (due <= now && top->is_asking) {
 		fprintf(top->errors, "culvertctl: %s: culvertd does not answer", top->options->socket);

@@ -4,7 +4,6 @@
  * the configuration and the rights are known to be good.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include "daemon/pidfile.h"
 #include "daemon/privileges.h"
 #include "io/kernel.h"
+#include "io/standard_files.h"
 
 /* Findings of the configuration, before it says where messages go: to the journal with their level, and to people as
  * they are, for the text names the file itself. */
@@ -169,26 +169,13 @@ static int act(const struct options *options, struct config *config)
 	return act_on_config(options, config);
 }
 
-/* Who was started without standard files would open something else in their place, and messages would go to a device
- * or socket. What stands there instead can not be written to, which is an error like others. */
-static void occupy_standard_files(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	struct options options;
 	struct config *config;
 	int code;
 
-	occupy_standard_files();
+	standard_files_occupy();
 	code = options_parse(&options, argc, argv, stderr);
 	if (code != EXIT_OK)
 		return code;
