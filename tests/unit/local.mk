@@ -8,8 +8,13 @@ UNIT_TESTS =
 # tests_unit_test_x_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_config
-tests_unit_test_config_SOURCES = tests/unit/test_config.c
+CONFIG_RIG = tests/unit/config_rig.c tests/unit/config_rig.h
+tests_unit_test_config_SOURCES = tests/unit/test_config.c $(CONFIG_RIG)
 tests_unit_test_config_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_config_errors
+tests_unit_test_config_errors_SOURCES = tests/unit/test_config_errors.c $(CONFIG_RIG)
+tests_unit_test_config_errors_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_config_edit
 tests_unit_test_config_edit_SOURCES = tests/unit/test_config_edit.c
@@ -134,6 +139,10 @@ UNIT_TESTS += tests/unit/test_engine_mapping
 tests_unit_test_engine_mapping_SOURCES = tests/unit/test_engine_mapping.c $(RIG)
 tests_unit_test_engine_mapping_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_ports
+tests_unit_test_engine_ports_SOURCES = tests/unit/test_engine_ports.c $(RIG)
+tests_unit_test_engine_ports_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_timer
 tests_unit_test_engine_timer_SOURCES = tests/unit/test_engine_timer.c $(RIG)
 tests_unit_test_engine_timer_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
@@ -193,8 +202,13 @@ tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_R
 tests_unit_test_pptp_messages_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_stream
-tests_unit_test_pptp_stream_SOURCES = tests/unit/test_pptp_stream.c $(PPTP_RIG)
+PPTP_TALK = tests/unit/pptp_talk.c tests/unit/pptp_talk.h $(PPTP_RIG)
+tests_unit_test_pptp_stream_SOURCES = tests/unit/test_pptp_stream.c $(PPTP_TALK)
 tests_unit_test_pptp_stream_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
+UNIT_TESTS += tests/unit/test_pptp_order
+tests_unit_test_pptp_order_SOURCES = tests/unit/test_pptp_order.c $(PPTP_TALK)
+tests_unit_test_pptp_order_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_call
 tests_unit_test_pptp_call_SOURCES = tests/unit/test_pptp_call.c $(PPTP_RIG)
