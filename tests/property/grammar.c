@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens in a world: configurations, packets of all kinds, mostly sensible and 1 in 10 spoilt.
+ * What happens in a world: packets of all kinds, mostly sensible and 1 in 10 spoilt.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
-
-static const uint32_t OUTSIDE[WORLD_ADDRESSES] = {0xc6336401, 0xc6336402, 0xc6336407, 0xc6336409}; /* 198.51.100.x */
 
 static uint32_t below(struct test_random *r, uint32_t n)
 {
@@ -17,143 +14,6 @@ static uint32_t below(struct test_random *r, uint32_t n)
 static bool one_in(struct test_random *r, uint32_t n)
 {
 	return test_random_one_in(r, n);
-}
-
-/* --- configuration --- */
-
-static void random_forwards(struct test_random *r, struct engine_config *c)
-{
-	static const uint8_t protocol[] = {PROTO_TCP, PROTO_UDP,  PROTO_TCP, PROTO_UDP,
-					   PROTO_GRE, PROTO_ICMP, PROTO_ESP};
-
-	c->forwards = 0;
-	for (uint32_t i = below(r, 5); i; i--) {
-		struct forward *f = &c->forward[c->forwards++];
-		*f = (struct forward){.protocol = protocol[below(r, 7)], .to_address = 0x0a000002 + below(r, 4)};
-		if (f->protocol != PROTO_TCP && f->protocol != PROTO_UDP)
-			continue;
-		f->port_first = (uint16_t)(8000 + 10 * i);
-		f->port_last = (uint16_t)(f->port_first + below(r, 4));
-		f->to_port = (uint16_t)(one_in(r, 2) ? f->port_first : 5000 + below(r, 3));
-		for (uint32_t port = f->port_first; port <= f->port_last;
-		     port++) /* not both the router's and forwarded */
-			(f->protocol == PROTO_TCP ? &c->host_tcp : &c->host_udp)->bits[port / 64] &=
-				~(UINT64_C(1) << port % 64);
-	}
-	for (uint32_t i = 0; i < c->forwards; i++) /* portless ones once only */
-		for (uint32_t k = 0; k < i; k++)
-			if (c->forward[k].protocol == c->forward[i].protocol && !c->forward[i].port_first)
-				c->forward[i--] = c->forward[--c->forwards], k = i + 1;
-}
-
-static void random_host_ports(struct test_random *r, struct engine_config *c)
-{
-	memset(&c->host_tcp, 0, sizeof(c->host_tcp));
-	memset(&c->host_udp, 0, sizeof(c->host_udp));
-	if (one_in(r, 3)) { /* hardly a port left */
-		memset(&c->host_tcp, 0xff, sizeof(c->host_tcp));
-		memset(&c->host_udp, 0xff, sizeof(c->host_udp));
-		for (int i = 0; i < 24; i++) {
-			uint32_t port = i < 6 ? 500 + below(r, 12) : 5000 + below(r, 24);
-			c->host_tcp.bits[port / 64] &= ~(UINT64_C(1) << port % 64);
-			c->host_udp.bits[port / 64] &= ~(UINT64_C(1) << port % 64);
-		}
-	} else {
-		port_set_add(&c->host_tcp, 22);
-		port_set_add(&c->host_tcp, 5002);
-		port_set_add(&c->host_udp, 53);
-		port_set_add(&c->host_udp, 5003);
-	}
-}
-
-static enum service_mode random_mode(struct test_random *r)
-{
-	return one_in(r, 4) ? MODE_BLOCK : MODE_PLAIN;
-}
-
-void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *c)
-{
-	*limits = (struct engine_limits){.flows = one_in(r, 3) ? 8 + below(r, 16) : 200,
-					 .hosts = one_in(r, 3) ? 3 : 16,
-					 .addresses = WORLD_ADDRESSES,
-					 .fragments = 1024};
-	engine_config_default(c);
-	c->mapping = one_in(r, 4) ? 1 + below(r, 2) : ENDPOINT_INDEPENDENT;
-	c->filtering = below(r, 3);
-	c->hairpinning = !one_in(r, 4);
-	c->refresh_inbound = one_in(r, 2);
-	c->clamp_mss = !one_in(r, 4);
-	for (int i = 0; i < PARTS; i++)
-		c->mode[i] = random_mode(r);
-	c->host_flows = one_in(r, 3) ? 4 + below(r, 8) : 1000;
-	c->icmp_rate = one_in(r, 4) ? 0 : 1000000;
-	random_host_ports(r, c);
-	random_forwards(r, c);
-	c->bypass[0] = (struct prefix){0xc0000200, 24}; /* 192.0.2.0/24 */
-	c->bypasses = below(r, 2);
-	c->inside[0] = (struct prefix){0x0a000000, 24};
-	c->insides = 1;
-	c->lan_address = 0x0a000001;
-	c->hop_address = 0x0a00fffe;
-	c->lan_mtu = one_in(r, 3) ? 1400 : 1500;
-	c->wan_mtu = one_in(r, 3) ? 1300 + below(r, 100) : 1500;
-	if (one_in(r, 4))
-		c->timeout[TIMEOUT_HOLD_DOWN] = 0;
-}
-
-void grammar_change_config(struct world *w, struct test_random *r, struct engine_config *c)
-{
-	*c = w->config;
-	switch (below(r, 7)) {
-	case 0:
-		c->filtering = below(r, 3);
-		break;
-	case 1:
-		c->hairpinning = !c->hairpinning;
-		break;
-	case 2:
-		c->refresh_inbound = !c->refresh_inbound;
-		break;
-	case 3:
-		c->mode[below(r, PARTS)] = random_mode(r);
-		break;
-	case 4:
-		random_host_ports(r, c);
-		random_forwards(r, c);
-		break;
-	case 5:
-		random_forwards(r, c);
-		break;
-	default:
-		c->wan_mtu = 1300 + below(r, 201);
-		break;
-	}
-}
-
-uint32_t grammar_outside(struct test_random *r, uint32_t *addresses)
-{
-	uint32_t count = one_in(r, 8) ? 0 : 1 + below(r, WORLD_ADDRESSES - 1);
-	uint32_t first = below(r, WORLD_ADDRESSES);
-
-	for (uint32_t i = 0; i < count; i++)
-		addresses[i] = OUTSIDE[(first + i) % WORLD_ADDRESSES];
-	return count;
-}
-
-uint64_t grammar_time(struct world *w, struct test_random *r)
-{
-	static const uint32_t step[] = {1,     10,     1000,   5000,   29999,  30000,  59999,
-					60000, 120000, 240000, 299999, 300000, 7440000};
-
-	if (one_in(r, 2)) { /* to the very end of a flow, or one before */
-		uint32_t start = below(r, MODEL_FLOWS);
-		for (uint32_t i = 0; i < MODEL_FLOWS; i++) {
-			const struct model_flow *f = &w->model->flow[(start + i) % MODEL_FLOWS];
-			if (f->live && f->deadline > w->now)
-				return f->deadline - below(r, 2);
-		}
-	}
-	return w->now + step[below(r, one_in(r, 4) ? 13 : 7)];
 }
 
 /* --- packets --- */
@@ -206,9 +66,8 @@ static const uint8_t TCP_OPTIONS_ODD[] = {1, 2, 4, 0x23, 0x28, 0, 0, 0};
 static const uint8_t TCP_OPTIONS_BAD[] = {2, 3, 9, 2, 40, 1, 1, 1};
 
 /* The IPv4 part: mostly plain. */
-static void random_ip(struct world *w, struct test_random *r, struct packet_spec *s)
+static void random_ip(struct test_random *r, struct packet_spec *s)
 {
-	(void)w;
 	s->id = (uint16_t)test_random_next(r);
 	s->df = one_in(r, 2);
 	s->tos = one_in(r, 4) ? (uint8_t)test_random_next(r) : 0;
@@ -281,10 +140,10 @@ static void random_offload(struct test_random *r, struct packet_spec *s)
 }
 
 /* From one endpoint to another, as flow (if there is one) would have it. */
-static void build_plain(struct world *w, struct test_random *r, struct packet_spec *s, const struct model_flow *flow,
-			enum side from, struct test_packet *out)
+static void build_plain(struct test_random *r, struct packet_spec *s, const struct model_flow *flow, enum side from,
+			struct test_packet *out)
 {
-	random_ip(w, r, s);
+	random_ip(r, s);
 	s->payload_length = random_length(r);
 	s->sequence = test_random_next(r);
 	s->spi = one_in(r, 30) ? 0 : 1 + test_random_next(r) % 1000;
@@ -302,7 +161,7 @@ static uint8_t random_query(struct test_random *r, bool answer)
 	return (uint8_t)(one_in(r, 8) ? (answer ? 14 : 13) : (answer ? 0 : 8));
 }
 
-static void make_lan_new(struct world *w, struct test_random *r, struct test_packet *out)
+static void make_lan_new(struct test_random *r, struct test_packet *out)
 {
 	struct packet_spec s = {.protocol = random_protocol(r),
 				.source = random_inside(r),
@@ -311,7 +170,7 @@ static void make_lan_new(struct world *w, struct test_random *r, struct test_pac
 				.destination_port = random_port(r),
 				.icmp_type = random_query(r, one_in(r, 10))};
 
-	build_plain(w, r, &s, NULL, SIDE_LAN, out);
+	build_plain(r, &s, NULL, SIDE_LAN, out);
 }
 
 static const struct model_flow *random_flow(struct world *w, struct test_random *r)
@@ -347,7 +206,7 @@ static bool make_in_flow(struct world *w, struct test_random *r, enum side from,
 		s.source_port = from == SIDE_LAN ? f->inside_port : f->outside_port;
 		s.icmp_type = random_query(r, (from == SIDE_WAN) != one_in(r, 8));
 	}
-	build_plain(w, r, &s, f, from, out);
+	build_plain(r, &s, f, from, out);
 	return true;
 }
 
@@ -402,7 +261,7 @@ static bool make_from_wan(struct world *w, struct test_random *r, bool random, s
 	}
 	if (s.protocol == PROTO_ICMP)
 		s.source_port = s.destination_port;
-	build_plain(w, r, &s, NULL, SIDE_WAN, out);
+	build_plain(r, &s, NULL, SIDE_WAN, out);
 	return true;
 }
 
@@ -425,7 +284,7 @@ static bool make_hairpin(struct world *w, struct test_random *r, struct test_pac
 		s.source_port = s.destination_port;
 		s.icmp_type = random_query(r, one_in(r, 2));
 	}
-	build_plain(w, r, &s, NULL, SIDE_LAN, out);
+	build_plain(r, &s, NULL, SIDE_LAN, out);
 	return true;
 }
 
@@ -548,7 +407,7 @@ static bool make_fragment(struct world *w, struct test_random *r, enum side *fro
 	return true;
 }
 
-static void make_bypass(struct world *w, struct test_random *r, enum side *from, struct test_packet *out)
+static void make_bypass(struct test_random *r, enum side *from, struct test_packet *out)
 {
 	uint32_t far = 0xc0000200 + below(r, 3);
 	struct packet_spec s = {.protocol = random_protocol(r),
@@ -559,7 +418,7 @@ static void make_bypass(struct world *w, struct test_random *r, enum side *from,
 	*from = one_in(r, 2) ? SIDE_LAN : SIDE_WAN;
 	s.source = *from == SIDE_LAN ? random_inside(r) : far;
 	s.destination = *from == SIDE_LAN ? far : random_inside(r);
-	build_plain(w, r, &s, NULL, *from, out);
+	build_plain(r, &s, NULL, *from, out);
 }
 
 /* Spoils some bytes; the sums are made good again more often than not, so that it goes deeper. */
@@ -621,7 +480,7 @@ bool grammar_packet(struct world *w, struct test_random *r, uint8_t kind, enum s
 	*from = SIDE_LAN;
 	switch (kind) {
 	case EVENT_LAN_NEW:
-		make_lan_new(w, r, out);
+		make_lan_new(r, out);
 		break;
 	case EVENT_LAN_FLOW:
 		made = make_in_flow(w, r, SIDE_LAN, out);
@@ -636,7 +495,7 @@ bool grammar_packet(struct world *w, struct test_random *r, uint8_t kind, enum s
 		made = make_fragment(w, r, from, out);
 		break;
 	case EVENT_BYPASS:
-		make_bypass(w, r, from, out);
+		make_bypass(r, from, out);
 		break;
 	default:
 		*from = SIDE_WAN;

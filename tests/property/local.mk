@@ -2,8 +2,10 @@
 # A short run in every make check, from a fixed seed; more with: tests/property/property_test --packets 1000000 --seed N
 check_PROGRAMS += tests/property/property_test
 tests_property_property_test_SOURCES = tests/property/property_test.c tests/property/world.c tests/property/world.h \
-	tests/property/grammar.c tests/property/model.c tests/property/model.h tests/property/model_expect.c \
-	tests/property/model_fragment.c tests/property/model_icmp.c tests/property/model_tables.c \
+	tests/property/grammar.c tests/property/grammar_config.c tests/property/model.c tests/property/model.h \
+	tests/property/model_change.c tests/property/model_check.c tests/property/model_expect.c \
+	tests/property/model_fragment.c tests/property/model_icmp.c tests/property/model_leave.c \
+	tests/property/model_ports.c tests/property/model_tables.c \
 	tests/unit/packets.c tests/unit/packets.h
 tests_property_property_test_LDADD = $(CORE_LIBS)
 TESTS += tests/property/property_test

@@ -3,7 +3,6 @@
  * The model's packet rules: docs/nat-behaviour.md sections 1, 2 and 4, step by step.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "model.h"
 
@@ -26,272 +25,6 @@ void model_free(struct model *m)
 			model_set_drop_held(m, &m->set[i]);
 	free(m->rest);
 	free(m);
-}
-
-/* --- section 1 --- */
-
-static enum drop check_options(const struct judgement *j)
-{
-	for (uint32_t at = 20; at < j->ihl;) {
-		uint8_t kind = packet_get8(j->p, at);
-		if (kind == 0)
-			break;
-		if (kind == 1) {
-			at++;
-			continue;
-		}
-		if (at + 1 >= j->ihl || packet_get8(j->p, at + 1) < 2 || at + packet_get8(j->p, at + 1) > j->ihl)
-			return DROP_IP_OPTION;
-		if (kind == 131 || kind == 137)
-			return DROP_IP_OPTION;
-		at += packet_get8(j->p, at + 1);
-	}
-	return DROP_NONE;
-}
-
-static enum drop check_fragment(const struct judgement *j)
-{
-	uint32_t payload = j->total - j->ihl;
-
-	if ((j->mf && (payload % 8 || !payload)) || j->offset + payload > 65535)
-		return DROP_FRAGMENT_LENGTH;
-	if (j->offset == 8)
-		return DROP_FRAGMENT_TINY;
-	if (!j->offset && j->mf && payload < (j->protocol == PROTO_TCP ? 20 : 8))
-		return DROP_FRAGMENT_TINY;
-	return DROP_NONE;
-}
-
-static bool martian(uint32_t address)
-{
-	uint32_t top = address >> 24;
-
-	return top == 0 || top == 127 || top >= 224;
-}
-
-static enum drop check_ip(struct judgement *j)
-{
-	struct packet *p = j->p;
-
-	if (!p->length)
-		return DROP_IP_SHORT;
-	if (p->data[0] >> 4 != 4)
-		return DROP_IP_VERSION;
-	j->ihl = packets_ihl(p);
-	j->total = packet_get16(p, 2);
-	if (p->length < 20 || j->ihl < 20 || j->ihl > p->length || j->total < j->ihl || j->total > p->length)
-		return DROP_IP_SHORT;
-	p->length = j->total;
-	if (packets_sum(p->data, j->ihl, 0) != 0xffff)
-		return DROP_IP_CHECKSUM;
-	enum drop reason = check_options(j);
-	if (reason)
-		return reason;
-	j->df = packet_get16(p, 6) & 0x4000;
-	j->mf = packet_get16(p, 6) & 0x2000;
-	j->offset = (packet_get16(p, 6) & 0x1fffu) * 8;
-	j->protocol = p->data[9];
-	j->source = packets_source(p);
-	j->destination = packets_destination(p);
-	reason = check_fragment(j);
-	if (reason)
-		return reason;
-	if (martian(j->source))
-		return DROP_SOURCE_MARTIAN;
-	return martian(j->destination) ? DROP_DESTINATION_MARTIAN : DROP_NONE;
-}
-
-/* --- transport checks, 2.6 and 2.7 --- */
-
-static enum drop check_tcp(const struct judgement *j)
-{
-	uint32_t payload = j->total - j->ihl;
-	uint32_t header = (uint32_t)(packet_get8(j->p, j->ihl + 12) >> 4) * 4;
-	uint8_t flags = packet_get8(j->p, j->ihl + 13);
-
-	if (payload < 20 || header < 20 || header > payload)
-		return DROP_TCP_MALFORMED;
-	if (!(flags & (FLAG_SYN | FLAG_ACK | FLAG_FIN | FLAG_RST)) ||
-	    ((flags & FLAG_SYN) && (flags & (FLAG_FIN | FLAG_RST))))
-		return DROP_TCP_FLAGS;
-	return DROP_NONE;
-}
-
-static enum drop check_transport(const struct judgement *j)
-{
-	uint32_t payload = j->total - j->ihl;
-	enum drop reason = DROP_NONE;
-
-	switch (j->protocol) {
-	case PROTO_TCP:
-		reason = check_tcp(j);
-		break;
-	case PROTO_UDP: {
-		uint16_t length = packet_get16(j->p, j->ihl + 4);
-		if (payload < 8 || length < 8 || (!j->mf && length > payload))
-			return DROP_UDP_MALFORMED;
-		break;
-	}
-	case PROTO_GRE:
-		return payload < 4 ? DROP_GRE_MALFORMED : DROP_NONE;
-	case PROTO_ESP:
-		return payload < 8 || !packet_get32(j->p, j->ihl) ? DROP_ESP_MALFORMED : DROP_NONE;
-	default:
-		return DROP_NONE;
-	}
-	if (reason)
-		return reason;
-	return packets_source_port(j->p) && packets_destination_port(j->p) ? DROP_NONE : DROP_PORT_ZERO;
-}
-
-static enum drop check_icmp(const struct judgement *j)
-{
-	uint8_t type = packet_get8(j->p, j->ihl);
-
-	if (j->total - j->ihl < 8)
-		return DROP_ICMP_MALFORMED;
-	if (!j->mf && !j->p->offload.partial && packets_sum(j->p->data + j->ihl, j->total - j->ihl, 0) != 0xffff)
-		return DROP_ICMP_CHECKSUM;
-	if (model_icmp_is_error(type) || type == 0 || type == 8 || type == 13 || type == 14)
-		return DROP_NONE;
-	return DROP_ICMP_TYPE;
-}
-
-static enum drop blocked_reason(enum part part)
-{
-	static const enum drop reason[PARTS] = {
-		[PART_PPTP] = DROP_PPTP_BLOCKED,  [PART_L2TP] = DROP_L2TP_BLOCKED, [PART_IKE] = DROP_IPSEC_BLOCKED,
-		[PART_NATT] = DROP_IPSEC_BLOCKED, [PART_ESP] = DROP_IPSEC_BLOCKED, [PART_AH] = DROP_IPSEC_BLOCKED,
-	};
-
-	return reason[part];
-}
-
-/* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked
- * at only once the transport header was found sound. */
-static uint64_t check_claims(const struct judgement *j)
-{
-	bool ports = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP;
-	uint16_t candidate[2] = {packets_destination_port(j->p), packets_source_port(j->p)};
-	uint64_t reasons = 0;
-	enum part part;
-
-	if (j->protocol == PROTO_AH)
-		return UINT64_C(1) << (j->m->config.mode[PART_AH] == MODE_BLOCK ? blocked_reason(PART_AH)
-										: DROP_AH_UNTRANSLATABLE);
-	if (ports && (j->offset || check_transport(j)))
-		return 0;
-	for (int i = 0; i < (j->from == SIDE_WAN ? 2 : 1); i++)
-		if (model_claimed(j->protocol, candidate[i], &part) && j->m->config.mode[part] == MODE_BLOCK)
-			reasons |= UINT64_C(1) << blocked_reason(part);
-	return reasons;
-}
-
-static bool expect_blocked(struct judgement *j, uint64_t reasons)
-{
-	if (!expect_drops(j, reasons))
-		return false;
-	return j->from == SIDE_WAN || expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 13, 0);
-}
-
-/* --- leaving --- */
-
-bool model_leave(struct judgement *j, struct translation *t, enum side to, bool inbound)
-{
-	bool forwarded;
-	uint16_t id = 0;
-	uint32_t source = packets_source(&t->packet->packet), destination = packets_destination(&t->packet->packet);
-
-	if (!expect_leaves(j, t, to, &forwarded, &id))
-		return false;
-	j->fate = forwarded ? SET_FORWARDED : SET_REFUSED;
-	for (uint32_t i = 0; i < j->seens; i++) {
-		struct model_flow *flow = j->seen[i].flow;
-		if (forwarded)
-			model_touch(j->m, flow, j->seen[i].side);
-		if (forwarded && j->protocol == PROTO_TCP)
-			model_see_tcp(j, flow, j->seen[i].side);
-		else
-			flow->tcp[j->seen[i].side].odd = true;
-	}
-	if (!j->set)
-		return true;
-	j->set->to = to;
-	j->set->inbound = inbound;
-	j->set->new_source = source;
-	j->set->new_destination = destination;
-	j->set->new_id = id;
-	return true;
-}
-
-static bool leave_unchanged(struct judgement *j, enum side to)
-{
-	struct translation t;
-
-	translation_begin(j, &t);
-	bool good = model_leave(j, &t, to, false);
-	translation_end(&t);
-	return good;
-}
-
-bool model_ttl_out(struct judgement *j, bool *good)
-{
-	if (packet_get8(j->p, 8) > 1)
-		return false;
-	uint32_t source = j->from == SIDE_LAN ? j->m->config.lan_address : j->destination;
-	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, source, 11, 0, 0);
-	return true;
-}
-
-static void clamp_mss(struct judgement *j, struct packet *p)
-{
-	uint32_t mtu = j->m->config.lan_mtu < j->m->config.wan_mtu ? j->m->config.lan_mtu : j->m->config.wan_mtu;
-	uint32_t end = j->ihl + (uint32_t)(packet_get8(p, j->ihl + 12) >> 4) * 4;
-
-	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss ||
-	    !(packet_get8(p, j->ihl + 13) & FLAG_SYN))
-		return;
-	for (uint32_t at = j->ihl + 20; at < end;) {
-		uint8_t kind = packet_get8(p, at), length = packet_get8(p, at + 1);
-		if (kind == 0)
-			return;
-		if (kind == 1) {
-			at++;
-			continue;
-		}
-		if (at + 1 >= end || length < 2 || at + length > end)
-			return;
-		if (kind == 2 && length == 4 && packet_get16(p, at + 2) > mtu - 40)
-			packet_put16(p, at + 2, (uint16_t)(mtu - 40));
-		at += length;
-	}
-}
-
-static void put_port(struct judgement *j, struct packet *p, bool source, uint16_t port)
-{
-	if (j->protocol == PROTO_ICMP)
-		packet_put16(p, j->ihl + 4, port);
-	else if (j->protocol == PROTO_TCP || j->protocol == PROTO_UDP)
-		packet_put16(p, j->ihl + (source ? 0 : 2), port);
-}
-
-void model_translate_source(struct judgement *j, struct translation *t, const struct model_flow *flow)
-{
-	struct packet *p = &t->packet->packet;
-
-	packet_put32(p, 12, flow->outside);
-	put_port(j, p, true, flow->outside_port);
-	t->id_free = !j->df;
-	clamp_mss(j, p);
-}
-
-void model_translate_destination(struct judgement *j, struct translation *t, const struct model_flow *flow)
-{
-	struct packet *p = &t->packet->packet;
-
-	packet_put32(p, 16, flow->inside);
-	put_port(j, p, false, flow->inside_port);
-	clamp_mss(j, p);
 }
 
 /* --- flows --- */
@@ -555,7 +288,7 @@ static bool judge_hairpin(struct judgement *j)
 	j->hairpin = true;
 	if ((j->protocol == PROTO_ICMP && !is_icmp_answer(j) && !hairpin_has_target(j)) ||
 	    model_host_port(j->m, j->protocol, called_port(j)))
-		return leave_unchanged(j, SIDE_LAN);
+		return model_leave_unchanged(j, SIDE_LAN);
 	if (!j->m->config.hairpinning)
 		return expect_drop(j, DROP_HAIRPIN_OFF);
 	if (is_icmp_answer(j))
@@ -589,16 +322,16 @@ static bool judge_hairpin(struct judgement *j)
 
 static bool judge_outbound(struct judgement *j)
 {
-	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	enum drop reason = j->protocol == PROTO_ICMP ? model_check_icmp(j) : model_check_transport(j);
 	struct model_flow unopened = {0};
 	struct translation t;
 	bool good;
 
 	if (reason)
 		return expect_drop(j, reason);
-	uint64_t claims = check_claims(j);
+	uint64_t claims = model_check_claims(j);
 	if (claims)
-		return expect_blocked(j, claims);
+		return model_expect_blocked(j, claims);
 	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
 		return model_judge_error(j);
 	if (model_is_outside(j->m, j->destination))
@@ -615,16 +348,16 @@ static bool judge_outbound(struct judgement *j)
 
 static bool judge_inbound(struct judgement *j)
 {
-	enum drop reason = j->protocol == PROTO_ICMP ? check_icmp(j) : check_transport(j);
+	enum drop reason = j->protocol == PROTO_ICMP ? model_check_icmp(j) : model_check_transport(j);
 	struct model_flow unopened = {0};
 	struct translation t;
 	bool good;
 
 	if (reason)
 		return expect_drop(j, reason);
-	uint64_t claims = check_claims(j);
+	uint64_t claims = model_check_claims(j);
 	if (claims)
-		return expect_blocked(j, claims);
+		return model_expect_blocked(j, claims);
 	if (j->protocol == PROTO_ICMP && model_icmp_is_error(packet_get8(j->p, j->ihl)))
 		return model_judge_error(j);
 	uint16_t remote_port = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? packets_source_port(j->p) : 0;
@@ -641,7 +374,7 @@ static bool judge_inbound(struct judgement *j)
 static bool judge(struct judgement *j)
 {
 	const struct engine_config *config = &j->m->config;
-	enum drop reason = check_ip(j);
+	enum drop reason = model_check_ip(j);
 	bool good;
 
 	if (reason)
@@ -651,7 +384,7 @@ static bool judge(struct judgement *j)
 	if (j->from == SIDE_LAN) {
 		if (model_in_prefix(config->bypass, config->bypasses, j->destination) &&
 		    !model_is_outside(j->m, j->destination))
-			return leave_unchanged(j, SIDE_WAN);
+			return model_leave_unchanged(j, SIDE_WAN);
 		if (!j->m->outsides)
 			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS);
 	} else {
@@ -660,13 +393,13 @@ static bool judge(struct judgement *j)
 		if (!model_is_outside(j->m, j->destination)) {
 			if (model_in_prefix(config->bypass, config->bypasses, j->source) &&
 			    model_in_prefix(config->inside, config->insides, j->destination))
-				return leave_unchanged(j, SIDE_LAN);
+				return model_leave_unchanged(j, SIDE_LAN);
 			return expect_drop(j, DROP_NOT_FOR_US);
 		}
 	}
-	uint64_t claims = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? 0 : check_claims(j);
+	uint64_t claims = j->protocol == PROTO_TCP || j->protocol == PROTO_UDP ? 0 : model_check_claims(j);
 	if (claims)
-		return expect_blocked(j, claims);
+		return model_expect_blocked(j, claims);
 	if ((j->mf || j->offset) && !model_judge_fragment(j, &good))
 		return good;
 	j->fate = SET_REFUSED;

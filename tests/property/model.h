@@ -167,8 +167,7 @@ struct translation {
 	uint32_t slots;
 	struct checksum_slot slot[TRANSLATION_SLOTS];
 };
-/* --- model.c: the packet rules -------------------------------------------------------------------------------------
- */
+/* --- model.c: the packet rules --- */
 struct model *model_new(const struct engine_limits *limits, const struct engine_config *config, uint64_t now);
 void model_free(struct model *m);
 /* Judges what the engine did with one packet. as_came is the packet before the engine saw it; out what has come out for
@@ -176,22 +175,31 @@ void model_free(struct model *m);
 const char *model_judge(struct model *m, enum side from, const struct packet *as_came,
 			const struct engine_result *result, struct emissions *out, uint32_t *taken);
 
-/* A translated packet leaves (section 5); inbound: it has an inside receiver. Remembers the translation for its
+/* --- model_check.c: headers, sections 1, 2 and 4 --- */
+enum drop model_check_ip(struct judgement *j);
+enum drop model_check_transport(const struct judgement *j);
+enum drop model_check_icmp(const struct judgement *j);
+/* Steps 2.4 and 4.3: AH and what a blocked service claims. Returns one bit for each reason that fits. Ports are looked
+ * at only once the transport header was found sound. */
+uint64_t model_check_claims(const struct judgement *j);
+bool model_expect_blocked(struct judgement *j, uint64_t reasons);
+
+/* --- model_leave.c: section 5 --- */
+/* A translated packet leaves; inbound: it has an inside receiver. Remembers the translation for its
  * fragments. */
 bool model_leave(struct judgement *j, struct translation *t, enum side to, bool inbound);
+bool model_leave_unchanged(struct judgement *j, enum side to);
 /* Section 4 step 10, once there is an inside receiver. True if the time to live ran out; then *good says how the drop
  * was judged. */
 bool model_ttl_out(struct judgement *j, bool *good);
 void model_translate_source(struct judgement *j, struct translation *t, const struct model_flow *flow);
 void model_translate_destination(struct judgement *j, struct translation *t, const struct model_flow *flow);
 
-/* --- model_icmp.c: ICMP errors, section 7 ----------------------------------------------------------------------------
- */
+/* --- model_icmp.c: ICMP errors, section 7 --- */
 bool model_judge_error(struct judgement *j);
 bool model_icmp_is_error(uint8_t type);
 
-/* --- model_fragment.c: section 6
- * --------------------------------------------------------------------------------------- */
+/* --- model_fragment.c: section 6 --- */
 /* Takes note of a fragment. True if it is to be judged like a whole packet now (a good first one). Otherwise it was
  * judged; *good says how. */
 bool model_judge_fragment(struct judgement *j, bool *good);
@@ -199,8 +207,7 @@ bool model_judge_fragment(struct judgement *j, bool *good);
 bool model_release(struct judgement *j);
 void model_set_drop_held(struct model *m, struct model_set *set);
 
-/* --- model_tables.c: flows, mappings, ports, hosts
- * ------------------------------------------------------------------------ */
+/* --- model_tables.c: flows, mappings, hosts --- */
 bool model_is_outside(const struct model *m, uint32_t address);
 bool model_in_prefix(const struct prefix *prefix, uint32_t count, uint32_t address);
 bool model_has_ports(uint8_t protocol); /* TCP, UDP, ICMP queries */
@@ -212,16 +219,21 @@ struct model_flow *model_flow_inside(struct model *m, uint8_t protocol, uint32_t
 struct model_flow *model_flow_outside(struct model *m, uint8_t protocol, uint32_t outside, uint16_t outside_port,
 				      uint32_t remote, uint16_t remote_port);
 struct model_mapping *model_mapping_outside(struct model *m, uint8_t protocol, uint32_t outside, uint16_t outside_port);
+/* Would this mapping serve a flow of an inside endpoint to that remote one? */
+bool model_mapping_serves(const struct model_mapping *mapping, uint8_t protocol, uint32_t inside, uint16_t inside_port,
+			  uint32_t remote, uint16_t remote_port);
+/* The first that does and that no forward has made. */
+struct model_mapping *model_mapping_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
+					   uint32_t remote, uint16_t remote_port);
 bool model_mapping_hears(struct model *m, const struct model_mapping *mapping, uint32_t remote);
-/* The reasons, one bit each, for which a new flow must be refused; 0: it must be opened. claimed is the engine's own
- * reason: whether ports ran out is looked up only when the engine says so, for it takes a while. outside is 0 for
- * outbound flows. */
-uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
-			uint16_t remote_port, uint32_t outside, enum drop claimed);
+/* The engine's view of a flow; false if it has none. */
+bool model_engine_flow(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+		       uint16_t remote_port, struct flow_view *view);
 /* Does the engine have this flow? */
 bool model_engine_has(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
 		      uint16_t remote_port);
-uint32_t model_host_outside(struct model *m, uint32_t inside); /* 0: no such host */
+struct model_host *model_host_find(struct model *m, uint32_t address); /* NULL: no such host */
+uint32_t model_host_outside(struct model *m, uint32_t inside);         /* 0: no such host */
 /* Opens a flow with the outside endpoint the engine chose, or NULL with m->error if the choice is not legal. */
 struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 				       uint32_t remote, uint16_t remote_port);
@@ -234,14 +246,27 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 /* Time passes: expires, and compares the engine's flows with ours. */
 bool model_set_time(struct model *m, uint64_t now);
 bool model_compare_flows(struct model *m);
+/* --- model_ports.c: outside addresses and ports, section 3 --- */
+/* The address a new host gets: that of the fewest hosts, the first of these. */
+uint32_t model_address_for_new_host(const struct model *m);
+bool model_any_uncertain(const struct model *m);
+/* The reasons, one bit each, for which a new flow must be refused; 0: it must be opened. claimed is the engine's own
+ * reason: whether ports ran out is looked up only when the engine says so, for it takes a while. outside is 0 for
+ * outbound flows. */
+uint64_t model_refusals(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port, uint32_t remote,
+			uint16_t remote_port, uint32_t outside, enum drop claimed);
+/* Judges an outside port that the engine chose for a new mapping. */
+bool model_judge_port(struct model *m, uint8_t protocol, uint32_t outside, uint16_t port, uint32_t inside,
+		      uint16_t inside_port);
+
+/* --- model_change.c: what a change ends --- */
 /* The service that claims a protocol and port. */
 bool model_claimed(uint8_t protocol, uint16_t port, enum part *part);
 /* Another configuration or other addresses; the engine says how many flows ended. */
 bool model_configure(struct model *m, const struct engine_config *config, uint32_t ended);
 bool model_set_outside(struct model *m, const uint32_t *addresses, uint32_t count, uint32_t ended);
 
-/* --- model_expect.c: comparing what came out
- * ------------------------------------------------------------------------------ */
+/* --- model_expect.c: comparing what came out --- */
 bool model_fail(struct model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool expect_drops(struct judgement *j, uint64_t reasons);
 bool expect_drop(struct judgement *j, enum drop reason);

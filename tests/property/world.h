@@ -72,12 +72,14 @@ const char *world_run(struct world *w, const struct event *event);
 struct event world_event(struct test_random *r);
 const char *event_name(uint8_t kind);
 
-/* --- grammar.c --- */
+/* --- grammar_config.c --- */
 void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *config);
 void grammar_change_config(struct world *w, struct test_random *r, struct engine_config *config);
 uint32_t grammar_outside(struct test_random *r, uint32_t *addresses);
+uint64_t grammar_time(struct world *w, struct test_random *r);
+
+/* --- grammar.c --- */
 /* Makes the packet of an event. False if the state has nothing to make one from. */
 bool grammar_packet(struct world *w, struct test_random *r, uint8_t kind, enum side *from, struct test_packet *out);
-uint64_t grammar_time(struct world *w, struct test_random *r);
 
 #endif
