@@ -21,7 +21,13 @@ void bench_end(struct bench *bench);
 /* For engine_sink.emit; context is the bench, or begins with it. */
 void count_emission(void *context, enum side to, struct packet *packet, bool made);
 
-/* IPsec of many hosts with one server, and floods; 1 if something costs too much or goes wrong. */
+/* The parts, each a file; 1 if something costs too much or goes wrong. rounds: over all calls or tunnels. */
+
+/* equal_ids: all clients have chosen the same Call ID. */
+int measure_pptp(bool equal_ids, int rounds);
+/* shared: all tunnels go through outside port 1701. */
+int measure_l2tp(bool shared, int rounds);
+/* IPsec of many hosts with one server, and floods. */
 int measure_esp(int rounds);
 
 #endif

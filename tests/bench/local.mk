@@ -3,6 +3,7 @@
 noinst_PROGRAMS += tests/bench/traffic tests/bench/engine_bench
 tests_bench_traffic_SOURCES = tests/bench/traffic.c
 tests_bench_engine_bench_SOURCES = tests/bench/engine_bench.c tests/bench/bench.h tests/bench/esp_bench.c \
+	tests/bench/l2tp_bench.c tests/bench/pptp_bench.c \
 	tests/unit/packets.c tests/unit/packets.h \
 	tests/unit/l2tp_messages.h tests/unit/pptp_messages.h
 tests_bench_engine_bench_LDADD = $(CORE_LIBS)

@@ -12,8 +12,8 @@ TESTS += tests/property/property_test
 
 # The same for PPTP: tests/property/pptp_property --packets 1000000 --seed N
 check_PROGRAMS += tests/property/pptp_property
-tests_property_pptp_property_SOURCES = tests/property/pptp_property.c tests/unit/packets.c tests/unit/packets.h \
-	tests/unit/pptp_messages.h
+tests_property_pptp_property_SOURCES = tests/property/pptp_property.c tests/property/pptp_model.c \
+	tests/property/pptp_world.h tests/unit/packets.c tests/unit/packets.h tests/unit/pptp_messages.h
 tests_property_pptp_property_LDADD = $(CORE_LIBS)
 TESTS += tests/property/pptp_property
 

@@ -12,242 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../unit/packets.h"
-#include "../unit/pptp_messages.h"
-
-enum { LINES = 10, CALLS = 512, STREAM = 12000, LINE_CALLS = 24, SERVER = 0x0a000009, OUTSIDE = 0xc6336401 };
-
-enum state { FREE, REQUESTED, CONNECTED, CLEARING, ENDED };
-
-struct call {
-	enum state state;
-	uint32_t line, inside, remote; /* line is told apart by its number, never used again */
-	uint16_t inside_id, outside_id, remote_id;
-	bool has_remote;
-	bool answered;  /* and what carries that remote ID is this call's */
-	uint64_t until; /* requested: end of the wait; ended: end of the drain; the ID rests 120 s more */
-};
-
-/* One direction: all bytes written so far, and what went on of them. */
-struct stream {
-	uint8_t sent[STREAM], out[STREAM];
-	uint32_t written, read; /* read: what the engine has sent on without a gap */
-	uint32_t tried;         /* sent up to here */
-	uint32_t acked;
-	uint32_t message; /* where the message that read stands in began */
-	uint32_t changed; /* bytes that may have changed since the last acknowledgement */
-	uint32_t first_sequence;
-};
-
-struct line {
-	uint32_t number;
-	bool server_inside;
-	uint32_t inside, remote;
-	uint16_t inside_port, outside_port, remote_port;
-	struct stream stream[SIDES];
-};
-
-struct world {
-	struct engine *engine;
-	void *arena;
-	struct engine_config config;
-	struct test_random r;
-	uint64_t now, seed, packets, calls_made, changed_ids;
-	struct line line[LINES];
-	struct call call[CALLS];
-	uint32_t lines_made;
-	uint16_t next_remote_id;
-	struct emissions out;
-	struct engine_result result;
-	struct test_packet packet;
-};
-
-static void fail(const struct world *w, const char *what, uint32_t a, uint32_t b)
-{
-	fprintf(stderr, "pptp_property: seed %llu, packet %llu: %s (%#x, %#x)\n", (unsigned long long)w->seed,
-		(unsigned long long)w->packets, what, a, b);
-	exit(1);
-}
-
-static uint32_t below(struct world *w, uint32_t n)
-{
-	return test_random_below(&w->r, n);
-}
-
-/* --- the list of calls --- */
-
-static bool lives(const struct call *c)
-{
-	return c->state == REQUESTED || c->state == CONNECTED || c->state == CLEARING;
-}
-
-static struct call *find(struct world *w, const struct line *l, int by, uint16_t id)
-{
-	for (uint32_t i = 0; i < CALLS; i++) {
-		struct call *c = &w->call[i];
-		uint16_t has = by == 0 ? c->inside_id : by == 1 ? c->outside_id : c->remote_id;
-		if (lives(c) && c->line == l->number && has == id && (by < 2 || c->has_remote))
-			return c;
-	}
-	return NULL;
-}
-
-static void end_call(struct world *w, struct call *c)
-{
-	c->state = ENDED;
-	c->until = w->now + 30000;
-}
-
-static void time_passes(struct world *w, uint64_t ms)
-{
-	w->now += ms;
-	for (uint32_t i = 0; i < CALLS; i++) {
-		struct call *c = &w->call[i];
-		if ((lives(c) && !c->has_remote && w->now >= c->until) ||
-		    (c->state == ENDED && w->now >= c->until + 120000))
-			c->state = FREE;
-	}
-	engine_expire(w->engine, w->now, NULL); /* few flows: one sweep sees all */
-}
-
-static void judge_new_id(struct world *w, const struct line *l, uint16_t inside_id, uint16_t outside_id)
-{
-	struct call *mine = NULL, *slot = NULL;
-	bool inside_free = true, ambiguous = false;
-
-	for (uint32_t i = 0; i < CALLS; i++) {
-		struct call *c = &w->call[i];
-		if (c->state == FREE)
-			slot = c;
-		if (c->state == FREE || c->remote != l->remote)
-			continue;
-		inside_free &= c->outside_id != inside_id;
-		if (c->inside == l->inside && c->inside_id == inside_id) {
-			ambiguous |= mine != NULL || c->state != ENDED;
-			if (c->state == ENDED && (mine == NULL || c->outside_id == outside_id))
-				mine = c;
-		}
-	}
-	for (uint32_t i = 0; i < CALLS; i++) {
-		const struct call *c = &w->call[i];
-		if (c->state != FREE && c->remote == l->remote && c->outside_id == outside_id && c != mine)
-			fail(w, "two calls to one server have the same outside ID", inside_id, outside_id);
-	}
-	if (mine != NULL && mine->outside_id != outside_id && !ambiguous)
-		fail(w, "who dials again with the same ID gets another one", mine->outside_id, outside_id);
-	if (mine == NULL && inside_free && outside_id != inside_id)
-		fail(w, "the ID was free and changed", inside_id, outside_id);
-	if (outside_id >> 8 != inside_id >> 8)
-		fail(w, "the high byte changed", inside_id, outside_id);
-	if (outside_id == 0 && inside_id != 0)
-		fail(w, "0 was given", inside_id, outside_id);
-	if (mine != NULL && mine->outside_id == outside_id)
-		mine->state = FREE, slot = mine;
-	if (slot == NULL)
-		fail(w, "the model has no room", 0, 0);
-	*slot = (struct call){.state = REQUESTED,
-			      .line = l->number,
-			      .inside = l->inside,
-			      .remote = l->remote,
-			      .inside_id = inside_id,
-			      .outside_id = outside_id,
-			      .until = w->now + 60000};
-	w->calls_made++;
-	w->changed_ids += inside_id != outside_id;
-}
-
-/* --- the translator of whole messages --- */
-
-/* The call a notification means: the sender's own ID, unless only the echoed one is being cleared. */
-static struct call *notified(struct world *w, const struct line *l, enum side from, uint16_t id, bool *ours)
-{
-	struct call *inside = find(w, l, from == SIDE_LAN ? 0 : 1, id), *remote = find(w, l, 2, id);
-	struct call *own = from == SIDE_LAN ? inside : remote, *echo = from == SIDE_LAN ? remote : inside;
-	bool is_echo = !own || (echo && echo->state == CLEARING && own->state != CLEARING);
-
-	*ours = is_echo == (from == SIDE_WAN) && (is_echo ? echo : own) != NULL;
-	return is_echo ? echo : own;
-}
-
-static uint16_t translate(struct world *w, const struct line *l, enum side from, enum whose whose, uint16_t value,
-			  uint16_t went_out)
-{
-	struct call *c = NULL;
-	bool ours;
-
-	switch (whose) {
-	case SENDERS_NEW:
-		if (from == SIDE_WAN)
-			return value;
-		c = find(w, l, 0, value);
-		if (!c)
-			judge_new_id(w, l, value, went_out);
-		return c ? c->outside_id : went_out;
-	case SENDERS:
-		c = from == SIDE_LAN ? find(w, l, 0, value) : NULL;
-		return c ? c->outside_id : value;
-	case RECEIVERS:
-		c = from == SIDE_WAN ? find(w, l, 1, value) : NULL;
-		return c ? c->inside_id : value;
-	case EITHERS:
-		c = notified(w, l, from, value, &ours);
-		if (!ours)
-			return value;
-		return from == SIDE_LAN ? c->outside_id : c->inside_id;
-	default:
-		return value;
-	}
-}
-
-/* A remote ID that is used again belongs to the new call at once. */
-static void answer(struct world *w, struct call *c, uint16_t remote_id)
-{
-	for (uint32_t i = 0; i < CALLS; i++) {
-		struct call *other = &w->call[i];
-		if (other->state != FREE && other->remote == c->remote && other->remote_id == remote_id &&
-		    (other->inside == c->inside || other->state == ENDED))
-			other->answered = false;
-	}
-	c->has_remote = c->answered = true;
-	c->remote_id = remote_id;
-	c->state = c->state == REQUESTED ? CONNECTED : c->state;
-}
-
-static void take_effect(struct world *w, const struct line *l, enum side from, const uint8_t *m)
-{
-	uint16_t first = message_get16(m + 12), second = message_get16(m + 14);
-	bool lan = from == SIDE_LAN, ours;
-	struct call *c = NULL;
-
-	switch (message_get16(m + 8)) {
-	case STOP_REPLY:
-		for (uint32_t i = 0; i < CALLS; i++)
-			if (lives(&w->call[i]) && w->call[i].line == l->number)
-				end_call(w, &w->call[i]);
-		break;
-	case OUTGOING_REPLY:
-	case INCOMING_REPLY:
-		c = lan ? find(w, l, 0, first) : find(w, l, 1, second);
-		if (c && m[16] != RESULT_CONNECTED) {
-			end_call(w, c);
-		} else if (c) {
-			answer(w, c, lan ? second : first);
-		}
-		break;
-	case CLEAR_REQUEST:
-		c = find(w, l, lan ? 0 : 2, first);
-		if (c)
-			c->state = CLEARING;
-		break;
-	case DISCONNECT_NOTIFY:
-		c = notified(w, l, from, first, &ours);
-		if (c)
-			end_call(w, c);
-		break;
-	default:
-		break;
-	}
-}
+#include "pptp_world.h"
 
 /* Bytes went on for the first time. */
 static void read_byte(struct world *w, struct line *l, enum side from)
@@ -260,16 +25,17 @@ static void read_byte(struct world *w, struct line *l, enum side from)
 	length = at >= 10 ? message_length(message_get16(m + 8)) : 16;
 	if (at < 12 || at >= 16) {
 		if (s->out[s->read - 1] != m[at])
-			fail(w, "a byte that is no ID changed", at, message_get16(m + 8));
+			world_fail(w, "a byte that is no ID changed", at, message_get16(m + 8));
 	} else if (at % 2 == 1) {
 		uint16_t went_out = message_get16(s->out + s->read - 2), value = message_get16(m + at - 1);
-		uint16_t right = translate(w, l, from, message_field(message_get16(m + 8), at - 1), value, went_out);
+		uint16_t right =
+			message_translate(w, l, from, message_field(message_get16(m + 8), at - 1), value, went_out);
 		if (went_out != right)
-			fail(w, "an ID is translated wrongly", (uint32_t)from << 16 | went_out, right);
+			world_fail(w, "an ID is translated wrongly", (uint32_t)from << 16 | went_out, right);
 		s->changed += right != value;
 	}
 	if (at >= 15 && (at == 17 || (at == 15 && length == 16)))
-		take_effect(w, l, from, m);
+		message_take_effect(w, l, from, m);
 	if (at >= 15 && at + 1 == length)
 		s->message = s->read;
 }
@@ -281,14 +47,14 @@ static void judge_segment(struct world *w, struct line *l, enum side from, const
 	uint32_t at = packet_get32(p, 24) - s->first_sequence;
 
 	if (at > s->read && count)
-		fail(w, "a segment went on before its turn", at, s->read);
+		world_fail(w, "a segment went on before its turn", at, s->read);
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t byte = p->data[header + i];
 		if (at + i >= s->read) {
 			s->out[s->read] = byte;
 			read_byte(w, l, from);
 		} else if (at + i >= s->acked && s->out[at + i] != byte) {
-			fail(w, "a byte was sent again with another value", at + i, byte);
+			world_fail(w, "a byte was sent again with another value", at + i, byte);
 		}
 	}
 }
@@ -309,7 +75,7 @@ static void process(struct world *w, enum side from, const struct packet_spec *s
 	for (uint32_t i = 0; !wrong && i < w->out.count; i++)
 		wrong = packets_verify(&w->out.item[i].packet);
 	if (wrong)
-		fail(w, wrong, 0, 0);
+		world_fail(w, wrong, 0, 0);
 }
 
 /* A segment of a line; at counts from the first byte of data. */
@@ -333,17 +99,17 @@ static void segment(struct world *w, struct line *l, enum side from, uint8_t fla
 				      .acknowledge = other->first_sequence + other->read,
 				      .payload = s->sent + at,
 				      .payload_length = count,
-				      .partial = count && below(w, 2),
+				      .partial = count && world_below(w, 2),
 				      .df = true});
 	if (w->result.verdict == VERDICT_DROPPED && w->result.drop != DROP_PPTP_AHEAD)
-		fail(w, drop_name((enum drop)w->result.drop), at, count);
+		world_fail(w, drop_name((enum drop)w->result.drop), at, count);
 	if ((w->result.verdict == VERDICT_FORWARDED) != (at <= s->read || !count))
-		fail(w, "a segment in its turn was not sent on, or one ahead was", at, s->read);
+		world_fail(w, "a segment in its turn was not sent on, or one ahead was", at, s->read);
 	for (uint32_t i = 0; i < w->out.count; i++) {
 		const struct packet *p = &w->out.item[i].packet;
 		if (w->out.item[i].to != (enum side) !from || packets_destination(p) != (lan ? l->remote : l->inside) ||
 		    packets_destination_port(p) != (lan ? l->remote_port : l->inside_port))
-			fail(w, "a segment went astray", packets_destination(p), 0);
+			world_fail(w, "a segment went astray", packets_destination(p), 0);
 		if ((flags & FLAG_SYN) && lan)
 			l->outside_port = packets_source_port(p);
 		judge_segment(w, l, from, p);
@@ -358,9 +124,9 @@ static void open_line(struct world *w, struct line *l)
 
 	memset(l, 0, sizeof(*l));
 	l->number = n;
-	l->server_inside = below(w, 3) == 0;
-	l->inside = l->server_inside ? SERVER : 0x0a000002 + below(w, 4);
-	l->remote = 0xcb007101 + below(w, 2);
+	l->server_inside = world_below(w, 3) == 0;
+	l->inside = l->server_inside ? SERVER : 0x0a000002 + world_below(w, 4);
+	l->remote = 0xcb007101 + world_below(w, 2);
 	l->inside_port = l->server_inside ? 1723 : (uint16_t)(1024 + n % 60000);
 	l->outside_port = 1723;
 	l->remote_port = l->server_inside ? (uint16_t)(1024 + n % 60000) : 1723;
@@ -374,28 +140,29 @@ static void open_line(struct world *w, struct line *l)
 
 static void close_line(struct world *w, struct line *l)
 {
-	segment(w, l, (enum side)below(w, 2), FLAG_RST, 0, 0); /* exact only if nothing was said: else in FIN below */
+	segment(w, l, (enum side)world_below(w, 2), FLAG_RST, 0,
+		0); /* exact only if nothing was said: else in FIN below */
 	for (int side = 0; side < SIDES; side++)
 		segment(w, l, (enum side)side, FLAG_FIN | FLAG_ACK, l->stream[side].read, 0);
 	for (uint32_t i = 0; i < CALLS; i++)
-		if (lives(&w->call[i]) && w->call[i].line == l->number)
-			end_call(w, &w->call[i]);
+		if (call_lives(&w->call[i]) && w->call[i].line == l->number)
+			call_end(w, &w->call[i]);
 }
 
 /* Sends what is there: in order mostly, or a piece again, or a piece ahead. */
 static void transmit(struct world *w, struct line *l, enum side from)
 {
 	struct stream *s = &l->stream[from];
-	uint32_t at = s->read, count = 1 + below(w, below(w, 3) ? 400 : 20);
+	uint32_t at = s->read, count = 1 + world_below(w, world_below(w, 3) ? 400 : 20);
 
 	if (s->changed > 8)
 		segment(w, l, (enum side) !from, FLAG_ACK, l->stream[!from].read, 0);
-	switch (below(w, 5)) {
+	switch (world_below(w, 5)) {
 	case 0:
-		at = s->acked + below(w, s->read - s->acked + 1);
+		at = s->acked + world_below(w, s->read - s->acked + 1);
 		break;
 	case 1:
-		at += below(w, 300);
+		at += world_below(w, 300);
 		break;
 	default:
 		break;
@@ -419,16 +186,16 @@ static void flush(struct world *w, struct line *l)
 
 static uint16_t some_id(struct world *w, const struct line *l, enum side from, enum whose whose)
 {
-	const struct call *c = &w->call[below(w, CALLS)];
+	const struct call *c = &w->call[world_below(w, CALLS)];
 
-	for (uint32_t i = 0; i < CALLS && (!lives(c) || c->line != l->number); i++)
-		c = &w->call[below(w, CALLS)];
-	bool own = whose == SENDERS || whose == SENDERS_NEW || (whose == EITHERS && below(w, 2));
+	for (uint32_t i = 0; i < CALLS && (!call_lives(c) || c->line != l->number); i++)
+		c = &w->call[world_below(w, CALLS)];
+	bool own = whose == SENDERS || whose == SENDERS_NEW || (whose == EITHERS && world_below(w, 2));
 	if (whose == SENDERS_NEW && from == SIDE_WAN)
 		return w->next_remote_id++;
-	if (whose == SENDERS_NEW && below(w, 8)) /* few, so that they collide */
-		return below(w, 4) ? (uint16_t)(0x4d00 + below(w, 6)) : (uint16_t)below(w, 3);
-	if (c->state == FREE || below(w, 12) == 0)
+	if (whose == SENDERS_NEW && world_below(w, 8)) /* few, so that they collide */
+		return world_below(w, 4) ? (uint16_t)(0x4d00 + world_below(w, 6)) : (uint16_t)world_below(w, 3);
+	if (c->state == FREE || world_below(w, 12) == 0)
 		return (uint16_t)test_random_next(&w->r);
 	if (from == SIDE_LAN)
 		return own ? c->inside_id : c->remote_id;
@@ -439,12 +206,12 @@ static void say(struct world *w, struct line *l, enum side from)
 {
 	static const uint8_t often[] = {OUTGOING_REQUEST, OUTGOING_REPLY, OUTGOING_REQUEST, OUTGOING_REPLY};
 	struct stream *s = &l->stream[from];
-	unsigned type = below(w, 3) ? often[below(w, 4)] : 1 + below(w, 15);
+	unsigned type = world_below(w, 3) ? often[world_below(w, 4)] : 1 + world_below(w, 15);
 	uint32_t calls = 0;
 
 	for (uint32_t i = 0; i < CALLS; i++)
-		calls += lives(&w->call[i]) && w->call[i].line == l->number;
-	if (type == STOP_REPLY && below(w, 4))
+		calls += call_lives(&w->call[i]) && w->call[i].line == l->number;
+	if (type == STOP_REPLY && world_below(w, 4))
 		type = ECHO_REPLY;
 	if (calls > LINE_CALLS && message_field(type, 12) == SENDERS_NEW)
 		type = DISCONNECT_NOTIFY;
@@ -454,54 +221,53 @@ static void say(struct world *w, struct line *l, enum side from)
 	uint16_t second = some_id(w, l, from, message_field(type, 14));
 	if (from == SIDE_LAN && message_field(type, 14) == RECEIVERS)
 		second = w->next_remote_id++; /* a client outside, like a server there, has no ID twice */
-	s->written += message_build(s->sent + s->written, type, first, second, below(w, 8) ? RESULT_CONNECTED : 2);
+	s->written +=
+		message_build(s->sent + s->written, type, first, second, world_below(w, 8) ? RESULT_CONNECTED : 2);
 }
 
 /* --- data --- */
 
+static void judge_data(struct world *w, enum side from, uint32_t remote, uint16_t id, const struct call *owner)
+{
+	bool lan = from == SIDE_LAN;
+
+	if (w->result.verdict != VERDICT_FORWARDED || w->out.count != 1)
+		world_fail(w, drop_name((enum drop)w->result.drop), id, from);
+	const struct packet *p = &w->out.item[0].packet;
+	if (packets_source(p) != (lan ? OUTSIDE : remote) || packets_destination(p) != (lan ? remote : owner->inside))
+		world_fail(w, "data went astray", packets_destination(p), id);
+	if (packet_get16(p, 26) != (lan ? id : owner->inside_id))
+		world_fail(w, "data has a wrong Call ID", packet_get16(p, 26), owner->inside_id);
+	if (packet_get32(p, 20) != 0x2001880b || memcmp(p->data + 28, w->packet.bytes + 28, p->length - 28) != 0)
+		world_fail(w, "data changed", id, 0);
+}
+
 static void data(struct world *w)
 {
-	const struct call *c = &w->call[below(w, CALLS)], *owner = NULL;
-	enum side from = (enum side)below(w, 2);
-	uint32_t inside = 0x0a000002 + below(w, 4), remote = 0xcb007101 + below(w, 2);
-	uint16_t id = (uint16_t)(0x4d00 + below(w, 8));
+	const struct call *c = &w->call[world_below(w, CALLS)], *owner;
+	enum side from = (enum side)world_below(w, 2);
+	uint32_t inside = 0x0a000002 + world_below(w, 4), remote = 0xcb007101 + world_below(w, 2);
+	uint16_t id = (uint16_t)(0x4d00 + world_below(w, 8));
 
 	for (uint32_t i = 0; i < 8 && c->state == FREE; i++)
-		c = &w->call[below(w, CALLS)];
-	if (c->state != FREE && below(w, 6)) {
+		c = &w->call[world_below(w, CALLS)];
+	if (c->state != FREE && world_below(w, 6)) {
 		inside = c->inside;
 		remote = c->remote;
 		id = from == SIDE_LAN ? c->remote_id : c->outside_id;
 	}
-	for (uint32_t i = 0; i < CALLS; i++) {
-		c = &w->call[i];
-		bool passes = lives(c) || (c->state == ENDED && w->now < c->until);
-		bool named = from == SIDE_LAN ? c->inside == inside && c->answered && c->remote_id == id
-					      : c->outside_id == id;
-		if (passes && named && c->remote == remote)
-			owner = c;
-	}
+	owner = call_owner(w, from, inside, remote, id);
 	process(w, from,
 		&(struct packet_spec){.protocol = PROTO_GRE,
 				      .enhanced = true,
 				      .call_id = id,
 				      .source = from == SIDE_LAN ? inside : remote,
 				      .destination = from == SIDE_LAN ? remote : OUTSIDE,
-				      .payload_length = 1 + below(w, 60)});
-	if (!owner && (w->result.verdict != VERDICT_DROPPED || w->result.drop != DROP_GRE_NO_CALL))
-		fail(w, "data of no call was not dropped for it", id, from);
-	if (!owner)
-		return;
-	if (w->result.verdict != VERDICT_FORWARDED || w->out.count != 1)
-		fail(w, drop_name((enum drop)w->result.drop), id, from);
-	const struct packet *p = &w->out.item[0].packet;
-	if (packets_source(p) != (from == SIDE_LAN ? OUTSIDE : remote) ||
-	    packets_destination(p) != (from == SIDE_LAN ? remote : owner->inside))
-		fail(w, "data went astray", packets_destination(p), id);
-	if (packet_get16(p, 26) != (from == SIDE_LAN ? id : owner->inside_id))
-		fail(w, "data has a wrong Call ID", packet_get16(p, 26), owner->inside_id);
-	if (packet_get32(p, 20) != 0x2001880b || memcmp(p->data + 28, w->packet.bytes + 28, p->length - 28) != 0)
-		fail(w, "data changed", id, 0);
+				      .payload_length = 1 + world_below(w, 60)});
+	if (owner)
+		judge_data(w, from, remote, id, owner);
+	else if (w->result.verdict != VERDICT_DROPPED || w->result.drop != DROP_GRE_NO_CALL)
+		world_fail(w, "data of no call was not dropped for it", id, from);
 }
 
 /* --- a world --- */
@@ -513,7 +279,7 @@ static void long_pause(struct world *w)
 
 	for (uint32_t i = 0; i < LINES; i++)
 		flush(w, &w->line[i]);
-	time_passes(w, pause[below(w, 7)]);
+	world_wait(w, pause[world_below(w, 7)]);
 	for (uint32_t i = 0; i < LINES; i++) {
 		struct stream *s = &w->line[i].stream[SIDE_LAN];
 		if (s->written + MESSAGE_MAX < STREAM)
@@ -546,14 +312,14 @@ static void run_world(struct world *w, uint64_t seed)
 	memset(w->arena, 0, size);
 	w->engine = engine_new(w->arena, size, &limits, &w->config, key, false, w->now);
 	if (!w->engine)
-		fail(w, "the engine did not start", 0, 0);
+		world_fail(w, "the engine did not start", 0, 0);
 	engine_set_outside(w->engine, &outside, 1, w->now);
 	for (uint32_t i = 0; i < LINES; i++)
 		open_line(w, &w->line[i]);
 	for (uint32_t step = 0; step < 3000; step++) {
-		struct line *l = &w->line[below(w, LINES)];
-		enum side from = (enum side)below(w, 2);
-		uint32_t what = below(w, 1000);
+		struct line *l = &w->line[world_below(w, LINES)];
+		enum side from = (enum side)world_below(w, 2);
+		uint32_t what = world_below(w, 1000);
 		if (what < 250)
 			say(w, l, from);
 		else if (what < 700)
@@ -561,7 +327,7 @@ static void run_world(struct world *w, uint64_t seed)
 		else if (what < 980)
 			data(w);
 		else if (what < 990)
-			time_passes(w, below(w, 2000));
+			world_wait(w, world_below(w, 2000));
 		else if (what < 994)
 			long_pause(w);
 		if (what == 999 || l->stream[0].written + MESSAGE_MAX > STREAM ||
@@ -576,7 +342,7 @@ static void run_world(struct world *w, uint64_t seed)
 	const struct engine_counters *counters = engine_counters(w->engine);
 	const char *wrong = engine_check(w->engine);
 	if (wrong || counters->stat[STAT_PPTP_OUT_OF_STEP])
-		fail(w, wrong ? wrong : "a stream was not understood", 0, 0);
+		world_fail(w, wrong ? wrong : "a stream was not understood", 0, 0);
 	engine_free(w->engine);
 }
 
