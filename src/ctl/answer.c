@@ -13,9 +13,14 @@ void answer_start(struct answer *answer, enum answer_format format, FILE *out, e
 	answer->family[0] = '\0';
 	answer->at_once = at_once;
 	answer->has_schema = answer->has_rows = false;
-	answer->kind[0] = '\0';
+	answer->kind[0] = answer->schema[0] = '\0';
 	table_start(&answer->table, out, in_colour, at_once, room);
 	screen_start(&answer->screen, out, in_colour);
+}
+
+void answer_expect(struct answer *answer, const char *verb, unsigned int version)
+{
+	snprintf(answer->schema, sizeof(answer->schema), "culvert.%s/%u", verb, version);
 }
 
 /* As a JSON string. */
@@ -33,16 +38,13 @@ static void print_string(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* The beginning of a document. */
+/* The beginning of a document; NULL: the daemon has not said what it is. */
 static void open_document(struct answer *answer, const char *schema)
 {
 	if (answer->format != ANSWER_JSON || answer->has_schema)
 		return;
 	fputs("{\"schema\":", answer->out);
-	if (schema)
-		print_string(answer->out, schema);
-	else
-		fputs("null", answer->out);
+	print_string(answer->out, schema ? schema : answer->schema);
 	fputs(",\"rows\":[", answer->out);
 	answer->has_schema = true;
 }

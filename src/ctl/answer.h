@@ -28,6 +28,7 @@ struct answer {
 	enum answer_look look;
 	bool at_once; /* it is a stream */
 	bool has_schema, has_rows;
+	char schema[40]; /* of the verb, for an answer that ends before it says its own */
 	char kind[32];
 	char family[128]; /* of metrics: the last name */
 	struct table table;
@@ -36,6 +37,8 @@ struct answer {
 
 void answer_start(struct answer *answer, enum answer_format format, FILE *out, enum answer_look look, bool at_once,
 		  bool in_colour, uint32_t room);
+/* Whose answer it is, to be called next: a document that holds an error alone has a schema as well. */
+void answer_expect(struct answer *answer, const char *verb, unsigned int version);
 /* The first line, a row; line is as it came. False if there is no memory. */
 void answer_schema(struct answer *answer, const struct row *row, const char *line);
 bool answer_add(struct answer *answer, const struct row *row, const char *line);

@@ -84,7 +84,8 @@ static void print_keys(const struct verb_text *verb)
 		} else if (print_placeholder(at, length, between)) {
 			between = " ";
 		}
-		at += strcspn(at, " ]|");
+		/* the values of a key are no words */
+		at += strcspn(at, memchr(at, '=', strcspn(at, " ]|")) ? " ]" : " ]|");
 	}
 }
 

@@ -156,6 +156,7 @@ static int ask(struct ctl *ctl)
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
 		     look_of(options->verb->name), is_stream, options->in_colour, room());
+	answer_expect(&ctl->answer, options->verb->name, options->verb->version);
 	ctl->talk.fd = -1;
 	code = start_talk(ctl, is_stream);
 	if (code == EXIT_OK && options->write)

@@ -46,20 +46,23 @@ const char *const options_names[] = {"--json",  "--lines", "--output",  "--color
 void options_print_help(FILE *out)
 {
 	fputs("usage: culvertctl [OPTION]... [VERB [ARGUMENT]...]\n"
-	      "Asks culvertd. Without a verb: status. A verb may be abbreviated as long as only one begins so.\n\n"
+	      "Asks culvertd. Without a verb it shows the status. The beginning of a verb is\n"
+	      "enough where only one begins so.\n\n"
 	      "  -j, --json          one JSON document\n"
 	      "  -J, --lines         JSON, an object a line, as it comes\n"
 	      "  -o, --output FORM   table, json, lines or tsv (columns between tabs)\n"
-	      "      --color WHEN    always, never, or auto: on a terminal, unless NO_COLOR is set\n"
+	      "      --color WHEN    always, never, or auto: on a terminal without NO_COLOR\n"
 	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
 	      "      --version       print the version\n"
 	      "  -h, --help          print this, or with a verb what it does\n\n"
-	      "The verbs; KEY=VALUE words may also be written --KEY VALUE or --KEY=VALUE:\n\n",
+	      "The verbs; \"culvertctl help VERB\" names the arguments of one:\n\n",
 	      out);
 	verbs_print_help(NULL, out);
-	fputs("\nExit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel,\n"
+	fputs("\nArguments like host=ADDRESS may also be written --host ADDRESS or\n"
+	      "--host=ADDRESS; man culvertctl says more.\n"
+	      "Exit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel,\n"
 	      "5 files, 6 culvertd does not run, 7 not found, 8 timed out.\n",
 	      out);
 }

@@ -31,7 +31,8 @@ static int refuse_connection(const struct talk *talk, int error)
 			      "culvertd is not running, or has its socket elsewhere; see --socket");
 	case EACCES:
 	case EPERM:
-		return refuse(talk, EXIT_PERMISSION, "this user may not ask; try as root");
+		return refuse(talk, EXIT_PERMISSION,
+			      "this user may not ask; try as root, or as a member of the socket's group");
 	case EAGAIN:
 		return refuse(talk, EXIT_TIMED_OUT, "culvertd does not answer");
 	default:
@@ -59,6 +60,12 @@ static size_t build_request(char request[REQUEST_MAX], const char *const *words,
 	return used;
 }
 
+static int refuse_words(FILE *errors)
+{
+	fputs("culvertctl: an argument is empty, too long, or holds a blank or what is not printable ASCII\n", errors);
+	return EXIT_USAGE;
+}
+
 int talk_start(struct talk *talk, const char *path, const char *const *words, size_t count, bool is_stream,
 	       FILE *errors)
 {
@@ -69,7 +76,7 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 
 	*talk = (struct talk){.fd = -1, .path = path, .errors = errors};
 	if (length == 0)
-		return refuse(talk, EXIT_USAGE, "an argument is empty, too long or holds more than printable ASCII");
+		return refuse_words(errors);
 	if (strlen(path) >= sizeof(address.sun_path))
 		return refuse(talk, EXIT_USAGE, "the path of a socket is shorter than that");
 	memcpy(address.sun_path, path, strlen(path));

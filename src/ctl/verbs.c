@@ -10,14 +10,14 @@
 #include "ctl/wrap.h"
 
 const struct verb_text verb_texts[] = {
-#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, arguments, sentence, flags},
+#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, arguments, sentence, version, flags},
 #include <culvert/verbs.def>
 #undef VERB
 };
 
 const size_t verb_count = sizeof(verb_texts) / sizeof(verb_texts[0]);
 
-enum { HELP_COLUMNS = 79, HELP_INDENT = 8 };
+enum { HELP_COLUMNS = 79, HELP_INDENT = 8, LIST_INDENT = 12 };
 
 static void refuse(FILE *errors, const char *word, const char *what, size_t length)
 {
@@ -73,6 +73,8 @@ bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_k
 		word += strspn(word, " []|");
 		length = strcspn(word, " []|");
 		equals = memchr(word, '=', length);
+		if (equals) /* its values may be a list */
+			length = strcspn(word, " []");
 		if (!equals)
 			continue;
 		snprintf(key->name, sizeof(key->name), "%.*s", (int)(equals - word), word);
@@ -83,15 +85,24 @@ bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_k
 	return false;
 }
 
-void verbs_print_help(const struct verb_text *verb, FILE *out)
+static void print_all(FILE *out)
 {
 	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++) {
-		if (verb && verb != text)
-			continue;
-		fprintf(out, "  %s%s", text->name, text->arguments[0] ? " " : "");
-		wrap_print(out, text->arguments, 3 + strlen(text->name), HELP_INDENT, HELP_COLUMNS);
-		fprintf(out, "\n%*s", HELP_INDENT, "");
-		wrap_print(out, text->sentence, HELP_INDENT, HELP_INDENT, HELP_COLUMNS);
+		fprintf(out, "  %-*s", LIST_INDENT - 2, text->name);
+		wrap_print(out, text->sentence, LIST_INDENT, LIST_INDENT, HELP_COLUMNS);
 		fputc('\n', out);
 	}
+}
+
+void verbs_print_help(const struct verb_text *verb, FILE *out)
+{
+	if (!verb) {
+		print_all(out);
+		return;
+	}
+	fprintf(out, "  %s%s", verb->name, verb->arguments[0] ? " " : "");
+	wrap_print(out, verb->arguments, 3 + strlen(verb->name), HELP_INDENT, HELP_COLUMNS);
+	fprintf(out, "\n%*s", HELP_INDENT, "");
+	wrap_print(out, verb->sentence, HELP_INDENT, HELP_INDENT, HELP_COLUMNS);
+	fputc('\n', out);
 }

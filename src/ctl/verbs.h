@@ -19,6 +19,7 @@ struct verb_text {
 	const char *name;
 	const char *arguments;
 	const char *sentence;
+	unsigned int version; /* of its rows */
 	unsigned int flags;
 };
 
@@ -31,12 +32,12 @@ const struct verb_text *verbs_find(const char *word, FILE *errors);
 
 /* A KEY=VALUE word of a verb's arguments. */
 struct verb_key {
-	char name[16], value[16];
+	char name[16], value[32];
 };
 
 /* Iterates over the keys of a verb: start with *at NULL; false at the end. */
 bool verbs_next_key(const struct verb_text *verb, const char **at, struct verb_key *key);
-/* One verb, or (NULL) all. */
+/* One verb with its arguments, or (NULL) a list of all with what they do. */
 void verbs_print_help(const struct verb_text *verb, FILE *out);
 
 #endif

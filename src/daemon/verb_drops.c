@@ -11,7 +11,10 @@
 #include "io/clock.h"
 
 enum filter { BY_EXPLAIN, BY_LAST, BY_REASON, FILTERS };
-enum { PACKETS_KEPT = 4096 }; /* by the engine */
+enum {
+	PACKETS_KEPT = 4096, /* by the engine */
+	EXAMPLES = 5,        /* shown with a reason that is explained */
+};
 
 struct drops {
 	uint64_t cursor;
@@ -44,21 +47,6 @@ static enum drop find_reason(struct verb *verb, const char *name)
 	verb_fail(verb, EXIT_NOT_FOUND, "there is no reason %s%s%s%s; drops lists all", name,
 		  suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
 	return DROP_NONE;
-}
-
-static enum verb_step explain(struct verb *verb, const char *name)
-{
-	enum drop reason = find_reason(verb, name);
-	struct json *row;
-
-	if (reason == DROP_NONE)
-		return VERB_OVER;
-	row = verb_row(verb, "explanation");
-	send_counts(verb, row, reason);
-	json_text(row, "meaning", drop_meaning(reason));
-	json_text(row, "advice", drop_advice(reason));
-	verb_send(verb);
-	return VERB_OVER;
 }
 
 void verb_send_drop(struct verb *verb, enum drop reason)
@@ -122,6 +110,24 @@ static enum verb_step list_packets(struct verb *verb, struct drops *drops)
 	return drops->left > 0 ? VERB_AGAIN : VERB_OVER;
 }
 
+/* The reason, and then who it is about. */
+static enum verb_step explain(struct verb *verb, struct drops *drops, const char *name)
+{
+	enum drop reason = find_reason(verb, name);
+	struct json *row;
+
+	if (reason == DROP_NONE)
+		return VERB_OVER;
+	row = verb_row(verb, "explanation");
+	send_counts(verb, row, reason);
+	json_text(row, "meaning", drop_meaning(reason));
+	json_text(row, "advice", drop_advice(reason));
+	verb_send(verb);
+	drops->left = EXAMPLES;
+	drops->reason = reason;
+	return list_packets(verb, drops);
+}
+
 enum verb_step verb_drops(struct verb *verb)
 {
 	static const struct verb_key keys[FILTERS] = {
@@ -137,7 +143,7 @@ enum verb_step verb_drops(struct verb *verb)
 	if (!verb_read_keys(verb, keys, FILTERS, filter))
 		return VERB_OVER;
 	if (filter[BY_EXPLAIN].is_given)
-		return explain(verb, filter[BY_EXPLAIN].text);
+		return explain(verb, drops, filter[BY_EXPLAIN].text);
 	if (!filter[BY_LAST].is_given && !filter[BY_REASON].is_given)
 		return list_reasons(verb);
 	drops->left = PACKETS_KEPT;

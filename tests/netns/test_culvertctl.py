@@ -15,6 +15,7 @@ import time
 import pytest
 
 from control import document, find_ctl, run_ctl, socket_of
+from lab import ROUTER_WAN
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 
@@ -118,6 +119,15 @@ def test_a_narrow_terminal_is_spared_columns(lab, router, flows):
 def test_drops_are_explained(lab, router):
     done = run_ctl(router, "drops", "--explain", "filtered")
     assert done.returncode == 0 and "what to do: see [nat] filtering" in done.stdout
+    # and then the last packets it is about
+    stranger = lab.udp("W1")
+    with router.dropping(wan={"unsolicited": 7}):
+        for number in range(7):
+            stranger.sendto(b"x", (ROUTER_WAN, 7000 + number))
+    explanation, *packets = document(router, "drops", "--explain", "unsolicited")
+    assert explanation["kind"] == "explanation"
+    assert [row["dst-port"] for row in packets] == [7006, 7005, 7004, 7003, 7002]
+    assert {row["reason"] for row in packets} == {"unsolicited"}
     for words in (["--explain=filtered", "drops"], ["dr", "explain=filtered"]):
         assert run_ctl(router, *words).stdout == done.stdout
 
@@ -194,6 +204,7 @@ def test_mistakes(lab, router, words, code, said):
     assert is_plain(done.stderr)
     if code == 7:
         parsed = json.loads(run_ctl(router, "-j", *words).stdout)
+        assert parsed["schema"] == f"culvert.{words[0]}/1"
         assert parsed["rows"] == [] and parsed["code"] == code and said in parsed["error"]
 
 
@@ -202,7 +213,7 @@ def test_help_and_version_need_no_daemon(lab, router, tmp_path):
     for words in (["--help"], ["-h"], ["help"]):
         done = run_ctl(router, *words, path=nowhere)
         assert done.returncode == 0 and "usage: culvertctl" in done.stdout
-        assert "\n  mappings [host=ADDRESS]" in done.stdout
+        assert re.search(r"\n  mappings +every flow ", done.stdout) and max(map(len, done.stdout.splitlines())) < 80
     assert run_ctl(router, "help", "map", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
     assert run_ctl(router, "map", "--help", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
     assert run_ctl(router, "help", "nothing", path=nowhere).returncode == 7

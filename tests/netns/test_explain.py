@@ -221,7 +221,7 @@ def test_the_last_packets_one_by_one(lab, router):
     one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
     one.send(udp(one.address, 6100, w1.address, 53))
     port = w1.expect()[UDP].sport
-    (before,) = ask(router, "drops explain=filtered")
+    before, *_ = ask(router, "drops explain=filtered")
     with router.dropping(wan={"filtered": 2, "no_owner": 1}):
         w2.send(udp(w2.address, 53, ROUTER_WAN, port))
         w2.send(portless(w2.address, ROUTER_WAN, 202, b"x" * 32))
@@ -234,8 +234,9 @@ def test_the_last_packets_one_by_one(lab, router):
     assert (rows[0]["nearest-src-address"], rows[0]["nearest-src-port"]) == (one.address, 6100)
     assert rows[1]["nearest-src-address"] is None and abs(rows[0]["time"] - time.time()) < 3 > rows[0]["age"]
     assert [row["src-port"] for row in ask(router, "drops reason=filtered last=2")] == [54, 53]
-    (after,) = ask(router, "drops explain=filtered")
+    after, *packets = ask(router, "drops explain=filtered")
     assert after["packets-last-minute"] == before["packets-last-minute"] + 2
+    assert [row["src-port"] for row in packets[:2]] == [54, 53]
     shown = run_ctl(router, "drops", "last=3")
     assert shown.returncode == 0 and f"{w2.address}:54" in shown.stdout and "filtered" in shown.stdout, shown
     for words, code, part in (
