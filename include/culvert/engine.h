@@ -294,8 +294,8 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 void engine_free(struct engine *engine); /* the arena stays as it is */
 
 /* Another configuration; flows stay unless their service is now blocked, their forward is gone or changed,
- * or their outside port now belongs to the host. Returns the number of flows that ended. Looks at the flows only if
- * one of these things has changed. */
+ * or their outside port now belongs to the host. Returns the number of flows that ended: those that a rehearsal names.
+ * It takes as long as there are flows of VPNs and flows that end; how many others there are does not matter. */
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
 
 /* Why another configuration ends a flow. */

@@ -8,7 +8,7 @@
 
 #include "nat/fragment_store.h"
 
-enum { ARENA_VERSION = 3, LINE = 64 };
+enum { ARENA_VERSION = 4, LINE = 64 };
 #define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
 
 /* Changes whenever a record does: an arena of another build is not taken over. */
@@ -71,6 +71,7 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 	uint8_t *flow = take(arena, &used, (size_t)limits->flows * sizeof(struct flow));
 	uint8_t *track = take(arena, &used, (size_t)limits->flows * sizeof(union flow_track));
 	uint8_t *sibling = take(arena, &used, (size_t)limits->flows * sizeof(struct sibling));
+	uint8_t *special = take(arena, &used, ((size_t)limits->flows + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
 	uint8_t *mapping = take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
 	uint8_t *host = take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
 	uint8_t *outside = take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
@@ -96,6 +97,7 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 		engine->flow = (void *)flow;
 		engine->track = (void *)track;
 		engine->sibling = (void *)sibling;
+		engine->special = (void *)special;
 		engine->mapping = (void *)mapping;
 		engine->host = (void *)host;
 		engine->outside = (void *)outside;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Every table against every other one: what must be true between two packets. For tests. */
+#include "nat/configure.h"
 #include "nat/flow.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
@@ -45,6 +46,10 @@ static const char *check_flow(const struct engine *engine, uint32_t index)
 		return "a flow's outside address is not ours";
 	if (host_find(engine, flow->inside_address) == NONE)
 		return "a flow's host is not known";
+	if (flow_is_special(flow) && flow_next_special(engine, index) != index)
+		return "a special flow is not marked";
+	if (engine->follows_config && !is_expired(flow->deadline, engine->now_ms) && !configure_allows(engine, flow))
+		return "a flow was not ended with a change of the configuration";
 	if (flow->mapping != NONE && engine->sibling[engine->sibling[index].next].previous != index)
 		return "the ring of a mapping's flows is broken";
 	if (flow->mapping != NONE && engine->flow[flow->peer_next].peer_previous != index)

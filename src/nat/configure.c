@@ -4,8 +4,8 @@
  *
  * Whether a flow fits a configuration is asked in one place, flow_fate(). engine_configure() closes the flows that do
  * not; a rehearsal is a second handle on the same arena with the other configuration, so that both always agree.
- * Looking at every flow takes milliseconds where there are many, so it is done only if something has changed that may
- * end one.
+ * Looking at every flow takes milliseconds where there are many, and packets wait meanwhile. So a change looks at those
+ * only that it may end: the special ones (flow.h), and those of ports that become the host's or that forwards had.
  */
 #include "nat/configure.h"
 
@@ -53,29 +53,6 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 
 /* --- another configuration --- */
 
-static bool same_forwards(const struct engine_config *a, const struct engine_config *b)
-{
-	if (a->forwards != b->forwards)
-		return false;
-	for (uint32_t i = 0; i < a->forwards; i++) {
-		const struct forward *x = &a->forward[i], *y = &b->forward[i];
-		if (x->protocol != y->protocol || x->port_first != y->port_first || x->port_last != y->port_last ||
-		    x->to_address != y->to_address || x->to_port != y->to_port)
-			return false;
-	}
-	return true;
-}
-
-/* Flows that fit the one fit the other as well: all that flow_fate() and control_follow_mode() look at is equal. */
-static bool fits_the_same(const struct engine_config *a, const struct engine_config *b)
-{
-	for (int part = 0; part < PARTS; part++)
-		if (a->mode[part] != b->mode[part])
-			return false;
-	return memcmp(&a->host_tcp, &b->host_tcp, sizeof a->host_tcp) == 0 &&
-	       memcmp(&a->host_udp, &b->host_udp, sizeof a->host_udp) == 0 && same_forwards(a, b);
-}
-
 static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t outside_port, uint32_t inside_address,
 		     uint16_t inside_port)
 {
@@ -111,18 +88,11 @@ static enum flow_end service_fate(const struct engine *engine, const struct flow
 	return FLOW_STAYS;
 }
 
-/* No service claims it and no forward has opened it, which is soon said of most flows. */
-static bool is_ordinary(const struct flow *flow)
-{
-	return (flow->protocol == PROTOCOL_TCP || flow->protocol == PROTOCOL_UDP) &&
-	       !(flow->flags & (FLOW_BY_ID | FLOW_FORWARD)) &&
-	       part_claiming(flow->protocol, flow->remote_port) == PART_NONE;
-}
-
 /* What the engine's configuration says of a flow. */
 static enum flow_end flow_fate(const struct engine *engine, const struct flow *flow)
 {
-	enum flow_end fate = is_ordinary(flow) ? FLOW_STAYS : service_fate(engine, flow);
+	bool is_ordinary = !(flow->flags & FLOW_FORWARD) && !flow_is_special(flow);
+	enum flow_end fate = is_ordinary ? FLOW_STAYS : service_fate(engine, flow);
 
 	if (fate != FLOW_STAYS)
 		return fate;
@@ -133,24 +103,127 @@ static enum flow_end flow_fate(const struct engine *engine, const struct flow *f
 	return FLOW_STAYS;
 }
 
+bool configure_allows(const struct engine *engine, const struct flow *flow)
+{
+	enum flow_end fate = flow_fate(engine, flow);
+
+	/* The next change ends those of a port that is, by mistake, the host's and forwarded, and hairpins from a port
+	 * that would be blocked in the WAN. */
+	if (fate == FLOW_END_HOST_PORT)
+		return port_set_has(&engine->forwarded[port_space(flow->protocol)], flow->outside_port);
+	return fate == FLOW_STAYS || (fate == FLOW_END_BLOCKED && (flow->flags & FLOW_HAIRPIN));
+}
+
+/* Ends the flow if the configuration says so. What has expired is gone already and not counted, as in a rehearsal. */
+static bool judge(struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (!(flow->flags & FLOW_LIVE))
+		return false;
+	if (is_expired(flow->deadline, engine->now_ms)) {
+		flow_close(engine, index);
+		return false;
+	}
+	if (flow->control != 0)
+		control_follow_mode(engine, index);
+	if (flow_fate(engine, flow) == FLOW_STAYS)
+		return false;
+	flow_close(engine, index);
+	return true;
+}
+
+static uint32_t judge_all(struct engine *engine)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = 0; i < engine->header->flow_used; i++)
+		ended += judge(engine, i);
+	return ended;
+}
+
+static uint32_t judge_special(struct engine *engine)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = flow_next_special(engine, 0); i != NONE; i = flow_next_special(engine, i + 1))
+		ended += judge(engine, i);
+	return ended;
+}
+
+/* The ports whose flows the next configuration may end: those that become the host's, and those of forwards. */
+static void ports_in_question(const struct engine *engine, const struct engine_config *next, struct port_set ports[2])
+{
+	const struct port_set *before[] = {&engine->config.host_tcp, &engine->config.host_udp};
+	const struct port_set *host[] = {&next->host_tcp, &next->host_udp};
+
+	for (int space = SPACE_TCP; space <= SPACE_UDP; space++)
+		for (uint32_t i = 0; i < 65536 / WORD_BITS; i++)
+			ports[space].bits[i] =
+				(host[space]->bits[i] & ~before[space]->bits[i]) | engine->forwarded[space].bits[i];
+}
+
+/* What a port says of a mapping's flows is the same for all of them that a forward has opened, and often nothing. */
+static bool port_may_end(const struct engine *engine, const struct mapping *mapping)
+{
+	const struct port_set *host =
+		mapping->protocol == PROTOCOL_TCP ? &engine->config.host_tcp : &engine->config.host_udp;
+
+	return port_set_has(host, mapping->outside_port) || !leads_to(engine, mapping->protocol, mapping->outside_port,
+								      mapping->inside_address, mapping->inside_port);
+}
+
+static uint32_t judge_mapping(struct engine *engine, uint32_t mapping)
+{
+	uint32_t at = engine->mapping[mapping].first, last = engine->sibling[at].previous, ended = 0;
+
+	for (;;) {
+		uint32_t next = engine->sibling[at].next;
+		ended += judge(engine, at);
+		if (at == last)
+			return ended;
+		at = next;
+	}
+}
+
+static uint32_t judge_port(struct engine *engine, uint8_t protocol, uint16_t port)
+{
+	uint32_t ended = 0;
+
+	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
+		const struct outside *outside = &engine->outside[engine->header->outside_order[i]];
+		uint32_t mapping = mapping_at(outside, protocol, port);
+		if (mapping != NONE && port_may_end(engine, &engine->mapping[mapping]))
+			ended += judge_mapping(engine, mapping);
+	}
+	return ended;
+}
+
+static uint32_t judge_ports(struct engine *engine, const struct port_set ports[2])
+{
+	static const uint8_t protocol_of_space[] = {[SPACE_TCP] = PROTOCOL_TCP, [SPACE_UDP] = PROTOCOL_UDP};
+	uint32_t ended = 0;
+
+	for (int space = SPACE_TCP; space <= SPACE_UDP; space++)
+		for (uint32_t i = 0; i < 65536 / WORD_BITS; i++)
+			for (uint64_t bits = ports[space].bits[i]; bits != 0; bits &= bits - 1)
+				ended += judge_port(engine, protocol_of_space[space],
+						    (uint16_t)(i * WORD_BITS + (uint32_t)__builtin_ctzll(bits)));
+	return ended;
+}
+
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms)
 {
-	bool fits = engine->follows_config && fits_the_same(&engine->config, config);
+	struct port_set ports[2];
 	uint32_t ended = 0;
 
 	engine->now_ms = now_ms;
+	ports_in_question(engine, config, ports);
 	configure_adopt(engine, config);
-	for (uint32_t i = 0; i < engine->header->flow_used && !fits; i++) {
-		const struct flow *flow = &engine->flow[i];
-		if (!(flow->flags & FLOW_LIVE))
-			continue;
-		if (flow->control != 0)
-			control_follow_mode(engine, i);
-		if (flow_fate(engine, flow) != FLOW_STAYS) {
-			flow_close(engine, i);
-			ended++;
-		}
-	}
+	if (engine->follows_config)
+		ended = judge_special(engine) + judge_ports(engine, ports);
+	else
+		ended = judge_all(engine);
 	engine->follows_config = true;
 	return ended;
 }
@@ -218,8 +291,8 @@ static uint32_t close_flows_without_address(struct engine *engine, const uint32_
 		if (is_listed(flow->outside_address, addresses, n) &&
 		    (!(flow->flags & FLOW_HAIRPIN) || is_listed(flow->remote_address, addresses, n)))
 			continue;
+		ended += !is_expired(flow->deadline, engine->now_ms);
 		flow_close(engine, i);
-		ended++;
 	}
 	return ended;
 }

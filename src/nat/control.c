@@ -91,8 +91,10 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 		return;
 	}
 	flow->control = module->attach(engine, engine->module[service], index, answered);
-	if (flow->control != 0)
-		count_control(engine, flow, 1);
+	if (flow->control == 0)
+		return;
+	flow_mark_special(engine, index);
+	count_control(engine, flow, 1);
 }
 
 void control_attach(struct engine *engine, uint32_t index)

@@ -2,6 +2,8 @@
 /* Opening, finding and closing flows. */
 #include "nat/flow.h"
 
+#include <culvert/module.h>
+
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/host.h"
@@ -257,6 +259,44 @@ bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping)
 	return false;
 }
 
+/* --- special flows --- */
+
+bool flow_is_special(const struct flow *flow)
+{
+	bool has_ports = protocol_has_ports(flow->protocol);
+
+	if ((flow->flags & FLOW_BY_ID) || flow->control != 0 ||
+	    part_claiming(flow->protocol, has_ports ? flow->remote_port : 0) != PART_NONE)
+		return true;
+	return (flow->flags & FLOW_FORWARD) &&
+	       (!has_ports || part_claiming(flow->protocol, flow->outside_port) != PART_NONE);
+}
+
+void flow_mark_special(struct engine *engine, uint32_t index)
+{
+	engine->special[index / WORD_BITS] |= UINT64_C(1) << (index % WORD_BITS);
+}
+
+static void unmark_special(struct engine *engine, uint32_t index)
+{
+	engine->special[index / WORD_BITS] &= ~(UINT64_C(1) << (index % WORD_BITS));
+}
+
+uint32_t flow_next_special(const struct engine *engine, uint32_t index)
+{
+	uint32_t used = engine->header->flow_used;
+
+	while (index < used) {
+		uint64_t rest = engine->special[index / WORD_BITS] >> (index % WORD_BITS);
+		if (rest != 0) {
+			index += (uint32_t)__builtin_ctzll(rest);
+			return index < used ? index : NONE;
+		}
+		index = (index / WORD_BITS + 1) * WORD_BITS;
+	}
+	return NONE;
+}
+
 /* --- opening and closing --- */
 
 bool flow_has_room(struct engine *engine)
@@ -292,6 +332,10 @@ static void enter_tables(struct engine *engine, uint32_t index)
 		sibling_join(engine, index);
 		peer_join(engine, index);
 	}
+	if (flow_is_special(flow))
+		flow_mark_special(engine, index);
+	else
+		unmark_special(engine, index);
 	engine->counters->flows++;
 }
 

@@ -180,7 +180,7 @@ struct block {
 	uint8_t data[BLOCK_SIZE];
 };
 
-enum { SET_CHAINS = 1024 };
+enum { SET_CHAINS = 1024, WORD_BITS = 64 };
 
 struct arena_header {
 	uint64_t magic;
@@ -225,6 +225,7 @@ struct engine {
 	struct flow *flow;
 	union flow_track *track; /* beside each flow */
 	struct sibling *sibling; /* beside each flow */
+	uint64_t *special;       /* a bit for each flow, see flow.h */
 	struct mapping *mapping;
 	struct host *host;
 	struct outside *outside;

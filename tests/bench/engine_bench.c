@@ -5,11 +5,11 @@
  * Packets go through engine_process() in batches of 64, as the data path does it, over flows picked at random, so that
  * every lookup meets cold memory once the table is large. Required: a packet among 1,000,000 UDP mappings costs at
  * most 1.5 times one among 1,000; 1,000,000 mappings are really held at once; a flow takes at most 160 bytes; a reload
- * among them takes at most 1 ms if nothing has changed, and 50 ms if all flows must be looked at. With
- * 10,000 PPTP calls to one server: opening one takes at most 5 microseconds, a packet of data at most 1.3 times one of
- * UDP. With 10,000 L2TP tunnels to one server: opening one takes at most 10 microseconds, a datagram of data at most 6
- * times one of other UDP, 8 times if all tunnels go through port 1701 (their records are cold memory, one after the
- * other). IPsec is in esp_bench.c. Exit code 1 if not so.
+ * that ends none takes at most 1 ms, and at most a microsecond more for each flow that it ends. With 10,000 PPTP calls
+ * to one server: opening one takes at most 5 microseconds, a packet of data at most 1.3 times one of UDP. With 10,000
+ * L2TP tunnels to one server: opening one takes at most 10 microseconds, a datagram of data at most 6 times one of
+ * other UDP, 8 times if all tunnels go through port 1701 (their records are cold memory, one after the other). IPsec is
+ * in esp_bench.c. Exit code 1 if not so.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,6 +228,61 @@ static void measure(struct row *row, uint32_t packets)
 	bench_end(&b);
 }
 
+/* What remote ends have opened by one forward: half of all flows, the most that they may have. */
+static void open_by_forward(struct bench *b, struct engine_config *config, uint32_t flows)
+{
+	static struct test_packet packet;
+	const struct engine_limits limits = {.flows = 2 * flows, .hosts = 64, .addresses = 1, .fragments = 64};
+	uint32_t outside[OUTSIDES];
+	struct engine_sink sink = {count_emission, b};
+
+	bench_begin(b, &limits, 1);
+	bench_configuration(config, outside);
+	config->forward[config->forwards++] = (struct forward){.protocol = PROTO_UDP,
+							       .port_first = 4433,
+							       .port_last = 4433,
+							       .to_address = 0x0a000002,
+							       .to_port = 4433};
+	engine_configure(b->engine, config, b->now);
+	for (uint32_t i = 0; i < flows; i++) {
+		packets_build(&packet, &(struct packet_spec){.protocol = PROTO_UDP,
+							     .source = 0xcb007100 + i / PORTS_A_HOST,
+							     .source_port = (uint16_t)(2048 + i % PORTS_A_HOST),
+							     .destination = outside[0],
+							     .destination_port = 4433,
+							     .payload_length = 64});
+		engine_process(b->engine, SIDE_WAN, &packet.packet, 1, b->now, &sink, NULL);
+	}
+}
+
+/* Changes that leave a forward's flows alone, and one that ends them all. */
+static int measure_forward(uint32_t flows)
+{
+	static struct engine_config config;
+	struct bench b;
+
+	open_by_forward(&b, &config, flows);
+	uint64_t start = nanoseconds();
+	config.mode[PART_PPTP] = MODE_BLOCK;
+	config.forward[1] = config.forward[0];
+	config.forward[1].port_first = config.forward[1].port_last = 4434;
+	config.forwards++;
+	uint32_t too_early = engine_configure(b.engine, &config, b.now);
+	double other_ms = (double)(nanoseconds() - start) / 1e6;
+	config.forwards = 0;
+	start = nanoseconds();
+	uint32_t ended = engine_configure(b.engine, &config, b.now);
+	double ms = (double)(nanoseconds() - start) / 1e6;
+	bench_end(&b);
+	printf("a reload among %u flows of a forward: %.3f ms if it leaves them (required: at most 1), "
+	       "%.0f ns for each that it ends (required: at most 1000)\n",
+	       flows, other_ms, ms * 1e6 / flows);
+	if (too_early == 0 && ended == flows && other_ms <= 1 && ms * 1e6 / flows <= 1000)
+		return 0;
+	fprintf(stderr, "engine_bench: that takes too long, or %u and %u flows have ended\n", too_early, ended);
+	return 1;
+}
+
 static int judge(const struct row *row, bool quick)
 {
 	double ratio = row[1].packet_ns / row[0].packet_ns;
@@ -236,10 +291,9 @@ static int judge(const struct row *row, bool quick)
 	printf("a packet among %u mappings costs %.2f times one among %u (required: at most 1.5)\n", row[1].flows,
 	       ratio, row[0].flows);
 	printf("%u mappings held; %.1f bytes a flow (required: at most 160)\n", row[1].mappings, row[1].bytes_a_flow);
-	printf("a reload among them: %.3f ms if nothing has changed (required: at most 1), %.1f ms if a mode has "
-	       "(required: at most 50)\n",
+	printf("a reload among them: %.3f ms if nothing has changed, %.3f ms if a mode has (required: at most 1)\n",
 	       row[1].same_ms, row[1].other_ms);
-	if (row[1].same_ms > 1 || row[1].other_ms > 50) {
+	if (row[1].same_ms > 1 || row[1].other_ms > 1) {
 		fprintf(stderr, "engine_bench: a reload stops packets for too long\n");
 		failed = 1;
 	}
@@ -314,7 +368,8 @@ int main(int argc, char **argv)
 	       row[0].flows, 1e9 / row[1].open_ns, row[1].flows);
 	if (json)
 		write_json(json, row, rows);
-	int failed = measure_pptp(false, 40) | measure_pptp(true, 40) | measure_l2tp(false, 40) |
-		     measure_l2tp(true, 40) | measure_esp(40);
+	int failed = measure_forward(quick ? 50000 : 500000);
+	failed |= measure_pptp(false, 40) | measure_pptp(true, 40) | measure_l2tp(false, 40) | measure_l2tp(true, 40) |
+		  measure_esp(40);
 	return judge(row, quick) | failed;
 }

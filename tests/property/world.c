@@ -240,6 +240,20 @@ static const char *run_time(struct world *w, struct test_random *r)
 	return model_compare_flows(w->model) ? NULL : w->model->error;
 }
 
+/* How many flows a configuration would end, asked of each flow. */
+static uint32_t rehearse(const struct world *w, const struct engine_config *config)
+{
+	struct rehearsal *rehearsal = rehearsal_start(malloc(rehearsal_size()), w->engine, config);
+	uint32_t cursor = 0, budget = UINT32_MAX, count = 0;
+	struct flow_view view;
+	enum flow_end why;
+
+	while (rehearsal_next(rehearsal, &cursor, &budget, w->now, &view, &why))
+		count++;
+	free(rehearsal);
+	return count;
+}
+
 static const char *run_configure(struct world *w, struct test_random *r, bool outside)
 {
 	uint32_t address[WORLD_ADDRESSES];
@@ -252,9 +266,12 @@ static const char *run_configure(struct world *w, struct test_random *r, bool ou
 	} else {
 		struct engine_config config;
 		grammar_change_config(w, r, &config);
+		uint32_t rehearsed = rehearse(w, &config);
 		uint32_t ended = engine_configure(w->engine, &config, w->now);
 		w->config = config;
 		good = model_configure(w->model, &config, ended);
+		if (good && rehearsed != ended)
+			return "a change ends other flows than its rehearsal says";
 	}
 	if (w->verbose)
 		show_config(w);

@@ -71,7 +71,7 @@ static uint32_t configure_as_rehearsed(struct rig *rig)
 	rehearse(rig, &named);
 	list_flows(rig, &after);
 	assert_int_equal(after.count, before.count); /* nothing has ended by asking */
-	engine_configure(rig->engine, &rig->config, rig->now);
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), named.count);
 	list_flows(rig, &after);
 	for (uint32_t i = 0; i < before.count; i++)
 		assert_int_equal(has_flow(&named, &before.view[i]), !has_flow(&after, &before.view[i]));
@@ -144,6 +144,81 @@ static void a_rehearsal_names_what_ends(void **state)
 	assert_int_equal(configure_as_rehearsed(rig), 2);
 	assert_int_equal(rig_flows(rig), 4);
 	assert_int_equal(configure_as_rehearsed(rig), 0);
+}
+
+/* A server behind a forward calls out by its own mapping: that flow stays when the forward goes, with its mapping. */
+static void a_forward_takes_its_own_flows_only(void **state)
+{
+	struct rig *rig = *state;
+
+	add_forward(rig, PROTO_UDP, 5353, L3);
+	add_forward(rig, PROTO_UDP, 5354, L3);
+	add_forward(rig, PROTO_ICMP, 0, L3);
+	rig_configure(rig);
+	rig_udp(rig, SIDE_WAN, W1, 999, O1, 5353);
+	assert_int_equal(rig_open_udp(rig, L3, 5353, W2, 7), 5353);
+	rig_udp(rig, SIDE_WAN, W1, 998, O1, 5353);
+	rig_udp(rig, SIDE_WAN, W1, 999, O1, 5354);
+	rig_echo(rig, SIDE_WAN, W1, O1, 8, 9);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	assert_int_equal(rig_flows(rig), 6);
+	rig->config.mode[PART_ESP] = MODE_BLOCK;
+	assert_int_equal(configure_as_rehearsed(rig), 0);
+	rig->config.forward[0].to_port = 5355;
+	assert_int_equal(configure_as_rehearsed(rig), 2);
+	rig->config.forwards = 2;
+	assert_int_equal(configure_as_rehearsed(rig), 1);
+	rig_udp(rig, SIDE_WAN, W2, 7, O1, 5353);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_udp(rig, SIDE_WAN, W1, 999, O1, 5354);
+	rig_forwarded(rig, SIDE_LAN);
+	rig->config.forwards = 0;
+	port_set_add(&rig->config.host_udp, 5353);
+	assert_int_equal(configure_as_rehearsed(rig), 2);
+	assert_int_equal(rig_flows(rig), 1);
+}
+
+/* What a change ends is gone with the next packet, however many other flows there are before and behind it. */
+static void no_packet_slips_through(void **state)
+{
+	struct rig *rig = *state;
+	uint16_t outside;
+
+	rig->in_haste = true;
+	for (uint32_t i = 0; i < 200; i++)
+		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
+	outside = rig_open_udp(rig, L2, 1701, W1, 1701);
+	for (uint32_t i = 0; i < 200; i++)
+		rig_open_udp(rig, L3, (uint16_t)(5000 + i), W1, 7);
+	rig->config.mode[PART_L2TP] = MODE_BLOCK;
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
+	assert_int_equal(rig_flows(rig), 400);
+	rig_udp(rig, SIDE_WAN, W1, 1701, O1, outside);
+	rig_dropped(rig, DROP_L2TP_BLOCKED);
+	rig_udp(rig, SIDE_LAN, L2, 1701, W1, 1701);
+	rig_dropped(rig, DROP_L2TP_BLOCKED);
+	port_set_add(&rig->config.host_udp, 5100);
+	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5100);
+	rig_consumed(rig);
+	rig_check(rig);
+}
+
+/* What has expired and was not swept up is no flow any more: no change ends it. */
+static void what_has_expired_is_not_counted(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_open_udp(rig, L2, 1701, W1, 1701);
+	rig_tcp(rig, SIDE_LAN, L1, 6000, W1, 1723, FLAG_SYN, 100, 0);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	rig->now += 100 * MINUTE;
+	rig->config.mode[PART_L2TP] = rig->config.mode[PART_PPTP] = MODE_BLOCK;
+	assert_int_equal(configure_as_rehearsed(rig), 0);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	rig->now += 100 * MINUTE;
+	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 0);
+	rig_check(rig);
 }
 
 static void a_rehearsal_says_why(void **state)
@@ -270,10 +345,11 @@ static void other_addresses_drop_what_waits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		pptp_test(a_rehearsal_names_what_ends),          pptp_test(a_rehearsal_says_why),
-		pptp_test(a_rehearsal_knows_the_forwards),       rig_test(what_was_taken_over_is_looked_at),
-		rig_test(addresses_are_looked_at_after_a_crash), rig_test(the_same_addresses_change_nothing),
-		rig_test(other_addresses_drop_what_waits),
+		pptp_test(a_rehearsal_names_what_ends),       pptp_test(a_rehearsal_says_why),
+		pptp_test(a_rehearsal_knows_the_forwards),    rig_test(what_was_taken_over_is_looked_at),
+		rig_test(a_forward_takes_its_own_flows_only), rig_test(no_packet_slips_through),
+		rig_test(what_has_expired_is_not_counted),    rig_test(addresses_are_looked_at_after_a_crash),
+		rig_test(the_same_addresses_change_nothing),  rig_test(other_addresses_drop_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
