@@ -73,7 +73,6 @@ def lab_offload():
 @pytest.fixture(scope="module")
 def lab(request, lab_offload):
     lab = Lab(request.module.__name__.removeprefix("test_")[:8], lab_offload)
-    lab.router = None
     yield lab
     try:
         if lab.router and lab.router.alive():

@@ -7,18 +7,28 @@ import socket
 import subprocess
 import time
 
+from lab import wait_for
+from namespace import LIMIT
+
 # What makes a flow what it is.
 ENDPOINTS = [f"{end}-{what}" for end in ("internal-src", "external-src", "external-dst")
              for what in ("address", "port")]
 
 
+def connect(router):
+    """A socket on which the daemon listens; with a time limit it would be refused while many wait to be let in."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(str(socket_of(router)))
+    sock.settimeout(LIMIT)
+    return sock
+
+
 class Control:
     """One connection to the control socket of a router."""
 
-    def __init__(self, router, timeout=5.0):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, router, timeout=LIMIT):
+        self.socket = connect(router)
         self.socket.settimeout(timeout)
-        self.socket.connect(str(socket_of(router)))
         self.buffer = b""
 
     def __enter__(self):
@@ -135,6 +145,18 @@ def fill(lab, router, count):
     raise AssertionError("the flows could not be made")
 
 
+def has_room(router):
+    """Those who went are let go as soon as their turn comes."""
+
+    def is_served():
+        with Control(router) as control:
+            with contextlib.suppress(BrokenPipeError):
+                control.send(b"help drops\n")
+            return control.answer()[1] == {"code": 0}
+
+    wait_for(is_served, "somebody is served again")
+
+
 def find_ctl(router):
     """Beside culvertd."""
     program = pathlib.Path(router.program).with_name("culvertctl")
@@ -142,7 +164,7 @@ def find_ctl(router):
     return str(program)
 
 
-def run_ctl(router, *words, path=None, timeout=20, **options):
+def run_ctl(router, *words, path=None, timeout=60, **options):
     command = [find_ctl(router), "--socket", str(path or socket_of(router)), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options)
 

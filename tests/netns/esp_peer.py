@@ -16,6 +16,7 @@ import struct
 import time
 
 from lab import ROUTER_WAN
+from namespace import LIMIT
 from test_icmp import offender
 
 ESP = 50
@@ -184,7 +185,7 @@ class Field:
         for sock in select.select(list(by_socket), [], [], timeout)[0]:
             by_socket[sock].take()
 
-    def run(self, until, timeout=2.0):
+    def run(self, until, timeout=LIMIT):
         """Pumps until a condition holds; whether it does."""
         end = time.monotonic() + timeout
         while not until() and (left := end - time.monotonic()) > 0:
@@ -203,7 +204,7 @@ class Field:
             line.strays.clear()
 
 
-def carry(field, pairs, rounds=3, size=100, timeout=2.0):
+def carry(field, pairs, rounds=3, size=100, timeout=LIMIT):
     """That many packets each way in every pair, all at one time: none lost, none changed, none where it does not
     belong, each in order."""
     for _ in range(rounds):
@@ -230,7 +231,7 @@ def settle(field, pairs, timeout):
     field.forget_strays()
 
 
-def start_at_once(field, pairs, count=5, size=100, timeout=5.0):
+def start_at_once(field, pairs, count=5, size=100, timeout=LIMIT):
     """All clients send before any server has been heard. Nothing of it may be lost, and everything must be back, with
     the right client, in time."""
     for _ in range(count):
@@ -254,7 +255,7 @@ def refused_df(end, size):
     sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
     sock.sendto(end.packet(size), (end.remote, 0))
-    end = time.monotonic() + 1
+    end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         with contextlib.suppress(BlockingIOError):
             return offender(sock)

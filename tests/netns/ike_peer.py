@@ -10,6 +10,7 @@ import struct
 import time
 
 from lab import ROUTER_WAN
+from namespace import LIMIT
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 
@@ -92,7 +93,7 @@ class Initiator:
     def again(self):
         self.send(self.message)
 
-    def receive(self, timeout=0.25):
+    def receive(self, timeout=LIMIT):
         """The next IKE message, which must be for this host, or None."""
         packet = self.peer.receive(timeout, is_ike)
         if packet is None:
@@ -102,9 +103,9 @@ class Initiator:
         assert message.text.split()[1] == self.name, f"{self.name} got what is for another host: {message}"
         return message
 
-    def answered(self):
-        """Whether the request got its answer."""
-        message = self.receive()
+    def answered(self, timeout):
+        """Whether the request gets its answer in time."""
+        message = self.receive(timeout)
         if message is None:
             return False
         asked = self.message
@@ -125,7 +126,7 @@ class Responder:
         self.seen = {}  # initiator's SPI → its name and its outside port
         self.last = None  # outside port of the last message
 
-    def take(self, timeout=1):
+    def take(self, timeout=LIMIT):
         """The next message and its source port, heard or not; None if there is none."""
         packet = self.peer.receive(timeout, is_ike)
         if packet is None:
@@ -134,11 +135,11 @@ class Responder:
         self.ports.append(packet[UDP].sport)
         return Message.read(bytes(packet[UDP].payload)), packet[UDP].sport
 
-    def answer(self, timeout=1):
-        """Answers the next message, if one comes and is heard."""
+    def answer(self, timeout):
+        """Answers the next message, if one comes and is heard; whether it did."""
         taken = self.take(timeout)
         if taken is None or not (taken[1] == PORT or self.is_tolerant):
-            return
+            return False
         message, port = taken
         own = self.own.setdefault(message.initiator, new_spi())
         assert message.responder in (0, own), f"{message} belongs to no IKE SA"
@@ -146,6 +147,7 @@ class Responder:
         flags = RESPONSE if message.version == 2 else message.flags
         rest = (message.exchange, flags, message.number, f"to {message.text.split(' ', 1)[1]}")
         self.send(Message(message.version, message.initiator, own, *rest), port)
+        return True
 
     def send(self, message, port=PORT):
         self.peer.send(self.packet(message, port))
@@ -166,15 +168,15 @@ PATIENCE = 3.05  # seconds since the first of them
 
 
 def ask(client, server, exchange, tries=1):
-    """A request and its answer; how many times it was sent."""
+    """A request and its answer; how many times it was sent. A strict server is reached by each of SHARE tries."""
     client.begin(exchange)
     for count in range(1, tries + 1):
         if count == tries == SHARE:
             time.sleep(PATIENCE)
         if count > 1:
             client.again()
-        server.answer()
-        if client.answered():
+        timeout = LIMIT if count == tries or tries == SHARE else 1
+        if client.answered(timeout if server.answer(timeout) else 0.05):
             return count
     ports = server.ports[-tries:]
     raise AssertionError(f"{client.name} got no answer to exchange {exchange} in {tries} tries, from ports {ports}")
@@ -182,5 +184,5 @@ def ask(client, server, exchange, tries=1):
 
 def expect_request(client, message):
     """What the server asked must have reached the client."""
-    got = client.receive(0.5)
+    got = client.receive()
     assert got is not None and bytes(got) == bytes(message), f"{client.name} got {got} instead of {message}"

@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 import time
 
-from namespace import Namespace
+from lab import wait_for
+from namespace import LIMIT, Namespace
 from wire import Capture, RawPeer
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -62,7 +63,7 @@ class Probe:
             log.seek(self.log_from)
             return log.read()
 
-    def read_line(self, timeout=5.0):
+    def read_line(self, timeout=LIMIT):
         """The next answer; packets that reached the TUN meanwhile are kept in self.packets."""
         end = time.monotonic() + timeout
         while True:
@@ -95,7 +96,9 @@ class Probe:
         return json.loads(self.ask("links"))
 
     def tun_packets(self, settle=0.2):
-        """What reached the TUN."""
+        """What reached the TUN. Between two answers the probe has looked at what was there before."""
+        for _ in range(2):
+            self.links()
         end = time.monotonic() + settle
         while self.read_line(end - time.monotonic()) is not None:
             pass
@@ -104,14 +107,14 @@ class Probe:
 
     def stop(self):
         self.process.terminate()
-        code = self.process.wait(5)
+        code = self.process.wait(LIMIT)
         assert "runtime error" not in self.log() and "Sanitizer" not in self.log(), self.log()
         return code
 
     def kill(self):
         # nsenter has become the probe: no other process is in between
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(5)
+        self.process.wait(LIMIT)
 
 
 class Place:
@@ -165,7 +168,7 @@ class Place:
     def start(self, *options):
         return Probe(self, *options).ready()
 
-    def run(self, *options, timeout=10):
+    def run(self, *options, timeout=30):
         """A probe that is expected to end by itself."""
         return subprocess.run(
             self.R.command(find_probe(), "--state-dir", self.state, *options),
@@ -194,10 +197,3 @@ class Place:
         for space in self.spaces:
             space.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def wait_for(condition, what, timeout=3.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"not within {timeout} s: {what}"
-        time.sleep(0.02)

@@ -7,6 +7,7 @@ import os
 import struct
 
 from lab import ROUTER_WAN
+from namespace import LIMIT
 from scapy.layers.inet import IP, UDP, fragment
 from scapy.packet import Raw
 
@@ -84,7 +85,7 @@ class Client:
         self.to_port = PORT
         self.send(Message(0, SCCRQ, self.name, self.own, hide=self.hide))
 
-    def receive(self, timeout=0.3):
+    def receive(self, timeout=LIMIT):
         """The next message, which must be for this host and its tunnel; None if there is none."""
         packet = self.peer.receive(timeout, is_udp)
         if packet is None:
@@ -105,7 +106,7 @@ class Server:
         self.seen = {}  # own Tunnel ID → (client's name, its Tunnel ID as seen here, its outside port)
         self.next_id = int.from_bytes(os.urandom(2), "big") % 30000 + 1000
 
-    def take(self, timeout=1):
+    def take(self, timeout=LIMIT):
         packet = self.peer.receive(timeout, is_udp)
         if packet is None:
             return None
@@ -121,11 +122,11 @@ class Server:
         for piece in fragment(packet, pieces) if pieces else [packet]:
             self.peer.send(piece)
 
-    def answer(self, timeout=1):
-        """Answers the next message, if one comes and is heard: an SCCRQ, which may come again, or a StopCCN."""
-        taken = self.take(timeout)
+    def answer(self):
+        """Answers the next message, if it is heard: an SCCRQ, which may come again; whether it was."""
+        taken = self.take()
         if taken is None or (self.strict and taken[1] != PORT):
-            return
+            return False
         message, port = taken
         assert message.kind == SCCRQ and message.tunnel == 0, message
         own = next((key for key, value in self.seen.items() if value[:2] == (message.name, message.own)), None)
@@ -134,6 +135,7 @@ class Server:
             assert self.answers_to is None or message.own not in [value[1] for value in self.seen.values()]
             self.seen[own] = message.name, message.own, port
         self.send(Message(message.own, SCCRP, f"to {message.name}", own), port)
+        return True
 
     def expect(self, client, kind):
         """The next message is this client's."""
@@ -156,8 +158,7 @@ def dial(client, server, tries=1):
     """Brings a tunnel up; how many times it was asked for."""
     for count in range(1, tries + 1):
         client.ask()
-        server.answer()
-        message = client.receive()
+        message = client.receive(LIMIT if server.answer() else 0.05)
         if message is not None:
             assert message.kind == SCCRP and message.name == f"to {client.name}", message
             client.tunnel = message.own

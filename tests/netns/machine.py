@@ -60,7 +60,7 @@ class Machine:
 
     def close(self):
         self.keeper.stdin.close()
-        assert self.keeper.wait(20) == 0, "the machine left something behind"
+        assert self.keeper.wait(60) == 0, "the machine left something behind"
         self.keeper.stdout.close()
 
     def path(self, inside):
@@ -72,7 +72,7 @@ class Machine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
-    def try_run(self, *words, timeout=30, **options):
+    def try_run(self, *words, timeout=90, **options):
         """One word is a line for sh."""
         enter = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup"]
         enter += ["--root", "--wd"]
@@ -93,7 +93,7 @@ class Machine:
         assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def wait_until(self, line, timeout=10.0):
+    def wait_until(self, line, timeout=30):
         """Until a line for sh succeeds."""
         end = time.monotonic() + timeout
         while (done := self.try_run(line)).returncode != 0:

@@ -14,12 +14,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vpn"))
 
 import software  # noqa: E402
+from namespace import LIMIT  # noqa: E402
 
 CONTRIB = HERE.parent.parent / "contrib"
 SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="[^"\\]*",?)*)\})? (\S+)')
 
 
-def connect(lab, listen, timeout=5.0):
+def connect(lab, listen, timeout=LIMIT):
     if listen.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(timeout)
@@ -70,7 +71,7 @@ class Prometheus:
     def __init__(self, lab, root, folder, target):
         self.lab, self.folder = lab, folder
         config = {
-            "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms", "evaluation_interval": "500ms"},
+            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
             "rule_files": [str(CONTRIB / "prometheus" / "alerts.yml")],
             "scrape_configs": [{"job_name": "culvert", "static_configs": [{"targets": [target]}]}],
         }
@@ -93,7 +94,7 @@ class Prometheus:
         assert status == 200 and answer["status"] == "success", body
         return answer["data"]
 
-    def wait(self, path, enough, timeout=20):
+    def wait(self, path, enough, timeout=60):
         """Asks until the answer is enough."""
         end, answer = time.monotonic() + timeout, None
         while time.monotonic() < end:
@@ -111,10 +112,10 @@ class Prometheus:
     def close(self):
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(LIMIT)
         self.log.close()
 
 

@@ -22,6 +22,11 @@ class Kernel:
 
     stop = kill = close
 
+    def start_anew(self):
+        config = self.config
+        self.stop()
+        self.start(config)
+
     def alive(self):
         return self.config is not None
 
@@ -55,6 +60,9 @@ class Kernel:
         return []
 
     def settle(self):
+        pass
+
+    def catch_up(self):
         pass
 
     def dropping(self, **_):

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from counters import Statistics
-from namespace import stop_child
+from namespace import LIMIT, stop_child
 
 HERE = pathlib.Path(__file__).resolve().parent
 STATISTICS = re.compile(r"from (LAN|WAN): received|flows( of|:)|^\S+ \w+: \d+ \(|dropped \w+: \d|data path")
@@ -118,9 +118,9 @@ class Culvert:
         self.configure(sections)
         mark = self.mark()
         self.launch(*options)
-        self.wait_for(r"forwarding \S+ -> ", mark, 10)
+        self.wait_for(r"forwarding \S+ -> ", mark, 30)
 
-    def run(self, *options, sections=None, text=None, timeout=15, command=None):
+    def run(self, *options, sections=None, text=None, timeout=30, command=None):
         """Runs culvertd to its end, as --check or a start that must fail do."""
         if sections is not None or text is not None:
             self.configure(sections, text)
@@ -128,16 +128,22 @@ class Culvert:
             command or self.command(*options), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
         )
 
+    def start_anew(self):
+        """Starts the daemon once more, and it knows nothing of what was before."""
+        self.stop()
+        shutil.rmtree(self.state_dir)
+        self.start(self.config)
+
     def stop(self):
         """The orderly stop; the exit code must be 0."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(10)
+        code = self.process.wait(30)
         self.process = None
         assert code == 0, f"exit code {code} after TERM\n{self.log()}"
 
     def kill(self):
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
         self.process = None
 
     def alive(self):
@@ -155,7 +161,7 @@ class Culvert:
         """The lines of the log that are not statistics."""
         return [line for line in self.log().splitlines() if not STATISTICS.search(line)]
 
-    def wait_for(self, pattern, mark=0, timeout=5.0):
+    def wait_for(self, pattern, mark=0, timeout=LIMIT):
         """Waits until the log, from mark, has a line that matches."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -184,7 +190,7 @@ class Culvert:
         """What happens inside must raise these drop reasons by exactly these counts."""
         before = self.statistics()
         yield
-        end = time.monotonic() + 1
+        end = time.monotonic() + LIMIT
         while True:
             after = self.statistics()
             wrong = [
@@ -201,6 +207,11 @@ class Culvert:
     def settle(self):
         """Gives the daemon the time to hear of a change of its links."""
         time.sleep(0.2)
+        self.catch_up()
+
+    def catch_up(self):
+        """What was sent before is behind the daemon now: between two dumps it has looked at everything that waited."""
+        self.statistics()
 
     def reload(self, sections):
         self.configure(sections)

@@ -12,15 +12,16 @@ import time
 
 import pytest
 
-from control import ENDPOINTS, Control, ask, fill, run_ctl, socket_of
-from namespace import stop_child
+from control import ENDPOINTS, Control, ask, connect, fill, has_room, run_ctl
+from lab import one_of_three
+from namespace import LIMIT, stop_child
 
 pytestmark = [
     pytest.mark.culvert_only("the kernel has no control socket"),
     pytest.mark.config({"limits": {"flows": 131072, "host_flows": 131072}}),
 ]
 
-SIZE, MBITS, SECONDS = 1400, 40, 3  # the queue of the TUN holds half a second of that: machines may be busy
+SIZE, MBITS, SECONDS = 1400, 20, 3  # the queue of the TUN holds a second of that: machines may be busy
 MANY, PEERS = 20_000, 64
 STORM = 10_000
 GROWTH = 512  # KiB, of the allocator's own
@@ -52,12 +53,12 @@ def traffic(lab, router, seconds=SECONDS):
     )
     try:
         yield sender
-        sent = int(sender.communicate(timeout=seconds + 20)[0])
-        received, overflow, _ = receiver.communicate(timeout=20)[0].split()
+        sent = int(sender.communicate(timeout=seconds + 60)[0])
+        received, overflow, _ = receiver.communicate(timeout=60)[0].split()
     finally:
         stop_child(sender)
         stop_child(receiver)
-    assert sent > seconds * MBITS * 10**6 / 8 / SIZE / 2, f"the machine is too busy: {sent} datagrams in {seconds} s"
+    assert sent > seconds * MBITS * 10**6 / 8 / SIZE / 4, f"the machine is too busy: {sent} datagrams in {seconds} s"
     assert (int(received) + int(overflow), lost_before(router)) == (sent, before)
 
 
@@ -78,13 +79,6 @@ def keys_of(rows):
     return {key[4:] for key in keys if key[0] == "10.77.0.11" and key[4] != "203.0.113.10"}
 
 
-def connect(router):
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(10)
-    sock.connect(str(socket_of(router)))
-    return sock
-
-
 def take_answer(sock):
     """The number of its lines; it must be a good one."""
     lines, tail = 0, b""
@@ -101,7 +95,7 @@ def take_answer(sock):
 
 
 def list_quickly(router):
-    with Control(router, 20) as control:
+    with Control(router, 2 * LIMIT) as control:
         control.send(b"mappings\n")
         rows, last = control.long_answer()
         assert last == {"code": 0}
@@ -123,6 +117,7 @@ def list_columns(router):
     return [{**row, **{name: int(row[name]) for name in ENDPOINTS if name.endswith("port")}} for row in rows]
 
 
+@one_of_three
 def test_lists_cost_no_packet(lab, router):
     """Each holds every mapping once, in every form."""
     fill(lab, router, MANY)
@@ -137,6 +132,7 @@ def test_lists_cost_no_packet(lab, router):
     assert lists >= 4
 
 
+@one_of_three
 def test_readers_that_stop_cost_no_packet(lab, router):
     """All places but two are taken by readers that stop in the middle of their list; another one gets all of his."""
     fill(lab, router, MANY)
@@ -157,6 +153,7 @@ def test_readers_that_stop_cost_no_packet(lab, router):
     assert ask(router, "help")
 
 
+@one_of_three
 def test_filters_that_nothing_fits_cost_no_packet(lab, router):
     fill(lab, router, MANY)
     with traffic(lab, router) as sender, Control(router) as control:
@@ -164,7 +161,7 @@ def test_filters_that_nothing_fits_cost_no_packet(lab, router):
         while sender.poll() is None:
             assert control.ask("mappings host=10.99.99.99") == []
             asked += 1
-    assert asked >= 10
+    assert asked >= 3
 
 
 # --- storms ----------------------------------------------------------------------------------------------------------
@@ -198,19 +195,7 @@ def storm(router, count):
                     sock.recv(100)
 
 
-def has_room(router):
-    """Those who went are let go as soon as their turn comes."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        with Control(router) as control:
-            with contextlib.suppress(BrokenPipeError):
-                control.send(b"help drops\n")
-            if control.answer()[1] == {"code": 0}:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nobody is served after a storm")
-
-
+@one_of_three
 def test_a_storm_of_connections_costs_no_packet_and_no_memory(lab, router):
     fill(lab, router, MANY)
     # The most that peers can take, once: the allocator may keep that.
@@ -230,6 +215,7 @@ def test_a_storm_of_connections_costs_no_packet_and_no_memory(lab, router):
     assert memory_of(router) - memory < GROWTH
 
 
+@one_of_three
 def test_endless_lines_cost_no_packet(lab, router):
     """Ten megabytes without a newline, again and again: refused after the first kilobyte."""
     with traffic(lab, router) as sender:
@@ -239,7 +225,7 @@ def test_endless_lines_cost_no_packet(lab, router):
                 control.send_endless_line(b"\0")
                 assert control.answer()[1]["code"] == 1
                 refused += 1
-    assert refused >= 10
+    assert refused >= 3
 
 
 def test_who_is_one_too_many_is_told(lab, router):
@@ -248,7 +234,7 @@ def test_who_is_one_too_many_is_told(lab, router):
             stack.enter_context(connect(router)).sendall(b"sta")
         done = run_ctl(router, "status")
         assert done.returncode == 6 and "too many connections" in done.stderr, (done.returncode, done.stderr)
-    time.sleep(0.1)
+    has_room(router)
     assert run_ctl(router, "status").returncode == 0
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from control import document, find_ctl, run_ctl, socket_of
 from lab import ROUTER_WAN
+from namespace import LIMIT
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 
@@ -87,7 +88,7 @@ def on_terminal(router, *words, **environment):
             while data := os.read(master, 65536):
                 text += data
         os.close(master)
-        assert child.wait(5) == 0
+        assert child.wait(LIMIT) == 0
     return text
 
 
@@ -149,7 +150,7 @@ def test_again_every_second(lab, router):
         begin = time.monotonic()
         for _ in range(3):
             assert json.loads(child.stdout.readline())["code"] == 0
-        assert 1.8 < time.monotonic() - begin < 4
+        assert 1.8 < time.monotonic() - begin < LIMIT
         child.terminate()
 
 
@@ -255,12 +256,12 @@ def impostor(path, *pieces, keep=False):
                         peer.sendall(piece)
                         time.sleep(0.01)
                     if keep:
-                        select.select([peer], [], [], 15)
+                        select.select([peer], [], [], 40)
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield
-        thread.join(20)
+        thread.join(60)
 
 
 SCHEMA = b'{"schema":"culvert.mappings/1"}\n'
@@ -313,7 +314,7 @@ def test_who_never_answers(lab, router, tmp_path):
     with impostor(path, SCHEMA, keep=True):
         done = run_ctl(router, "mappings", path=path)
         assert done.returncode == 8 and "does not answer" in done.stderr
-        assert 9 < time.monotonic() - begin < 12
+        assert 9 < time.monotonic() - begin < 9 + LIMIT
 
 
 @pytest.mark.parametrize("kind", ["daemon", "interface", "address", "traffic", "service", "warning", "new"])
@@ -350,14 +351,14 @@ def test_answers_do_not_go_back_as_requests(lab, router, tmp_path, words):
         with subprocess.Popen(["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE) as started:
             peer, _ = listener.accept()
             with peer:
-                peer.settimeout(10)
+                peer.settimeout(LIMIT)
                 assert peer.recv(2000).startswith(words[0].encode())
                 with contextlib.suppress(BrokenPipeError):
                     peer.sendall(SCHEMA + LOOKING + SEEN + END)
                 with contextlib.suppress(ConnectionResetError):
                     while data := peer.recv(2000):
                         heard.append(data)
-            said = started.communicate(timeout=10)[1]
+            said = started.communicate(timeout=LIMIT)[1]
     assert not heard and started.returncode == 5 and b"standard output" in said, (heard, started.returncode, said)
 
 
@@ -367,6 +368,6 @@ def test_a_full_disk_ends_an_endless_answer(lab, router, tmp_path, words):
     with impostor(path, SCHEMA, *[LOOKING * 1000] * 10, keep=True), open("/dev/full", "wb") as full:
         begin = time.monotonic()
         done = subprocess.run([find_ctl(router), "--socket", str(path), *words], stdout=full, stderr=subprocess.PIPE,
-                              timeout=12, check=False)
+                              timeout=60, check=False)
     assert done.returncode == 5 and done.stderr.count(b"standard output") == 1, done
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 9  # it did not wait until it gives up the daemon

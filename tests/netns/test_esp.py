@@ -6,6 +6,7 @@ import pytest
 
 from esp_peer import ESP, IP_RECVERR, OVERHEAD, Field, carry, learned_mtu, refused_df, seal, server_first
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
+from namespace import LIMIT
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
 from test_icmp import checked, error, offender
@@ -101,9 +102,11 @@ def passing_parts(lab, reasons):
     for name, (number, port) in PARTS.items():
         inner, outer = lab.raw("L1"), lab.raw("W1")
         inner.send(IP(src=inner.address, dst=outer.address, proto=number) / part_packet(number, port, True))
-        arrived = outer.receive(0.15 if name in reasons else 1)
+        lab.catch_up()
+        arrived = outer.receive(0.15 if name in reasons else LIMIT)
         outer.send(IP(src=outer.address, dst=ROUTER_WAN, proto=number) / part_packet(number, port, False))
-        back = inner.receive(0.15 if name in reasons else 1, lambda ip, number=number: ip.proto == number)
+        lab.catch_up()
+        back = inner.receive(0.15 if name in reasons else LIMIT, lambda ip, number=number: ip.proto == number)
         assert (arrived is None) == (back is None), f"{name} passes one way only: {arrived!r}, {back!r}"
         if arrived is not None:
             passing.add(name)
@@ -232,7 +235,7 @@ def test_rfc4302_ah_fails_fast(lab, router):
     """A real kernel is told at once that this can not work."""
     with lab.L1.socket(socket.AF_INET, socket.SOCK_RAW, AH) as sock, router.dropping(lan={"ah_untranslatable": 1}):
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        sock.settimeout(1)
+        sock.settimeout(LIMIT)
         sock.connect((lab.address("W1"), 0))
         sock.send(AH_PACKET)
         with pytest.raises(OSError) as refused:

@@ -232,10 +232,11 @@ def test_the_last_packets_one_by_one(lab, router):
     fields = ("from", "protocol-name", "src-address", "src-port", "dst-address", "dst-port", "bytes")
     assert tuple(rows[0][name] for name in fields) == ("wan", "udp", w2.address, 54, ROUTER_WAN, port, 48)
     assert (rows[0]["nearest-src-address"], rows[0]["nearest-src-port"]) == (one.address, 6100)
-    assert rows[1]["nearest-src-address"] is None and abs(rows[0]["time"] - time.time()) < 3 > rows[0]["age"]
+    assert rows[1]["nearest-src-address"] is None and abs(rows[0]["time"] - time.time()) < 60 > rows[0]["age"]
     assert [row["src-port"] for row in ask(router, "drops reason=filtered last=2")] == [54, 53]
     after, *packets = ask(router, "drops explain=filtered")
-    assert after["packets-last-minute"] == before["packets-last-minute"] + 2
+    assert after["packets-wan"] == before["packets-wan"] + 2
+    assert 2 <= after["packets-last-minute"] <= before["packets-last-minute"] + 2
     assert [row["src-port"] for row in packets[:2]] == [54, 53]
     shown = run_ctl(router, "drops", "last=3")
     assert shown.returncode == 0 and f"{w2.address}:54" in shown.stdout and "filtered" in shown.stdout, shown

@@ -266,6 +266,7 @@ def test_the_routers_own_datagrams_must_fit_the_mtu(lab, router):
         for size in (1200, 1472):
             lab.echo_once(own, server, os.urandom(size))
         server.sendto(os.urandom(1473), (ROUTER_WAN, own.getsockname()[1]))
+        router.catch_up()
         own.settimeout(0.2)
         with pytest.raises(TimeoutError):
             own.recv(2000)

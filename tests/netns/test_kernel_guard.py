@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from lab import wait_for
+from namespace import LIMIT
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Raw
@@ -109,7 +111,7 @@ def test_the_engines_socket_sees_what_the_kernel_must_not(place, probe):
     peer = place.remote()
     with place.R.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP)) as sock:
         sock.bind(("wan0", ETH_P_IP))
-        sock.settimeout(1)
+        sock.settimeout(LIMIT)
         for packet in probes_of(REMOTE).values():
             peer.send(packet)
             assert sock.recv(4096)[14:].startswith(bytes(packet)[:20])
@@ -117,13 +119,13 @@ def test_the_engines_socket_sees_what_the_kernel_must_not(place, probe):
 
 def test_arp_ping_and_the_routers_own_ports_work(place, probe):
     place.X.run("ip", "neigh", "flush", "dev", "eth0")
-    place.X.run("ping", "-c", "1", "-W", "2", ROUTER_WAN)
+    place.X.run("ping", "-c", "1", "-W", str(LIMIT), ROUTER_WAN)
     with place.R.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("0.0.0.0", 22))
         listener.listen()
-        listener.settimeout(2)
+        listener.settimeout(LIMIT)
         with place.X.socket(socket.AF_INET, socket.SOCK_STREAM) as visitor:
-            visitor.settimeout(2)
+            visitor.settimeout(LIMIT)
             visitor.connect((ROUTER_WAN, 22))
             session, _ = listener.accept()
             session.sendall(b"welcome")
@@ -134,15 +136,15 @@ def test_arp_ping_and_the_routers_own_ports_work(place, probe):
         socket.AF_INET, socket.SOCK_DGRAM
     ) as client:
         server.bind((UPSTREAM, 53))
-        server.settimeout(2)
-        client.settimeout(2)
+        server.settimeout(LIMIT)
+        client.settimeout(LIMIT)
         client.sendto(b"question", (UPSTREAM, 53))
         _, whom = server.recvfrom(100)
         server.sendto(b"answer", whom)
         assert client.recv(100) == b"answer"
-    place.R.run("ping", "-c", "1", "-W", "2", UPSTREAM)
+    place.R.run("ping", "-c", "1", "-W", str(LIMIT), UPSTREAM)
     # and from the LAN at its LAN address
-    place.L.run("ping", "-c", "1", "-W", "2", ROUTER_LAN)
+    place.L.run("ping", "-c", "1", "-W", str(LIMIT), ROUTER_LAN)
 
 
 def test_the_wan_can_not_reach_what_belongs_to_the_lan(place, probe):
@@ -240,7 +242,7 @@ def inject(probe, packet):
 
 
 def test_what_comes_from_the_tun_reaches_the_lan_only(place, probe):
-    place.L.run("ping", "-c", "1", "-W", "2", ROUTER_LAN)
+    place.L.run("ping", "-c", "1", "-W", str(LIMIT), ROUTER_LAN)
     with place.capture_lan() as lan, place.capture_wan() as wan:
         # from a remote host; a hairpin, whose source is our own outside address
         for source in (REMOTE, UPSTREAM, ROUTER_WAN):
@@ -266,8 +268,8 @@ def test_the_routers_own_ports_are_reached_from_the_lan_by_the_outside_address(p
         socket.AF_INET, socket.SOCK_DGRAM
     ) as client:
         server.bind(("0.0.0.0", 64600))
-        server.settimeout(2)
-        client.settimeout(2)
+        server.settimeout(LIMIT)
+        client.settimeout(LIMIT)
         client.bind((HOST, 0))
         client.sendto(b"hello", (ROUTER_WAN, 64600))
         data, whom = server.recvfrom(100)
@@ -283,7 +285,7 @@ def test_hairpins_to_any_port_reach_the_lan(place, strict):
         place.R.set_sysctl(f"net/ipv4/conf/{device}/rp_filter", strict)
     probe = place.start("--tcp", "22", "--udp", "22")
     ports = (22, 4000, 64600)
-    place.L.run("ping", "-c", "1", "-W", "2", ROUTER_LAN)
+    place.L.run("ping", "-c", "1", "-W", str(LIMIT), ROUTER_LAN)
     with place.capture_lan() as lan:
         for port in ports:
             inject(probe, IP(src=ROUTER_WAN, dst=HOST) / UDP(sport=5000, dport=port))
@@ -306,8 +308,8 @@ def test_the_engine_hands_the_router_its_own_traffic_through_the_tun(place, prob
 
 def test_sizes_and_hops_on_the_way_out_are_answered_from_the_lan_address(place, probe):
     place.R.ip("link set wan0 mtu 1300")
-    place.L.run("ping", "-c", "1", "-W", "2", ROUTER_LAN)
-    time.sleep(0.2)
+    place.L.run("ping", "-c", "1", "-W", str(LIMIT), ROUTER_LAN)
+    wait_for(lambda: place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1300, "MTU of the TUN")
     with place.capture_lan() as lan:
         send_udp(place.L, REMOTE, payload=b"x" * 1400, df=True)
         send_udp(place.L, REMOTE, ttl=1)
@@ -335,7 +337,7 @@ def test_the_kernels_own_errors_about_inside_hosts_go_to_the_tun(place, probe):
     with place.capture_wan() as wan:
         for target, source in ((NOBODY, REMOTE), (NOBODY, ROUTER_WAN), ("10.77.0.98", UPSTREAM)):
             inject(probe, IP(src=source, dst=target) / UDP(sport=80, dport=4000) / Raw(b"in"))
-        end = time.monotonic() + 6
+        end = time.monotonic() + LIMIT
         errors = []
         while len(errors) < 2 and time.monotonic() < end:
             errors += [IP(data) for data in probe.tun_packets(0.1)]
@@ -386,7 +388,7 @@ class Flood:
 
     def __exit__(self, *_):
         self.running = False
-        self.thread.join(5)
+        self.thread.join(LIMIT)
         self.socket.close()
 
 
@@ -405,8 +407,7 @@ def test_without_culvert_the_flood_would_be_seen(place):
     place.R.set_sysctl("net/ipv4/ip_forward", 1)
     with place.capture_wan() as wan:
         with Flood(place):
-            time.sleep(0.2)
-        assert leaked(wan.frames(), place)
+            wait_for(lambda: leaked(wan.frames(), place), "inside addresses on the WAN")
 
 
 def test_nothing_leaks_at_start_stop_kill_and_while_down(place):
@@ -414,9 +415,8 @@ def test_nothing_leaks_at_start_stop_kill_and_while_down(place):
         for end in ("stop", "kill", "stop", "kill", "kill", "stop"):
             probe = place.start()
             sent = flood.sent
-            time.sleep(0.1)
-            assert flood.sent > sent
-            assert probe.tun_packets(0.05), "the flood arrives at the TUN"
+            wait_for(lambda: flood.sent > sent, "the flood goes on")
+            wait_for(lambda: probe.tun_packets(0.05), "the flood arrives at the TUN")
             if end == "stop":
                 assert probe.stop() == 0
             else:

@@ -2,7 +2,6 @@
 """L2TP (RFC 2661) of many clients with source port 1701 to one server, and servers that answer from another port, to
 another port, or only what comes from port 1701. docs/nat-behaviour.md section 12."""
 import re
-import time
 
 import pytest
 
@@ -142,7 +141,7 @@ def test_fragments_through_the_shared_port(make, router):
     for number, client in enumerate(clients):
         payload = bytes([number + 1]) * 1200
         server.speak(client, Message(server.id_of(client), payload=payload), pieces=800)
-        pieces = [client.peer.expect(0.5) for _ in range(2)]
+        pieces = [client.peer.expect() for _ in range(2)]
         data = b"".join(bytes(piece.payload) for piece in sorted(pieces, key=lambda piece: piece.frag))
         message = Message.read(data[8:])
         assert message.tunnel == client.own and message.payload == payload
@@ -159,9 +158,9 @@ def test_errors_about_the_shared_port(lab, make, router):
     for client in clients:
         payload = b"much" * 200
         client.send(Message(client.tunnel, payload=payload), flags="DF")
-        quote = bytes(server.peer.expect(0.5, is_udp))[:100]
+        quote = bytes(server.peer.expect(want=is_udp))[:100]
         x.send(IP(src=x.address, dst=ROUTER_WAN) / ICMP(type=3, code=4, nexthopmtu=1400) / Raw(quote))
-        got = client.peer.expect(0.5, lambda ip: ICMP in ip)
+        got = client.peer.expect(want=lambda ip: ICMP in ip)
         assert got[ICMP].nexthopmtu == 1400 and got.src == x.address
         assert (bytes(got[ICMP].payload)[12:16], bytes(got[ICMP].payload)[20:22]) == (
             bytes(map(int, client.name.split("."))),
@@ -177,7 +176,7 @@ def test_strays_on_the_shared_port(make, router):
     for client in clients:
         dial(client, server, SHARE)
     server.send(Message(999, payload=b"stray"), PORT)
-    packet = clients[0].peer.expect(0.5, is_udp)
+    packet = clients[0].peer.expect(want=is_udp)
     assert Message.read(bytes(packet[UDP].payload)).tunnel == 999
     clients[1].peer.expect_nothing(0.05)
 
@@ -207,15 +206,15 @@ def test_a_server_inside_beside_clients(lab, make, router):
     for number, port in enumerate((PORT, 1702, 50000)):
         begin = IP(src=outer.address, dst=ROUTER_WAN) / UDP(sport=port, dport=PORT)
         outer.send(begin / Raw(bytes(Message(0, SCCRQ, "caller", 6))))
-        packet = inner.expect(0.5, is_udp)
+        packet = inner.expect(want=is_udp)
         assert (packet.src, packet[UDP].sport, packet[UDP].dport) == (outer.address, port, PORT)
         answer = IP(src=inner.address, dst=outer.address) / UDP(sport=PORT, dport=port)
         inner.send(answer / Raw(bytes(Message(6, SCCRP, "inner", 100 + number))))
-        packet = outer.expect(0.5, is_udp)
+        packet = outer.expect(want=is_udp)
         assert (packet.src, packet[UDP].sport, packet[UDP].dport) == (ROUTER_WAN, PORT, port)
         assert Message.read(bytes(packet[UDP].payload)).own == 100 + number
         outer.send(begin / Raw(bytes(Message(100 + number, SCCCN, "caller"))))
-        assert Message.read(bytes(inner.expect(0.5, is_udp)[UDP].payload)).tunnel == 100 + number
+        assert Message.read(bytes(inner.expect(want=is_udp)[UDP].payload)).tunnel == 100 + number
     carry(server, clients)
     assert len(tunnels(router)) >= 3
 
@@ -243,5 +242,4 @@ def test_plain_and_block(lab, make, router):
     with router.dropping(lan={"l2tp_blocked": 2}):
         for client in clients:
             client.ask()
-    time.sleep(0.05)
     server.peer.expect_nothing(0.05, is_udp)

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from lab import ROUTER_WAN, carry
-from namespace import compare_states, read_state
+from lab import ROUTER_WAN, carry, wait_for
+from namespace import LIMIT, compare_states, read_state
 from router import Culvert
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
@@ -46,7 +46,7 @@ def test_int_is_like_term(lab, daemon):
     before = read_state(lab.R)
     daemon.start()
     daemon.process.send_signal(signal.SIGINT)
-    assert daemon.process.wait(5) == 0
+    assert daemon.process.wait(30) == 0
     daemon.process = None
     assert not compare_states(before, read_state(lab.R))
 
@@ -59,7 +59,7 @@ def test_adv_81_term_during_start(lab, daemon):
         daemon.launch()
         time.sleep(delay / 1000)
         daemon.process.terminate()
-        code = daemon.process.wait(5)
+        code = daemon.process.wait(30)
         assert code in (0, -signal.SIGTERM), f"TERM after {delay} ms: exit {code}\n{daemon.log()}"
         differences = compare_states(before, read_state(lab.R))
         assert not differences, f"TERM after {delay} ms left\n" + "\n".join(differences)
@@ -86,7 +86,7 @@ def test_kill_then_connections_wait_and_go_on(lab, daemon):
             assert not said, f"the kernel answered: {said}"
         daemon.start()
         for end in (client, server):
-            end.settimeout(5)
+            end.settimeout(LIMIT)
         got = b""
         while len(got) < 21:
             got += client.recv(100)
@@ -169,11 +169,12 @@ def test_adv_74_the_tun_is_deleted_behind_our_back(lab, daemon):
     before = read_state(lab.R)
     daemon.start()
     lab.R.ip("link del cv0")
-    end = time.monotonic() + 3
-    while daemon.alive() and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for(
+        lambda: not daemon.alive() or any(link["ifname"] == "cv0" for link in lab.R.ip_json("link")),
+        "the daemon ends, or makes another one",
+    )
     if daemon.alive():
-        with lab.udp("L1", timeout=2) as client, lab.udp("W1", port=3807) as server:
+        with lab.udp("L1") as client, lab.udp("W1", port=3807) as server:
             lab.echo_once(client, server)
         daemon.stop()
     else:
@@ -197,8 +198,8 @@ def test_reload_changes_forwards_and_keeps_flows(lab, daemon):
         lab.echo_once(caller, target, to=(ROUTER_WAN, 8082))
         assert lab.echo_once(client, server) == seen
         daemon.reload({})
-        time.sleep(0.1)
         caller.sendto(b"gone", (ROUTER_WAN, 8082))
+        daemon.catch_up()
         target.settimeout(0.2)
         with pytest.raises(TimeoutError):
             target.recv(10)
@@ -265,7 +266,7 @@ def test_stopped_and_continued(lab, daemon):
         client.sendall(b"x" * 1000)
         time.sleep(1)
         daemon.process.send_signal(signal.SIGCONT)
-        server.settimeout(5)
+        server.settimeout(LIMIT)
         got = b""
         while len(got) < 1000:
             got += server.recv(1000)
@@ -313,6 +314,10 @@ class Chatter:
         self.thread.join()
 
 
+def count_translated(packets):
+    return sum(ip.src == ROUTER_WAN and ip.proto == 17 for ip in packets)
+
+
 def test_not_one_inside_address_on_the_wan_whatever_happens(lab, daemon):
     """Five cycles of start, stop and kill under constant traffic; between them nobody, or only the guard, is there."""
     chatter = Chatter(lab)
@@ -320,20 +325,18 @@ def test_not_one_inside_address_on_the_wan_whatever_happens(lab, daemon):
         with lab.capture_wan() as capture:
             time.sleep(0.1)
             assert not [ip for ip in capture.packets(0) if ip.src.startswith("10.") or ip.dst.startswith("10.")]
-            translated = 0
             for cycle in range(5):
                 daemon.start()
-                time.sleep(0.1)
+                frames = []
+                wait_for(lambda: frames.extend(capture.packets(0)) or count_translated(frames) > 10, "traffic")
                 if cycle % 2:
                     daemon.kill()
                 else:
                     daemon.stop()
                 time.sleep(0.1)
-                frames = capture.packets(0)
+                frames += capture.packets(0)
                 inside = [ip for ip in frames if ip.src.startswith("10.") or ip.dst.startswith("10.")]
                 assert not inside, f"cycle {cycle}: {inside[:3]}"
-                translated += sum(ip.src == ROUTER_WAN and ip.proto == 17 for ip in frames)
-            assert translated > 50 and chatter.sent > 1000, "the traffic must have been there"
     finally:
         chatter.stop()
     if daemon.alive():
@@ -366,8 +369,8 @@ def test_ipv6_does_not_pass(lab, daemon):
     )
     with lab.capture_wan() as outside:
         lab.raw("L1").send(packet, 0x86DD)
-        time.sleep(0.1)
-        assert not [frame for frame in outside.frames() if frame.type == 0x86DD and frame.data[22:24] == b"\xfd\0"]
+        daemon.catch_up()
+        assert not [frame for frame in outside.frames(0.1) if frame.type == 0x86DD and frame.data[22:24] == b"\xfd\0"]
 
 
 def test_background_and_pid_file(lab, daemon):
@@ -376,7 +379,7 @@ def test_background_and_pid_file(lab, daemon):
     daemon.configure()
     pid_file = daemon.folder / "pid"
     done = subprocess.run(
-        daemon.command("-p", str(pid_file)), capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL
+        daemon.command("-p", str(pid_file)), capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 0, done.stderr
     pid = int(pid_file.read_text())
@@ -385,8 +388,6 @@ def test_background_and_pid_file(lab, daemon):
             lab.echo_once(client, server)
     finally:
         os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + 5
-    while os.path.isdir(f"/proc/{pid}") and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not os.path.isdir(f"/proc/{pid}") and not pid_file.exists()
+    wait_for(lambda: not os.path.isdir(f"/proc/{pid}"), "the daemon ends")
+    assert not pid_file.exists()
     assert not compare_states(before, read_state(lab.R))

@@ -15,7 +15,7 @@ import types
 
 import pytest
 
-from namespace import Namespace
+from namespace import LIMIT, Namespace
 from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("the links are made for culvertd alone")]
@@ -87,7 +87,7 @@ def udp_pair(lab):
     client = lab.C.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.connect(server.getsockname())
     for end in (server, client):
-        end.settimeout(3)
+        end.settimeout(LIMIT)
     return client, server
 
 
@@ -117,10 +117,10 @@ def test_tcp_carries_a_megabyte(bare, down):
         listener.bind((SERVER, 0))
         listener.listen()
         with bare.C.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
-            client.settimeout(5)
+            client.settimeout(LIMIT)
             client.connect(listener.getsockname())
             server, peer = listener.accept()
-            server.settimeout(5)
+            server.settimeout(LIMIT)
             assert peer[0] == OUTSIDE
             sender, receiver = (server, client) if down else (client, server)
             thread = threading.Thread(target=lambda: (sender.sendall(data), sender.shutdown(socket.SHUT_WR)))

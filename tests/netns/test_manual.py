@@ -9,6 +9,7 @@ import time
 import pytest
 
 from control import find_ctl, run_ctl, socket_of
+from namespace import LIMIT
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 
@@ -42,12 +43,12 @@ def begins(router, words, folder):
     words = [*words[:at], "-w", str(file), *words[at + 2 :]] if at else words
     command = [find_ctl(router), "--socket", str(socket_of(router)), *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        end = time.monotonic() + (5 if file else 0.5)
+        end = time.monotonic() + (LIMIT if file else 0.5)
         while child.poll() is None and time.monotonic() < end and not (file and file.exists() and file.stat().st_size):
             time.sleep(0.02)
         goes_on = child.poll() is None
         child.terminate()
-        errors = child.communicate(timeout=5)[1]
+        errors = child.communicate(timeout=LIMIT)[1]
     assert goes_on and (file is None or file.stat().st_size), f"culvertctl {' '.join(words)}: {errors}"
 
 

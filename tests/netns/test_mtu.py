@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, carry
+from namespace import LIMIT
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from test_icmp import IP_RECVERR, offender
 
@@ -37,7 +38,7 @@ def both_ways(lab, port):
     with lab.tcp_listen("W1", port=port) as listener, lab.tcp_connect("L1", listener.getsockname()) as client:
         server, _ = listener.accept()
         for end in (client, server):
-            end.settimeout(5)
+            end.settimeout(LIMIT)
         carry(client, server, os.urandom(300000))
         carry(server, client, os.urandom(300000))
         mtus = [end.getsockopt(socket.IPPROTO_IP, IP_MTU) for end in (client, server)]

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, linger_reset
+from namespace import LIMIT
 from pptp_peer import IP_MTU_DISCOVER, Ends, carry, ended, live_tunnels, message, outside_ids
 from scapy.layers.inet import IP
 from test_icmp import IP_RECVERR, offender
@@ -371,7 +372,7 @@ def refused_df(line, remote, packet):
     line.socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     line.socket.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
     line.socket.sendto(packet, (remote, 0))
-    end = time.monotonic() + 1
+    end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         with contextlib.suppress(BlockingIOError):
             return offender(line.socket)

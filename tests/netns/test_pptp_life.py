@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lab import ROUTER_WAN, ROUTER_WAN_SECOND, linger_reset
+from namespace import LIMIT
 from pptp_peer import LENGTHS, Ends, carry, ended, live_tunnels, loses, message, outside_ids, tunnels
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
@@ -326,7 +327,7 @@ def test_gre_of_version_0(lab, router, ends, mode):
     call = ends.connect("L1", server).dial(9300, 1)
     for host, line in lines.items():
         line.socket.sendto(keyed[host], (server.address, 0))
-        server.line.pump(0.3)
+        server.line.pump(LIMIT)
         assert [body for _, body in server.line.strays] == [keyed[host]]
         server.line.strays.clear()
     for host, line in lines.items():
@@ -338,7 +339,7 @@ def test_gre_of_version_0(lab, router, ends, mode):
     if mode == "pass":
         plain = b"\0\0\x08\0unkeyed"
         lines["L1"].socket.sendto(plain, (server.address, 0))
-        server.line.pump(0.3)
+        server.line.pump(LIMIT)
         server.line.strays.clear()
         with router.dropping(lan={"owner_taken": 1}):
             lines["L2"].socket.sendto(plain, (server.address, 0))
@@ -503,7 +504,7 @@ def test_a_blind_attacker_on_the_wan(lab, router, ends):
 
 def connect_from_1723(ends, server):
     """The client's own kernel does not give the port again before the last acknowledgement has come."""
-    for _ in range(100):
+    for _ in range(100 * LIMIT):
         try:
             return ends.connect("L1", server, port=1723)
         except OSError as busy:
@@ -547,7 +548,7 @@ def test_a_flood_of_requests(lab, router, ends):
         flood.pac.receive("outgoing_call_request")
     assert router.statistics().drop["LAN"]["call_ids_exhausted"] > before
     carry(ends, [call])
-    flood.pac.socket.settimeout(3)
+    flood.pac.socket.settimeout(LIMIT)
     flood.pac.send(message("outgoing_call_reply", call=0, peer=seen[7], result=2))
     flood.pns.receive("outgoing_call_reply")
     flood.pac.send(message("outgoing_call_reply", call=500, peer=seen[8], result=1))

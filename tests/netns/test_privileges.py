@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from lab import wait_for
 from namespace import compare_states, read_state
 from router import Culvert
 
@@ -105,12 +106,8 @@ def test_life_with_few_rights(lab, daemon, user):
 
 
 def wait_for_file(daemon, path):
-    for _ in range(500):
-        if path.exists():
-            return
-        assert daemon.alive(), "culvertd ended"
-        signal.sigtimedwait([], 0.01)
-    raise AssertionError(f"{path} did not appear")
+    wait_for(lambda: path.exists() or not daemon.alive(), f"{path} appears")
+    assert daemon.alive(), "culvertd ended"
 
 
 def test_a_pid_file_is_emptied_where_it_can_not_be_removed(lab, daemon):

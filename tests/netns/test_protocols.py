@@ -94,6 +94,7 @@ def test_adv_12_all_protocols_from_the_lan(lab, router):
         inner.send(IP(src=inner.address, dst=outer.address, proto=number) / body(number))
         while (got := outer.receive(0.001)) is not None:
             seen.add(got.proto)
+    router.catch_up()
     while (got := outer.receive(0.2)) is not None:
         seen.add(got.proto)
     refused = set(range(256)) - seen
@@ -179,7 +180,7 @@ def test_error_about_a_protocol_without_ports(lab, router):
     lab.X.ip("route add unreachable 192.0.2.201/32")
     try:
         inner.send(IP(src=inner.address, dst="192.0.2.201", proto=47) / body(47))
-        got = inner.expect(1, lambda ip: ip.proto == 1)
+        got = inner.expect(want=lambda ip: ip.proto == 1)
         assert got[ICMP].type == 3 and got["IP in ICMP"].src == inner.address and got["IP in ICMP"].proto == 47
     finally:
         lab.X.ip("route del 192.0.2.201/32")

@@ -17,6 +17,7 @@ import esp_peer
 import pptp_peer
 from control import Control, ask, rehearse
 from lab import ROUTER_WAN, linger_reset
+from namespace import LIMIT
 from router import BASE, merge, write_config
 from test_parts import Ends as Parts
 from test_parts import InUdp, L2tp, Native
@@ -76,7 +77,7 @@ def restored(router):
         router.config_file.rmdir()
     router.config_file.unlink(missing_ok=True)
     router.configure(router.config)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + LIMIT
     while answer(router, "reload")[1]["code"] == 1 and time.monotonic() < deadline:
         time.sleep(0.2)  # a trial
     assert all(row["changes"] == 0 for row in ask(router, "rehearse"))
@@ -86,7 +87,9 @@ def restored(router):
 
 
 class Stream(threading.Thread):
-    """Numbered datagrams to an echo: each comes back once, in order, until stop() is called."""
+    """Numbered datagrams to an echo: each comes back once, in order, until stop() is called and LAST has come back."""
+
+    LAST = 0xFFFFFFFF
 
     def __init__(self, lab):
         super().__init__()
@@ -105,11 +108,13 @@ class Stream(threading.Thread):
                 data, peer = self.server.recvfrom(2048)
             except TimeoutError:
                 return
+            self.server.sendto(data, peer)
             (number,) = struct.unpack("!I", data[:4])
+            if number == self.LAST:
+                return
             if number != expected:
                 self.problems.append(f"the server got {number} instead of {expected}")
             expected = number + 1
-            self.server.sendto(data, peer)
 
     def listen(self):
         self.received = 0
@@ -117,6 +122,8 @@ class Stream(threading.Thread):
             try:
                 (number,) = struct.unpack("!I", self.client.recv(2048)[:4])
             except TimeoutError:
+                return
+            if number == self.LAST:
                 return
             if number != self.received:
                 self.problems.append(f"the client got {number} instead of {self.received}")
@@ -128,6 +135,7 @@ class Stream(threading.Thread):
         while not self.over.wait(STEP):
             self.client.sendto(struct.pack("!I", self.sent) + bytes(500), self.to)
             self.sent += 1
+        self.client.sendto(struct.pack("!I", self.LAST), self.to)
         self.echo.join()
         self.listener.join()
 
@@ -148,6 +156,7 @@ class Connection(threading.Thread):
 
     def __init__(self, lab):
         super().__init__()
+        self.lab = lab
         listener, to = lab.tcp_listen("W1"), lab.address("W1")
         self.client = lab.tcp_connect("L1", (to, listener.getsockname()[1]))
         self.server, _ = listener.accept()
@@ -156,7 +165,7 @@ class Connection(threading.Thread):
 
     def run(self):
         for sock in (self.client, self.server):
-            sock.settimeout(5)
+            sock.settimeout(LIMIT)
         while not self.over.wait(STEP):
             block = os.urandom(1200)  # one segment, whatever the offloads
             for source, target in ((self.client, self.server), (self.server, self.client)):
@@ -171,6 +180,7 @@ class Connection(threading.Thread):
     def stop(self):
         self.over.set()
         self.join()
+        self.lab.catch_up()
         ends = [
             sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE) for sock in (self.client, self.server)
         ]
@@ -235,7 +245,7 @@ def test_a_hundred_reloads_lose_nothing(lab, restored):
         problems = stream.stop() + connection.stop() + reloader.problems
         assert not problems, problems[:10]
         assert router.statistics().drop == before.drop
-        assert reloader.done == RELOADS and reloader.seconds < SECONDS * 1.5
+        assert reloader.done == RELOADS and reloader.seconds < SECONDS * 5
         assert rounds > 20 and stream.sent > 1000 and connection.blocks > 100
         native.talk()
         in_udp.talk(port=4500, marker=bytes(4))
@@ -455,29 +465,30 @@ def test_a_trial_ends_by_itself(lab, restored):
     lab.echo_once(client, server)
     restored.config_file.write_text(write_config(merge(BASE, BLOCKED)))
     mark, begin = restored.mark(), time.monotonic()
-    *_, done = ask(restored, "reload confirm=2")
-    assert done["confirm-within"] == 2 and l2tp_mode(restored) == "block"
-    assert "comes back in 2 s: culvertctl confirm keeps it" in warnings(restored)["configuration-on-trial"]
+    *_, done = ask(restored, "reload confirm=4")
+    assert done["confirm-within"] == 4 and l2tp_mode(restored) == "block"
+    said = warnings(restored)["configuration-on-trial"]
+    assert re.search(r"comes back in [1-4] s: culvertctl confirm keeps it", said), said
     rows, last = answer(restored, "reload")
     assert last["code"] == 1 and "on trial" in last["error"], "the trial's outcome comes first"
     restored.process.send_signal(signal.SIGHUP)
     assert answer(restored, "mode pptp plain")[1]["code"] == 1
-    restored.wait_for("nobody has confirmed the configuration within 2 s", mark, 8)
-    assert time.monotonic() - begin >= 2 and l2tp_mode(restored) == "pass"
+    restored.wait_for("nobody has confirmed the configuration within 4 s", mark)
+    assert time.monotonic() - begin >= 4 and l2tp_mode(restored) == "pass"
     lab.echo_once(client, server)
     assert answer(restored, "confirm")[1]["code"] == 7
     (text,) = warnings(restored).values()
-    assert text.endswith("not in force since the last reload: nobody confirmed it within 2 s")
+    assert text.endswith("not in force since the last reload: nobody confirmed it within 4 s")
     assert [row["after"] for row in ask(restored, "rehearse") if row["kind"] == "change"] == ["block"]
 
 
 def test_a_trial_is_confirmed(lab, restored):
     restored.config_file.write_text(write_config(merge(BASE, BLOCKED)))
     assert answer(restored, "confirm")[1]["code"] == 7
-    ask(restored, "reload confirm=1")
+    ask(restored, "reload confirm=4")
     assert "configuration-on-trial" in warnings(restored)
     assert [row["kind"] for row in ask(restored, "confirm")] == ["confirmed"] and not warnings(restored)
-    time.sleep(2.5)
+    time.sleep(5)
     assert l2tp_mode(restored) == "block"
     for bad in ("confirm=0", "confirm=3601", "confirm=x", "confirm=", "confirm", "now"):
         assert answer(restored, f"reload {bad}")[1]["code"] == 1

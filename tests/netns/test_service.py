@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lab import ROUTER_WAN
+from namespace import LIMIT
 from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("the service manager's protocol is culvertd's own")]
@@ -27,12 +28,12 @@ class Manager:
         if address.startswith("/"):
             os.chmod(address, 0o777)
 
-    def hear(self, timeout=5.0):
+    def hear(self, timeout=LIMIT):
         """The next message as {NAME: value}."""
         self.sock.settimeout(timeout)
         return dict(line.split("=", 1) for line in self.sock.recv(4096).decode().splitlines())
 
-    def hear_until(self, name, timeout=5.0):
+    def hear_until(self, name, timeout=LIMIT):
         """All messages up to the one that has this name."""
         end, heard = time.monotonic() + timeout, []
         while not heard or name not in heard[-1]:
@@ -61,7 +62,7 @@ def manager(request, lab, daemon, monkeypatch):
 def test_a_life(lab, daemon, manager, user):
     """With few rights and filtered system calls."""
     daemon.launch(*(["--user", user] if user else []))
-    heard = manager.hear_until("READY", 10)
+    heard = manager.hear_until("READY")
     assert heard == [{"STATUS": f"forwarding lan0 -> wan0 ({ROUTER_WAN})"}, {"READY": "1"}]
     assert "forwarding lan0 -> wan0" in daemon.log()
 
@@ -83,7 +84,7 @@ def test_a_life(lab, daemon, manager, user):
 
 def test_a_reload_that_fails_is_over_as_well(daemon, manager):
     daemon.launch()
-    manager.hear_until("READY", 10)
+    manager.hear_until("READY")
     daemon.reload({"nat": {"hairpinning": "perhaps"}})
     assert [set(message) for message in manager.hear_until("READY")] == [{"RELOADING", "MONOTONIC_USEC"}, {"READY"}]
     daemon.stop()
@@ -110,8 +111,8 @@ def test_the_watchdog_is_fed_by_the_loop(daemon, manager, monkeypatch):
     """At half of its time; not while the loop stands still."""
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
     daemon.launch()
-    manager.hear_until("READY", 10)
-    assert 7 <= beats(manager, 2) <= 11
+    manager.hear_until("READY")
+    assert any(7 <= beats(manager, 2) <= 11 for _ in range(3)), "in three times two seconds"
     daemon.process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)
     beats(manager, 0.05)
@@ -119,7 +120,7 @@ def test_the_watchdog_is_fed_by_the_loop(daemon, manager, monkeypatch):
         assert beats(manager, 1) == 0
     finally:
         daemon.process.send_signal(signal.SIGCONT)
-    assert beats(manager, 1) >= 3
+    assert [manager.hear() for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
     daemon.stop()
 
 
@@ -127,7 +128,7 @@ def test_the_watchdog_of_another_process_is_not_fed(daemon, manager, monkeypatch
     monkeypatch.setenv("WATCHDOG_USEC", "100000")
     monkeypatch.setenv("WATCHDOG_PID", "1")
     daemon.launch()
-    manager.hear_until("READY", 10)
+    manager.hear_until("READY")
     assert beats(manager, 1) == 0
     daemon.stop()
 
@@ -186,7 +187,7 @@ def test_the_unit_gives_the_rights_that_are_needed(lab, daemon, manager):
 
     daemon.command = command
     daemon.launch()
-    manager.hear_until("READY", 10)
+    manager.hear_until("READY")
     status = dict(
         line.split(":\t", 1)
         for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines()

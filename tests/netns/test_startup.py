@@ -3,11 +3,10 @@
 import contextlib
 import os
 import subprocess
-import time
 
 import pytest
 
-from lab import ROUTER_WAN, UPSTREAM
+from lab import ROUTER_WAN, UPSTREAM, wait_for
 from namespace import compare_states, read_state
 from router import Culvert
 
@@ -150,7 +149,7 @@ def test_rfc4787_req7_wan_inside_the_lan_prefix(lab, daemon):
     lab.R.ip("address add 10.77.0.200/24 dev wan0")
     try:
         with nothing_changes(lab):
-            done = daemon.run("-f", timeout=5)
+            done = daemon.run("-f")
             refused(lab, done, 4, "10.77.0")
     finally:
         lab.R.ip("address del 10.77.0.200/24 dev wan0")
@@ -247,7 +246,7 @@ def test_sysctls_that_can_not_be_written(lab, daemon):
     ]
     done = None
     try:
-        done = daemon.run(command=command, timeout=3)
+        done = daemon.run(command=command)
     except subprocess.TimeoutExpired:
         pytest.fail("culvertd started although the kernel can not be told to forward packets")
     assert done.returncode in (3, 4) and "/proc/sys is read-only" in done.stderr, (done.returncode, done.stderr)
@@ -278,9 +277,7 @@ def test_without_standard_files(lab, daemon):
     daemon.configure({})
     command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *daemon.command("-f")]
     daemon.process = subprocess.Popen(command)
-    end = time.monotonic() + 5
-    while not (daemon.state_dir / "control.sock").exists():
-        assert daemon.alive() and time.monotonic() < end
-        time.sleep(0.02)
+    wait_for(lambda: not daemon.alive() or (daemon.state_dir / "control.sock").exists(), "the control socket")
+    assert daemon.alive()
     files = [os.readlink(f"/proc/{daemon.process.pid}/fd/{number}") for number in range(3)]
     assert files == ["/dev/null"] * 3, files

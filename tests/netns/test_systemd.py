@@ -201,8 +201,8 @@ def test_a_reload_of_a_bad_file_fails_and_changes_nothing(service, flow):
 
 
 def wait_for_restart(service):
-    service.machine.wait_until('test "$(systemctl show -P NRestarts culvertd)" = 1', 20)
-    service.machine.wait_until("systemctl is-active culvertd", 20)
+    service.machine.wait_until('test "$(systemctl show -P NRestarts culvertd)" = 1', 60)
+    service.machine.wait_until("systemctl is-active culvertd", 60)
 
 
 def test_a_crash_keeps_flows(service, flow):
@@ -221,9 +221,9 @@ def test_a_daemon_that_hangs_is_started_anew(service, flow):
     service.run("systemctl", "start", "culvertd")
     assert service.show("WatchdogUSec") == "30s"
     service.run("systemctl", "stop", "culvertd")
-    service.adapt(QUICK + "WatchdogSec=1\nTimeoutStopSec=1\n")
+    service.adapt(QUICK + "WatchdogSec=3\nTimeoutStopSec=1\n")
     service.run("systemctl", "start", "culvertd")
-    time.sleep(2.5)
+    time.sleep(4)
     flow()
     assert service.show("NRestarts") == "0"
     mark = service.mark()
@@ -303,7 +303,7 @@ def test_all_of_it_works_with_them(lab, service, flow):
     flow()
     line = "culvertctl capture -w /tmp/one.pcapng count=1"
     service.run(f"({line} 2>/tmp/capture.log; echo $? >/tmp/capture.code) >/dev/null 2>&1 &")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not service.machine.path("/tmp/capture.code").exists():
         assert time.monotonic() < end, service.run("cat", "/tmp/capture.log")
         flow()

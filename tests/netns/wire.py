@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 
+from namespace import LIMIT
 from scapy.layers.inet import IP
 
 ETH_P_ALL = 3
@@ -181,7 +182,7 @@ class Capture:
         self.lost += struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
         return result
 
-    def expect(self, want, timeout=2.0):
+    def expect(self, want, timeout=LIMIT):
         """The next IPv4 packet that want() accepts; packets() is for what should not be there."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
@@ -223,10 +224,11 @@ def checksums_right(packet):
 
 
 class RawPeer:
-    """A host made of nothing but a socket: an address on a link that no kernel owns, so nobody answers what it gets."""
+    """A host made of nothing but a socket: an address on a link that no kernel owns, so nobody answers what it gets.
+    catch_up() returns when the router has dealt with what was sent before."""
 
-    def __init__(self, namespace, device, address, gateway_mac):
-        self.address = address
+    def __init__(self, namespace, device, address, gateway_mac, catch_up=lambda: None):
+        self.address, self.catch_up = address, catch_up
         self.header = bytes.fromhex(gateway_mac.replace(":", "")) + bytes.fromhex(
             namespace.mac(device).replace(":", "")
         )
@@ -261,12 +263,13 @@ class RawPeer:
                 return ip
         return None
 
-    def expect(self, timeout=1.0, want=lambda ip: True):
+    def expect(self, timeout=LIMIT, want=lambda ip: True):
         packet = self.receive(timeout, want)
         assert packet is not None, f"nothing arrived at {self.address} within {timeout} s"
         return packet
 
     def expect_nothing(self, timeout=0.15, want=lambda ip: True):
+        self.catch_up()
         packet = self.receive(timeout, want)
         assert packet is None, f"{self.address} should have received nothing, but got {packet!r}"
 

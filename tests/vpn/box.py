@@ -14,6 +14,7 @@ import tempfile
 
 import software
 from guest import Result
+from namespace import LIMIT
 
 HERE = pathlib.Path(__file__).resolve().parent
 START_SECONDS = 20
@@ -44,13 +45,13 @@ class Box:
         """The box's first process ends with its standard input, and takes all others with it."""
         self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(LIMIT)
         self.process.stdout.close()
         for child in self.daemons.values():
-            child.wait(5)
+            child.wait(LIMIT)
 
     def path(self, inside):
         """A file of the box as the host reaches it."""
@@ -69,7 +70,7 @@ class Box:
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"},
         )
 
-    def begin(self, *words, timeout=30):
+    def begin(self, *words, timeout=90):
         """Starts a command; the function that comes back waits for its (code, output). One word is a line for sh."""
         output = tempfile.TemporaryFile()  # not a pipe: what a command leaves running would hold that open
         child = self._spawn(["sh", "-c", words[0]] if len(words) == 1 else words, output)
@@ -88,10 +89,10 @@ class Box:
 
         return wait
 
-    def try_run(self, *words, timeout=30):
+    def try_run(self, *words, timeout=90):
         return self.begin(*words, timeout=timeout)()
 
-    def run(self, *words, timeout=30):
+    def run(self, *words, timeout=90):
         """A command that must succeed; its output."""
         done = self.try_run(*words, timeout=timeout)
         if done.code != 0:
@@ -107,7 +108,7 @@ class Box:
         file.write_text(text, encoding="utf-8")
         file.chmod(0o600)
 
-    def wait_until(self, line, timeout=30):
+    def wait_until(self, line, timeout=90):
         """Until a line for sh succeeds."""
         self.run(f"until {line}; do sleep 0.05; done", timeout=timeout)
 
@@ -123,7 +124,7 @@ class Box:
     def running(self, name):
         return self.daemons[name].poll() is None
 
-    def stop(self, name, timeout=10):
+    def stop(self, name, timeout=60):
         """Ends what start() began, and waits for it."""
         self.try_run(f"kill $(cat /run/{name}.pid)")
         self.daemons.pop(name).wait(timeout)

@@ -40,7 +40,7 @@ class Server:
         """How many calls are up, by their interfaces."""
         return int(self.guest.run("ip -br address | grep -c 'ppp.*peer' || true"))
 
-    def wait_for_sessions(self, count, timeout=20):
+    def wait_for_sessions(self, count, timeout=60):
         end = time.monotonic() + timeout
         while (now := self.sessions()) != count:
             if time.monotonic() > end:
@@ -87,7 +87,7 @@ class Client:
         """count pings of which none may get lost, and none be fragmented within the tunnel unless fragments is
         "dont"."""
         self.link()
-        words = ["ping", "-q", "-M", fragments, "-s", size, "-c", count, "-i", "0.2", "-W", "5", self.server.inside]
+        words = ["ping", "-q", "-M", fragments, "-s", size, "-c", count, "-i", "0.2", "-W", "15", self.server.inside]
         finish = self.guest.begin(*words)
 
         def wait():
@@ -114,7 +114,7 @@ class Client:
         """Pings that fit the link, but not with the tunnel around them: the tunnel's own packets are fragments."""
         self.begin_ping(1472, fragments="dont")()
 
-    def begin_transfer(self, count, timeout=120):
+    def begin_transfer(self, count, timeout=300):
         """count bytes each way, both at one time, through the tunnel; every byte is checked."""
         device, _, own = self.link()
         command = [HERE / "transfer.py", "ask", self.server.inside, PORT, count, self.name]

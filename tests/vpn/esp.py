@@ -167,7 +167,7 @@ class Client(calls.Client):
         return self.guest.begin(
             f"ipsec whack --name {name} --initiate &&"
             f" until ipsec whack --trafficstatus | grep -q {name}; do sleep 0.1; done",
-            timeout=25,
+            timeout=60,
         )
 
     def begin_hang_up(self):

@@ -20,7 +20,7 @@ import software
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEMORY_MIB = 192
-BOOT_SECONDS = 120
+BOOT_SECONDS = 300
 # gre: without it a guest's kernel answers "protocol unreachable" when data of a call comes late and its program is
 # gone. pptpd takes that for the end of every call from the same address, and all hosts behind a NAT have the same.
 MODULES = ["gre", "ppp_async", "ppp_synctty", "ppp_mppe", "ppp_deflate", "l2tp_ppp"]
@@ -130,7 +130,7 @@ class Guest:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.process.wait(10)
+        self.process.wait(60)
         self.reader.join(5)
         self.line.close()
         self.process = None
@@ -178,16 +178,16 @@ class Guest:
 
     # --- commands --------------------------------------------------------------------------------------------------
 
-    def begin(self, *words, timeout=30):
+    def begin(self, *words, timeout=90):
         """Starts a command; the function that comes back waits for its (code, output). One word is a line for sh."""
         command = ["sh", "-c", words[0]] if len(words) == 1 else [str(word) for word in words]
         future = self._ask(command=command, timeout=timeout)
         return lambda: self._result(future, timeout + 30, " ".join(command))
 
-    def try_run(self, *words, timeout=30):
+    def try_run(self, *words, timeout=90):
         return self.begin(*words, timeout=timeout)()
 
-    def run(self, *words, timeout=30):
+    def run(self, *words, timeout=90):
         """A command that must succeed; its output."""
         done = self.try_run(*words, timeout=timeout)
         if done.code != 0:
@@ -195,10 +195,10 @@ class Guest:
         return done.output
 
     def write(self, path, text):
-        done = self._result(self._ask(path=path, text=text), 30, f"write {path}")
+        done = self._result(self._ask(path=path, text=text), 90, f"write {path}")
         assert done.code == 0, f"guest {self.name}: {path}: {done.output}"
 
-    def wait_until(self, line, timeout=30):
+    def wait_until(self, line, timeout=90):
         """Until a line for sh succeeds."""
         self.run(f"until {line}; do sleep 0.1; done", timeout=timeout)
 

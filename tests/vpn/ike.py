@@ -129,7 +129,7 @@ class Client(calls.Client):
         self.kind = kind
         self.identity = guest.name if kind == "certificates" else f"{kind}.{guest.name}"
 
-    def begin_dial(self, timeout=25):
+    def begin_dial(self, timeout=60):
         kind, there = self.kind, self.server.guest.name
         peer = there if kind == "certificates" else f"{kind}.{there}"
         keys = (
@@ -157,7 +157,7 @@ class Client(calls.Client):
         esp = re.findall(r"INSTALLED, TUNNEL-in-UDP.*?\n\s+in +(\w+),.*?\n\s+out +(\w+),", text, re.DOTALL)
         return {*ike[0], *esp[0]} if len(ike) == len(esp) == 1 else None
 
-    def wait_for_new_keys(self, old, timeout=10):
+    def wait_for_new_keys(self, old, timeout=60):
         """Until all SPIs are others than the old ones."""
         end = time.monotonic() + timeout
         while not (new := self.keys()) or new & old:

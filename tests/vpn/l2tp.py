@@ -106,7 +106,7 @@ class Client(calls.Client):
         return guest.begin(
             "xl2tpd-control -c /run/xl2tpd/l2tp-control connect-lac room &&"
             f" until grep -qs 'local  IP address' {CALL_LOG}; do pidof -q xl2tpd || exit 1; sleep 0.1; done",
-            timeout=60,
+            timeout=120,
         )
 
     def begin_hang_up(self):

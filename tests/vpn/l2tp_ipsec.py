@@ -60,7 +60,7 @@ def start_charon(guest, **names):
     guest.write("/etc/strongswan.conf", DAEMON)
     guest.write("/etc/swanctl/conf.d/room.conf", CONNECTION.format(**names))
     guest.run("setsid /usr/lib/ipsec/charon >/run/charon.out 2>&1 </dev/null & true")
-    guest.run("until test -S /run/charon.vici; do sleep 0.05; done; swanctl --load-all --noprompt", timeout=10)
+    guest.run("until test -S /run/charon.vici; do sleep 0.05; done; swanctl --load-all --noprompt")
 
 
 def stop_charon(guest):
@@ -89,7 +89,7 @@ class Client(l2tp.Client):
             here=f"dynamic[udp/{self.port}]",
             there="dynamic[udp/1701]",
         )
-        self.guest.run("swanctl --initiate --child l2tp --timeout 15", timeout=20)
+        self.guest.run("swanctl --initiate --child l2tp --timeout 60", timeout=70)
         return super().begin_dial()
 
     def begin_hang_up(self):

@@ -43,7 +43,7 @@ class Client(calls.Client):
 
     def begin_dial(self, call_id=None):
         self.write_files(call_id)
-        return self.guest.begin(f"rm -f {CALL_LOG}; exec pppd call room", timeout=60)
+        return self.guest.begin(f"rm -f {CALL_LOG}; exec pppd call room", timeout=120)
 
     def check(self, done):
         super().check(done)

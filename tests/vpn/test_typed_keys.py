@@ -14,7 +14,7 @@ SOME = 1 << 19
 
 def ping_at_once(clients):
     """One ping each, all at one time, and none is lost: the seconds that the slowest one took."""
-    waiting = [client.guest.begin("ping", "-c", "1", "-W", "8", client.server.inside) for client in clients]
+    waiting = [client.guest.begin("ping", "-c", "1", "-W", "30", client.server.inside) for client in clients]
     begin = time.monotonic()
     for client, finish in zip(clients, waiting):
         done = finish()
@@ -33,7 +33,7 @@ def test_three_tunnels_started_at_once(room, router):
             client.ping_fragments()
         lan.read(), wan.read()
     there = server.guest.address
-    assert took < 5, f"the last of three came through after {took:.1f} s"
+    assert took < 20, f"the last of three came through after {took:.1f} s"
     assert wan.esp.keys() == {(ROUTER_WAN, there, client.out) for client in clients} | {
         (there, ROUTER_WAN, client.back) for client in clients
     }
@@ -53,7 +53,7 @@ def test_authentication_headers_are_dropped_by_name(room, router):
     clean(client)
     assert [(source, to) for source, to, _ in lan.ah] == [(client.address, there)] and not wan.ah
     assert count_ah(router) == before + sum(lan.ah.values())
-    client.run("ping", "-c", "1", "-W", "5", there)
+    client.run("ping", "-c", "1", "-W", "15", there)
 
 
 def count_ah(router):

@@ -55,14 +55,14 @@ def serve(port):
     with socket.create_server(("0.0.0.0", port), backlog=64) as listener:
         while True:
             sock, _ = listener.accept()
-            sock.settimeout(120)
+            sock.settimeout(240)
             threading.Thread(target=serve_one, args=(sock,), daemon=True).start()
 
 
 def ask(address, port, count, name):
     begin = time.monotonic()
-    with socket.create_connection((address, port), 20) as sock, sock.makefile("rb") as stream:
-        sock.settimeout(120)
+    with socket.create_connection((address, port), 60) as sock, sock.makefile("rb") as stream:
+        sock.settimeout(240)
         sock.sendall(f"{name} {count}\n".encode())
         if not exchange(sock, stream, content("client", name, count), content("server", name, count)):
             sys.exit("what arrived is not what was sent")
