@@ -247,7 +247,7 @@ static void fit(struct table *table)
 
 static void name_hidden(const struct table *table)
 {
-	char text[512] = "not shown, because the terminal is narrow: ";
+	char text[512] = "no room for: ";
 	size_t begin = strlen(text), used = begin;
 
 	for (uint32_t i = 0; i < table->columns; i++) {
@@ -259,6 +259,7 @@ static void name_hidden(const struct table *table)
 	}
 	if (used == begin)
 		return;
+	snprintf(text + used, sizeof(text) - used, " (| less -S shows them)");
 	wrap_print(table->out, text, 0, BELOW, table->room);
 	fputc('\n', table->out);
 }
