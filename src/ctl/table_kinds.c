@@ -119,6 +119,7 @@ static const struct table_kind kinds[] = {
 	  {"dst", "DESTINATION", TABLE_ENDPOINT},
 	  {"identifier", "IDENTIFIER", TABLE_IDENTIFIER},
 	  {"bytes", "BYTES", TABLE_COUNT},
+	  {"tunnel", "TUNNEL", TABLE_TEXT},
 	  {"nearest-src", "NEAREST", TABLE_ENDPOINT}}},
 	{"verdict",
 	 true,

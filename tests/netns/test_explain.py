@@ -249,6 +249,30 @@ def test_the_last_packets_one_by_one(lab, router):
         assert done.returncode == code and part in done.stderr, done
 
 
+def test_a_dropped_packet_names_its_tunnel(lab, router):
+    """Of two clients of one server each has its own; with a server that neither talks to there is none."""
+    hosts, w1, w2 = [lab.raw("L1"), lab.raw("L2")], lab.raw("W1"), lab.raw("W2")
+    ports = []
+    for host in hosts:
+        host.send(udp(host.address, 4500, w1.address, 4500))
+        ports.append(w1.expect()[UDP].sport)
+        w1.send(udp(w1.address, 4500, ROUTER_WAN, ports[-1]))
+        host.expect()
+    names = {row["internal-src-address"]: row["id"] for row in ask(router, f"tunnels remote={w1.address}")}
+    assert len({names[host.address] for host in hosts}) == 2
+    with router.dropping(wan={"ip_ttl": 2, "filtered": 1}):
+        for port in ports:
+            w1.send(IP(src=w1.address, dst=ROUTER_WAN, ttl=2) / UDP(sport=4500, dport=port) / Raw(b"x" * 40))
+        w2.send(udp(w2.address, 4500, ROUTER_WAN, ports[0]))
+        time.sleep(0.1)
+    stranger, second, first = ask(router, "drops last=3")
+    assert [row["tunnel"] for row in (first, second)] == [names[host.address] for host in hosts]
+    assert [row["nearest-src-address"] for row in (first, second)] == [host.address for host in hosts]
+    assert stranger["tunnel"] is None and stranger["nearest-src-address"] == hosts[0].address
+    shown = run_ctl(router, "drops", "last=3").stdout
+    assert "TUNNEL" in shown and shown.count(names[hosts[1].address]) == 1, shown
+
+
 def test_for_people_and_programs(lab, router):
     words = ["explain", "out", "udp", f"{lab.address('L1')}:5000", f"{lab.address('W1')}:53"]
     done = run_ctl(router, *words)
