@@ -50,6 +50,7 @@ static const struct table_kind kinds[] = {
 	  {"bytes-in", "IN", TABLE_BYTES},
 	  {"end", "why it ended: ", TABLE_BELOW},
 	  {"hint-text", "", TABLE_BELOW}}},
+	{"message", false, {{"severity", "SEVERITY", TABLE_TEXT}, {"text", "TEXT", TABLE_SENTENCE}}},
 	{"drop",
 	 false,
 	 {{"reason", "REASON", TABLE_TEXT},

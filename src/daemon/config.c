@@ -204,12 +204,17 @@ struct changes {
 static void report_change(void *context, const struct config_change *change)
 {
 	struct changes *changes = context;
-	char text[160];
+	char text[400];
 
-	if (!change->is_forward) {
-		snprintf(text, sizeof(text), "reload: [%s] %s %s", change->section, change->key,
-			 change->needs_restart ? "is different now, but only a restart changes it" : "has changed");
-		changes->report(changes->context, change->needs_restart ? LOG_WARNING : LOG_NOTICE, text);
+	if (!change->is_forward && change->needs_restart) {
+		snprintf(text, sizeof(text), "reload: [%s] %s is different now, but only a restart changes it",
+			 change->section, change->key);
+		changes->report(changes->context, LOG_WARNING, text);
+	} else if (!change->is_forward) {
+		snprintf(text, sizeof(text), "reload: [%s] %s has changed from %.100s to %.100s", change->section,
+			 change->key, change->before[0] ? change->before : "nothing",
+			 change->after[0] ? change->after : "nothing");
+		changes->report(changes->context, LOG_NOTICE, text);
 	} else if (!changes->forwards_reported) {
 		changes->forwards_reported = true;
 		changes->report(changes->context, LOG_NOTICE, "reload: the [forward:NAME] sections have changed");

@@ -29,9 +29,10 @@
 static const struct verb_entry {
 	const char *name;
 	unsigned int version;
+	enum verb_flags flags;
 	verb_function *function;
 } verbs[] = {
-#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, version, function},
+#define VERB(NAME, name, version, arguments, flags, function, sentence) {name, version, flags, function},
 #include <culvert/verbs.def>
 #undef VERB
 };
@@ -48,6 +49,7 @@ struct control {
 	struct control_socket socket;
 	struct verb *watcher[LINES_PEERS]; /* NULL: a free place */
 	char row[VERB_ROW_MAX];            /* of the verb that has its turn */
+	char watch_row[VERB_ROW_MAX];      /* of those who watch, because they are told in the middle of such a turn */
 };
 
 /* What there is for each connection. */
@@ -104,6 +106,15 @@ static uint64_t control_count_other_work(void *context)
 	return datapath_batches(control->router.datapath);
 }
 
+/* What is going to change, and who wants that, before it is done. */
+static void control_report_change(const struct control *control, const struct verb *verb, const char *line)
+{
+	char who[CONTROL_PEER_TEXT];
+
+	control_socket_print_peer(lines_fd(verb->peer), who);
+	log_write(control->router.log, LOG_NOTICE, "%s, asks: %.200s", who, line);
+}
+
 /* The line is judged here, the verb is called in the turns that follow. */
 static void control_asked(void *context, struct lines_peer *lines_peer, const char *line, size_t length)
 {
@@ -126,6 +137,8 @@ static void control_asked(void *context, struct lines_peer *lines_peer, const ch
 	verb->words = peer->request.words + 1;
 	verb->count = peer->request.count - 1;
 	peer->entry = control_find(verb, peer->request.words[0]);
+	if (peer->entry && (peer->entry->flags & VERB_CHANGES))
+		control_report_change(control, verb, line);
 }
 
 /* Whatever is sent first, the schema comes before it. */
@@ -189,6 +202,16 @@ static void control_left(void *context, struct lines_peer *lines_peer)
 	control_let_go(&peer->verb);
 }
 
+/* What the log says is told those who watch, in the same words. */
+static void control_hear(void *context, int level, const char *text)
+{
+	struct control *control = context;
+
+	for (unsigned int i = 0; i < LINES_PEERS; i++)
+		if (control->watcher[i])
+			verb_watch_hear(control->watcher[i], level, text);
+}
+
 struct control *control_open(struct loop *loop, const struct router *router, int *exit_code)
 {
 	struct control *control = calloc(1, sizeof(*control));
@@ -221,8 +244,10 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 	*exit_code = control_socket_open(&control->socket, path, router->options->user, router->log);
 	if (*exit_code == EXIT_OK) {
 		control->lines = lines_new(loop, control->socket.file.fd, &handlers);
-		if (control->lines)
+		if (control->lines) {
+			log_listen(router->log, control_hear, control);
 			return control;
+		}
 		log_write(router->log, LOG_ERR, "no memory for the control socket");
 		*exit_code = EXIT_NETWORK;
 	}
@@ -234,6 +259,7 @@ void control_close(struct control *control)
 {
 	if (!control)
 		return;
+	log_listen(control->router.log, NULL, NULL);
 	lines_free(control->lines);
 	control_socket_close(&control->socket, control->router.log);
 	free(control);
@@ -319,6 +345,7 @@ void verb_start_watching(struct verb *verb)
 		if (verb->control->watcher[i])
 			continue;
 		verb->control->watcher[i] = verb;
+		json_start(&verb->json, verb->control->watch_row, sizeof(verb->control->watch_row));
 		verb->over = control_unwatch;
 		return;
 	}

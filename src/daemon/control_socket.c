@@ -3,6 +3,7 @@
 #include "daemon/control_socket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,4 +58,17 @@ bool control_socket_admits(const struct control_socket *control, int peer)
 		if (groups[i] == control->file.group)
 			return true;
 	return false;
+}
+
+void control_socket_print_peer(int peer, char text[CONTROL_PEER_TEXT])
+{
+	struct ucred who;
+	socklen_t length = sizeof(who);
+
+	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0)
+		snprintf(text, CONTROL_PEER_TEXT, "somebody");
+	else if (who.uid == 0)
+		snprintf(text, CONTROL_PEER_TEXT, "root, process %d", (int)who.pid);
+	else
+		snprintf(text, CONTROL_PEER_TEXT, "user %u, process %d", (unsigned int)who.uid, (int)who.pid);
 }

@@ -21,6 +21,10 @@ int control_socket_open(struct control_socket *socket, const char *path, const c
 /* Removes the file, if it is still ours, and closes the socket. */
 void control_socket_close(struct control_socket *socket, struct log *log);
 
+enum { CONTROL_PEER_TEXT = 48 };
+
+/* "root, process 4711", "user 1000, process 4711": who the peer was when it connected. */
+void control_socket_print_peer(int peer, char text[CONTROL_PEER_TEXT]);
 /* The peer is root, who we are, or a member of the socket's group. */
 bool control_socket_admits(const struct control_socket *socket, int peer);
 

@@ -173,6 +173,7 @@ static void daemon_reload(struct daemon *daemon)
 	uint32_t ended;
 
 	notify_reloading(&daemon->notify);
+	log_write(daemon->log, LOG_NOTICE, "SIGHUP asks: reload");
 	reload_now(daemon->reload, 0, NULL, NULL, &ended, clock_now_ms());
 	notify_ready(&daemon->notify);
 }

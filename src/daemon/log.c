@@ -40,6 +40,8 @@ struct log {
 	bool copy; /* warnings go to standard error, too */
 	int fd;    /* of TARGET_FILE */
 	char path[PATH_MAX_BYTES];
+	log_listener *listener; /* NULL: nobody */
+	void *listener_context;
 	struct site sites[SITES];
 };
 
@@ -209,6 +211,28 @@ static void put_line(struct log *log, int level, const char *text)
 	write_line(log->target == TARGET_FILE ? log->fd : STDERR_FILENO, line, (size_t)length);
 }
 
+void log_listen(struct log *log, log_listener *listener, void *context)
+{
+	if (!log)
+		return;
+	log->listener = listener;
+	log->listener_context = context;
+}
+
+static bool is_heard(const struct log *log, int level)
+{
+	return log->listener && level <= LOG_NOTICE;
+}
+
+/* One line, escaped by the caller, for the log and whoever hears it. */
+static void say_line(struct log *log, int level, const char *text)
+{
+	if (log_wants(log, level))
+		put_line(log, level, text);
+	if (is_heard(log, level))
+		log->listener(log->listener_context, level, text);
+}
+
 /* A format as people read it: "..." where a value would stand. */
 static void name_format(char *out, size_t size, const char *format)
 {
@@ -238,7 +262,7 @@ static void report_suppressed(struct log *log, struct site *site)
 	name_format(name, sizeof(name), site->format);
 	text_escape(escaped, sizeof(escaped), name);
 	snprintf(text, sizeof(text), "%" PRIu32 " similar messages suppressed: %s", site->suppressed, escaped);
-	put_line(log, site->level, text);
+	say_line(log, site->level, text);
 	site->suppressed = 0;
 }
 
@@ -282,15 +306,15 @@ void log_free(struct log *log)
 	free(log);
 }
 
-static void write_arguments(struct log *log, int level, uint32_t burst, const char *format, va_list arguments)
+static void write_arguments(struct log *log, int level, const char *format, va_list arguments)
 {
 	char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
 	int saved = errno;
 
-	if (log_wants(log, level) && admit(log, level, format, burst)) {
+	if (log && (log_wants(log, level) || is_heard(log, level)) && admit(log, level, format, LOG_BURST)) {
 		vsnprintf(raw, sizeof(raw), format, arguments);
 		text_escape(text, sizeof(text), raw);
-		put_line(log, level, text);
+		say_line(log, level, text);
 	}
 	errno = saved;
 }
@@ -300,17 +324,24 @@ void log_write(struct log *log, int level, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_arguments(log, level, LOG_BURST, format, arguments);
+	write_arguments(log, level, format, arguments);
 	va_end(arguments);
 }
 
 void log_event(struct log *log, int level, const char *format, ...)
 {
+	char raw[LINE_MAX_BYTES], text[LINE_MAX_BYTES];
+	int saved = errno;
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_arguments(log, level, LOG_EVENT_BURST, format, arguments);
+	if (log_wants(log, level) && admit(log, level, format, LOG_EVENT_BURST)) {
+		vsnprintf(raw, sizeof(raw), format, arguments);
+		text_escape(text, sizeof(text), raw);
+		put_line(log, level, text);
+	}
 	va_end(arguments);
+	errno = saved;
 }
 
 void log_report(void *log, int level, const char *format, ...)
@@ -318,26 +349,26 @@ void log_report(void *log, int level, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	write_arguments(log, level, LOG_BURST, format, arguments);
+	write_arguments(log, level, format, arguments);
 	va_end(arguments);
-}
-
-static void log_escaped(struct log *log, int level, const char *text)
-{
-	char escaped[LINE_MAX_BYTES];
-
-	text_escape(escaped, sizeof(escaped), text);
-	put_line(log, level, escaped);
 }
 
 void log_report_text(void *log, int level, const char *text)
 {
-	if (log_wants(log, level))
-		log_escaped(log, level, text);
+	char escaped[LINE_MAX_BYTES];
+
+	if (!log)
+		return;
+	text_escape(escaped, sizeof(escaped), text);
+	say_line(log, level, escaped);
 }
 
 void log_line(void *log, const char *text)
 {
-	if (log)
-		log_escaped(log, LOG_NOTICE, text);
+	char escaped[LINE_MAX_BYTES];
+
+	if (!log)
+		return;
+	text_escape(escaped, sizeof(escaped), text);
+	put_line(log, LOG_NOTICE, escaped);
 }

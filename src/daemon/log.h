@@ -18,6 +18,10 @@ enum { LOG_BURST = 10, LOG_EVENT_BURST = 200, LOG_WINDOW_S = 10 };
 
 struct log;
 
+/* Hears what the log says of the router at LOG_NOTICE or above, whatever level is written: one line, printable ASCII.
+ * It may not write to the log. */
+typedef void log_listener(void *context, int level, const char *text);
+
 /*
  * A log that writes to standard error, at level LOG_INFO. NULL if memory ran out.
  * Every function here accepts NULL as the log and then does nothing.
@@ -43,6 +47,9 @@ int log_fd(const struct log *log);
 void log_reopen(struct log *log);
 /* Writes the counts of what was suppressed and is over; to be called every few seconds. */
 void log_flush(struct log *log);
+
+/* Who hears; NULL: nobody. Events and lines that were asked for are not among it. */
+void log_listen(struct log *log, log_listener *listener, void *context);
 
 void log_write(struct log *log, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* What comes and goes, like tunnels: each line counts, so there may be LOG_EVENT_BURST of them. */

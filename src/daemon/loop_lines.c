@@ -393,6 +393,11 @@ void *lines_memory(struct lines_peer *peer)
 	return peer->memory;
 }
 
+int lines_fd(const struct lines_peer *peer)
+{
+	return bufferevent_getfd(peer->buffer);
+}
+
 void lines_write(struct lines_peer *peer, const char *text, size_t length)
 {
 	if (bufferevent_write(peer->buffer, text, length) == 0)

@@ -62,6 +62,8 @@ struct lines *lines_new(struct loop *loop, int fd, const struct lines_handlers *
 void lines_free(struct lines *lines);
 
 void *lines_memory(struct lines_peer *peer);
+/* Its connection. */
+int lines_fd(const struct lines_peer *peer);
 /* Appends to the output. */
 void lines_write(struct lines_peer *peer, const char *text, size_t length);
 /* Output that waits. */

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <culvert/module.h>
 
@@ -25,6 +26,11 @@ const char *verb_protocol_name(unsigned int protocol, char memory[8])
 			return protocols[i].name;
 	snprintf(memory, 8, "%u", protocol & 255);
 	return memory;
+}
+
+const char *verb_severity(int level)
+{
+	return level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : "notice";
 }
 
 bool verb_read_protocol(const char *text, uint32_t *number)

@@ -114,8 +114,7 @@ typedef enum verb_step verb_function(struct verb *verb);
 void *verb_memory(struct verb *verb, size_t size);
 /* False when it is the turn of others: return VERB_AGAIN. */
 bool verb_has_room(const struct verb *verb);
-/* Begins a row; its members follow by json_...(), then verb_send(). In between the engine must not be told anything:
- * its events are rows, too, in the same memory. */
+/* Begins a row; its members follow by json_...(), then verb_send(). Only one row is made at a time. */
 struct json *verb_row(struct verb *verb, const char *kind);
 void verb_send(struct verb *verb);
 /* Ends the answer with an exit code and a sentence. Returns VERB_OVER. */
@@ -149,14 +148,18 @@ bool verb_read_keys_and_word(struct verb *verb, const struct verb_key *keys, uin
 /* The same for a verb without arguments. */
 bool verb_has_no_words(struct verb *verb);
 
-/* From now on verb_watch_tell() is called for the verb with each event, until it is over. */
+/* From now on verb_watch_tell() is called for the verb with each event, and verb_watch_hear() with what the log says of
+ * the router, until it is over. */
 void verb_start_watching(struct verb *verb);
 void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struct tunnel_view *view);
+void verb_watch_hear(struct verb *verb, int level, const char *text);
 
 /* Rows that several verbs send. */
 void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view);
 void verb_send_drop(struct verb *verb, enum drop reason);
 
+/* "error", "warning" or "notice", of a level of syslog(3). */
+const char *verb_severity(int level);
 /* A protocol by its name or number. */
 bool verb_read_protocol(const char *text, uint32_t *number);
 /* "tcp", "udp", ...; a number in memory for those without a name. */

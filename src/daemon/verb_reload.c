@@ -34,7 +34,7 @@ static void send_finding(void *context, int level, const char *text)
 	if (!findings->verb)
 		return;
 	struct json *row = verb_row(findings->verb, "finding");
-	json_text(row, "severity", level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : "notice");
+	json_text(row, "severity", verb_severity(level));
 	json_text(row, "text", text);
 	verb_send(findings->verb);
 }

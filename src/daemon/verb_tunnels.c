@@ -143,6 +143,20 @@ static void send_lost(struct verb *verb, struct watch *watch)
 	watch->lost = 0;
 }
 
+/* False if the reader is too slow: what it misses is counted. */
+static bool can_tell(struct verb *verb)
+{
+	struct watch *watch = verb_memory(verb, sizeof(*watch));
+
+	if (!verb_keeps_up(verb)) {
+		if (watch->lost++ == 0)
+			verb_wake(verb);
+		return false;
+	}
+	send_lost(verb, watch);
+	return true;
+}
+
 void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struct tunnel_view *view)
 {
 	static const char *const names[] = {
@@ -151,19 +165,27 @@ void verb_watch_tell(struct verb *verb, enum engine_event_kind kind, const struc
 		[EVENT_NOT_UNDERSTOOD] = "not-understood",
 		[EVENT_TUNNEL_HINT] = "hint",
 	};
-	struct watch *watch = verb_memory(verb, sizeof(*watch));
 	struct json *row;
 
-	if (!verb_keeps_up(verb)) {
-		if (watch->lost++ == 0)
-			verb_wake(verb);
+	if (!can_tell(verb))
 		return;
-	}
-	send_lost(verb, watch);
 	row = verb_row(verb, "event");
 	json_text(row, "event", names[kind]);
 	json_number(row, "time", clock_unix_seconds());
 	put_tunnel(row, view);
+	verb_send(verb);
+}
+
+void verb_watch_hear(struct verb *verb, int level, const char *text)
+{
+	struct json *row;
+
+	if (!can_tell(verb))
+		return;
+	row = verb_row(verb, "message");
+	json_text(row, "severity", verb_severity(level));
+	json_number(row, "time", clock_unix_seconds());
+	json_text(row, "text", text);
 	verb_send(verb);
 }
 

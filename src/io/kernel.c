@@ -476,6 +476,13 @@ int kernel_event_fd(const struct kernel *kernel)
 	return netlink_event_fd(kernel->netlink);
 }
 
+static const char *kernel_state_text(int ifindex, bool is_up)
+{
+	if (!ifindex)
+		return "gone";
+	return is_up ? "up" : "down";
+}
+
 static void kernel_report_addresses(struct kernel *kernel)
 {
 	const struct kernel_links *links = &kernel->links;
@@ -486,10 +493,17 @@ static void kernel_report_addresses(struct kernel *kernel)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
 					 kernel_address_text(links->wan.addresses[i], address));
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, addresses %s", kernel->request.wan,
-		       !links->wan.ifindex ? "gone"
-		       : links->wan.up     ? "up"
-					   : "down",
-		       links->wan.mtu, used ? text : "none");
+		       kernel_state_text(links->wan.ifindex, links->wan.up), links->wan.mtu, used ? text : "none");
+}
+
+static void kernel_report_lan(struct kernel *kernel)
+{
+	const struct kernel_links *links = &kernel->links;
+	char address[INET_ADDRSTRLEN];
+
+	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, address %s", kernel->request.lan,
+		       kernel_state_text(links->lan.ifindex, links->lan.up), links->lan.mtu,
+		       links->lan.address ? kernel_address_text(links->lan.address, address) : "none");
 }
 
 /* Looks again at everything. repair: see to our changes even if nothing has changed around them. */
@@ -497,7 +511,7 @@ static void kernel_look_again(struct kernel *kernel, bool repair)
 {
 	struct kernel_links links;
 	struct kernel_trouble before;
-	bool changed, wan_changed;
+	bool changed, wan_changed, lan_changed;
 
 	memcpy(&links, &kernel->links, sizeof(links));
 	memcpy(&before, &kernel->trouble, sizeof(before));
@@ -505,12 +519,16 @@ static void kernel_look_again(struct kernel *kernel, bool repair)
 		return;
 	changed = memcmp(&links, &kernel->links, sizeof(links)) != 0;
 	wan_changed = memcmp(&links.wan, &kernel->links.wan, sizeof(links.wan)) != 0;
+	lan_changed = links.lan.ifindex != kernel->links.lan.ifindex || links.lan.up != kernel->links.lan.up ||
+		      links.lan.mtu != kernel->links.lan.mtu || links.lan.address != kernel->links.lan.address;
 	memcpy(&kernel->links, &links, sizeof(links));
 	kernel->links.generation += changed;
 	if (memcmp(&before, &kernel->trouble, sizeof(before)) != 0)
 		kernel_report_trouble(kernel, LOG_ERR);
 	if (wan_changed)
 		kernel_report_addresses(kernel);
+	if (lan_changed)
+		kernel_report_lan(kernel);
 	kernel_reload_hops(kernel);
 	if (kernel->set_up && (changed || repair))
 		kernel_reconcile(kernel, false);

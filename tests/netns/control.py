@@ -118,6 +118,14 @@ def ask(router, request):
         return control.ask(request)
 
 
+def answer_of(router, request):
+    """Rows without the schema, and the last line, whatever it says."""
+    with Control(router) as control:
+        control.send(f"{request}\n".encode())
+        rows, last = control.answer()
+        return rows[1:], last
+
+
 def rehearse(router, text, name="next.ini"):
     """The rows of a rehearsal of this text, and the last line."""
     with Control(router) as control:

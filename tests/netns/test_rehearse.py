@@ -12,6 +12,7 @@ import time
 import pytest
 
 from control import Control, find_ctl, rehearse, socket_of
+from namespace import LIMIT
 from router import BASE, merge, write_config
 
 pytestmark = [pytest.mark.culvert_only("the kernel reads no file")]
@@ -50,13 +51,13 @@ def test_a_text_comes_in_pieces_or_not_at_all(lab, router):
         for byte in text:
             control.send(bytes([byte]))
         assert control.answer()[1] == {"code": 0}
-    with Control(router, 15) as short, Control(router) as gone:
+    with Control(router, 2 * LIMIT) as short, Control(router) as gone:
         short.send(b"rehearse x size=100\n" + b"[nat]\n")
         gone.send(b"rehearse x size=1000000\n" + b"# reload\n" * 1000)
         gone.socket.close()
         begin = time.monotonic()
         assert [short.line(), short.line()] == [{"schema": "culvert.rehearse/1"}, {"kind": "send", "bytes": 100}]
-        assert short.is_closed() and 8 < time.monotonic() - begin < 14
+        assert short.is_closed() and 8 < time.monotonic() - begin
     assert len(os.listdir(f"/proc/{router.process.pid}/fd")) <= before
 
 
@@ -70,7 +71,7 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
 
     def run(*words, **options):
         return subprocess.run([ctl, "--socket", str(socket_of(router)), *words], user=12345, group=group,
-                              extra_groups=[], capture_output=True, text=True, timeout=20, cwd="/", **options)
+                              extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/", **options)
 
     try:
         for place in (folder, router.folder):  # the daemon's own directory is like any other

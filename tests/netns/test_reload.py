@@ -15,7 +15,7 @@ import pytest
 
 import esp_peer
 import pptp_peer
-from control import Control, ask, rehearse
+from control import Control, answer_of, ask, rehearse
 from lab import ROUTER_WAN, linger_reset
 from namespace import LIMIT
 from router import BASE, merge, write_config
@@ -32,14 +32,6 @@ PPTP, IPSEC = {"forward:pptp": {"service": "pptp", "to": "10.77.0.12"}}, {
     "forward:ipsec": {"service": "ipsec", "to": "10.77.0.12"}
 }
 WEB = {"forward:web": {"protocol": "tcp", "port": "8080", "to": "10.77.0.12:80"}}
-
-
-def answer(router, request):
-    """Rows without the schema, and the last line, whatever it says."""
-    with Control(router) as control:
-        control.send(f"{request}\n".encode())
-        rows, last = control.answer()
-        return rows[1:], last
 
 
 def identity(row):
@@ -78,7 +70,7 @@ def restored(router):
     router.config_file.unlink(missing_ok=True)
     router.configure(router.config)
     deadline = time.monotonic() + LIMIT
-    while answer(router, "reload")[1]["code"] == 1 and time.monotonic() < deadline:
+    while answer_of(router, "reload")[1]["code"] == 1 and time.monotonic() < deadline:
         time.sleep(0.2)  # a trial
     assert all(row["changes"] == 0 for row in ask(router, "rehearse"))
 
@@ -281,11 +273,11 @@ BAD = {
 
 def expect_refusal(router, pattern):
     """The running configuration stays as it was."""
-    rows, last = answer(router, "reload")
+    rows, last = answer_of(router, "reload")
     assert last["code"] == 2 and str(router.config_file) in last["error"] and pattern in last["error"], last
     assert [row["text"] for row in rows if row["severity"] == "error"][0] == last["error"]
     assert rows[-1]["text"] == "reload: the configuration has errors; nothing has changed"
-    assert answer(router, "rehearse")[1]["code"] == 2
+    assert answer_of(router, "rehearse")[1]["code"] == 2
 
 
 @pytest.mark.config(WEB)
@@ -469,14 +461,14 @@ def test_a_trial_ends_by_itself(lab, restored):
     assert done["confirm-within"] == 4 and l2tp_mode(restored) == "block"
     said = warnings(restored)["configuration-on-trial"]
     assert re.search(r"comes back in [1-4] s: culvertctl confirm keeps it", said), said
-    rows, last = answer(restored, "reload")
+    rows, last = answer_of(restored, "reload")
     assert last["code"] == 1 and "on trial" in last["error"], "the trial's outcome comes first"
     restored.process.send_signal(signal.SIGHUP)
-    assert answer(restored, "mode pptp plain")[1]["code"] == 1
+    assert answer_of(restored, "mode pptp plain")[1]["code"] == 1
     restored.wait_for("nobody has confirmed the configuration within 4 s", mark)
     assert time.monotonic() - begin >= 4 and l2tp_mode(restored) == "pass"
     lab.echo_once(client, server)
-    assert answer(restored, "confirm")[1]["code"] == 7
+    assert answer_of(restored, "confirm")[1]["code"] == 7
     (text,) = warnings(restored).values()
     assert text.endswith("not in force since the last reload: nobody confirmed it within 4 s")
     assert [row["after"] for row in ask(restored, "rehearse") if row["kind"] == "change"] == ["block"]
@@ -484,20 +476,20 @@ def test_a_trial_ends_by_itself(lab, restored):
 
 def test_a_trial_is_confirmed(lab, restored):
     restored.config_file.write_text(write_config(merge(BASE, BLOCKED)))
-    assert answer(restored, "confirm")[1]["code"] == 7
+    assert answer_of(restored, "confirm")[1]["code"] == 7
     ask(restored, "reload confirm=4")
     assert "configuration-on-trial" in warnings(restored)
     assert [row["kind"] for row in ask(restored, "confirm")] == ["confirmed"] and not warnings(restored)
     time.sleep(5)
     assert l2tp_mode(restored) == "block"
     for bad in ("confirm=0", "confirm=3601", "confirm=x", "confirm=", "confirm", "now"):
-        assert answer(restored, f"reload {bad}")[1]["code"] == 1
+        assert answer_of(restored, f"reload {bad}")[1]["code"] == 1
 
 
 def test_a_bad_file_is_not_tried(lab, restored):
     restored.config_file.write_text(GOOD + "[nat]\nx = 1\n")
-    assert answer(restored, "reload confirm=60")[1]["code"] == 2
-    assert answer(restored, "confirm")[1]["code"] == 7
+    assert answer_of(restored, "reload confirm=60")[1]["code"] == 2
+    assert answer_of(restored, "confirm")[1]["code"] == 7
     (text,) = warnings(restored).values()
     assert re.search(r": \S+/culvert\.ini:\d+: unknown key x in section \[nat\]", text), text
     restored.config_file.write_text(GOOD)
@@ -558,27 +550,27 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     router = restored
     text = router.config_file.read_text()
     for words in ("pptp", "pptp off", "pptp inherit", "gre block", "pptp block now", ""):
-        code, error = answer(router, f"mode {words}")[1].values()
+        code, error = answer_of(router, f"mode {words}")[1].values()
         assert code == 1 and error
     bad = text + "[nat]\nno such key\n"
     router.config_file.write_text(bad)
-    code, error = answer(router, "mode pptp block")[1].values()
+    code, error = answer_of(router, "mode pptp block")[1].values()
     assert code == 2 and "nothing has changed" in error and router.config_file.read_text() == bad
     twice = text + "[pptp]\nmode = pass\n[nat]\n[pptp]\nmode = pass\n"
     router.config_file.write_text(twice)
-    code, error = answer(router, "mode pptp block")[1].values()
+    code, error = answer_of(router, "mode pptp block")[1].values()
     assert code == 2 and "stands here again" in error and router.config_file.read_text() == twice
     aside = pathlib.Path(f"{router.config_file}.aside")
     router.config_file.rename(aside)
     router.config_file.symlink_to(aside)
-    code, error = answer(router, "mode pptp block")[1].values()
+    code, error = answer_of(router, "mode pptp block")[1].values()
     assert code == 5 and "symbolic link" in error and router.config_file.is_symlink()
     router.config_file.unlink()
     shutil.copy(aside, router.config_file)
     router.config_file.write_text(text)
     os.chown(router.folder, 1234, 1234)  # culvertd has given up the right to write where it likes
     try:
-        code, error = answer(router, "mode pptp block")[1].values()
+        code, error = answer_of(router, "mode pptp block")[1].values()
         assert code == 5 and "edit it yourself" in error and router.config_file.read_text() == text
     finally:
         os.chown(router.folder, 0, 0)

@@ -249,7 +249,7 @@ static void reloads(void **state)
 	assert_string_equal(fixture->report.text,
 			    "W reload: [lan] interface is different now, but only a restart changes it\n"
 			    "W reload: [wan] host_ports is different now, but only a restart changes it\n"
-			    "N reload: [timeouts] udp has changed\n"
+			    "N reload: [timeouts] udp has changed from 200 to 201\n"
 			    "W reload: [limits] flows is different now, but only a restart changes it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
 	assert_string_equal(fixture->config.lan_interface, "eth1");

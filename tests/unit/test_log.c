@@ -117,6 +117,54 @@ static void writes_a_file(void **state)
 	assert_true(log_wants(fixture->log, LOG_DEBUG));
 }
 
+struct heard {
+	uint32_t lines;
+	int level;
+	char text[512];
+};
+
+static void hear(void *context, int level, const char *text)
+{
+	struct heard *heard = context;
+
+	heard->lines++;
+	heard->level = level;
+	snprintf(heard->text, sizeof(heard->text), "%s", text);
+}
+
+/* Whatever is written, but not more often. */
+static void is_heard_at_any_level(void **state)
+{
+	struct fixture *fixture = *state;
+	struct heard heard = {.lines = 0};
+
+	assert_true(log_open(fixture->log, fixture->path, true));
+	log_listen(fixture->log, hear, &heard);
+	log_set_level(fixture->log, LOG_ERR);
+	log_write(fixture->log, LOG_NOTICE, "device %s is gone", "eth\n0");
+	assert_int_equal(heard.lines, 1);
+	assert_int_equal(heard.level, LOG_NOTICE);
+	assert_string_equal(heard.text, "device eth\\x0a0 is gone");
+	log_write(fixture->log, LOG_INFO, "not of interest");
+	log_event(fixture->log, LOG_NOTICE, "a tunnel, told otherwise");
+	log_line(fixture->log, "what was asked for");
+	assert_int_equal(heard.lines, 1);
+	log_report_text(fixture->log, LOG_WARNING, "100%s of it");
+	assert_int_equal(heard.lines, 2);
+	for (int i = 0; i < 3 * LOG_BURST; i++)
+		log_report(fixture->log, LOG_WARNING, "again");
+	assert_int_equal(heard.lines, 2 + LOG_BURST);
+	now_ms += LOG_WINDOW_S * 1000;
+	log_flush(fixture->log);
+	assert_string_equal(heard.text, "20 similar messages suppressed: again");
+	log_listen(fixture->log, NULL, NULL);
+	log_write(fixture->log, LOG_ERR, "an error");
+	assert_int_equal(heard.lines, 3 + LOG_BURST);
+	assert_int_equal(count(contents(fixture->path), "\n"), 2);
+	assert_non_null(strstr(contents(fixture->path), "Z notice: what was asked for\n"));
+	assert_non_null(strstr(contents(fixture->path), "Z error: an error\n"));
+}
+
 static void limits_the_rate(void **state)
 {
 	struct fixture *fixture = *state;
@@ -352,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(writes_a_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(is_heard_at_any_level, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_the_rate, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(writes_more_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_of_the_suppressed_at_the_end, set_up, tear_down),

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who watches hears of links, addresses, reloads, modes and trials in the words of the log. Tunnels are in
+test_control.py."""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from control import Control, answer_of, find_ctl, run_ctl, socket_of
+from namespace import LIMIT
+from router import BASE, merge, write_config
+
+pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
+
+
+class Watch:
+    """A watcher, and how far the log was when it began."""
+
+    def __init__(self, router):
+        self.router, self.mark = router, router.mark()
+        self.control = Control(router)
+        self.control.send(b"watch\n")
+        time.sleep(0.1)  # that it watches is not said before there is an event
+        self.has_schema = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.control.__exit__()
+
+    def hears(self, severity, pattern):
+        """Up to the first message like this, which stands in the log as well."""
+        heard = []
+        while True:
+            row = self.control.line()
+            if not self.has_schema:
+                assert row == {"schema": "culvert.watch/1"}
+                self.has_schema = True
+                continue
+            heard.append(row["text"])
+            assert list(row) == ["kind", "severity", "time", "text"] and row["kind"] == "message", row
+            if re.fullmatch(pattern, row["text"]):
+                break
+            assert len(heard) < 20, heard
+        assert row["severity"] == severity and abs(row["time"] - time.time()) < LIMIT, row
+        assert row["text"] in self.router.log(self.mark)
+
+    def hears_nothing(self):
+        self.control.socket.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            self.control.line()
+        self.control.socket.settimeout(LIMIT)
+
+
+@pytest.fixture
+def router(router):
+    """With its own configuration in the end."""
+    text = router.config_file.read_text()
+    yield router
+    router.config_file.write_text(text)
+    router.stop()
+
+
+def test_links_and_addresses(lab, router):
+    with Watch(router) as watch:
+        lab.X.ip("link set to_r down")
+        watch.hears("notice", r"wan0: down, MTU 1500, addresses 198\.51\.100\.2")
+        lab.X.ip("link set to_r up")
+        watch.hears("notice", r"wan0: up, MTU 1500, addresses 198\.51\.100\.2")
+        lab.R.ip("address add 192.0.2.77/32 dev wan0")
+        watch.hears("notice", r"wan0: up, MTU 1500, addresses 198\.51\.100\.2, 192\.0\.2\.77")
+        lab.R.ip("address del 192.0.2.77/32 dev wan0")
+        watch.hears("notice", r"wan0: up, MTU 1500, addresses 198\.51\.100\.2")
+        lab.B.ip("link set to_r down")
+        watch.hears("notice", r"lan0: down, MTU 1500, address 10\.77\.0\.1")
+        lab.B.ip("link set to_r up")
+        watch.hears("notice", r"lan0: up, MTU 1500, address 10\.77\.0\.1")
+        watch.hears_nothing()
+    lab.introduce_raw_peers()
+
+
+def test_reloads_modes_and_trials(lab, router):
+    """What has changed, from what to what, and who wanted that."""
+    root = r"root, process \d+, asks: "
+    with Watch(router) as watch:
+        router.config_file.write_text(write_config(merge(BASE, {"nat": {"hairpinning": "no"}})))
+        router.process.send_signal(signal.SIGHUP)
+        watch.hears("notice", "SIGHUP asks: reload")
+        watch.hears("notice", r"reload: \[nat\] hairpinning has changed from yes to no")
+        watch.hears("notice", "the configuration was read again")
+        assert run_ctl(router, "mode", "pptp", "block").returncode == 0
+        watch.hears("notice", root + "mode pptp block")
+        watch.hears("notice", r"reload: \[pptp\] mode has changed from pass to block")
+        watch.hears("notice", "the configuration was read again")
+        router.config_file.write_text(write_config(merge(BASE, {"limits": {"flows": "1000"}})))
+        assert answer_of(router, "reload confirm=1")[1] == {"code": 0}
+        watch.hears("notice", root + "reload confirm=1")
+        watch.hears("warning", r"reload: \[limits\] flows is different now, but only a restart changes it")
+        watch.hears("notice", "it is on trial: the one from before comes back in 1 s unless somebody confirms it")
+        watch.hears("warning", "nobody has confirmed the configuration within 1 s: the one from before holds again.*")
+        router.config_file.write_text("[nat]\nhairpinnin = no\n")
+        assert answer_of(router, "reload")[1]["code"] == 2
+        watch.hears("error", r"\S+:2: \[nat\] has no key \"hairpinnin\".*|\S+:2: .*hairpinnin.*")
+        watch.hears("error", "the configuration was not read again: the one from before holds")
+        assert answer_of(router, "forget 10.77.0.99")[1]["code"] == 7
+        watch.hears("notice", root + r"forget 10\.77\.0\.99")
+        answer_of(router, "mappings")  # asking changes nothing
+        watch.hears_nothing()
+
+
+def test_a_quiet_log_is_heard_as_well(lab, router):
+    """At [log] level = error only errors are written; who watches hears the same as before, but no flood."""
+    router.stop()
+    router.configure({"log": {"level": "error"}})
+    router.launch()
+    end = time.monotonic() + LIMIT
+    while not socket_of(router).exists() or run_ctl(router).returncode != 0:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    mark = router.mark()
+    with Control(router) as control:
+        control.send(b"watch\n")
+        time.sleep(0.1)
+        for number in range(30):
+            answer_of(router, f"forget 10.77.0.{number}")
+        assert control.line() == {"schema": "culvert.watch/1"}
+        rows = [control.line()["text"] for _ in range(10)]
+        assert all("asks: forget" in row for row in rows)
+        control.socket.settimeout(LIMIT)
+        assert re.fullmatch(r"20 similar messages suppressed: \.\.\., asks: .*", control.line()["text"])
+    assert "asks" not in router.log(mark)
+
+
+def test_people_see_them_with_tunnels(lab, router):
+    environment = {**os.environ, "COLUMNS": "80"}
+    with subprocess.Popen([find_ctl(router), "--socket", str(socket_of(router)), "watch"], stdout=subprocess.PIPE,
+                          text=True, env=environment) as child:
+        try:
+            time.sleep(0.3)
+            router.process.send_signal(signal.SIGHUP)
+            lines = [child.stdout.readline().split(None, 1) for _ in range(3)]
+        finally:
+            child.kill()
+    assert lines[0] == ["SEVERITY", "TEXT\n"] and lines[1] == ["notice", "SIGHUP asks: reload\n"], lines
