@@ -178,6 +178,9 @@ struct flow_view {
 	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];
 	uint32_t expires_ms; /* from now */
+	uint32_t idle_ms; /* since the last packet that kept it alive; once [timeouts] has changed, from the next one on
+			   */
+	uint64_t age_ms;  /* since it was opened, in tenths of a second */
 };
 
 /* An outside address and what mappings have of it; a port of theirs is one of OUTSIDE_PORTS, or a lower one that the

@@ -15,6 +15,8 @@ static const struct table_kind kinds[] = {
 	  {"state", "STATE", TABLE_TEXT},
 	  {"bytes-out", "OUT", TABLE_BYTES},
 	  {"bytes-in", "IN", TABLE_BYTES},
+	  {"age", "AGE", TABLE_SECONDS},
+	  {"idle", "IDLE", TABLE_SECONDS},
 	  {"lifetime", "EXPIRES", TABLE_SECONDS}}},
 	{"tunnel",
 	 false,
@@ -180,7 +182,8 @@ static const struct table_kind kinds[] = {
 static const struct {
 	const char *kind, *columns[TABLE_SPARED + 1];
 } spares[] = {
-	{"mapping", {"lifetime", "state", "bytes-in", "bytes-out", "index", "protocol-name", "external-src"}},
+	{"mapping",
+	 {"idle", "lifetime", "age", "state", "bytes-in", "bytes-out", "index", "protocol-name", "external-src"}},
 	{"tunnel",
 	 {"type", "pairing", "external-id", "internal-id", "remote-id", "external-src", "data", "last-out", "last-in",
 	  "age", "silent-side", "bytes-in", "bytes-out"}},

@@ -13,7 +13,7 @@
 #include "io/clock.h"
 
 enum filter { BY_HOST, BY_REMOTE, BY_PROTOCOL, BY_PORT, BY_SORT, BY_LIMIT, FILTERS };
-enum sort { SORT_BYTES, SORT_PACKETS, SORT_EXPIRES };
+enum sort { SORT_BYTES, SORT_PACKETS, SORT_EXPIRES, SORT_AGE, SORT_IDLE, SORTS };
 enum { SORTED_MAX = 1000 };
 
 struct mappings {
@@ -70,6 +70,8 @@ static void send_mapping(struct verb *verb, const struct flow_view *view)
 	json_number(row, "packets-in", view->packets[SIDE_WAN]);
 	json_number(row, "bytes-in", view->bytes[SIDE_WAN]);
 	json_number(row, "lifetime", view->expires_ms / 1000);
+	json_number(row, "age", view->age_ms / 1000);
+	json_number(row, "idle", view->idle_ms / 1000);
 	verb_send(verb);
 }
 
@@ -88,6 +90,10 @@ static uint64_t size_of(const struct flow_view *view, enum sort sort)
 		return view->bytes[SIDE_LAN] + view->bytes[SIDE_WAN];
 	case SORT_PACKETS:
 		return (uint64_t)view->packets[SIDE_LAN] + view->packets[SIDE_WAN];
+	case SORT_AGE:
+		return view->age_ms;
+	case SORT_IDLE:
+		return view->idle_ms;
 	default:
 		return UINT32_MAX - view->expires_ms;
 	}
@@ -95,10 +101,13 @@ static uint64_t size_of(const struct flow_view *view, enum sort sort)
 
 static bool read_sort(const struct verb_value *value, enum sort *sort)
 {
-	static const char *const names[] = {
-		[SORT_BYTES] = "bytes", [SORT_PACKETS] = "packets", [SORT_EXPIRES] = "expires"};
+	static const char *const names[SORTS] = {[SORT_BYTES] = "bytes",
+						 [SORT_PACKETS] = "packets",
+						 [SORT_EXPIRES] = "expires",
+						 [SORT_AGE] = "age",
+						 [SORT_IDLE] = "idle"};
 
-	for (*sort = SORT_BYTES; *sort <= SORT_EXPIRES; (*sort)++)
+	for (*sort = SORT_BYTES; *sort < SORTS; (*sort)++)
 		if (!strcmp(value->text, names[*sort]))
 			return true;
 	return false;
@@ -120,7 +129,7 @@ static bool begin(struct verb *verb, struct mappings *mappings)
 	if (limit->is_given && (!text_number(limit->text, UINT32_MAX, &mappings->left) || mappings->left == 0))
 		verb_fail(verb, EXIT_USAGE, "limit= takes a number of rows from 1 on");
 	else if (sort->is_given && !read_sort(sort, &mappings->sort))
-		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets or expires");
+		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets, expires, age or idle");
 	else if (sort->is_given && mappings->left > SORTED_MAX)
 		verb_fail(verb, EXIT_USAGE,
 			  "sort= needs limit=N, 1 to %d: so many rows are remembered while all flows are looked at",

@@ -223,9 +223,10 @@ static void sibling_join(struct engine *engine, uint32_t index)
 	struct sibling *sibling = engine->sibling;
 
 	if (mapping->first == NONE) {
-		sibling[index] = (struct sibling){index, index};
+		sibling[index].next = sibling[index].previous = index;
 	} else {
-		sibling[index] = (struct sibling){mapping->first, sibling[mapping->first].previous};
+		sibling[index].next = mapping->first;
+		sibling[index].previous = sibling[mapping->first].previous;
 		sibling[sibling[index].previous].next = index;
 		sibling[mapping->first].previous = index;
 	}
@@ -356,6 +357,7 @@ uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop
 	*flow = *identity;
 	flow->flags &= (uint8_t)~FLOW_LIVE;
 	engine->track[index] = (union flow_track){.tcp = {{{0}}}};
+	engine->sibling[index].opened = (uint32_t)(engine->now_ms / TENTH_MS);
 	enter_tables(engine, index);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	flow->flags |= FLOW_LIVE;
@@ -438,9 +440,27 @@ uint16_t flow_port_used(const struct engine *engine, uint32_t index)
 								    : flow->outside_port;
 }
 
+/* Since the last packet that kept the flow alive, as its timer tells, or a call's or an SA's memory of packets. */
+static uint32_t idle_ms(const struct engine *engine, uint32_t index, uint32_t now_ms)
+{
+	const struct flow *flow = &engine->flow[index];
+	const struct call_track *call = &engine->track[index].call;
+	uint32_t left = flow->deadline - now_ms, timeout = engine->config.timeout[flow->timeout], idle = UINT32_MAX;
+
+	if (!(flow->flags & FLOW_BY_ID))
+		return left < timeout ? timeout - left : 0;
+	for (int side = 0; side < SIDES; side++)
+		if (flow->packets[side] != 0 && now_ms - call->last_ms[side] < idle)
+			idle = now_ms - call->last_ms[side];
+	return idle;
+}
+
 void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, struct flow_view *view)
 {
 	const struct flow *flow = &engine->flow[index];
+	uint32_t tenths = (uint32_t)(now_ms / TENTH_MS) - engine->sibling[index].opened;
+	uint64_t age_ms = (uint64_t)tenths * TENTH_MS;
+	uint32_t idle = idle_ms(engine, index, (uint32_t)now_ms);
 
 	*view = (struct flow_view){
 		.index = index,
@@ -457,6 +477,8 @@ void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, 
 		.bytes = {flow->bytes[SIDE_LAN], flow->bytes[SIDE_WAN]},
 		.packets = {flow->packets[SIDE_LAN], flow->packets[SIDE_WAN]},
 		.expires_ms = flow->deadline - (uint32_t)now_ms,
+		.age_ms = age_ms,
+		.idle_ms = idle < age_ms ? idle : (uint32_t)age_ms,
 	};
 }
 

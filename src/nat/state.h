@@ -72,9 +72,11 @@ struct flow {
 };
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
 
-/* The ring of all flows of one mapping; apart from the flow because only opening and closing need it. */
+/* The ring of all flows of one mapping, and when this one was opened; apart from the flow because no packet of it needs
+ * them. */
 struct sibling {
 	uint32_t next, previous;
+	uint32_t opened; /* low 32 bits of tenths of a second: 13 years */
 };
 
 /* One end of a TCP connection, as far as its segments told. */
@@ -180,7 +182,7 @@ struct block {
 	uint8_t data[BLOCK_SIZE];
 };
 
-enum { SET_CHAINS = 1024, WORD_BITS = 64 };
+enum { SET_CHAINS = 1024, WORD_BITS = 64, TENTH_MS = 100 };
 
 struct arena_header {
 	uint64_t magic;

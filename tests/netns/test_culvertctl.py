@@ -68,7 +68,9 @@ def test_every_list_in_every_form(lab, router, flows, verb):
 
 def test_columns_are_aligned(lab, router, flows):
     lines = run_ctl(router, "mappings", "proto=udp").stdout.splitlines()
-    assert lines[0].split() == ["INDEX", "PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "OUT", "IN", "EXPIRES"]
+    assert lines[0].split() == [
+        "INDEX", "PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "OUT", "IN", "AGE", "IDLE", "EXPIRES",
+    ]
     assert len(lines) == len(document(router, "mappings", "proto=udp")) + 1
     for line in lines[1:]:
         assert line.index("198.51.100.2:") == lines[0].index("OUTSIDE")

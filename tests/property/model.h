@@ -53,6 +53,7 @@ struct model_flow {
 	uint64_t deadline;
 	bool loose; /* the document does not say whether the last packet refreshed it: the engine's deadline is taken */
 	uint64_t touched; /* when a packet last passed; bounds the timers of TCP */
+	uint64_t opened;
 	struct model_tcp tcp[SIDES];
 };
 

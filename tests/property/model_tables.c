@@ -203,7 +203,7 @@ static struct model_flow *flow_new(struct model *m, const struct model_flow *wha
 		*f = *what;
 		f->live = true;
 		f->mapping = mapping ? (int)(mapping - m->mapping) : -1;
-		f->touched = m->now;
+		f->touched = f->opened = m->now;
 		f->deadline = m->now + flow_timeout(m, f);
 		if (mapping)
 			mapping->flows++;
@@ -382,11 +382,27 @@ void model_see_tcp(struct judgement *j, struct model_flow *flow, enum side from)
 	other->acked_known = true;
 }
 
+/* Ages are told in tenths of a second. What passes need not keep the flow alive, and what is not idle has passed. */
+static bool judge_age(struct model *m, const struct model_flow *f, const struct flow_view *view)
+{
+	uint64_t age = (m->now / 100 - f->opened / 100) * 100, idle = m->now - f->touched;
+
+	if (view->age_ms != age)
+		return model_fail(m, "flow of %08x:%u is %llu ms old, the model says %llu", f->inside, f->inside_port,
+				  (unsigned long long)view->age_ms, (unsigned long long)age);
+	if (view->idle_ms > age || view->idle_ms < (idle < age ? idle : age))
+		return model_fail(m, "flow of %08x:%u is idle for %u ms, the model says %llu", f->inside,
+				  f->inside_port, view->idle_ms, (unsigned long long)idle);
+	return true;
+}
+
 /* Does the engine's view of a flow agree with ours? TCP: its timer is adopted if it is one of the three. */
 static bool judge_view(struct model *m, struct model_flow *f, const struct flow_view *view)
 {
 	uint64_t deadline = m->now + view->expires_ms;
 
+	if (!judge_age(m, f, view))
+		return false;
 	if (f->protocol == PROTO_TCP && deadline != f->deadline) {
 		uint64_t timer = deadline - f->touched;
 		if (timer != m->config.timeout[TIMEOUT_TCP_OPENING] &&

@@ -68,6 +68,7 @@ static void flows_outlive_the_engine(void **state)
 	struct flow_view view;
 	assert_true(rig_flow(rig, PROTO_TCP, L1, 6000, W1, 80, &view));
 	assert_int_equal(view.expires_ms, 7440 * SECOND);
+	assert_int_equal(view.age_ms, 1000);
 	rig_portless(rig, SIDE_WAN, PROTO_GRE, W1, O1);
 	rig_forwarded(rig, SIDE_LAN);
 	/* timers go on */

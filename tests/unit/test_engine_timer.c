@@ -210,6 +210,56 @@ static void deadlines_are_never_missed(void **state)
 	assert_true(engine_deadline(rig->engine) <= rig->now + 270 * SECOND);
 }
 
+static void expect_age(struct rig *rig, uint8_t protocol, uint16_t remote_port, uint64_t age_ms, uint32_t idle_ms)
+{
+	struct flow_view view;
+
+	assert_true(rig_flow(rig, protocol, L1, 5000, W1, remote_port, &view));
+	assert_int_equal(view.age_ms, age_ms);
+	assert_int_equal(view.idle_ms, idle_ms);
+}
+
+static void flows_have_an_age_and_an_idle_time(void **state)
+{
+	struct rig *rig = *state;
+
+	open_tcp(rig, BY_HANDSHAKE);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	expect_age(rig, PROTO_UDP, 7, 0, 0);
+	rig_wait(rig, 250 * SECOND);
+	expect_age(rig, PROTO_UDP, 7, 250 * SECOND, 250 * SECOND);
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	expect_age(rig, PROTO_UDP, 7, 250 * SECOND, 0);
+	rig_wait(rig, 10 * SECOND + 50);
+	expect_age(rig, PROTO_UDP, 7, 260 * SECOND, 10 * SECOND + 50);
+	rig_tcp(rig, SIDE_WAN, W1, 80, O1, 5000, FLAG_ACK, 501, 101);
+	rig_wait(rig, 7000 * SECOND);
+	expect_age(rig, PROTO_TCP, 80, 7260 * SECOND, 7000 * SECOND);
+	rig_tcp(rig, SIDE_LAN, L1, 5000, W1, 80, FLAG_RST, 70000, 0); /* not exact: it keeps nothing alive */
+	expect_age(rig, PROTO_TCP, 80, 7260 * SECOND, 7000 * SECOND);
+	/* Another flow in the same record is as young as it is. */
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	expect_age(rig, PROTO_UDP, 7, 0, 0);
+}
+
+/* A timer that was changed is taken from the next packet on, and so is what it tells. */
+static void another_timer_tells_from_the_next_packet_on(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	rig_wait(rig, 10 * SECOND);
+	rig->config.timeout[TIMEOUT_UDP] = 200 * SECOND;
+	rig_configure(rig);
+	expect_age(rig, PROTO_UDP, 7, 10 * SECOND, 0);
+	rig->config.timeout[TIMEOUT_UDP] = 1000 * SECOND;
+	rig_configure(rig);
+	expect_age(rig, PROTO_UDP, 7, 10 * SECOND, 10 * SECOND); /* never more than its age */
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	rig_wait(rig, 10 * SECOND);
+	expect_age(rig, PROTO_UDP, 7, 20 * SECOND, 10 * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +270,8 @@ int main(void)
 		rig_test(a_mapping_lives_as_long_as_one_of_its_flows),
 		rig_test(a_storm_of_deadlines_is_worked_off),
 		rig_test(deadlines_are_never_missed),
+		rig_test(flows_have_an_age_and_an_idle_time),
+		rig_test(another_timer_tells_from_the_next_packet_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

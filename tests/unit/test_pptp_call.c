@@ -543,6 +543,29 @@ static void a_remote_id_used_again(void **state)
 	rig_wait(rig, 10 * MINUTE);
 }
 
+/* Its data tells how long a call is idle, not the connection that keeps it. */
+static void a_call_is_idle_without_data(void **state)
+{
+	struct rig *rig = *state;
+	struct line line = line_to(rig, L1, 3000, W1);
+	uint16_t outside = line_call(&line, 5, 6);
+	struct flow_view view;
+
+	rig_wait(rig, 20 * SECOND);
+	assert_true(rig_flow(rig, PROTO_GRE, L1, 5, W1, 6, &view));
+	assert_int_equal(view.age_ms, 20 * SECOND);
+	assert_int_equal(view.idle_ms, 20 * SECOND);
+	pptp_gre(rig, SIDE_WAN, W1, O1, outside);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_wait(rig, 5 * SECOND);
+	pptp_gre(rig, SIDE_LAN, L1, W1, 6);
+	rig_wait(rig, 2 * SECOND);
+	line_message(&line, SIDE_LAN, ECHO_REQUEST, 1, 2, 0);
+	assert_true(rig_flow(rig, PROTO_GRE, L1, 5, W1, 6, &view));
+	assert_int_equal(view.age_ms, 27 * SECOND);
+	assert_int_equal(view.idle_ms, 2 * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -562,6 +585,7 @@ int main(void)
 		pptp_test(a_forgotten_control_connection),
 		pptp_test(dialling_again),
 		pptp_test(a_remote_id_used_again),
+		pptp_test(a_call_is_idle_without_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
