@@ -185,7 +185,7 @@ static int kernel_reload_hops(struct kernel *kernel)
 	int error;
 
 	kernel_links_find(kernel->netlink, kernel->request.wan, &wan);
-	error = next_hop_reload(kernel->hops, links->wan.ifindex, wan.arp);
+	error = next_hop_reload(kernel->hops, links->wan.ifindex, wan.arp, links->wan.address_count > 0);
 
 	if (error)
 		kernel->report(kernel->context, LOG_ERR, "can not read the routes of %s: %s", kernel->request.wan,
@@ -546,10 +546,10 @@ void kernel_read_events(struct kernel *kernel)
 	struct netlink_events events = {.neighbour = kernel_update_neighbour, .context = kernel};
 
 	netlink_read_events(kernel->netlink, &events);
-	if (events.lost)
-		next_hop_resync(kernel->hops);
 	if (events.changed || events.lost)
 		kernel_look_again(kernel, events.rules && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS);
+	if (events.lost)
+		next_hop_resync(kernel->hops);
 }
 
 void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp)
@@ -569,8 +569,8 @@ void kernel_refresh(struct kernel *kernel)
 {
 	if (kernel->lock >= 0)
 		kernel_lock_serve(kernel->lock);
-	next_hop_refresh(kernel->hops);
 	kernel_look_again(kernel, true);
+	next_hop_refresh(kernel->hops);
 }
 
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6])

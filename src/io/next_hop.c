@@ -43,7 +43,7 @@ struct slot {
 struct next_hops {
 	struct netlink *netlink;
 	int ifindex;
-	bool arp;
+	bool arp, has_address;
 	struct hop_route *routes;
 	uint32_t route_count, route_capacity;
 	bool failed;    /* memory ran out while routes were read */
@@ -106,14 +106,15 @@ static int next_hop_compare_routes(const void *left, const void *right)
 	return 0;
 }
 
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp)
+int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_address)
 {
 	int error = 0;
 
-	if (hops->ifindex != ifindex || hops->arp != arp)
+	if (hops->ifindex != ifindex || hops->arp != arp || hops->has_address != has_address)
 		memset(hops->neighbours, 0, sizeof(hops->neighbours));
 	hops->ifindex = ifindex;
 	hops->arp = arp;
+	hops->has_address = has_address;
 	hops->route_count = 0;
 	hops->failed = false;
 	hops->round++;
@@ -260,6 +261,8 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 		memset(mac, 0, 6);
 		return next_hop_route(hops, destination) ? NEXT_HOP_KNOWN : NEXT_HOP_NONE;
 	}
+	if (!hops->has_address)
+		return NEXT_HOP_NONE;
 	if (slot->destination != destination || slot->round != hops->round) {
 		slot->neighbour = next_hop_resolve(hops, destination);
 		slot->destination = destination;
@@ -281,7 +284,7 @@ void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *nei
 
 static void next_hop_visit(struct next_hops *hops, bool used_only)
 {
-	for (int i = 0; hops->arp && i < SETS; i++) {
+	for (int i = 0; hops->arp && hops->has_address && i < SETS; i++) {
 		for (int j = 0; j < WAYS; j++) {
 			struct neighbour *neighbour = &hops->neighbours[i][j];
 

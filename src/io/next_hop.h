@@ -19,8 +19,10 @@ struct next_hops;
 struct next_hops *next_hop_new(struct netlink *netlink); /* NULL if memory ran out */
 void next_hop_free(struct next_hops *hops);
 
-/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. 0 or a negative errno. */
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp);
+/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. has_address: as long as
+ * the device has none, there is no next hop and the kernel is not made to ask for one, for it would do so in the name
+ * of the address that it has on the LAN. 0 or a negative errno. */
+int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_address);
 /* Reads the neighbours in use again, after notifications were lost. */
 void next_hop_resync(struct next_hops *hops);
 /* A notification. */

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from kernel_util import HOP, HOST, ROUTER_WAN, TABLE, Place, find_probe
+from kernel_util import HOP, HOST, ROUTER_WAN, TABLE, UPSTREAM, Place, find_probe
 from lab import wait_for
 from namespace import LIMIT, compare_states, read_state
+from wire import ETH_P_ARP
 
 
 @pytest.fixture
@@ -661,6 +662,26 @@ def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
     place.X.ip("address add 198.51.100.200/24 dev eth0")
     mac = place.X.mac("eth0")
     wait_for(lambda: probe.ask("hop 198.51.100.200") == f"known {mac}", "answered late")
+    assert probe.stop() == 0
+
+
+def test_without_an_address_nobody_is_asked_for(place):
+    """The kernel would ask in the name of the LAN's address, and tell it to the WAN."""
+    probe = place.start()
+    mac = place.X.mac("eth0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 1)
+    with place.capture_wan() as wan:
+        place.R.ip(f"address delete {ROUTER_WAN}/24 dev wan0", f"route add {UPSTREAM} dev wan0 scope link")
+        place.R.ip(f"route add default via {UPSTREAM}", "neighbour flush dev wan0")
+        wan.frames(0.1)
+        wait_for(lambda: probe.links()["addresses"] == [], "the address is gone")
+        for command in ("hop 203.0.113.9", "refresh", "hop 203.0.113.10", "refresh"):
+            assert probe.ask(command).split()[0] in ("refreshed", "none"), command
+        asked = [frame for frame in wan.frames(0.3) if frame.type == ETH_P_ARP]
+        assert not asked, f"asked as {[socket.inet_ntoa(frame.data[28:32]) for frame in asked]}"
+    place.R.ip(f"address add {ROUTER_WAN}/24 dev wan0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway again")
     assert probe.stop() == 0
 
 
