@@ -16,6 +16,7 @@ tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
 tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_control_LDADD = libculvert_ctl.a libculvert_daemon.a
 
+FUZZ_LIFE = tests/fuzz/life.c tests/fuzz/life.h tests/unit/packets.c tests/unit/packets.h
 FUZZ_STAGE = tests/fuzz/stage.c tests/fuzz/stage.h tests/unit/packets.c tests/unit/packets.h
 
 FUZZ_TARGETS += tests/fuzz/fuzz_packet
@@ -29,7 +30,7 @@ tests_fuzz_fuzz_engine_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_engine_LDADD = $(CORE_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_pptp
-FUZZ_PPTP = tests/fuzz/fuzz_pptp.c tests/unit/packets.c tests/unit/packets.h tests/unit/pptp_messages.h
+FUZZ_PPTP = tests/fuzz/fuzz_pptp.c tests/unit/pptp_messages.h $(FUZZ_LIFE)
 tests_fuzz_fuzz_pptp_SOURCES = $(FUZZ_PPTP)
 tests_fuzz_fuzz_pptp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_pptp_LDADD = $(CORE_LIBS)
@@ -48,13 +49,13 @@ tests_fuzz_fuzz_l2tp_LDADD = $(CORE_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_ipsec
 FUZZ_IPSEC = tests/fuzz/fuzz_ipsec.c tests/unit/ike_messages.h tests/unit/ipsec_check.c tests/unit/ipsec_check.h \
-	tests/unit/packets.c tests/unit/packets.h
+	$(FUZZ_LIFE)
 tests_fuzz_fuzz_ipsec_SOURCES = $(FUZZ_IPSEC)
 tests_fuzz_fuzz_ipsec_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_ipsec_LDADD = $(CORE_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_l2tp_engine
-FUZZ_L2TP_ENGINE = tests/fuzz/fuzz_l2tp_engine.c tests/unit/l2tp_messages.h tests/unit/packets.c tests/unit/packets.h
+FUZZ_L2TP_ENGINE = tests/fuzz/fuzz_l2tp_engine.c tests/unit/l2tp_messages.h $(FUZZ_LIFE)
 tests_fuzz_fuzz_l2tp_engine_SOURCES = $(FUZZ_L2TP_ENGINE)
 tests_fuzz_fuzz_l2tp_engine_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_l2tp_engine_LDADD = $(CORE_LIBS)
