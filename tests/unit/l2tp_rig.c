@@ -11,6 +11,7 @@ int l2tp_setup(void **state)
 	if (rig_setup(state))
 		return -1;
 	struct rig *rig = *state;
+	rig->service = SERVICE_L2TP;
 	rig->limits.tunnels = 64;
 	rig_restart(rig);
 	return 0;
@@ -181,57 +182,4 @@ struct packet *dialer_stray(struct dialer *d, uint16_t port, uint16_t tunnel)
 	l2tp_put(bytes + 2, tunnel, 2);
 	d->seen_port = port;
 	return dialer_send(d, SIDE_WAN, bytes, sizeof(bytes));
-}
-
-bool l2tp_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_view *view)
-{
-	struct tunnel_view each;
-	uint64_t cursor = 0;
-	bool found = false;
-
-	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
-		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
-		assert_int_equal(each.service, SERVICE_L2TP);
-		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != id)
-			continue;
-		if (!found || each.age_ms < view->age_ms || (each.age_ms == view->age_ms && each.end == END_NOT))
-			*view = each;
-		found = true;
-	}
-	return found;
-}
-
-void l2tp_expect(struct rig *rig, uint32_t inside, uint32_t id, enum tunnel_state state, enum tunnel_end end)
-{
-	struct tunnel_view view;
-
-	if (!l2tp_tunnel(rig, inside, id, &view))
-		fail_msg("no tunnel with ID %u; expected one that is %s", id, tunnel_state_name(state));
-	assert_int_equal(view.state, state);
-	assert_int_equal(view.end, end);
-}
-
-uint32_t l2tp_tunnels(struct rig *rig, bool ended_too)
-{
-	struct tunnel_view view;
-	uint64_t cursor = 0;
-	uint32_t count = 0;
-
-	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &view))
-		count += ended_too || view.end == END_NOT;
-	return count;
-}
-
-uint64_t l2tp_stat(struct rig *rig, enum statistic stat)
-{
-	return engine_counters(rig->engine)->stat[stat];
-}
-
-void l2tp_take_over(struct rig *rig)
-{
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
-	emissions_clear(&rig->out);
-	rig_check(rig);
 }

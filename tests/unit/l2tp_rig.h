@@ -58,12 +58,4 @@ void dialer_data(struct dialer *d);
 /* A datagram of the server to our port with a Tunnel ID, data. */
 struct packet *dialer_stray(struct dialer *d, uint16_t port, uint16_t tunnel);
 
-/* The youngest tunnel of an inside end with that inside ID; false if there is none. */
-bool l2tp_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_view *view);
-void l2tp_expect(struct rig *rig, uint32_t inside, uint32_t id, enum tunnel_state state, enum tunnel_end end);
-uint32_t l2tp_tunnels(struct rig *rig, bool ended_too);
-uint64_t l2tp_stat(struct rig *rig, enum statistic stat);
-/* Kills the engine; another one takes over. */
-void l2tp_take_over(struct rig *rig);
-
 #endif

@@ -11,6 +11,7 @@ int pptp_setup(void **state)
 	if (rig_setup(state))
 		return -1;
 	struct rig *rig = *state;
+	rig->service = SERVICE_PPTP;
 	rig->limits.tunnels = 512;
 	rig->config.forward[0] = (struct forward){PROTO_TCP, PORT, PORT, SERVER, PORT};
 	rig->config.forwards = 1;
@@ -204,45 +205,4 @@ void line_data_refused(struct line *line, uint16_t outside_id, uint16_t remote_i
 	rig_dropped(line->rig, DROP_GRE_NO_CALL);
 	pptp_gre(line->rig, SIDE_WAN, line->remote, line->outside, outside_id);
 	rig_dropped(line->rig, DROP_GRE_NO_CALL);
-}
-
-bool pptp_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, struct tunnel_view *view)
-{
-	struct tunnel_view each;
-	uint64_t cursor = 0;
-	bool found = false;
-
-	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
-		assert_int_equal(each.service, SERVICE_PPTP);
-		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
-		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != inside_id)
-			continue;
-		/* Of two that are equally old, the one that lives is the younger one. */
-		if (!found || each.age_ms < view->age_ms || (each.age_ms == view->age_ms && each.end == END_NOT))
-			*view = each;
-		found = true;
-	}
-	return found;
-}
-
-void pptp_expect_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, enum tunnel_state state,
-			enum tunnel_end end)
-{
-	struct tunnel_view view;
-
-	if (!pptp_tunnel(rig, inside, inside_id, &view))
-		fail_msg("no tunnel with ID %u; expected one that is %s", inside_id, tunnel_state_name(state));
-	assert_int_equal(view.state, state);
-	assert_int_equal(view.end, end);
-}
-
-uint32_t pptp_tunnels(struct rig *rig, bool ended_too)
-{
-	struct tunnel_view view;
-	uint64_t cursor = 0;
-	uint32_t count = 0;
-
-	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &view))
-		count += ended_too || view.end == END_NOT;
-	return count;
 }

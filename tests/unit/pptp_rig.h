@@ -59,10 +59,4 @@ struct packet *pptp_gre(struct rig *rig, enum side from, uint32_t source, uint32
 void line_data_passes(struct line *line, uint16_t inside_id, uint16_t outside_id, uint16_t remote_id);
 void line_data_refused(struct line *line, uint16_t outside_id, uint16_t remote_id);
 
-/* The youngest tunnel of an inside end; false if there is none. */
-bool pptp_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, struct tunnel_view *view);
-void pptp_expect_tunnel(struct rig *rig, uint32_t inside, uint16_t inside_id, enum tunnel_state state,
-			enum tunnel_end end);
-uint32_t pptp_tunnels(struct rig *rig, bool ended_too);
-
 #endif

@@ -32,6 +32,7 @@ int rig_setup(void **state)
 		return -1;
 	*state = rig;
 	rig->now = 1000000;
+	rig->service = SERVICE_NONE;
 	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 4, .fragments = 1024};
 	engine_config_default(&rig->config);
 	rig->config.inside[0] = (struct prefix){0x0a000000, 16};
@@ -64,6 +65,15 @@ void rig_restart(struct rig *rig)
 	free(rig->copy);
 	rig->copy = NULL;
 	start(rig);
+}
+
+void rig_take_over(struct rig *rig)
+{
+	engine_free(rig->engine);
+	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+	assert_non_null(rig->engine);
+	emissions_clear(&rig->out);
+	rig_check(rig);
 }
 
 void rig_configure(struct rig *rig)
@@ -324,4 +334,49 @@ void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uin
 	assert_int_equal(packet_get8(p, 21), code);
 	assert_int_equal(packet_get32(p, 24), rest);
 	assert_memory_equal(p->data + 28, about->data, quote);
+}
+
+uint64_t rig_stat(const struct rig *rig, enum statistic stat)
+{
+	return engine_counters(rig->engine)->stat[stat];
+}
+
+bool rig_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_view *view)
+{
+	struct tunnel_view each;
+	uint64_t cursor = 0;
+	bool found = false;
+
+	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
+		assert_int_equal(each.service, rig->service);
+		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
+		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != id)
+			continue;
+		/* Of two that are equally old, the one that lives is the younger one. */
+		if (!found || each.age_ms < view->age_ms || (each.age_ms == view->age_ms && each.end == END_NOT))
+			*view = each;
+		found = true;
+	}
+	return found;
+}
+
+void rig_expect_tunnel(struct rig *rig, uint32_t inside, uint32_t id, enum tunnel_state state, enum tunnel_end end)
+{
+	struct tunnel_view view;
+
+	if (!rig_tunnel(rig, inside, id, &view))
+		fail_msg("no tunnel with ID %u; expected one that is %s", id, tunnel_state_name(state));
+	assert_int_equal(view.state, state);
+	assert_int_equal(view.end, end);
+}
+
+uint32_t rig_tunnels(struct rig *rig, bool ended_too)
+{
+	struct tunnel_view view;
+	uint64_t cursor = 0;
+	uint32_t count = 0;
+
+	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &view))
+		count += ended_too || view.end == END_NOT;
+	return count;
 }

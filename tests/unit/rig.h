@@ -36,6 +36,7 @@ struct rig {
 	uint64_t now;
 	struct emissions out;
 	struct engine_result result;
+	enum service service;      /* SERVICE_NONE, or that of all tunnels of this test */
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
 	bool in_haste;             /* many packets: engine_check() and explanations take too long for each */
 	void *copy;                /* of the arena, for explanations */
@@ -49,6 +50,8 @@ int rig_setup(void **state);
 int rig_teardown(void **state);
 /* Another engine with the rig's limits and configuration as they are now. */
 void rig_restart(struct rig *rig);
+/* Kills the engine; another one takes over what is in its memory. */
+void rig_take_over(struct rig *rig);
 void rig_configure(struct rig *rig); /* the rig's configuration as it is now */
 void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t second);
 
@@ -92,5 +95,12 @@ void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uin
 		    uint8_t code, uint32_t rest);
 
 #define rig_test(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+uint64_t rig_stat(const struct rig *rig, enum statistic stat);
+
+/* The youngest tunnel of an inside end with that inside ID; false if there is none. */
+bool rig_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_view *view);
+void rig_expect_tunnel(struct rig *rig, uint32_t inside, uint32_t id, enum tunnel_state state, enum tunnel_end end);
+uint32_t rig_tunnels(struct rig *rig, bool ended_too);
 
 #endif

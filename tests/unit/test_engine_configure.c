@@ -270,10 +270,8 @@ static void what_was_taken_over_is_looked_at(void **state)
 
 	rig_open_udp(rig, L1, 1701, W1, 1701);
 	rig_open_udp(rig, L1, 5000, W1, 7);
-	engine_free(rig->engine);
 	rig->config.mode[PART_L2TP] = MODE_BLOCK;
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
+	rig_take_over(rig);
 	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
 	assert_int_equal(rig_flows(rig), 1);
 	rig_check(rig);
@@ -285,9 +283,7 @@ static void addresses_are_looked_at_after_a_crash(void **state)
 	struct rig *rig = *state;
 
 	rig_open_udp(rig, L1, 5000, W1, 7);
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
+	rig_take_over(rig);
 	assert_int_equal(engine_set_outside(rig->engine, &O1, 1, rig->now), 0);
 	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 1);
 	rig_check(rig);

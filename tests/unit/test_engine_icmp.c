@@ -76,7 +76,7 @@ static void errors_from_outside_are_translated(void **state)
 			struct packet *p = rig_send_packet(rig, SIDE_WAN, &error->packet);
 			rig_forwarded(rig, SIDE_LAN);
 			expect_error(rig, p, X, L1, 3, 4, 1400, &inner->packet, length, &error->packet);
-			assert_int_equal(engine_counters(rig->engine)->stat[STAT_ICMP_TRANSLATED], 1);
+			assert_int_equal(rig_stat(rig, STAT_ICMP_TRANSLATED), 1);
 		}
 	free(inner);
 	free(outer);
@@ -378,7 +378,7 @@ static void made_errors_are_limited(void **state)
 		assert_in_range(made, 9, 11);
 		rig_wait(rig, 1000);
 	}
-	assert_true(engine_counters(rig->engine)->stat[STAT_ICMP_LIMITED] >= 260);
+	assert_true(rig_stat(rig, STAT_ICMP_LIMITED) >= 260);
 	rig->config.icmp_rate = 0;
 	rig_configure(rig);
 	rig_wait(rig, 10000);

@@ -108,7 +108,7 @@ static void unsolicited_is_dropped_and_makes_nothing(void **state)
 		assert_int_equal(rig->out.count, 0);
 	}
 	assert_int_equal(rig_flows(rig), 0);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_FLOWS_CREATED], 0);
+	assert_int_equal(rig_stat(rig, STAT_FLOWS_CREATED), 0);
 	rig_portless(rig, SIDE_WAN, PROTO_GRE, W1, O1);
 	rig_dropped(rig, DROP_NO_OWNER);
 }

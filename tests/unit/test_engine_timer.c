@@ -193,7 +193,7 @@ static void a_storm_of_deadlines_is_worked_off(void **state)
 	}
 	assert_true(rounds > 1);
 	assert_int_equal(engine_counters(rig->engine)->flows, 0);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_FLOWS_CLOSED], 20000);
+	assert_int_equal(rig_stat(rig, STAT_FLOWS_CLOSED), 20000);
 	assert_null(engine_check(rig->engine));
 }
 

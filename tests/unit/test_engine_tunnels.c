@@ -112,9 +112,7 @@ static void told_hints_survive_a_crash(void **state)
 	engine_on_event(rig->engine, tell, &told);
 	review(rig);
 	assert_int_equal(told.hints, 1);
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
+	rig_take_over(rig);
 	rig_outside(rig, 1, O1, 0);
 	engine_on_event(rig->engine, tell, &told);
 	review(rig);
@@ -157,11 +155,11 @@ static void gre_goes_one_way(void **state)
 		pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 		rig_wait(rig, SECOND);
 	}
-	assert_true(pptp_tunnel(rig, L1, OWN, &view));
+	assert_true(rig_tunnel(rig, L1, OWN, &view));
 	assert_int_equal(view.silent, SIDE_WAN);
 	assert_int_equal(view.hint, HINT_GRE_ONE_WAY);
 	pptp_gre(rig, SIDE_WAN, W1, O1, OWN);
-	assert_true(pptp_tunnel(rig, L1, OWN, &view));
+	assert_true(rig_tunnel(rig, L1, OWN, &view));
 	assert_int_equal(view.hint, HINT_NONE);
 }
 

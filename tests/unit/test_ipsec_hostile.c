@@ -215,10 +215,10 @@ static void a_high_sequence_is_no_collision(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x90000000), L1);
 	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x90000001), L1);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_ESP_SPI_COLLISION], 0);
+	assert_int_equal(rig_stat(rig, STAT_ESP_SPI_COLLISION), 0);
 	/* where it starts is where it falls back from */
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 0x8ffe0000), L1);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_ESP_SPI_COLLISION], 1);
+	assert_int_equal(rig_stat(rig, STAT_ESP_SPI_COLLISION), 1);
 }
 
 /* L2 shares port 500 with L1. */

@@ -6,7 +6,7 @@
 
 static uint64_t stat_of(const struct rig *rig, enum statistic stat)
 {
-	return engine_counters(rig->engine)->stat[stat];
+	return rig_stat(rig, stat);
 }
 
 static int setup(void **state)
@@ -200,8 +200,7 @@ static void sharing_survives_a_crash(void **state)
 
 	share(rig);
 	assert_int_equal(answer(rig, W1, 500, 2, SA_INIT), L2);
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+	rig_take_over(rig);
 	assert_int_equal(answer(rig, W1, 500, 2, INFORMATIONAL), L2);
 	assert_int_equal(answer(rig, W1, 500, 1, INFORMATIONAL), L1);
 	assert_int_equal(begin(rig, L2, W1, 2), 500);

@@ -33,16 +33,16 @@ static void a_lone_client(void **state)
 	dialer_ask(&d);
 	assert_int_equal(d.seen_port, PORT);
 	assert_int_equal(d.seen_id, 7);
-	l2tp_expect(rig, L1, 7, TUNNEL_IS_REQUESTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 7, TUNNEL_IS_REQUESTED, END_NOT);
 	dialer_ask(&d);
-	assert_int_equal(l2tp_tunnels(rig, true), 1);
+	assert_int_equal(rig_tunnels(rig, true), 1);
 	dialer_answer(&d, 99);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 0);
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 1);
 	assert_int_equal(told.last.state, TUNNEL_IS_CONNECTED);
 	dialer_data(&d);
-	assert_true(l2tp_tunnel(rig, L1, 7, &v));
+	assert_true(rig_tunnel(rig, L1, 7, &v));
 	assert_string_equal(v.kind, "L2TP");
 	assert_string_equal(v.data, "UDP");
 	assert_string_equal(v.inside_name, "dialer-m");
@@ -54,18 +54,18 @@ static void a_lone_client(void **state)
 	assert_int_equal(v.packets[SIDE_LAN], 2 + 1 + 4);
 	assert_int_equal(v.packets[SIDE_WAN], 1 + 4);
 	dialer_stop(&d, SIDE_LAN);
-	l2tp_expect(rig, L1, 7, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, L1, 7, TUNNEL_IS_CLEARING, END_NOT);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 0);
 	dialer_say(&d, SIDE_WAN, 0, 0, 0); /* an acknowledgement */
-	l2tp_expect(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
+	rig_expect_tunnel(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
 	assert_int_equal(told.last.end, END_STOPPED);
 	rig_wait(rig, 10 * MINUTE);
-	l2tp_expect(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
+	rig_expect_tunnel(rig, L1, 7, TUNNEL_IS_ENDED, END_STOPPED);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS), 1);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS_OPENED), 1);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_REWRITTEN), 0);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_TUNNELS), 1);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_TUNNELS_OPENED), 1);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_REWRITTEN), 0);
 }
 
 static void many_clients_with_one_id(void **state)
@@ -85,10 +85,10 @@ static void many_clients_with_one_id(void **state)
 		dialer_data(&d[i]);
 	dialer_stop(&d[2], SIDE_WAN);
 	dialer_say(&d[2], SIDE_LAN, 0, 0, 0);
-	l2tp_expect(rig, d[2].inside, 1, TUNNEL_IS_ENDED, END_STOPPED);
+	rig_expect_tunnel(rig, d[2].inside, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	for (uint16_t i = 0; i < 6; i++)
 		dialer_data(&d[i]); /* what is late passes, too */
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_REWRITTEN) + l2tp_stat(rig, STAT_L2TP_SHARED), 0);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_REWRITTEN) + rig_stat(rig, STAT_L2TP_SHARED), 0);
 }
 
 static void redial_with_the_same_id(void **state)
@@ -99,19 +99,19 @@ static void redial_with_the_same_id(void **state)
 	for (uint16_t i = 1; i <= 4; i++) {
 		dialer_dial(&d, i);
 		dialer_data(&d);
-		assert_int_equal(l2tp_tunnels(rig, false), 1);
-		assert_int_equal(l2tp_tunnels(rig, true), i);
+		assert_int_equal(rig_tunnels(rig, false), 1);
+		assert_int_equal(rig_tunnels(rig, true), i);
 		dialer_stop(&d, i % 2 ? SIDE_LAN : SIDE_WAN);
 	}
 	struct tunnel_view v;
 	for (uint16_t i = 9; i < 12; i++) { /* the client forgets all and begins anew: the server tells */
 		dialer_dial(&d, i);
-		assert_true(l2tp_tunnel(rig, L1, 5, &v));
+		assert_true(rig_tunnel(rig, L1, 5, &v));
 		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_int_equal(v.remote_id, i);
 	}
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS), 5);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_TUNNELS_OPENED), 7);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_TUNNELS), 5);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_TUNNELS_OPENED), 7);
 }
 
 static void several_tunnels_of_one_flow(void **state)
@@ -127,7 +127,7 @@ static void several_tunnels_of_one_flow(void **state)
 		dialer_data(&d[i]);
 	struct tunnel_view v;
 	for (uint16_t i = 0; i < 8; i++) {
-		assert_true(l2tp_tunnel(rig, L1, d[i].id, &v));
+		assert_true(rig_tunnel(rig, L1, d[i].id, &v));
 		assert_int_equal(v.packets[SIDE_LAN], 2 + 4);
 		assert_int_equal(v.packets[SIDE_WAN], 1 + 4);
 		assert_int_equal(v.remote_id, d[i].remote_id);
@@ -145,13 +145,13 @@ static void refused_and_taken_back(void **state)
 	dialer_ask(&d);
 	d.remote_id = 44;
 	dialer_stop(&d, SIDE_WAN);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_CLEARING, END_NOT);
 	dialer_say(&d, SIDE_LAN, 0, 0, 0);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_REFUSED);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_ENDED, END_REFUSED);
 	dialer_ask(&e);
 	dialer_stop(&e, SIDE_LAN); /* nobody hears it */
 	rig_wait(rig, MINUTE);
-	l2tp_expect(rig, L2, 6, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, L2, 6, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* Sessions are counted when they are connected, once each, however often that is said. */
@@ -163,7 +163,7 @@ static void sessions(void **state)
 
 	dialer_dial(&d, 6);
 	for (uint16_t i = 1; i <= 3; i++) {
-		assert_true(l2tp_tunnel(rig, L1, 5, &v));
+		assert_true(rig_tunnel(rig, L1, 5, &v));
 		assert_int_equal(v.sessions, i - 1);
 		dialer_say(&d, SIDE_LAN, ICRQ, 0, (uint16_t)(20 + i));
 		dialer_say(&d, SIDE_WAN, ICRP, (uint16_t)(20 + i), (uint16_t)(40 + i));
@@ -171,7 +171,7 @@ static void sessions(void **state)
 		d.ns[SIDE_LAN]--;
 		dialer_say(&d, SIDE_LAN, ICCN, (uint16_t)(40 + i), 0); /* again */
 		dialer_say(&d, SIDE_WAN, CDN, (uint16_t)(20 + i), (uint16_t)(40 + i));
-		assert_true(l2tp_tunnel(rig, L1, 5, &v));
+		assert_true(rig_tunnel(rig, L1, 5, &v));
 		assert_int_equal(v.sessions, i);
 		assert_int_equal(v.inside_session, 20 + i);
 		assert_int_equal(v.remote_session, 40 + i);
@@ -190,11 +190,11 @@ static void nobody_answers(void **state)
 		dialer_ask(&d);
 		rig_wait(rig, 8 * SECOND);
 	}
-	assert_true(l2tp_tunnel(rig, L1, 5, &v));
+	assert_true(rig_tunnel(rig, L1, 5, &v));
 	assert_int_equal(v.state, TUNNEL_IS_REQUESTED);
 	assert_int_equal(v.hint, HINT_NO_ANSWER);
 	rig_wait(rig, 55 * SECOND);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_NO_ANSWER);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_ENDED, END_NO_ANSWER);
 }
 
 static void silence_ends_a_tunnel(void **state)
@@ -210,12 +210,12 @@ static void silence_ends_a_tunnel(void **state)
 		rig_wait(rig, 50 * SECOND);
 		dialer_data(&e);
 	}
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_ENDED, END_SILENT);
-	l2tp_expect(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_ENDED, END_SILENT);
+	rig_expect_tunnel(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
 	rig_wait(rig, 299 * SECOND);
-	l2tp_expect(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 6, TUNNEL_IS_CONNECTED, END_NOT);
 	rig_wait(rig, 2 * SECOND); /* with the flow */
-	l2tp_expect(rig, L1, 6, TUNNEL_IS_ENDED, END_CONTROL_SILENT);
+	rig_expect_tunnel(rig, L1, 6, TUNNEL_IS_ENDED, END_CONTROL_SILENT);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
 }
@@ -230,14 +230,14 @@ static void the_silent_side_is_told(void **state)
 	dialer_data(&d);
 	rig_wait(rig, 11 * SECOND);
 	dialer_say(&d, SIDE_LAN, HELLO, 0, 0);
-	assert_true(l2tp_tunnel(rig, L1, 5, &v));
+	assert_true(rig_tunnel(rig, L1, 5, &v));
 	assert_int_equal(v.silent, -1); /* its answer is on its way */
 	dialer_say(&d, SIDE_LAN, HELLO, 0, 0);
 	dialer_say(&d, SIDE_LAN, HELLO, 0, 0);
-	assert_true(l2tp_tunnel(rig, L1, 5, &v));
+	assert_true(rig_tunnel(rig, L1, 5, &v));
 	assert_int_equal(v.silent, SIDE_WAN);
 	dialer_say(&d, SIDE_WAN, 0, 0, 0);
-	assert_true(l2tp_tunnel(rig, L1, 5, &v));
+	assert_true(rig_tunnel(rig, L1, 5, &v));
 	assert_int_equal(v.silent, -1);
 }
 
@@ -268,7 +268,7 @@ static void from_another_port(void **state)
 	rig_dropped(rig, DROP_FILTERED);
 	dialer_answer(&d, 77);
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	dialer_data(&d);
 	struct dialer third = d;
 	third.remote_port = 40002;
@@ -276,14 +276,14 @@ static void from_another_port(void **state)
 	l2tp_add16(&m, 0, HELLO);
 	dialer_send(&third, SIDE_WAN, m.bytes, m.length);
 	rig_dropped(rig, DROP_FILTERED); /* established: ports stay as they are */
-	l2tp_take_over(rig);
+	rig_take_over(rig);
 	dialer_data(&d);
 	for (int i = 0; i < 4; i++) { /* the flow of the request ends, that of the tunnel goes on */
 		rig_wait(rig, 100 * SECOND);
 		dialer_data(&d);
 	}
 	assert_int_equal(rig_flows(rig), 1);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	dialer_stop(&d, SIDE_LAN);
 }
 
@@ -334,14 +334,14 @@ static void a_server_inside(void **state)
 		l2tp_build_start(&m, SCCRQ, 0, 9, "caller");
 		dialer_send(&d, SIDE_WAN, m.bytes, m.length);
 		dialer_arrived(&d, SIDE_WAN, m.bytes, m.length, 0);
-		assert_int_equal(l2tp_tunnels(rig, true), i); /* nobody knows yet whether there will be one */
+		assert_int_equal(rig_tunnels(rig, true), i); /* nobody knows yet whether there will be one */
 		l2tp_build_start(&m, SCCRP, 9, d.id, "inner");
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
 		dialer_arrived(&d, SIDE_LAN, m.bytes, m.length, 0);
 		d.remote_id = 9;
 		dialer_say(&d, SIDE_WAN, SCCCN, 0, 0);
 		dialer_data(&d);
-		assert_true(l2tp_tunnel(rig, SERVER, d.id, &v));
+		assert_true(rig_tunnel(rig, SERVER, d.id, &v));
 		assert_true(v.inside_is_server);
 		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_string_equal(v.remote_name, "caller");
@@ -379,8 +379,8 @@ static void between_two_inside(void **state)
 		assert_int_equal(packets_source(p), O1);
 		assert_int_not_equal(packets_source_port(p), PORT);
 	}
-	l2tp_expect(rig, L1, 9, TUNNEL_IS_REQUESTED, END_NOT);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 0);
+	rig_expect_tunnel(rig, L1, 9, TUNNEL_IS_REQUESTED, END_NOT);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_SHARED), 0);
 }
 
 /* --- what can not be read, and version 3 --- */
@@ -400,7 +400,7 @@ static void a_hidden_id(void **state)
 	for (int again = 0; again < 2; again++) {
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
 		dialer_arrived(&d, SIDE_LAN, m.bytes, m.length, 0);
-		assert_int_equal(l2tp_tunnels(rig, true), 1);
+		assert_int_equal(rig_tunnels(rig, true), 1);
 	}
 	assert_true(engine_next_tunnel(rig->engine, &cursor, rig->now, &v));
 	assert_false(v.has_inside_id);
@@ -411,7 +411,7 @@ static void a_hidden_id(void **state)
 	dialer_answer(&d, 77); /* its header has the ID in clear */
 	dialer_say(&d, SIDE_LAN, SCCCN, 0, 0);
 	dialer_data(&d);
-	l2tp_expect(rig, L1, 0x1234, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 0x1234, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void version_3(void **state)
@@ -431,7 +431,7 @@ static void version_3(void **state)
 		l2tp_add32(&m, 61, own);
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
 		dialer_arrived(&d, SIDE_LAN, m.bytes, m.length, 0);
-		l2tp_expect(rig, d.inside, dual ? 7 : own, TUNNEL_IS_REQUESTED, END_NOT);
+		rig_expect_tunnel(rig, d.inside, dual ? 7 : own, TUNNEL_IS_REQUESTED, END_NOT);
 		l2tp_begin(&m, 3, own, 0, 0, 1);
 		l2tp_add16(&m, 0, SCCRP);
 		l2tp_add32(&m, 61, theirs);
@@ -444,15 +444,15 @@ static void version_3(void **state)
 		uint8_t data[60] = {0, 3, 0, 0, 1, 2, 3, 4};
 		dialer_send(&d, SIDE_WAN, data, sizeof(data));
 		dialer_arrived(&d, SIDE_WAN, data, sizeof(data), 0);
-		assert_true(l2tp_tunnel(rig, d.inside, own, &v));
+		assert_true(rig_tunnel(rig, d.inside, own, &v));
 		assert_string_equal(v.kind, "L2TPv3");
 		assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 		assert_string_equal(v.data, "UDP");
 		assert_int_equal(v.outside_id, own);
 		assert_int_equal(v.remote_id, theirs);
 	}
-	l2tp_take_over(rig);
-	l2tp_expect(rig, L1, 0xaabb0000, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_take_over(rig);
+	rig_expect_tunnel(rig, L1, 0xaabb0000, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* Whatever is no L2TP, or cut, goes the way of all UDP. */

@@ -20,7 +20,7 @@ static void no_tunnels_at_all(void **state)
 	rig_restart(rig);
 	dialer_dial(&d, 6);
 	dialer_data(&d);
-	assert_int_equal(l2tp_tunnels(rig, true), 0);
+	assert_int_equal(rig_tunnels(rig, true), 0);
 }
 
 static void a_host_that_wants_every_record(void **state)
@@ -34,15 +34,15 @@ static void a_host_that_wants_every_record(void **state)
 		dialer_dial(&d, i);
 		dialer_data(&d); /* what is not read passes, too */
 	}
-	assert_int_equal(l2tp_tunnels(rig, false), 6);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 2);
+	assert_int_equal(rig_tunnels(rig, false), 6);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_UNREAD), 2);
 	struct dialer other = dialer_of(rig, L2, PORT, W1, 5);
 	dialer_dial(&other, 77);
-	l2tp_expect(rig, L2, 5, TUNNEL_IS_CONNECTED, END_NOT);
-	l2tp_take_over(rig);
+	rig_expect_tunnel(rig, L2, 5, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_take_over(rig);
 	struct dialer more = dialer_of(rig, L1, 4000, W1, 5);
 	dialer_dial(&more, 78);
-	assert_int_equal(l2tp_tunnels(rig, false), 7);
+	assert_int_equal(rig_tunnels(rig, false), 7);
 }
 
 /* One flow may have 32 tunnels, all flows together half of the records beyond their first one. */
@@ -56,25 +56,25 @@ static void tunnels_of_one_flow(void **state)
 		dialer_dial(&d, (uint16_t)(100 + i));
 		dialer_data(&d);
 	}
-	assert_int_equal(l2tp_tunnels(rig, true), 32);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 8);
+	assert_int_equal(rig_tunnels(rig, true), 32);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_UNREAD), 8);
 	d = dialer_of(rig, L1, PORT, W1, 3);
 	d.remote_id = 102;
 	dialer_stop(&d, SIDE_LAN);
 	dialer_say(&d, SIDE_WAN, 0, 0, 0);
 	d.id = 200; /* the place of the one that has ended */
 	dialer_dial(&d, 201);
-	l2tp_expect(rig, L1, 200, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 200, TUNNEL_IS_CONNECTED, END_NOT);
 	for (uint16_t i = 0; i < 3; i++) {
 		for (uint16_t k = 0; k < 20; k++) {
 			d = dialer_of(rig, L2 + i, PORT, W1, (uint16_t)(1 + k));
 			dialer_dial(&d, (uint16_t)(100 + k));
 		}
-		l2tp_expect(rig, L2 + i, 1, TUNNEL_IS_CONNECTED, END_NOT);
+		rig_expect_tunnel(rig, L2 + i, 1, TUNNEL_IS_CONNECTED, END_NOT);
 	}
-	assert_int_equal(l2tp_tunnels(rig, false), 64 + 4);
-	l2tp_take_over(rig);
-	assert_int_equal(l2tp_tunnels(rig, false), 64 + 4);
+	assert_int_equal(rig_tunnels(rig, false), 64 + 4);
+	rig_take_over(rig);
+	assert_int_equal(rig_tunnels(rig, false), 64 + 4);
 }
 
 static void records_go_round(void **state)
@@ -88,12 +88,12 @@ static void records_go_round(void **state)
 		dialer_dial(&d, i);
 		dialer_stop(&d, (enum side)(i & 1));
 		rig_wait(rig, (uint64_t)(i % 40) * SECOND);
-		assert_true(l2tp_tunnels(rig, true) <= 8);
+		assert_true(rig_tunnels(rig, true) <= 8);
 	}
 	rig_wait(rig, 10 * MINUTE);
 	assert_int_equal(rig_flows(rig), 0);
-	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	assert_int_equal(l2tp_tunnels(rig, true), 8);
+	assert_int_equal(rig_tunnels(rig, false), 0);
+	assert_int_equal(rig_tunnels(rig, true), 8);
 }
 
 /* Strangers who knock at a server inside take no help away. */
@@ -116,14 +116,14 @@ static void a_flood_of_knocks(void **state)
 	rig->in_haste = false;
 	struct dialer out = dialer_of(rig, L1, PORT, W1, 5);
 	dialer_dial(&out, 6);
-	l2tp_expect(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 5, TUNNEL_IS_CONNECTED, END_NOT);
 	knock.remote_id = 9; /* the last one, which is not read until it is answered */
 	l2tp_build_start(&m, SCCRP, 9, knock.id, "inner");
 	dialer_send(&knock, SIDE_LAN, m.bytes, m.length);
 	dialer_arrived(&knock, SIDE_LAN, m.bytes, m.length, 0);
 	dialer_say(&knock, SIDE_WAN, SCCCN, 0, 0);
-	l2tp_expect(rig, SERVER, 20, TUNNEL_IS_CONNECTED, END_NOT);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 0);
+	rig_expect_tunnel(rig, SERVER, 20, TUNNEL_IS_CONNECTED, END_NOT);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_UNREAD), 0);
 }
 
 /* Somebody sends in the server's name, from many ports, but knows no Tunnel ID: that takes no record, and is no answer.
@@ -154,8 +154,8 @@ static void in_the_servers_name(void **state)
 		dialer_dial(&more, (uint16_t)(8 + i));
 		dialer_data(&more);
 	}
-	assert_int_equal(l2tp_tunnels(rig, false), 6);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_UNREAD), 0);
+	assert_int_equal(rig_tunnels(rig, false), 6);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_UNREAD), 0);
 	dialer_data(&owner);
 }
 
@@ -182,8 +182,8 @@ static void modes(void **state)
 	two_that_share(rig, &owner, &d);
 	rig->config.mode[PART_L2TP] = MODE_PLAIN;
 	rig_configure(rig);
-	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	l2tp_expect(rig, L2, 1, TUNNEL_IS_ENDED, END_ROUTER);
+	assert_int_equal(rig_tunnels(rig, false), 0);
+	rig_expect_tunnel(rig, L2, 1, TUNNEL_IS_ENDED, END_ROUTER);
 	l2tp_build_start(&m, SCCRQ, 0, 1, "x");
 	for (int i = 0; i < 6; i++) {
 		dialer_send(&d, SIDE_LAN, m.bytes, m.length);
@@ -217,8 +217,8 @@ static void the_outside_address_goes(void **state)
 
 	two_that_share(rig, &owner, &d);
 	rig_outside(rig, 1, O2, 0);
-	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	l2tp_expect(rig, L1, 1, TUNNEL_IS_ENDED, END_ROUTER);
+	assert_int_equal(rig_tunnels(rig, false), 0);
+	rig_expect_tunnel(rig, L1, 1, TUNNEL_IS_ENDED, END_ROUTER);
 	rig_outside(rig, 1, O1, 0);
 	dialer_dial(&owner, 10);
 	dialer_dial(&d, 11);
@@ -237,28 +237,28 @@ static void tunnels_outlive_the_engine(void **state)
 	dialer_dial(&plain, 3);
 	dialer_stop(&plain, SIDE_LAN);
 	for (int i = 0; i < 3; i++) {
-		l2tp_take_over(rig);
+		rig_take_over(rig);
 		dialer_data(&owner);
 		dialer_data(&d);
 		assert_int_equal(d.seen_port, PORT);
 	}
-	assert_true(l2tp_tunnel(rig, L2, 1, &v));
+	assert_true(rig_tunnel(rig, L2, 1, &v));
 	assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
 	assert_string_equal(v.remote_name, "server");
 	assert_true(v.is_shared && v.has_remote_id);
 	assert_int_equal(v.outside_id, d.seen_id);
-	l2tp_expect(rig, L3, 1, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, L3, 1, TUNNEL_IS_CLEARING, END_NOT);
 	dialer_say(&plain, SIDE_WAN, 0, 0, 0);
-	l2tp_expect(rig, L3, 1, TUNNEL_IS_ENDED, END_STOPPED);
+	rig_expect_tunnel(rig, L3, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	dialer_stop(&d, SIDE_LAN);
-	l2tp_take_over(rig);
-	l2tp_expect(rig, L2, 1, TUNNEL_IS_CLEARING, END_NOT);
+	rig_take_over(rig);
+	rig_expect_tunnel(rig, L2, 1, TUNNEL_IS_CLEARING, END_NOT);
 	rig_wait(rig, 2 * MINUTE);
-	l2tp_expect(rig, L2, 1, TUNNEL_IS_ENDED, END_STOPPED);
+	rig_expect_tunnel(rig, L2, 1, TUNNEL_IS_ENDED, END_STOPPED);
 	rig_wait(rig, 10 * MINUTE);
-	l2tp_take_over(rig);
-	assert_int_equal(l2tp_tunnels(rig, false), 0);
-	assert_true(l2tp_tunnels(rig, true) >= 3);
+	rig_take_over(rig);
+	assert_int_equal(rig_tunnels(rig, false), 0);
+	assert_true(rig_tunnels(rig, true) >= 3);
 }
 
 /* What is taken over from memory that somebody wrote into: packets, tunnels and time do no harm. */

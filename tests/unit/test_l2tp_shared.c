@@ -43,14 +43,14 @@ static void two_clients_share(void **state)
 		dialer_data(&d);
 		assert_int_equal(d.seen_port, PORT);
 	}
-	assert_true(l2tp_tunnel(rig, L2, 8, &v));
+	assert_true(rig_tunnel(rig, L2, 8, &v));
 	assert_true(v.is_shared);
 	assert_int_equal(v.hint, HINT_PORT_SHARED);
 	assert_int_equal(v.state, TUNNEL_IS_CONNECTED);
-	assert_true(l2tp_tunnel(rig, L1, 7, &v));
+	assert_true(rig_tunnel(rig, L1, 7, &v));
 	assert_false(v.is_shared);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 1);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_REWRITTEN), 0);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_SHARED), 1);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_REWRITTEN), 0);
 	dialer_stop(&owner, SIDE_LAN);
 	dialer_say(&owner, SIDE_WAN, 0, 0, 0);
 	dialer_data(&d);
@@ -91,11 +91,11 @@ static void equal_ids_are_translated(void **state)
 	assert_int_equal(d[1].seen_id, before);
 	dialer_stop(&d[2], SIDE_WAN);
 	dialer_data(&d[3]);
-	l2tp_take_over(rig);
+	rig_take_over(rig);
 	dialer_data(&owner);
 	dialer_data(&d[0]);
 	dialer_data(&d[3]);
-	assert_true(l2tp_stat(rig, STAT_L2TP_REWRITTEN) > 40);
+	assert_true(rig_stat(rig, STAT_L2TP_REWRITTEN) > 40);
 	rig_wait(rig, 100 * SECOND); /* what was drained is nobody's */
 	struct dialer late = d[1];
 	dialer_stray(&late, PORT, before);
@@ -304,7 +304,7 @@ static void nobody_owns_the_port(void **state)
 	rig_dropped(rig, DROP_L2TP_NO_TUNNEL);
 	dialer_stray(&d, PORT, 0);
 	rig_dropped(rig, DROP_UNSOLICITED);
-	l2tp_take_over(rig);
+	rig_take_over(rig);
 	d.seen_port = PORT;
 	dialer_data(&d);
 	dialer_stray(&d, PORT, 99);
@@ -319,7 +319,7 @@ static void strict_for_a_day(void **state)
 	two_clients(rig, &owner, &d, 1, 2);
 	rig_wait(rig, 23 * 60 * MINUTE);
 	assert_int_equal(rig_flows(rig), 0);
-	l2tp_take_over(rig);
+	rig_take_over(rig);
 	for (int day = 0; day < 2; day++) {
 		dialer_ask(&owner);
 		dialer_ask(&d);
@@ -427,7 +427,7 @@ static void a_port_of_the_router(void **state)
 	dialer_dial(&one, 9);
 	assert_int_not_equal(one.seen_port, PORT);
 	ask_in_vain(&d, 10);
-	assert_int_equal(l2tp_stat(rig, STAT_L2TP_SHARED), 0);
+	assert_int_equal(rig_stat(rig, STAT_L2TP_SHARED), 0);
 	dialer_stray(&d, PORT, 2);
 	rig_consumed(rig);
 	dialer_data(&one);
@@ -460,7 +460,7 @@ static void a_hostile_server(void **state)
 			assert_true(packets_destination(p) == L1 || packets_destination(p) == L2);
 	}
 	dialer_data(&victim);
-	l2tp_expect(rig, L3, 2, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L3, 2, TUNNEL_IS_CONNECTED, END_NOT);
 	/* Those who talk to it are at its mercy, but for whose packets are whose. */
 	dialer_stray(&d, PORT, d.seen_id);
 	rig_forwarded(rig, SIDE_LAN);
@@ -485,10 +485,10 @@ static void ten_thousand(void **state)
 		dialer_dial(&d[i], (uint16_t)(i + 1));
 		assert_int_equal(d[i].seen_port, PORT);
 	}
-	assert_int_equal(l2tp_tunnels(rig, false), MANY);
+	assert_int_equal(rig_tunnels(rig, false), MANY);
 	for (uint32_t i = 0; i < MANY - 2; i += 7)
 		dialer_data(&d[i]);
-	l2tp_take_over(rig);
+	rig_take_over(rig);
 	for (uint32_t i = 3; i < MANY - 2; i += 7)
 		dialer_data(&d[i]);
 	rig->in_haste = false;

@@ -316,14 +316,14 @@ static void a_hairpinned_call(void **state)
 	rig_dropped(rig, DROP_GRE_NO_CALL);
 	pptp_gre(rig, SIDE_WAN, W1, O1, h.called_outside);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
-	pptp_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_CONNECTED, END_NOT);
 	turn(rig, &h.caller, &h.called, CLEAR_REQUEST, OWN, 0);
-	pptp_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_CLEARING, END_NOT);
 	const uint8_t *data = turn(rig, &h.called, &h.caller, DISCONNECT_NOTIFY, THEIRS + 1, 0);
 	assert_int_equal(message_get16(data + 12), h.called_outside);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
-	pptp_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, SERVER, THEIRS + 1, TUNNEL_IS_ENDED, END_CLEARED);
 	rig->config.hairpinning = false;
 	rig_configure(rig);
 	pptp_gre(rig, SIDE_LAN, L1, O1, h.called_outside);
@@ -335,7 +335,7 @@ static void a_hairpinned_call(void **state)
 /* Data drains, then nothing passes, then the ID rests, and then others may have it. */
 static void expect_the_end(struct rig *rig, struct line *line, uint16_t outside_id, enum tunnel_end end)
 {
-	pptp_expect_tunnel(rig, line->inside, OWN, TUNNEL_IS_ENDED, end);
+	rig_expect_tunnel(rig, line->inside, OWN, TUNNEL_IS_ENDED, end);
 	rig_wait(rig, DRAIN - 1);
 	line_data_passes(line, OWN, outside_id, THEIRS);
 	rig_wait(rig, 1);
@@ -347,7 +347,7 @@ static void expect_the_end(struct rig *rig, struct line *line, uint16_t outside_
 	line_data_refused(line, outside_id, THEIRS);
 	third = line_to(rig, L3, 5001, line->remote);
 	assert_int_equal(line_call(&third, outside_id, 99), outside_id);
-	pptp_expect_tunnel(rig, line->inside, OWN, TUNNEL_IS_ENDED, end);
+	rig_expect_tunnel(rig, line->inside, OWN, TUNNEL_IS_ENDED, end);
 }
 
 static void ended_by_every_cause(void **state)
@@ -381,7 +381,7 @@ static void ended_by_every_cause(void **state)
 			break;
 		case 4:
 			line_segment(&line, SIDE_LAN, FLAG_FIN | FLAG_ACK, line.next[SIDE_LAN]++, NULL, 0);
-			pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+			rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 			line_segment(&line, SIDE_WAN, FLAG_FIN | FLAG_ACK, line.next[SIDE_WAN]++, NULL, 0);
 			end = END_CONTROL_CLOSED;
 			break;
@@ -408,11 +408,11 @@ static void an_answer_too_late(void **state)
 
 	rig->now += MINUTE;
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, outside_id, 1, THEIRS, OWN);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_NO_ANSWER);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_NO_ANSWER);
 	pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS + 1, other, 1, THEIRS + 1, OWN + 1);
-	pptp_expect_tunnel(rig, L1, OWN + 1, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN + 1, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void a_request_without_an_answer(void **state)
@@ -425,12 +425,12 @@ static void a_request_without_an_answer(void **state)
 	pptp_gre(rig, SIDE_WAN, W1, O1, outside_id); /* early data is no answer */
 	rig_forwarded(rig, SIDE_LAN);
 	line_message(&line, SIDE_LAN, ECHO_REQUEST, 1, 1, 0); /* nor is a living control connection */
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_REQUESTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_REQUESTED, END_NOT);
 	rig_wait(rig, 1);
 	pptp_gre(rig, SIDE_WAN, W1, O1, outside_id);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
 	rig_wait(rig, SECOND * 10);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_NO_ANSWER);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_NO_ANSWER);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, outside_id, 1, THEIRS, outside_id);
 	pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
@@ -451,8 +451,8 @@ static void cleared_before_the_answer(void **state)
 		rig_wait(rig, 30 * SECOND);
 		line_message(&line, SIDE_LAN, ECHO_REQUEST, 1, 1, 0);
 		rig_wait(rig, 41 * SECOND);
-		pptp_expect_tunnel(rig, L1, OWN, answered ? TUNNEL_IS_CLEARING : TUNNEL_IS_ENDED,
-				   answered ? END_NOT : END_NO_ANSWER);
+		rig_expect_tunnel(rig, L1, OWN, answered ? TUNNEL_IS_CLEARING : TUNNEL_IS_ENDED,
+				  answered ? END_NOT : END_NO_ANSWER);
 	}
 }
 
@@ -471,14 +471,14 @@ static void silence(void **state)
 		else
 			pptp_gre(rig, SIDE_WAN, W1, O1, outside_id);
 		rig_forwarded(rig, i == 1 ? SIDE_WAN : SIDE_LAN);
-		pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+		rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	}
 	rig_wait(rig, GRE_CALL - 1);
 	line_acknowledge(&line, SIDE_LAN); /* says nothing of the call */
 	rig_wait(rig, 1);
 	line_data_refused(&line, outside_id, THEIRS);
 	rig_wait(rig, SECOND * 10);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_SILENT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_SILENT);
 }
 
 static void a_forgotten_control_connection(void **state)
@@ -493,9 +493,9 @@ static void a_forgotten_control_connection(void **state)
 	}
 	line_data_passes(&line, OWN, outside_id, THEIRS);
 	rig_wait(rig, 7439 * SECOND - 12 * (GRE_CALL - SECOND));
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	rig_wait(rig, 2 * SECOND);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CONTROL_SILENT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CONTROL_SILENT);
 }
 
 static void dialling_again(void **state)
@@ -515,7 +515,7 @@ static void dialling_again(void **state)
 		assert_int_equal(line_call(&line, OWN, THEIRS), outside_id);
 		line_data_passes(&line, OWN, outside_id, THEIRS);
 	}
-	assert_int_equal(pptp_tunnels(rig, false), 2);
+	assert_int_equal(rig_tunnels(rig, false), 2);
 	line_reset(&line, SIDE_LAN);
 	struct line third = line_to(rig, L3, 3000, W1); /* somebody else does not get it */
 	assert_int_not_equal(line_request(&third, outside_id), outside_id);
@@ -532,7 +532,7 @@ static void a_remote_id_used_again(void **state)
 	uint16_t b = line_call(&line, OWN + 1, THEIRS);
 	line_data_passes(&line, OWN + 1, b, THEIRS);
 	struct tunnel_view view;
-	assert_true(pptp_tunnel(rig, L1, OWN + 1, &view));
+	assert_true(rig_tunnel(rig, L1, OWN + 1, &view));
 	assert_int_equal(view.packets[SIDE_LAN], 1);
 	assert_int_equal(view.inside_port, 3000);
 	assert_int_equal(view.remote_port, 1723);

@@ -32,14 +32,6 @@ static struct line changed_call(struct rig *rig, uint16_t *outside_id)
 	return line;
 }
 
-static void take_over(struct rig *rig)
-{
-	engine_free(rig->engine);
-	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
-	assert_non_null(rig->engine);
-	rig_check(rig);
-}
-
 /* --- what runs out --- */
 
 static void request_refused(struct line *line, uint16_t id, enum drop reason)
@@ -85,8 +77,8 @@ static void a_flood_of_knocks(void **state)
 		rig_forwarded(rig, SIDE_LAN);
 	}
 	rig->in_haste = false;
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CONTROLS], 4);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 0);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_CONTROLS), 4);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_UNREAD), 0);
 	struct line out = line_to(rig, L1, 3000, W1), in = line_from(rig, W1, 4000);
 	line_data_passes(&out, OWN, line_call(&out, OWN, THEIRS), THEIRS);
 	line_data_passes(&in, OWN, line_call(&in, OWN, THEIRS), THEIRS);
@@ -101,13 +93,13 @@ static void a_host_that_wants_every_record(void **state)
 	rig_restart(rig);
 	for (uint16_t i = 0; i < 8; i++)
 		line_to(rig, L1, (uint16_t)(3000 + i), W1);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CONTROLS], 6);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 2);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_CONTROLS), 6);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_UNREAD), 2);
 	struct line line = line_to(rig, L2, 3000, W1);
 	line_data_passes(&line, OWN, line_call(&line, OWN, THEIRS), THEIRS);
-	take_over(rig);
+	rig_take_over(rig);
 	line_to(rig, L1, 4000, W1);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_UNREAD], 3);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_UNREAD), 3);
 }
 
 static void records_of_calls(void **state)
@@ -124,13 +116,13 @@ static void records_of_calls(void **state)
 	request_refused(&line, OWN + 6, DROP_CALL_IDS_EXHAUSTED); /* its ID rests: the record is in use */
 	rig_wait(rig, 3 * MINUTE);
 	line_call(&line, OWN + 6, 6); /* an old record, shown until it is needed */
-	assert_int_equal(pptp_tunnels(rig, true), 6);
+	assert_int_equal(rig_tunnels(rig, true), 6);
 	struct line more[3];
 	for (uint16_t i = 0; i < 3; i++)
 		more[i] = line_to(rig, L2, (uint16_t)(3000 + i), W1);
 	line_message(&more[2], SIDE_LAN, START_REQUEST, 0, 0, 0); /* not read for want of a record */
 	line_expect(&more[2], SIDE_LAN, OUTGOING_REQUEST, OWN, 0, 0, OWN, 0);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CONTROLS], 3);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_CONTROLS), 3);
 }
 
 static void no_tunnels_at_all(void **state)
@@ -143,7 +135,7 @@ static void no_tunnels_at_all(void **state)
 	line_expect(&line, SIDE_LAN, OUTGOING_REQUEST, OWN, 0, 0, OWN, 0);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, OWN, 1, THEIRS, OWN);
 	line_data_refused(&line, OWN, THEIRS);
-	assert_int_equal(pptp_tunnels(rig, true), 0);
+	assert_int_equal(rig_tunnels(rig, true), 0);
 }
 
 static void flows_run_out(void **state)
@@ -207,7 +199,7 @@ static void blocked(void **state)
 	rig_configure(rig);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
 	for (int from = 0; from < SIDES; from++) {
 		line_segment(&line, (enum side)from, FLAG_ACK, line.next[from], NULL, 0);
 		rig_dropped(rig, DROP_PPTP_BLOCKED);
@@ -233,8 +225,8 @@ static void plain(void **state)
 
 	rig->config.mode[PART_PPTP] = MODE_PLAIN;
 	rig_configure(rig);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
-	assert_int_equal(pptp_tunnels(rig, false), 0);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
+	assert_int_equal(rig_tunnels(rig, false), 0);
 	line_expect(&line, SIDE_LAN, OUTGOING_REQUEST, OWN, 0, 0, OWN, 0);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, OWN, 1, THEIRS, OWN);
 	struct packet *p = pptp_gre(rig, SIDE_WAN, W1, O1, OWN);
@@ -264,7 +256,7 @@ static void the_outside_address_goes(void **state)
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN] + 100, (const uint8_t *)"x", 1);
 	rig_held(rig);
 	rig_outside(rig, 1, O2, 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
 	pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 	rig_dropped(rig, DROP_GRE_NO_CALL);
@@ -281,7 +273,7 @@ static void tunnels_are_shown(void **state)
 	engine_on_event(rig->engine, tell, &told);
 	struct line line = line_from(rig, W1, 3000);
 	line_message(&line, SIDE_WAN, OUTGOING_REQUEST, THEIRS, 0, 0);
-	assert_false(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_false(rig_tunnel(rig, SERVER, OWN, &v));
 	line_message(&line, SIDE_LAN, OUTGOING_REPLY, OWN, THEIRS, 1);
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 1);
 	assert_int_equal(told.last.state, TUNNEL_IS_CONNECTED);
@@ -291,7 +283,7 @@ static void tunnels_are_shown(void **state)
 	rig_wait(rig, SECOND);
 	pptp_gre(rig, SIDE_WAN, W1, O1, OWN);
 	rig_wait(rig, 2 * SECOND);
-	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_true(v.inside_is_server && v.has_inside_id && v.has_remote_id);
 	assert_int_equal(v.outside_address, O1);
 	assert_int_equal(v.remote_address, W1);
@@ -308,13 +300,13 @@ static void tunnels_are_shown(void **state)
 	assert_int_equal(v.silent, -1);
 	rig_wait(rig, 8 * SECOND); /* the LAN speaks, the WAN said its last word 10 s ago */
 	pptp_gre(rig, SIDE_LAN, SERVER, W1, THEIRS);
-	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_int_equal(v.silent, SIDE_WAN);
 	rig_wait(rig, 9999);
-	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_int_equal(v.silent, SIDE_WAN);
 	rig_wait(rig, 1); /* nobody speaks */
-	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_int_equal(v.silent, -1);
 	line_message(&line, SIDE_LAN, DISCONNECT_NOTIFY, OWN, 0, 4);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
@@ -322,7 +314,7 @@ static void tunnels_are_shown(void **state)
 	assert_int_equal(told.last.packets[SIDE_LAN], 4);
 	pptp_gre(rig, SIDE_WAN, W1, O1, OWN); /* late */
 	rig_wait(rig, 5 * MINUTE);
-	assert_true(pptp_tunnel(rig, SERVER, OWN, &v));
+	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_int_equal(v.state, TUNNEL_IS_ENDED);
 	assert_int_equal(v.packets[SIDE_LAN], 4);
 	assert_int_equal(v.packets[SIDE_WAN], 2);
@@ -350,16 +342,16 @@ static void calls_outlive_the_engine(void **state)
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN] + 100, (const uint8_t *)"x", 1);
 	rig_held(rig);
 	emissions_clear(&rig->out);
-	take_over(rig);
+	rig_take_over(rig);
 	line_data_passes(&line, OWN, outside_id, THEIRS);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
-	pptp_expect_tunnel(rig, L1, OWN + 2, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN + 2, TUNNEL_IS_ENDED, END_DISCONNECTED);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS + 1, asked, 1, THEIRS + 1, OWN + 1);
 	line_data_passes(&line, OWN + 1, asked, THEIRS + 1);
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN, 0, 0, outside_id, 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
-	take_over(rig);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_take_over(rig);
 	rig_wait(rig, 31 * SECOND);
 	line_data_refused(&line, outside_id, THEIRS);
 	line_data_passes(&line, OWN + 1, asked, THEIRS + 1);
@@ -397,7 +389,7 @@ static void a_spoilt_arena(void **state)
 			taken++;
 			if (!front && engine_check(rig->engine))
 				fail_msg("round %d: %s", round, engine_check(rig->engine));
-			assert_true(pptp_tunnels(rig, true) <= 16);
+			assert_true(rig_tunnels(rig, true) <= 16);
 			rig->in_haste = true;
 			pptp_gre(rig, SIDE_LAN, L1, W1, THEIRS);
 			pptp_gre(rig, SIDE_WAN, W1, O1, outside_id);
@@ -453,7 +445,7 @@ static void every_wrong_length(void **state)
 		}
 	rig->in_haste = false;
 	rig_check(rig);
-	assert_int_equal(pptp_tunnels(rig, true), 0);
+	assert_int_equal(rig_tunnels(rig, true), 0);
 }
 
 /* Cookie, message type, type: each bit of the header. A stream that is not understood passes as it is, told once. */
@@ -483,8 +475,8 @@ static void every_wrong_bit_of_the_header(void **state)
 		p = line_send(&line, SIDE_WAN, bytes, length);
 		rig_forwarded(rig, SIDE_LAN);
 		assert_int_equal(told.count[EVENT_NOT_UNDERSTOOD], 1);
-		assert_int_equal(pptp_tunnels(rig, true), 0);
-		assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_OUT_OF_STEP], 1);
+		assert_int_equal(rig_tunnels(rig, true), 0);
+		assert_int_equal(rig_stat(rig, STAT_PPTP_OUT_OF_STEP), 1);
 	}
 }
 
@@ -501,7 +493,7 @@ static void slipstreaming(void **state)
 		rig_forwarded(rig, SIDE_WAN);
 		if (restarted) {
 			emissions_clear(&rig->out);
-			take_over(rig);
+			rig_take_over(rig);
 		}
 		uint32_t length = message_build(bytes, OUTGOING_REQUEST, OWN, 0, 0), count;
 		struct packet *p = line_send(&line, SIDE_LAN, bytes, length);
@@ -509,7 +501,7 @@ static void slipstreaming(void **state)
 		assert_memory_equal(line_data(p, &count), bytes, length);
 		line_message(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, OWN, 1);
 		line_data_refused(&line, OWN, THEIRS);
-		assert_int_equal(pptp_tunnels(rig, true), 0);
+		assert_int_equal(rig_tunnels(rig, true), 0);
 	}
 }
 
@@ -536,8 +528,8 @@ static void a_hostile_server(void **state)
 			assert_int_not_equal(packets_destination(p), L3);
 	}
 	line_data_passes(&victim, 0x6001, victim_id, 0x6002);
-	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
-	pptp_expect_tunnel(rig, L3, 0x6001, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L3, 0x6001, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* Noise on the wire of both sides, as a header and as a body. */

@@ -48,7 +48,7 @@ static struct line line_in_state(struct rig *rig, bool server_inside, enum state
 		line_expect(&line, (enum side) !pns_side(server_inside), DISCONNECT_NOTIFY, lan ? OWN : THEIRS, 0, 4,
 			    lan ? *outside_id : THEIRS, 0);
 	}
-	pptp_expect_tunnel(rig, line.inside, OWN, SHOWN[state], state == ENDED ? END_DISCONNECTED : END_NOT);
+	rig_expect_tunnel(rig, line.inside, OWN, SHOWN[state], state == ENDED ? END_DISCONNECTED : END_NOT);
 	return line;
 }
 
@@ -129,10 +129,10 @@ static void check_message(struct rig *rig, unsigned type, enum side from, bool s
 			 expected_field(from, message_field(type, 14), state, second, outside_id));
 	enum state after = expected_state(from, type, state, result == RESULT_CONNECTED, &end);
 	if (after == NO_CALL)
-		assert_false(pptp_tunnel(rig, line.inside, OWN, &view));
+		assert_false(rig_tunnel(rig, line.inside, OWN, &view));
 	else
-		pptp_expect_tunnel(rig, line.inside, OWN, SHOWN[after], end);
-	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+		rig_expect_tunnel(rig, line.inside, OWN, SHOWN[after], end);
+	rig_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 static void every_message_in_every_state(void **state)
@@ -169,9 +169,9 @@ static void ids_of_no_call_stay(void **state)
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, 9, STRANGE, 1, 9,
 		    STRANGE); /* a reply to a call nobody asked for */
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, 9, OWN, 1, 9, OWN);
-	assert_int_equal(pptp_tunnels(rig, true), 2);
-	assert_false(pptp_tunnel(rig, L1, STRANGE, &view));
-	pptp_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	assert_int_equal(rig_tunnels(rig, true), 2);
+	assert_false(rig_tunnel(rig, L1, STRANGE, &view));
+	rig_expect_tunnel(rig, L2, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	line_data_passes(&line, OWN, outside_id, THEIRS);
 }
 
@@ -186,7 +186,7 @@ static void both_dialects_of_disconnect(void **state)
 			struct line line = line_in_state(rig, false, cleared ? CLEARING : CONNECTED, &outside_id);
 			line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, echo ? outside_id : THEIRS, 0, 4,
 				    echo ? OWN : THEIRS, 0);
-			pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, cleared ? END_CLEARED : END_DISCONNECTED);
+			rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, cleared ? END_CLEARED : END_DISCONNECTED);
 		}
 }
 
@@ -201,14 +201,14 @@ static void disconnect_when_ids_collide(void **state)
 	assert_int_equal(second, 0x5555);
 	/* nothing is being cleared: the RFC's meaning, the server's own ID */
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_ENDED, END_DISCONNECTED);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	assert_int_equal(line_call(&line, 0x5555, outside_id), 0x5555);
 	/* ours is being cleared: the echo */
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN, 0, 0, outside_id, 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
-	pptp_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, L1, 0x5555, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 /* One call with equal IDs on its outer leg: the RFC's meaning, which stays. */
@@ -222,7 +222,7 @@ static void disconnect_when_both_ids_are_equal(void **state)
 	uint16_t outside_id = line_request(&line, OWN);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, outside_id, outside_id, RESULT_CONNECTED, outside_id, OWN);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, outside_id, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 /* The same with the server inside: its notification may carry its own ID or echo the client's. */
@@ -234,12 +234,12 @@ static void disconnect_from_inside_when_ids_collide(void **state)
 
 	assert_int_equal(line_call(&line, 0x5555, OWN), 0x5555); /* this client's ID is our OWN */
 	line_expect(&line, SIDE_WAN, CLEAR_REQUEST, OWN, 0, 0, OWN, 0);
-	pptp_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_CLEARING, END_NOT);
 	line_expect(&line, SIDE_LAN, DISCONNECT_NOTIFY, OWN, 0, 4, OWN, 0);
-	pptp_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_ENDED, END_CLEARED);
-	pptp_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, SERVER, 0x5555, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	line_expect(&line, SIDE_LAN, DISCONNECT_NOTIFY, OWN, 0, 4, outside_id, 0);
-	pptp_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, SERVER, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 static void incoming_calls_both_ways(void **state)
@@ -271,7 +271,7 @@ static void incoming_calls_both_ways(void **state)
 		}
 		assert_int_not_equal(outside_id, OWN);
 		line_data_passes(&line, OWN, outside_id, THEIRS);
-		pptp_expect_tunnel(rig, line.inside, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+		rig_expect_tunnel(rig, line.inside, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	}
 }
 
@@ -294,8 +294,8 @@ static void several_calls_of_one_connection(void **state)
 	}
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN + 7, 0, 0, outside_id[7], 0);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, THEIRS + 7, 0, 4, THEIRS + 7, 0);
-	assert_int_equal(pptp_tunnels(rig, false), 79);
-	pptp_expect_tunnel(rig, L1, OWN + 7, TUNNEL_IS_ENDED, END_CLEARED);
+	assert_int_equal(rig_tunnels(rig, false), 79);
+	rig_expect_tunnel(rig, L1, OWN + 7, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* As many clients as the rig has hosts, all with the same ID to the same server. */

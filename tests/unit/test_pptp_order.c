@@ -63,7 +63,7 @@ static void out_of_order(void **state)
 		assert_int_equal(message_get16(data + 14), i);
 	}
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
-	assert_int_equal(pptp_tunnels(rig, false), 18);
+	assert_int_equal(rig_tunnels(rig, false), 18);
 }
 
 static void out_of_order_from_outside(void **state)
@@ -83,11 +83,11 @@ static void out_of_order_from_outside(void **state)
 	rig_held(rig);
 	line_segment(&line, SIDE_WAN, FLAG_ACK, start + 156, sent + 156, 15);
 	rig_held(rig);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_REQUESTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_REQUESTED, END_NOT);
 	line_segment(&line, SIDE_WAN, FLAG_ACK, start, sent, 156);
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(rig->out.count, 3);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 	for (uint32_t i = 1; i < 3; i++) { /* in which order they leave is TCP's business */
 		const struct packet *p = &rig->out.item[i].packet;
 		uint32_t at = packet_get32(p, 24) - start;
@@ -208,7 +208,7 @@ static void a_new_connection_from_the_same_port(void **state)
 			line_reset(&line, SIDE_WAN);
 		else
 			line_close(&line);
-		pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, reset ? END_CONTROL_RESET : END_CONTROL_CLOSED);
+		rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, reset ? END_CONTROL_RESET : END_CONTROL_CLOSED);
 		rig_wait(rig, 5 * SECOND);
 		struct line again = line_plan(rig, false, L1, 3000, W1);
 		again.next[SIDE_LAN] = 0x12345678;
@@ -239,7 +239,7 @@ static void picked_up_in_the_middle(void **state)
 	assert_int_equal(line_request(&line, OWN), outside[0]);
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, outside[0], 1, THEIRS, OWN);
 	line_data_passes(&line, OWN, outside[0], THEIRS);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_OUT_OF_STEP], 0);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_OUT_OF_STEP), 0);
 }
 
 /* More changed bytes under way than are remembered: dropped whole, and then sent again in smaller pieces. */
@@ -274,7 +274,7 @@ static void crowded(void **state)
 			    (uint16_t)(THEIRS + i), (uint16_t)(OWN + i));
 		line_acknowledge(&line, SIDE_LAN);
 	}
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CALLS], 80);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_CALLS), 80);
 }
 
 static void ignore(void *context, enum side to, struct packet *packet, bool made)
@@ -308,7 +308,7 @@ static void a_damaged_segment_says_nothing(void **state)
 						      .df = true});
 	packet_put8(&damaged.packet, 40 + 150, 0x55);
 	engine_process(rig->engine, SIDE_LAN, &damaged.packet, 1, rig->now, &(struct engine_sink){ignore, NULL}, NULL);
-	assert_int_equal(pptp_tunnels(rig, true), 1);
+	assert_int_equal(rig_tunnels(rig, true), 1);
 	assert_int_not_equal(line_call(&line, OWN, THEIRS), OWN);
 }
 
@@ -332,7 +332,7 @@ static void a_drop_behind_a_message_that_counts(void **state)
 	uint32_t all = length + message_build(sent + length, OUTGOING_REQUEST, 0x1113, 0, 0);
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN], sent, all);
 	rig_dropped(rig, DROP_HOST_LIMIT);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 	rig->config.host_flows = 100;
 	rig_configure(rig);
 	struct packet *p = line_send(&line, SIDE_LAN, sent, all);

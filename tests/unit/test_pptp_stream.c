@@ -52,7 +52,7 @@ static void every_cut_of_every_message(void **state)
 		}
 	rig->in_haste = false;
 	rig_check(rig);
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_OUT_OF_STEP], 0);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_OUT_OF_STEP), 0);
 }
 
 static void three_pieces(void **state)
@@ -121,7 +121,7 @@ static void sent_again_with_other_boundaries(void **state)
 		rig_forwarded(rig, SIDE_WAN);
 		assert_memory_equal(line_data(p, &count), first + at, part);
 	}
-	assert_int_equal(engine_counters(rig->engine)->stat[STAT_PPTP_CALLS], 40);
+	assert_int_equal(rig_stat(rig, STAT_PPTP_CALLS), 40);
 }
 
 /* 64 KiB with a partial checksum: 14 requests, an ID cut by nothing, patched without touching the partial sum. */
@@ -163,7 +163,7 @@ static void super_segments(void **state)
 	for (uint32_t i = 0; i < length; i++)
 		changed += data[i] != sent[i];
 	assert_int_equal(changed, 14);
-	assert_int_equal(pptp_tunnels(rig, false), 28);
+	assert_int_equal(rig_tunnels(rig, false), 28);
 	line.next[SIDE_LAN] += length;
 	line_expect(&line, SIDE_WAN, OUTGOING_REPLY, THEIRS, message_get16(data + 12), 1, THEIRS, OWN);
 }
@@ -219,7 +219,7 @@ static void a_cut_where_the_high_byte_is_full(void **state)
 		talk_arrives(&line, t.said[i].from, t.said[i].sent + cut, t.said[i].length - cut,
 			     t.said[i].arrives + cut);
 	}
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_CLEARED);
 }
 
 /* A notification may mean either end's ID: if the halves look alike, none goes out before the other is known. */
@@ -235,7 +235,7 @@ static void a_cut_notification(void **state)
 	line_segment(&line, SIDE_WAN, FLAG_ACK, line.next[SIDE_WAN], sent, 13);
 	rig_dropped(rig, DROP_PPTP_SPLIT);
 	line_expect(&line, SIDE_WAN, DISCONNECT_NOTIFY, theirs, 0, 4, theirs, 0);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_DISCONNECTED);
 }
 
 /* Two calls whose first bytes are equal inside and differ outside. */
@@ -261,8 +261,8 @@ static void halves_that_can_not_be_told_apart(void **state)
 	line_segment(&line, SIDE_LAN, FLAG_ACK, line.next[SIDE_LAN], sent, 12); /* TCP sends it again in other pieces */
 	rig_forwarded(rig, SIDE_WAN);
 	line_expect(&line, SIDE_LAN, CLEAR_REQUEST, OWN + 1, 0, 0, moved, 0);
-	pptp_expect_tunnel(rig, L1, OWN + 1, TUNNEL_IS_CLEARING, END_NOT);
-	pptp_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN + 1, TUNNEL_IS_CLEARING, END_NOT);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_CONNECTED, END_NOT);
 }
 
 int main(void)
