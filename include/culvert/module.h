@@ -150,14 +150,12 @@ void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_m
  * packet. is_server: the inside end was called through a forward; opened: which side began. MODULE_NONE and *why. */
 uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
 			enum side opened, uint32_t record, enum drop *why);
-/* ESP that comes from this side with this SPI belongs to the flow. No other flow may have it, see module_sa_find(). */
+/* ESP that comes from this side with this SPI belongs to the flow. No other flow may have it. */
 void module_sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
 /* The flow is not known by what comes from this side any more. */
 void module_sa_forget(struct engine *engine, uint32_t flow, enum side from);
 /* The SPI it is known by, or 0. */
 uint32_t module_sa_spi(const struct engine *engine, uint32_t flow, enum side from);
-/* The flow that takes ESP from the WAN with this SPI, or MODULE_NONE. */
-uint32_t module_sa_find(struct engine *engine, uint32_t outside, uint32_t remote, uint32_t spi);
 /* sa_heard() is told of every packet from now on, or no more. */
 void module_sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
 /* It lives at least as long as a UDP flow of a VPN that was heard just now, if it has both SPIs. */

@@ -59,8 +59,9 @@ static bool port_is_reserved(const struct engine *engine, enum port_space space,
 	return port_set_has(host, port) || port_set_has(&engine->forwarded[space], port);
 }
 
-bool pool_is_free(const struct engine *engine, const struct outside *outside, enum port_space space, uint16_t port,
-		  uint8_t owner)
+/* Nobody has this port, and it does not rest for somebody else. */
+static bool port_is_free(const struct engine *engine, const struct outside *outside, enum port_space space,
+			 uint16_t port, uint8_t owner)
 {
 	return !port_is_reserved(engine, space, port) && entry_is_free(engine, outside->port[space][port], owner);
 }
@@ -75,7 +76,7 @@ static int search(struct engine *engine, const struct outside *outside, enum por
 	for (uint32_t i = 0; i < places; i++) {
 		uint32_t place = start + i < places ? start + i : start + i - places;
 		uint16_t port = (uint16_t)(first + place * step);
-		if (pool_is_free(engine, outside, space, port, owner))
+		if (port_is_free(engine, outside, space, port, owner))
 			return port;
 	}
 	return -1;
@@ -102,7 +103,7 @@ static int search_class(struct engine *engine, struct outside *outside, enum por
 int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
 	      uint8_t owner)
 {
-	if (pool_is_free(engine, outside, space, inside_port, owner)) {
+	if (port_is_free(engine, outside, space, inside_port, owner)) {
 		count(engine, STAT_PORT_PRESERVED);
 		return inside_port;
 	}

@@ -10,9 +10,6 @@
 
 /* What a resting port remembers of its owner; not 0. */
 uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_t inside_port);
-/* Nobody has this port, and it does not rest for somebody else. */
-bool pool_is_free(const struct engine *engine, const struct outside *outside, enum port_space space, uint16_t port,
-		  uint8_t owner);
 /* Picks a port for an inside port; 0 to 65535, or -1 if there is none. Does not take it. */
 int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
 	      uint8_t owner);

@@ -120,14 +120,6 @@ uint32_t module_sa_spi(const struct engine *engine, uint32_t index, enum side fr
 	return engine->flow[index].spi[from];
 }
 
-uint32_t module_sa_find(struct engine *engine, uint32_t outside, uint32_t remote, uint32_t spi)
-{
-	struct flow_key key = {.local = outside, .remote = remote, .protocol = PROTOCOL_ESP, .by = BY_LOCAL_ID};
-
-	flow_key_take_spi(&key, spi);
-	return flow_find_inbound(engine, &key, flow_hash(engine, &key));
-}
-
 void module_sa_watch(struct engine *engine, uint32_t index, bool is_watched)
 {
 	engine->track[index].call.watched = is_watched;

@@ -217,7 +217,6 @@ void ipsec_peer_up(struct engine *engine, struct ipsec *ipsec, uint32_t peer);
 /* Is this one known by that initiator SPI? The peer of the group that is, or MODULE_NONE. */
 uint32_t ipsec_spi_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t group, uint64_t spi);
 void ipsec_spi_learn(const struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint64_t spi);
-void ipsec_spi_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t peer, uint32_t place);
 
 /* --- ipsec_ike.c --- */
 

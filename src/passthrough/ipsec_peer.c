@@ -361,7 +361,7 @@ uint32_t ipsec_spi_find(const struct engine *engine, const struct ipsec *ipsec, 
 	return index != TABLE_NONE ? index / IPSEC_SPIS : MODULE_NONE;
 }
 
-void ipsec_spi_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t place)
+static void enter_spi(const struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t place)
 {
 	const struct ipsec_peer *peer = &ipsec->peer[index];
 
@@ -400,5 +400,5 @@ void ipsec_spi_learn(const struct engine *engine, struct ipsec *ipsec, uint32_t 
 	peer->spi_next = (uint8_t)((place + 1) % IPSEC_SPIS);
 	leave_spi(engine, ipsec, index, place);
 	peer->spi[place] = spi;
-	ipsec_spi_enter(engine, ipsec, index, place);
+	enter_spi(engine, ipsec, index, place);
 }

@@ -228,15 +228,3 @@ void l2tp_read_control(const struct packet *packet, uint32_t offset, const struc
 		left -= size;
 	}
 }
-
-const char *l2tp_message_name(uint16_t message)
-{
-	static const char *const names[] = {
-		[L2TP_SCCRQ] = "SCCRQ", [L2TP_SCCRP] = "SCCRP", [L2TP_SCCCN] = "SCCCN", [L2TP_STOPCCN] = "StopCCN",
-		[L2TP_HELLO] = "HELLO", [L2TP_OCRQ] = "OCRQ",   [L2TP_OCRP] = "OCRP",   [L2TP_OCCN] = "OCCN",
-		[L2TP_ICRQ] = "ICRQ",   [L2TP_ICRP] = "ICRP",   [L2TP_ICCN] = "ICCN",   [L2TP_CDN] = "CDN",
-		[L2TP_WEN] = "WEN",     [L2TP_SLI] = "SLI",     [L2TP_ACK] = "ACK",
-	};
-
-	return message < sizeof(names) / sizeof(names[0]) && names[message] ? names[message] : "unknown";
-}

@@ -95,7 +95,4 @@ struct l2tp_facts {
 void l2tp_read_control(const struct packet *packet, uint32_t offset, const struct l2tp_header *header,
 		       struct l2tp_facts *facts);
 
-/* "SCCRQ" and so on; "unknown" if there is no such message. */
-const char *l2tp_message_name(uint16_t message);
-
 #endif

@@ -81,8 +81,6 @@ static void check_facts(const uint8_t *bytes, uint32_t present, const struct l2t
 	check_name(&f->vendor);
 	if ((!h->is_control || l2tp_is_zlb(h)) && (f->is_malformed || f->message || f->tunnel.has || f->host.has))
 		fail("attributes where there are none");
-	if (!l2tp_message_name(f->message)[0])
-		fail("a message without a name");
 }
 
 static bool is_same_id(const struct l2tp_id *a, const struct l2tp_id *b)

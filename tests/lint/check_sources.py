@@ -6,7 +6,7 @@ import re
 
 import lint
 
-COLUMNS, LINES, FUNCTION = 120, 800, 90
+COLUMNS, LINES, FUNCTION = 120, 600, 60
 LICENCE = "SPDX-License-Identifier: BSD-2-Clause"
 C_SOURCES = ("include/**/*.h", "include/**/*.def", "src/**/*.[ch]", "tests/**/*.[ch]")
 SCRIPTS = ("tests/**/*.py", "tests/**/*.sh", "scripts/*", ".ci/run")

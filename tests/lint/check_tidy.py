@@ -42,6 +42,8 @@ def plant(_tree):
     yield "a null pointer followed", source("int planted(int n)", "int *p = 0;\n\treturn n ? *p : 0;")
     yield "memory used after free()", source("char planted(char *p)", "free(p);\n\treturn *p;")
     yield "the size of a pointer", source("void planted(char *p)", "memset(p, 0, sizeof(p));")
+    nested = "".join(f"if (n > {depth}) {{ n++; " for depth in range(8)) + "}" * 8
+    yield "a function that is hard to follow", source("int planted(int n)", f"{nested}\n\treturn n;")
 
 
 if __name__ == "__main__":

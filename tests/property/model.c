@@ -115,32 +115,45 @@ static struct model_flow *own_flow(struct judgement *j, struct model_flow *unope
 	return flow;
 }
 
-/* Section 4 steps 7 to 9: opens a flow for a packet from outside, or judges its drop. */
-static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port,
-					    struct model_flow *unopened, bool *good)
+/* Who lets a packet from outside open a flow: a mapping whose filter it passes, or a forward. */
+struct invitation {
+	struct model_mapping *mapping; /* of the called port; NULL: none */
+	const struct forward *forward;
+	uint16_t to_port;
+	bool by_forward;
+};
+
+static bool mapping_invites(const struct judgement *j, const struct model_mapping *mapping, uint32_t remote,
+			    uint16_t remote_port)
 {
 	struct model *m = j->m;
+
+	if (j->hairpin)
+		return true;
+	if (mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote)
+		return false;
+	if (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port)
+		return false;
+	return m->config.filtering == ENDPOINT_INDEPENDENT ||
+	       (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
+}
+
+/* Section 4 steps 7 and 8. False: the packet was judged, *good says how. */
+static bool invited(struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port,
+		    struct invitation *invitation, bool *good)
+{
 	struct model_mapping *mapping =
-		model_has_ports(j->protocol) ? model_mapping_outside(m, j->protocol, j->destination, port) : NULL;
-	const struct forward *forward = model_forward(m, j->protocol, port);
+		model_has_ports(j->protocol) ? model_mapping_outside(j->m, j->protocol, j->destination, port) : NULL;
+	const struct forward *forward = model_forward(j->m, j->protocol, port);
 	uint16_t to_port = forward ? model_forward_port(forward, j->protocol, port) : 0;
 	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : FLAG_SYN;
-	bool by_forward = false, by_mapping = false;
+	bool by_mapping = mapping && mapping_invites(j, mapping, remote, remote_port);
+	bool by_forward =
+		forward && (!mapping || (mapping->inside == forward->to_address && mapping->inside_port == to_port));
 
-	if (mapping) {
-		by_mapping = j->hairpin || m->config.filtering == ENDPOINT_INDEPENDENT ||
-			     (m->config.filtering == ADDRESS_DEPENDENT && model_mapping_hears(m, mapping, remote));
-		if (!j->hairpin &&
-		    ((mapping->dependence != ENDPOINT_INDEPENDENT && mapping->remote != remote) ||
-		     (mapping->dependence == ADDRESS_AND_PORT_DEPENDENT && mapping->remote_port != remote_port)))
-			by_mapping = false;
-		by_forward = forward && mapping->inside == forward->to_address && mapping->inside_port == to_port;
-	} else {
-		by_forward = forward != NULL;
-	}
 	if (mapping && !by_mapping && !by_forward) {
 		*good = expect_drop(j, DROP_FILTERED);
-		return NULL;
+		return false;
 	}
 	by_forward = by_forward && !(flags & FLAG_RST);
 	by_mapping = by_mapping && (flags & FLAG_SYN) && (j->protocol != PROTO_TCP || !(flags & FLAG_ACK));
@@ -148,10 +161,23 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		*good = expect_drop(j, j->hairpin && !mapping && !forward ? DROP_HAIRPIN_NO_TARGET
 				       : model_has_ports(j->protocol)     ? DROP_UNSOLICITED
 									  : DROP_NO_OWNER);
-		return NULL;
+		return false;
 	}
-	uint32_t inside = mapping ? mapping->inside : forward->to_address;
-	uint16_t at = mapping ? mapping->inside_port : to_port;
+	*invitation = (struct invitation){mapping, forward, to_port, by_forward};
+	return true;
+}
+
+/* Section 4 steps 7 to 9: opens a flow for a packet from outside, or judges its drop. */
+static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port,
+					    struct model_flow *unopened, bool *good)
+{
+	struct model *m = j->m;
+	struct invitation by;
+
+	if (!invited(j, port, remote, remote_port, &by, good))
+		return NULL;
+	uint32_t inside = by.mapping ? by.mapping->inside : by.forward->to_address;
+	uint16_t at = by.mapping ? by.mapping->inside_port : by.to_port;
 	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
 	/* What gives way leaves its place, also in its host's share. */
 	if (clash && j->protocol == PROTO_TCP && j->result->verdict == VERDICT_FORWARDED) {
@@ -173,10 +199,10 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 		*unopened = (struct model_flow){.inside = inside, .inside_port = at};
 		return unopened;
 	}
-	struct model_flow *flow =
-		model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote, remote_port, by_forward);
-	flow->by_forward = by_forward;
-	flow->inward = by_forward || j->hairpin;
+	struct model_flow *flow = model_open_inbound(m, j->protocol, inside, at, j->destination, port, remote,
+						     remote_port, by.by_forward);
+	flow->by_forward = by.by_forward;
+	flow->inward = by.by_forward || j->hairpin;
 	flow->from_outside = true;
 	return flow;
 }

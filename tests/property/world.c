@@ -16,7 +16,7 @@ static const char *const EVENT_NAME[EVENTS] = {
 	[EVENT_CONFIGURE] = "configure",     [EVENT_OUTSIDE] = "outside",
 };
 
-const char *event_name(uint8_t kind)
+static const char *event_name(uint8_t kind)
 {
 	return kind < EVENTS ? EVENT_NAME[kind] : "?";
 }

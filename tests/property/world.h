@@ -70,7 +70,6 @@ void world_end(struct world *w);
 /* NULL, or the difference. */
 const char *world_run(struct world *w, const struct event *event);
 struct event world_event(struct test_random *r);
-const char *event_name(uint8_t kind);
 
 /* --- grammar_config.c --- */
 void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *config);

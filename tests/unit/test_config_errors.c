@@ -39,131 +39,126 @@ static void reports_everything(void **state)
 		"E f: 13 errors\n");
 }
 
+static const struct {
+	const char *text, *error;
+} bad_values[] = {
+	{"", "E f: the LAN device is missing"},
+	{"[lan]\ninterface =\n", "E f: the LAN device is missing"},
+	{LAN "tun =\n", "tun is empty"},
+	{LAN "tun = eth1\n", "eth1 is the TUN device"},
+	{LAN "[wan]\ninterface = eth1\n", "eth1 is the device of both LAN and WAN"},
+	{LAN "[wan]\ninterface = cv0\n", "cv0 is the TUN device"},
+	{"[lan]\ninterface = ..\n", "f:2: interface = ..: can not be"},
+	{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": can not be"},
+	{LAN "[wan]\nhost_ports = 0\n", "f:4: host_ports = 0: must be a port"},
+	{LAN "[wan]\nhost_ports = 9-8\n", "f:4: host_ports = 9-8: must be a port"},
+	{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = 65536: must be a port"},
+	{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = x: must be a port"},
+	{LAN "[wan]\nhost_ports = 5-\n", "f:4: host_ports = 5-: must be a port"},
+	{LAN "[wan]\nhost_ports = sctp:5\n", "f:4: host_ports = sctp:5: must be a port"},
+	{LAN "[wan]\nhost_ports = 22,\n 70000\n", "f:5: host_ports = 70000: must be a port"},
+	{LAN "[wan]\noffload = true\n", "f:4: offload = true: must be yes | no"},
+	{LAN "[wan]\noffload =\n", "f:4: offload = : must be yes | no"},
+	{LAN "[ipsec]\nesp = no\n", "f:4: esp = no: must be inherit | pass | plain | block"},
+	{LAN "[ipsec]\nnatt = bloc\n", "(did you mean block?)"},
+	{LAN "[ipsec]\nmode = inherit\n", "f:4: mode = inherit: must be pass | plain | block"},
+	{LAN "[ipsec]\nnat_t = block\n", "unknown key nat_t in section [ipsec] (did you mean natt?)"},
+	{LAN "[l2tp]\nike = block\n", "unknown key ike in section [l2tp] (it belongs to section [ipsec])"},
+	{LAN "[ipsec]\nesp_fanout = 1\n", "f:4: esp_fanout = 1: must be yes | no"},
+	{LAN "[nat]\nbypass = 10.0.0.1/8\n",
+	 "f:4: bypass = 10.0.0.1/8: has bits set behind its prefix (did you mean 10.0.0.0/8?)"},
+	{LAN "[nat]\nbypass = 10.0.0.0/33\n", "f:4: bypass = 10.0.0.0/33: a prefix length is a number from 0 to 32"},
+	{LAN "[nat]\nbypass = 10.0.0.0/\n", "a prefix length is"},
+	{LAN "[nat]\nbypass = 10/8\n", "must be an IPv4 prefix"},
+	{LAN "[nat]\nbypass = ::/0\n", "must be an IPv4 prefix"},
+	{LAN "[nat]\nicmp_rate = -5\n", "f:4: icmp_rate = -5: must be a number from 0 to 100000"},
+	{LAN "[nat]\nicmp_rate = 0x10\n", "must be a number"},
+	{LAN "[nat]\nicmp_rate = 100001\n", "must be a number from 0 to 100000"},
+	{LAN "[nat]\nicmp_rate = 99999999999999999999999\n", "must be a number"},
+	{LAN "[nat]\nicmp_rate = 18446744073709551617\n", "must be a number"},
+	{LAN "[timeouts]\nudp = 119\n",
+	 "must be a number from 120 to 604800, in seconds; RFC 4787 REQ-5 asks for at least 120"},
+	{LAN "[timeouts]\ntcp_established = 7439\n", "RFC 5382 REQ-5 asks for at least 7440"},
+	{LAN "[timeouts]\ntcp_opening = 239\n", "RFC 5382 REQ-5 asks for at least 240"},
+	{LAN "[timeouts]\nicmp = 59\n", "RFC 5508 REQ-2 asks for at least 60"},
+	{LAN "[timeouts]\nudp = 300s\n", "must be a number"},
+	{LAN "[limits]\nflows = 4194305\n", "must be a number from 64 to 4194304"},
+	{LAN "[limits]\naddresses = 0\n", "must be a number from 1 to 64"},
+	{LAN "[pptp]\nmode = blok\n", "mode = blok: must be pass | plain | block (did you mean block?)"},
+	{LAN "[l2tp]\nmode = Pass\n", "(did you mean pass?)"},
+	{LAN "[control]\nsocket = x\n", "must be an absolute path"},
+	{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not an address of the loopback; write 127.0.0.1:PORT"},
+	{LAN "[metrics]\nlisten = 127.0.0.1\n", "must be unix:/PATH, or an address and a port"},
+	{LAN "[metrics]\nlisten = unix:x\n", "must be unix:/PATH, or an address and a port"},
+	{LAN "[log]\ntarget = sylog\n", "must be auto | stderr | syslog | an absolute path (did you mean syslog?)"},
+	{LAN "[log]\nlevel = 7\n", "must be error | warning | notice | info | debug"},
+	{LAN "[fowrard:x]\n", "f:3: unknown section [fowrard:x] (did you mean forward:NAME?)"},
+	{LAN "[forward]\n", "f:3: unknown section [forward] (did you mean forward:NAME?)"},
+	{LAN "[ipsek]\n", "f:3: unknown section [ipsek] (did you mean ipsec?)"},
+	{LAN "[zzzzzz]\n", "f:3: unknown section [zzzzzz]\n"},
+	{LAN "[lan] x\n", "f:3: a section is written [NAME]"},
+	{LAN "[]\n", "f:3: unknown section []"},
+	{LAN "tun : x\n", "f:3: 'tun : x': there is no '='"},
+};
+
 static void refuses_values(void **state)
 {
-	static const struct {
-		const char *text, *error;
-	} cases[] = {
-		{"", "E f: the LAN device is missing"},
-		{"[lan]\ninterface =\n", "E f: the LAN device is missing"},
-		{LAN "tun =\n", "tun is empty"},
-		{LAN "tun = eth1\n", "eth1 is the TUN device"},
-		{LAN "[wan]\ninterface = eth1\n", "eth1 is the device of both LAN and WAN"},
-		{LAN "[wan]\ninterface = cv0\n", "cv0 is the TUN device"},
-		{"[lan]\ninterface = ..\n", "f:2: interface = ..: can not be"},
-		{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": can not be"},
-		{LAN "[wan]\nhost_ports = 0\n", "f:4: host_ports = 0: must be a port"},
-		{LAN "[wan]\nhost_ports = 9-8\n", "f:4: host_ports = 9-8: must be a port"},
-		{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = 65536: must be a port"},
-		{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = x: must be a port"},
-		{LAN "[wan]\nhost_ports = 5-\n", "f:4: host_ports = 5-: must be a port"},
-		{LAN "[wan]\nhost_ports = sctp:5\n", "f:4: host_ports = sctp:5: must be a port"},
-		{LAN "[wan]\nhost_ports = 22,\n 70000\n", "f:5: host_ports = 70000: must be a port"},
-		{LAN "[wan]\noffload = true\n", "f:4: offload = true: must be yes | no"},
-		{LAN "[wan]\noffload =\n", "f:4: offload = : must be yes | no"},
-		{LAN "[ipsec]\nesp = no\n", "f:4: esp = no: must be inherit | pass | plain | block"},
-		{LAN "[ipsec]\nnatt = bloc\n", "(did you mean block?)"},
-		{LAN "[ipsec]\nmode = inherit\n", "f:4: mode = inherit: must be pass | plain | block"},
-		{LAN "[ipsec]\nnat_t = block\n", "unknown key nat_t in section [ipsec] (did you mean natt?)"},
-		{LAN "[l2tp]\nike = block\n", "unknown key ike in section [l2tp] (it belongs to section [ipsec])"},
-		{LAN "[ipsec]\nesp_fanout = 1\n", "f:4: esp_fanout = 1: must be yes | no"},
-		{LAN "[nat]\nbypass = 10.0.0.1/8\n",
-		 "f:4: bypass = 10.0.0.1/8: has bits set behind its prefix (did you mean 10.0.0.0/8?)"},
-		{LAN "[nat]\nbypass = 10.0.0.0/33\n",
-		 "f:4: bypass = 10.0.0.0/33: a prefix length is a number from 0 to 32"},
-		{LAN "[nat]\nbypass = 10.0.0.0/\n", "a prefix length is"},
-		{LAN "[nat]\nbypass = 10/8\n", "must be an IPv4 prefix"},
-		{LAN "[nat]\nbypass = ::/0\n", "must be an IPv4 prefix"},
-		{LAN "[nat]\nicmp_rate = -5\n", "f:4: icmp_rate = -5: must be a number from 0 to 100000"},
-		{LAN "[nat]\nicmp_rate = 0x10\n", "must be a number"},
-		{LAN "[nat]\nicmp_rate = 100001\n", "must be a number from 0 to 100000"},
-		{LAN "[nat]\nicmp_rate = 99999999999999999999999\n", "must be a number"},
-		{LAN "[nat]\nicmp_rate = 18446744073709551617\n", "must be a number"},
-		{LAN "[timeouts]\nudp = 119\n",
-		 "must be a number from 120 to 604800, in seconds; RFC 4787 REQ-5 asks for at least 120"},
-		{LAN "[timeouts]\ntcp_established = 7439\n", "RFC 5382 REQ-5 asks for at least 7440"},
-		{LAN "[timeouts]\ntcp_opening = 239\n", "RFC 5382 REQ-5 asks for at least 240"},
-		{LAN "[timeouts]\nicmp = 59\n", "RFC 5508 REQ-2 asks for at least 60"},
-		{LAN "[timeouts]\nudp = 300s\n", "must be a number"},
-		{LAN "[limits]\nflows = 4194305\n", "must be a number from 64 to 4194304"},
-		{LAN "[limits]\naddresses = 0\n", "must be a number from 1 to 64"},
-		{LAN "[pptp]\nmode = blok\n", "mode = blok: must be pass | plain | block (did you mean block?)"},
-		{LAN "[l2tp]\nmode = Pass\n", "(did you mean pass?)"},
-		{LAN "[control]\nsocket = x\n", "must be an absolute path"},
-		{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not an address of the loopback; write 127.0.0.1:PORT"},
-		{LAN "[metrics]\nlisten = 127.0.0.1\n", "must be unix:/PATH, or an address and a port"},
-		{LAN "[metrics]\nlisten = unix:x\n", "must be unix:/PATH, or an address and a port"},
-		{LAN "[log]\ntarget = sylog\n",
-		 "must be auto | stderr | syslog | an absolute path (did you mean syslog?)"},
-		{LAN "[log]\nlevel = 7\n", "must be error | warning | notice | info | debug"},
-		{LAN "[fowrard:x]\n", "f:3: unknown section [fowrard:x] (did you mean forward:NAME?)"},
-		{LAN "[forward]\n", "f:3: unknown section [forward] (did you mean forward:NAME?)"},
-		{LAN "[ipsek]\n", "f:3: unknown section [ipsek] (did you mean ipsec?)"},
-		{LAN "[zzzzzz]\n", "f:3: unknown section [zzzzzz]\n"},
-		{LAN "[lan] x\n", "f:3: a section is written [NAME]"},
-		{LAN "[]\n", "f:3: unknown section []"},
-		{LAN "tun : x\n", "f:3: 'tun : x': there is no '='"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		fixture_expect_error(*state, cases[i].text, cases[i].error);
+	for (size_t i = 0; i < sizeof(bad_values) / sizeof(bad_values[0]); i++)
+		fixture_expect_error(*state, bad_values[i].text, bad_values[i].error);
 }
+
+static const struct {
+	const char *text, *error;
+} bad_forwards[] = {
+	{"[forward:]\n", "f:3: [forward:]: a name has 1 to 31"},
+	{"[forward:a b]\n", "f:3: [forward:a b]: a name has 1 to 31"},
+	{"[forward:abcdefghijabcdefghijabcdefghijab]\n", "a name has 1 to 31"},
+	{"[forward:a]\n", "f:3: [forward:a] service is missing, or protocol and port"},
+	{"[forward:a]\n", "f:3: [forward:a] to is missing"},
+	{"[forward:a]\nport = 1\nto = 1.2.3.4\n", "f:3: [forward:a] protocol is missing"},
+	{"[forward:a]\nprotocol = tcp\nto = 1.2.3.4\n", "f:3: [forward:a] port is missing"},
+	{"[forward:a]\nprotocol = tcp\nport = 0\nto = 1.2.3.4\n", "f:5: port = 0: must be a port or FIRST-LAST"},
+	{"[forward:a]\nprotocol = tcp\nport = 5-4\nto = 1.2.3.4\n", "f:5: port = 5-4: must be a port or FIRST-LAST"},
+	{"[forward:a]\nprotocol = tpc\nport = 4\nto = 1.2.3.4\n", "(did you mean tcp?)"},
+	{"[forward:a]\nprotocol = 0\nto = 1.2.3.4\n", "a number from 1 to 255"},
+	{"[forward:a]\nprotocol = 256\nto = 1.2.3.4\n", "a number from 1 to 255"},
+	{"[forward:a]\nprotocol = 51\nto = 1.2.3.4\n", "AH signs the addresses"},
+	{"[forward:a]\nprotocol = gre\nport = 5\nto = 1.2.3.4\n", "this protocol has no ports"},
+	{"[forward:a]\nprotocol = gre\nto = 1.2.3.4:5\n", "this protocol has no ports"},
+	{"[forward:a]\nservice = pptp\nprotocol = tcp\nto = 1.2.3.4\n", "service stands instead of protocol and port"},
+	{"[forward:a]\nservice = pptp\nto = 1.2.3.4:5\n", "a service keeps its own ports"},
+	{"[forward:a]\nservice = pptp\nto = 127.0.0.1\n", "is not the address of a host"},
+	{"[forward:a]\nservice = pptp\nto = 224.0.0.1\n", "is not the address of a host"},
+	{"[forward:a]\nservice = pptp\nto = web\n", "must be the IPv4 address of an inside host"},
+	{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:0\n", "has a bad port"},
+	{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:\n", "has a bad port"},
+	{"[forward:a]\nprotocol = tcp\nport = 1-10\nto = 1.2.3.4:65530\n", "goes beyond 65535"},
+	{"[forward:a]\nprotocol = udp\nport = 60-70\nto = 1.2.3.4\n", "UDP port 68 always belongs to the router"},
+	{"[forward:a]\nprotocol = tcp\nport = 20-30\nto = 1.2.3.4\n[wan]\nhost_ports = udp:20, 22\n",
+	 "f:3: [forward:a] TCP port 22 belongs to the router itself by [wan] host_ports"},
+	{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[wan]\nhost_ports = udp:4500\n",
+	 "UDP port 4500 belongs to the router"},
+	{"[forward:a]\nprotocol = tcp\nport = 80-90\nto = 1.2.3.4\n[forward:b]\nprotocol = tcp+udp\nport = "
+	 "70-80\nto = 1.2.3.4\n",
+	 "f:7: [forward:b] and [forward:a] of line 3 both want TCP port 80\n"},
+	{"[forward:a]\nservice = pptp\nto = 1.2.3.4\n[forward:b]\nprotocol = gre\nto = 1.2.3.4\n",
+	 "f:6: [forward:b] and [forward:a] of line 3 both want IP protocol 47\n"},
+	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = l2tp\nto = 1.2.3.5\n",
+	 "both want UDP port 1701"},
+	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:a]\n",
+	 "f:6: section [forward:a] stands here again; the first is in line 3"},
+	{"[forward:a]\nto = 1.2.3.4\nto = 1.2.3.5\n", "f:5: to is set here again; the first is in line 4"},
+	{"[forward:a]\nprot = tcp\n", "unknown key prot in section [forward:NAME]"},
+	{"[forward:a]\nprotocl = tcp\n", "(did you mean protocol?)"},
+};
 
 static void refuses_forwards(void **state)
 {
-	static const struct {
-		const char *text, *error;
-	} cases[] = {
-		{"[forward:]\n", "f:3: [forward:]: a name has 1 to 31"},
-		{"[forward:a b]\n", "f:3: [forward:a b]: a name has 1 to 31"},
-		{"[forward:abcdefghijabcdefghijabcdefghijab]\n", "a name has 1 to 31"},
-		{"[forward:a]\n", "f:3: [forward:a] service is missing, or protocol and port"},
-		{"[forward:a]\n", "f:3: [forward:a] to is missing"},
-		{"[forward:a]\nport = 1\nto = 1.2.3.4\n", "f:3: [forward:a] protocol is missing"},
-		{"[forward:a]\nprotocol = tcp\nto = 1.2.3.4\n", "f:3: [forward:a] port is missing"},
-		{"[forward:a]\nprotocol = tcp\nport = 0\nto = 1.2.3.4\n",
-		 "f:5: port = 0: must be a port or FIRST-LAST"},
-		{"[forward:a]\nprotocol = tcp\nport = 5-4\nto = 1.2.3.4\n",
-		 "f:5: port = 5-4: must be a port or FIRST-LAST"},
-		{"[forward:a]\nprotocol = tpc\nport = 4\nto = 1.2.3.4\n", "(did you mean tcp?)"},
-		{"[forward:a]\nprotocol = 0\nto = 1.2.3.4\n", "a number from 1 to 255"},
-		{"[forward:a]\nprotocol = 256\nto = 1.2.3.4\n", "a number from 1 to 255"},
-		{"[forward:a]\nprotocol = 51\nto = 1.2.3.4\n", "AH signs the addresses"},
-		{"[forward:a]\nprotocol = gre\nport = 5\nto = 1.2.3.4\n", "this protocol has no ports"},
-		{"[forward:a]\nprotocol = gre\nto = 1.2.3.4:5\n", "this protocol has no ports"},
-		{"[forward:a]\nservice = pptp\nprotocol = tcp\nto = 1.2.3.4\n",
-		 "service stands instead of protocol and port"},
-		{"[forward:a]\nservice = pptp\nto = 1.2.3.4:5\n", "a service keeps its own ports"},
-		{"[forward:a]\nservice = pptp\nto = 127.0.0.1\n", "is not the address of a host"},
-		{"[forward:a]\nservice = pptp\nto = 224.0.0.1\n", "is not the address of a host"},
-		{"[forward:a]\nservice = pptp\nto = web\n", "must be the IPv4 address of an inside host"},
-		{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:0\n", "has a bad port"},
-		{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:\n", "has a bad port"},
-		{"[forward:a]\nprotocol = tcp\nport = 1-10\nto = 1.2.3.4:65530\n", "goes beyond 65535"},
-		{"[forward:a]\nprotocol = udp\nport = 60-70\nto = 1.2.3.4\n",
-		 "UDP port 68 always belongs to the router"},
-		{"[forward:a]\nprotocol = tcp\nport = 20-30\nto = 1.2.3.4\n[wan]\nhost_ports = udp:20, 22\n",
-		 "f:3: [forward:a] TCP port 22 belongs to the router itself by [wan] host_ports"},
-		{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[wan]\nhost_ports = udp:4500\n",
-		 "UDP port 4500 belongs to the router"},
-		{"[forward:a]\nprotocol = tcp\nport = 80-90\nto = 1.2.3.4\n[forward:b]\nprotocol = tcp+udp\nport = "
-		 "70-80\nto = 1.2.3.4\n",
-		 "f:7: [forward:b] and [forward:a] of line 3 both want TCP port 80\n"},
-		{"[forward:a]\nservice = pptp\nto = 1.2.3.4\n[forward:b]\nprotocol = gre\nto = 1.2.3.4\n",
-		 "f:6: [forward:b] and [forward:a] of line 3 both want IP protocol 47\n"},
-		{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = l2tp\nto = 1.2.3.5\n",
-		 "both want UDP port 1701"},
-		{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:a]\n",
-		 "f:6: section [forward:a] stands here again; the first is in line 3"},
-		{"[forward:a]\nto = 1.2.3.4\nto = 1.2.3.5\n", "f:5: to is set here again; the first is in line 4"},
-		{"[forward:a]\nprot = tcp\n", "unknown key prot in section [forward:NAME]"},
-		{"[forward:a]\nprotocl = tcp\n", "(did you mean protocol?)"},
-	};
 	char text[1024];
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(text, sizeof(text), LAN "%s", cases[i].text);
-		fixture_expect_error(*state, text, cases[i].error);
+	for (size_t i = 0; i < sizeof(bad_forwards) / sizeof(bad_forwards[0]); i++) {
+		snprintf(text, sizeof(text), LAN "%s", bad_forwards[i].text);
+		fixture_expect_error(*state, text, bad_forwards[i].error);
 	}
 	/* A bad value is reported once, not once more as missing. */
 	fixture_expect_report(*state, LAN "[forward:a]\nprotocol = tcp\nport = x\nto = 1.2.3.4\n",
@@ -177,32 +172,32 @@ static void refuses_forwards(void **state)
 }
 
 /* Modes that take away more than they seem to: each is said once, with its line. */
+static const struct {
+	const char *text, *warning;
+} warned_modes[] = {
+	{"[ipsec]\nike = block\n", "W f:4: warning: [ipsec] ike = block: nearly all of IPsec starts with IKE on UDP "
+				   "port 500 and will not work; to refuse IPsec write mode = block\n"},
+	{"[ipsec]\nmode = block\nesp = pass\n", "W f:4: warning: [ipsec] ike = block: "},
+	{"[ipsec]\nnatt = block\n", "W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec "
+				    "client goes on to UDP port 4500"},
+	{"[ipsec]\nah = plain\n", "W f:4: warning: [ipsec] ah does not help AH through the NAT"},
+	{"[ipsec]\nesp = plain\nesp_fanout = yes\n",
+	 "W f:5: warning: [ipsec] esp_fanout does nothing unless ESP is in mode pass\n"},
+	{"[limits]\ntunnels = 0\n", "W f:4: warning: [limits] tunnels = 0: PPTP, L2TP and IPsec get no help"},
+	{"[ipsec]\nesp = block\n[forward:a]\nservice = ipsec\nto = 1.2.3.4\n",
+	 "W f:5: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"},
+	{"[forward:a]\nprotocol = udp\nport = 1701\nto = 1.2.3.4\n[l2tp]\nmode = block\n",
+	 "W f:3: warning: [forward:a] does nothing while [l2tp] mode = block\n"},
+	{"[forward:a]\nprotocol = esp\nto = 1.2.3.4\n[ipsec]\nesp = block\n",
+	 "W f:3: warning: [forward:a] does nothing while [ipsec] esp = block\n"},
+	{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[ipsec]\nike = block\nnatt = block\nesp = block\n",
+	 "W f:3: warning: [forward:a] does nothing while [ipsec] mode = block\n"},
+	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = ipsec\nto = 1.2.3.4\n",
+	 "W f:3: warning: [forward:a] lets in L2TP without encryption; L2TP in IPsec needs only [forward:b]\n"},
+};
+
 static void warns_of_modes(void **state)
 {
-	static const struct {
-		const char *text, *warning;
-	} cases[] = {
-		{"[ipsec]\nike = block\n",
-		 "W f:4: warning: [ipsec] ike = block: nearly all of IPsec starts with IKE on UDP "
-		 "port 500 and will not work; to refuse IPsec write mode = block\n"},
-		{"[ipsec]\nmode = block\nesp = pass\n", "W f:4: warning: [ipsec] ike = block: "},
-		{"[ipsec]\nnatt = block\n", "W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec "
-					    "client goes on to UDP port 4500"},
-		{"[ipsec]\nah = plain\n", "W f:4: warning: [ipsec] ah does not help AH through the NAT"},
-		{"[ipsec]\nesp = plain\nesp_fanout = yes\n",
-		 "W f:5: warning: [ipsec] esp_fanout does nothing unless ESP is in mode pass\n"},
-		{"[limits]\ntunnels = 0\n", "W f:4: warning: [limits] tunnels = 0: PPTP, L2TP and IPsec get no help"},
-		{"[ipsec]\nesp = block\n[forward:a]\nservice = ipsec\nto = 1.2.3.4\n",
-		 "W f:5: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"},
-		{"[forward:a]\nprotocol = udp\nport = 1701\nto = 1.2.3.4\n[l2tp]\nmode = block\n",
-		 "W f:3: warning: [forward:a] does nothing while [l2tp] mode = block\n"},
-		{"[forward:a]\nprotocol = esp\nto = 1.2.3.4\n[ipsec]\nesp = block\n",
-		 "W f:3: warning: [forward:a] does nothing while [ipsec] esp = block\n"},
-		{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[ipsec]\nike = block\nnatt = block\nesp = block\n",
-		 "W f:3: warning: [forward:a] does nothing while [ipsec] mode = block\n"},
-		{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = ipsec\nto = 1.2.3.4\n",
-		 "W f:3: warning: [forward:a] lets in L2TP without encryption; L2TP in IPsec needs only [forward:b]\n"},
-	};
 	static const char *const silent[] = {
 		"[ipsec]\nmode = block\n",
 		"[ipsec]\nmode = plain\nesp = block\nah = block\n",
@@ -218,12 +213,12 @@ static void warns_of_modes(void **state)
 	struct fixture *fixture = *state;
 	char text[1024];
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(text, sizeof(text), LAN "%s", cases[i].text);
+	for (size_t i = 0; i < sizeof(warned_modes) / sizeof(warned_modes[0]); i++) {
+		snprintf(text, sizeof(text), LAN "%s", warned_modes[i].text);
 		fixture_expect_good(fixture, text);
-		if (strncmp(fixture->report.text, cases[i].warning, strlen(cases[i].warning)) ||
+		if (strncmp(fixture->report.text, warned_modes[i].warning, strlen(warned_modes[i].warning)) ||
 		    !strstr(fixture->report.text, "N f: 1 warning\n"))
-			fail_msg("\n%s\ngave:\n%snot just: %s", text, fixture->report.text, cases[i].warning);
+			fail_msg("\n%s\ngave:\n%snot just: %s", text, fixture->report.text, warned_modes[i].warning);
 	}
 	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
 		snprintf(text, sizeof(text), LAN "%s", silent[i]);

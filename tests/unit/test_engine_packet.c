@@ -342,6 +342,23 @@ static void udp_checksums_through_the_engine(void **state)
 	assert_int_equal(packet_get16(p, 26), 0);
 }
 
+/* A TCP packet with 12 bytes of options, from the rig's first host to its first remote or back. */
+static struct packet *send_options(struct rig *rig, enum side from, uint8_t flags, const uint8_t *options, bool partial)
+{
+	bool lan = from == SIDE_LAN;
+
+	return rig_send(rig, from,
+			&(struct packet_spec){.protocol = PROTO_TCP,
+					      .source = lan ? L1 : W1,
+					      .source_port = lan ? 5000 : 80,
+					      .destination = lan ? W1 : O1,
+					      .destination_port = lan ? 80 : 5000,
+					      .flags = flags,
+					      .tcp_options = options,
+					      .tcp_options_length = 12,
+					      .partial = partial});
+}
+
 /* The MSS option at even and odd places, and a zoo around it (adv_26). */
 static void mss_is_clamped(void **state)
 {
@@ -361,53 +378,26 @@ static void mss_is_clamped(void **state)
 	rig_configure(rig);
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		for (int partial = 0; partial < 2; partial++) {
-			struct packet_spec spec = {.protocol = PROTO_TCP,
-						   .source = L1,
-						   .source_port = 5000,
-						   .destination = W1,
-						   .destination_port = 80,
-						   .flags = FLAG_SYN,
-						   .tcp_options = row[i].bytes,
-						   .tcp_options_length = 12,
-						   .partial = partial};
 			uint8_t want[12];
 			memcpy(want, row[i].bytes, 12);
 			if (row[i].at) {
 				want[row[i].at] = 1360 >> 8;
 				want[row[i].at + 1] = 1360 & 255;
 			}
-			struct packet *p = rig_send(rig, SIDE_LAN, &spec);
+			struct packet *p = send_options(rig, SIDE_LAN, FLAG_SYN, row[i].bytes, partial);
 			rig_forwarded(rig, SIDE_WAN);
 			assert_memory_equal(p->data + 40, want, 12);
 			/* not in a segment without SYN */
-			spec.flags = FLAG_ACK;
-			p = rig_send(rig, SIDE_LAN, &spec);
+			p = send_options(rig, SIDE_LAN, FLAG_ACK, row[i].bytes, partial);
 			assert_memory_equal(p->data + 40, row[i].bytes, 12);
 			/* and inbound */
-			spec = (struct packet_spec){.protocol = PROTO_TCP,
-						    .source = W1,
-						    .source_port = 80,
-						    .destination = O1,
-						    .destination_port = 5000,
-						    .flags = FLAG_SYN | FLAG_ACK,
-						    .tcp_options = row[i].bytes,
-						    .tcp_options_length = 12,
-						    .partial = partial};
-			p = rig_send(rig, SIDE_WAN, &spec);
+			p = send_options(rig, SIDE_WAN, FLAG_SYN | FLAG_ACK, row[i].bytes, partial);
 			rig_forwarded(rig, SIDE_LAN);
 			assert_memory_equal(p->data + 40, want, 12);
 		}
 	rig->config.clamp_mss = false;
 	rig_configure(rig);
-	struct packet *p = rig_send(rig, SIDE_LAN,
-				    &(struct packet_spec){.protocol = PROTO_TCP,
-							  .source = L1,
-							  .source_port = 5000,
-							  .destination = W1,
-							  .destination_port = 80,
-							  .flags = FLAG_SYN,
-							  .tcp_options = row[0].bytes,
-							  .tcp_options_length = 12});
+	struct packet *p = send_options(rig, SIDE_LAN, FLAG_SYN, row[0].bytes, false);
 	assert_memory_equal(p->data + 40, row[0].bytes, 12);
 }
 

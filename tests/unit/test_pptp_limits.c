@@ -324,6 +324,11 @@ static void tunnels_are_shown(void **state)
 	assert_int_equal(told.count[EVENT_TUNNEL_UP], 1);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 1);
 	assert_int_equal(told.count[EVENT_NOT_UNDERSTOOD], 0);
+}
+
+static void every_end_has_a_text(void **state)
+{
+	(void)state;
 	for (int end = END_NOT; end < ENDS; end++)
 		assert_non_null(tunnel_end_text((enum tunnel_end)end));
 }
@@ -574,6 +579,7 @@ int main(void)
 		pptp_test(plain),
 		pptp_test(the_outside_address_goes),
 		pptp_test(tunnels_are_shown),
+		cmocka_unit_test(every_end_has_a_text),
 		pptp_test(calls_outlive_the_engine),
 		pptp_test(a_spoilt_arena),
 		pptp_test(every_wrong_length),

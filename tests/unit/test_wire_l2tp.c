@@ -476,18 +476,6 @@ static void any_bit_may_be_wrong(void **state)
 	assert_true(refused > 5 && malformed > 5);
 }
 
-static void messages_have_names(void **state)
-{
-	static const char *const names[] = {NULL,   "SCCRQ", "SCCRP", "SCCCN", "StopCCN", NULL, "HELLO", "OCRQ",
-					    "OCRP", "OCCN",  "ICRQ",  "ICRP",  "ICCN",    NULL, "CDN",   "WEN",
-					    "SLI",  NULL,    NULL,    NULL,    "ACK",     NULL};
-
-	(void)state;
-	for (uint16_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		assert_string_equal(l2tp_message_name(i), names[i] ? names[i] : "unknown");
-	assert_string_equal(l2tp_message_name(65535), "unknown");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -505,7 +493,6 @@ int main(void)
 		cmocka_unit_test(data_has_no_attributes),
 		cmocka_unit_test(messages_cut_at_any_byte_are_refused_or_read_in_part),
 		cmocka_unit_test(any_bit_may_be_wrong),
-		cmocka_unit_test(messages_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
