@@ -95,6 +95,11 @@ struct prefix {
 	uint8_t length; /* 0 to 32 */
 };
 
+static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
+{
+	return prefix->length == 0 || ((prefix->address ^ address) >> (32 - prefix->length)) == 0;
+}
+
 /* From any outside address, protocol and port to one inside host. Ports map one to one from port_first..port_last to
  * to_port upward. Protocols without ports have all three 0. */
 struct forward {

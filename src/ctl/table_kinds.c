@@ -143,6 +143,7 @@ static const struct table_kind kinds[] = {
 	  {"mode", "mode of that", TABLE_TEXT},
 	  {"module", "read by the module", TABLE_TEXT},
 	  {"nearest-src", "nearest mapping", TABLE_ENDPOINT}}},
+	{"note", true, {{"text", "but", TABLE_TEXT}}},
 	{"packet",
 	 false,
 	 {{"to", "TO", TABLE_TEXT},

@@ -16,6 +16,7 @@
 #include "daemon/text.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
+#include "io/kernel.h"
 #include "io/state_file.h"
 
 enum { ICMP = 1, TCP = 6, UDP = 17, GRE = 47, ESP = 50, TTL = 64, ICMP_ECHO = 8, POSITIONS = 4 };
@@ -352,6 +353,49 @@ static void send_output(struct verb *verb, const struct explain_output *output)
 	verb_send(verb);
 }
 
+static void send_note(struct verb *verb, const char *name, const char *text)
+{
+	struct json *row = verb_row(verb, "note");
+
+	json_text(row, "note", name);
+	json_text(row, "text", text);
+	verb_send(verb);
+}
+
+static bool is_inside(const struct kernel_links *links, uint32_t address)
+{
+	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
+		if (prefix_has(&links->lan.prefixes[i], address))
+			return true;
+	return false;
+}
+
+/* What happens before the engine gets the packet, or behind it, and makes another thing of the verdict. */
+static void send_notes(struct verb *verb, enum side from, const struct probe *probe,
+		       const struct explanation *explanation)
+{
+	const struct kernel_links *links = kernel_links(verb->router->kernel);
+
+	if (from == SIDE_LAN && probe->destination == links->lan.address)
+		send_note(verb, "own-address",
+			  "the destination is the router itself: its kernel takes the packet, and culvertd never sees "
+			  "it");
+	else if (from == SIDE_LAN && is_inside(links, probe->destination))
+		send_note(verb, "inside-destination",
+			  "the destination is in a network of the LAN: the packet stays there, and culvertd never sees "
+			  "it");
+	if (from == SIDE_LAN && probe->ttl <= 1)
+		send_note(verb, "time-to-live",
+			  "the time to live ends in the router's kernel, which answers with time exceeded: culvertd "
+			  "never sees it");
+	for (uint32_t i = 0; i < explanation->outputs && i < EXPLAIN_OUTPUTS && !links->wan.up; i++) {
+		if (explanation->output[i].to != SIDE_WAN)
+			continue;
+		send_note(verb, "wan-down", "the WAN device is down: what would leave there is dropped");
+		break;
+	}
+}
+
 /* False with errno set. */
 static bool run_dry(const struct router *router, const struct probe *probe, enum side from,
 		    struct explanation *explanation)
@@ -384,6 +428,7 @@ enum verb_step verb_explain(struct verb *verb)
 	if (!run_dry(verb->router, &probe, from, &explanation))
 		return verb_fail(verb, EXIT_NETWORK, "no memory for a copy of the tables: %s", strerror(errno));
 	send_verdict(verb, &explanation);
+	send_notes(verb, from, &probe, &explanation);
 	for (uint32_t i = 0; i < explanation.outputs && i < EXPLAIN_OUTPUTS; i++)
 		send_output(verb, &explanation.output[i]);
 	return VERB_OVER;

@@ -64,9 +64,4 @@ static inline bool ip_is_martian(uint32_t address)
 	return top == 0 || top == 127 || top >= 224;
 }
 
-static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
-{
-	return prefix->length == 0 || ((prefix->address ^ address) >> (32 - prefix->length)) == 0;
-}
-
 #endif

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from control import ask, document, run_ctl
-from lab import ROUTER_WAN
+from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
 
@@ -271,6 +271,40 @@ def test_a_dropped_packet_names_its_tunnel(lab, router):
     assert stranger["tunnel"] is None and stranger["nearest-src-address"] == hosts[0].address
     shown = run_ctl(router, "drops", "last=3").stdout
     assert "TUNNEL" in shown and shown.count(names[hosts[1].address]) == 1, shown
+
+
+def test_what_the_engine_never_sees_is_said(lab, router):
+    """A dry run of the engine alone says "forwarded" of packets that the kernel keeps to itself."""
+    host, remote = lab.raw("L1"), lab.raw("W1")
+
+    def notes(direction, *words):
+        rows = ask(router, " ".join(["explain", direction, "udp", *words]))
+        return [row["note"] for row in rows if row["kind"] == "note"]
+
+    source = f"{host.address}:6200"
+    assert notes("out", source, f"{remote.address}:53") == []
+    cases = (
+        ("own-address", ROUTER_LAN, 64),
+        ("inside-destination", lab.address("L2"), 64),
+        ("time-to-live", remote.address, 1),
+    )
+    for name, destination, ttl in cases:
+        assert notes("out", source, f"{destination}:53", f"ttl={ttl}") == [name]
+        before = router.statistics().side["LAN"]["received"]
+        host.send(udp(host.address, 6200, destination, 53, ttl=ttl))
+        time.sleep(0.1)
+        assert router.statistics().side["LAN"]["received"] == before, name
+    done = run_ctl(router, "explain", "out", "udp", source, f"{ROUTER_LAN}:53")
+    assert "\nbut: the destination is the router itself" in done.stdout, done
+    # from the WAN the time to live is judged here
+    assert notes("in", f"{remote.address}:53", f"{ROUTER_WAN}:6200", "ttl=1") == []
+    lab.R.ip("link set wan0 down")
+    try:
+        router.settle()
+        assert notes("out", source, f"{remote.address}:53") == ["wan-down"]
+    finally:
+        lab.R.ip("link set wan0 up", f"route replace default via {UPSTREAM}")
+        router.settle()
 
 
 def test_for_people_and_programs(lab, router):
