@@ -39,6 +39,23 @@ static const struct {
 
 enum { VALUES = sizeof(values) / sizeof(values[0]) };
 
+/* Keys and plain arguments whose values a running culvertd knows: what _culvertctl_live() is asked for. */
+static const struct {
+	const char *word, *list;
+} live[] = {
+	{"host", "hosts"}, {"remote", "remotes"}, {"HOST", "hosts"}, {"TUNNEL", "tunnels"}, {"MAPPING", "mappings"},
+};
+
+enum { LIVE = sizeof(live) / sizeof(live[0]) };
+
+static const char *find_live(const char *word, size_t length)
+{
+	for (size_t i = 0; i < LIVE; i++)
+		if (strlen(live[i].word) == length && !strncmp(live[i].word, word, length))
+			return live[i].list;
+	return NULL;
+}
+
 static void print_verbs(void)
 {
 	for (size_t i = 0; i < verb_count; i++)
@@ -89,8 +106,50 @@ static void print_keys(const struct verb_text *verb)
 	}
 }
 
+/* The length of the word of a verb's arguments at *at, which goes to it; 0: there is no more. Keys are none. */
+static size_t next_plain(const char **at)
+{
+	size_t length;
+
+	for (;; *at += length) {
+		*at += strspn(*at, " []|");
+		length = strcspn(*at, " ]");
+		if (!memchr(*at, '=', length))
+			return strcspn(*at, " ]|");
+	}
+}
+
+static bool takes_file(const struct verb_text *verb)
+{
+	const char *at = verb->arguments;
+
+	for (size_t length; (length = next_plain(&at)) > 0; at += length)
+		if (length == 4 && !strncmp(at, "FILE", length))
+			return true;
+	return false;
+}
+
+/* The live lists that may stand behind a verb. */
+static void print_live(const struct verb_text *verb, const char *before, const char *between, const char *after)
+{
+	const char *at = verb->arguments, *list;
+	bool is_first = true;
+
+	for (size_t length; (length = next_plain(&at)) > 0; at += length) {
+		list = find_live(at, length);
+		if (!list)
+			continue;
+		printf("%s%s", is_first ? before : between, list);
+		is_first = false;
+	}
+	if (!is_first)
+		fputs(after, stdout);
+}
+
 static bool has_values(const char *key)
 {
+	if (find_live(key, strlen(key)))
+		return true;
 	for (size_t i = 0; i < VALUES; i++)
 		if (!strcmp(values[i].key, key))
 			return true;
@@ -118,16 +177,72 @@ static void print_all_keys(const char *before, const char *between, bool only_fr
 	}
 }
 
-/* The branches of a "case" over verbs, each with one command made of before, the words, and after. */
-static void print_branches(const char *indent, const char *before, const char *after)
+/* How a shell says what stands behind a verb: files, or words, and what culvertd knows. */
+struct branches {
+	const char *indent, *files, *before, *after;
+	const char *live_before, *live_between, *live_after;
+};
+
+/* The branches of a "case" over verbs. */
+static void print_branches(const struct branches *how)
 {
 	for (size_t i = 0; i < verb_count; i++) {
-		if (!verb_texts[i].arguments[0])
+		const struct verb_text *verb = &verb_texts[i];
+
+		if (!verb->arguments[0])
 			continue;
-		printf("%s%s) %s", indent, verb_texts[i].name, before);
-		print_keys(&verb_texts[i]);
-		printf("%s ;;\n", after);
+		printf("%s%s) ", how->indent, verb->name);
+		if (takes_file(verb)) {
+			fputs(how->files, stdout);
+		} else {
+			fputs(how->before, stdout);
+			print_keys(verb);
+			fputs(how->after, stdout);
+			print_live(verb, how->live_before, how->live_between, how->live_after);
+		}
+		fputs(" ;;\n", stdout);
 	}
+}
+
+/* The same over keys with live lists. */
+static void print_live_keys(const char *indent, const char *before, const char *after)
+{
+	for (size_t i = 0; i < LIVE; i++)
+		if (live[i].word[0] >= 'a')
+			printf("%s%s) %s%s%s ;;\n", indent, live[i].word, before, live[i].list, after);
+}
+
+/* In both shells the same. Names that hosts and peers have chosen are never asked for, and what culvertd answers is
+ * taken only if no shell sees more in it than a word. */
+static void print_live_function(void)
+{
+	fputs("# _culvertctl_live LIST PROGRAM SOCKET: what a running culvertd knows, a word a line; nothing if none "
+	      "runs.\n"
+	      "_culvertctl_live()\n{\n"
+	      "\tlocal program=$2 socket=${3:-" OPTIONS_SOCKET "}\n\n"
+	      "\tcase $1 in\n"
+	      "\thosts) set -- internal-src-address top show=hosts limit=100 ;;\n"
+	      "\tremotes) set -- external-dst-address tunnels ;;\n"
+	      "\ttunnels) set -- id tunnels ;;\n"
+	      "\tmappings) set -- index mappings limit=100 ;;\n"
+	      "\tesac\n"
+	      "\t{\n"
+	      "\t\ttimeout 1 \"$program\" --socket \"$socket\" -o tsv \"${@:2}\" </dev/null | awk -F '\\t' -v "
+	      "name=\"$1\" '\n"
+	      "\t\t\t/^#/ {\n"
+	      "\t\t\t\tcolumn = end = 0\n"
+	      "\t\t\t\tfor (i = 1; i <= NF; i++) {\n"
+	      "\t\t\t\t\tif ($i == name)\n\t\t\t\t\t\tcolumn = i\n"
+	      "\t\t\t\t\tif ($i == \"end\")\n\t\t\t\t\t\tend = i\n"
+	      "\t\t\t\t}\n"
+	      "\t\t\t\tnext\n"
+	      "\t\t\t}\n"
+	      "\t\t\tcolumn && (!end || $end == \"\") && $column ~ /^[0-9a-z][0-9a-z.-]*$/ && !seen[$column]++ {\n"
+	      "\t\t\t\tprint $column\n"
+	      "\t\t\t}'\n"
+	      "\t} 2>/dev/null\n"
+	      "}\n\n",
+	      stdout);
 }
 
 /* The same with options for keys. */
@@ -159,23 +274,48 @@ static void print_value_branches(const char *indent, const char *before, const c
 	}
 }
 
+/* What a word may be that is no value: an option, the verb, or what stands behind it. */
+static void print_bash_words(void)
+{
+	static const struct branches branches = {"\t\t\t", "files=1", "words='", "'", " live='", " ", "'"};
+
+	fputs("\t*)\n"
+	      "\t\tif [[ $word == -* ]]; then\n"
+	      "\t\t\twords='-j -J -o -w",
+	      stdout);
+	for (const char *const *name = options_names; *name; name++)
+		printf(" %s", *name);
+	fputs("'\n\t\t\tcase $verb in\n", stdout);
+	print_option_branches("\t\t\t", "words+=' ", "'");
+	fputs("\t\t\tesac\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
+	print_verbs();
+	fputs("'\n\t\telse\n\t\t\tcase $verb in\n", stdout);
+	print_branches(&branches);
+	fputs("\t\t\tesac\n\t\tfi\n\t\t;;\n", stdout);
+}
+
 static void print_bash(void)
 {
 	fputs("# SPDX-License-Identifier: BSD-2-Clause\n"
-	      "# Completion of culvertctl in bash; made from the lists of culvert by make update-lists.\n"
-	      "_culvertctl()\n{\n"
-	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n\n"
+	      "# Completion of culvertctl in bash; made from the lists of culvert by make update-lists.\n",
+	      stdout);
+	print_live_function();
+	fputs("_culvertctl()\n{\n"
+	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n"
+	      "\tlocal socket= live= files= option\n\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	      "\t\tcase ${COMP_WORDS[i]} in\n"
+	      "\t\toption=${COMP_WORDS[i]}\n"
+	      "\t\tcase $option in\n"
 	      "\t\t-o | -w | --output | --color | --socket | --write | ",
 	      stdout);
 	print_all_keys("--", " | ", false);
 	fputs(")\n"
 	      "\t\t\t[[ ${COMP_WORDS[i + 1]} == \"=\" ]] && ((i++))\n"
 	      "\t\t\t((i++))\n"
+	      "\t\t\t[[ $option == --socket ]] && socket=${COMP_WORDS[i]}\n"
 	      "\t\t\t;;\n"
 	      "\t\t-*) ;;\n"
-	      "\t\t*)\n\t\t\tverb=${COMP_WORDS[i]}\n\t\t\tbreak\n\t\t\t;;\n"
+	      "\t\t*) verb=${verb:-$option} ;;\n"
 	      "\t\tesac\n"
 	      "\tdone\n"
 	      "\t# An equals sign is a word of its own.\n"
@@ -188,25 +328,23 @@ static void print_bash(void)
 	      "\tfi\n"
 	      "\tCOMPREPLY=()\n"
 	      "\tcase ${key#--} in\n"
-	      "\tsocket | -w | write)\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n\t\treturn\n\t\t;;\n",
+	      "\tsocket | -w | write) files=1 ;;\n",
 	      stdout);
 	print_value_branches("\t", "words='", "'");
+	print_live_keys("\t", "live=", "");
 	fputs("\t", stdout);
 	print_all_keys("", " | ", true);
-	fputs(") ;;\n"
-	      "\t*)\n"
-	      "\t\tif [[ $word == -* ]]; then\n"
-	      "\t\t\twords='-j -J -o -w",
-	      stdout);
-	for (const char *const *name = options_names; *name; name++)
-		printf(" %s", *name);
-	fputs("'\n\t\t\tcase $verb in\n", stdout);
-	print_option_branches("\t\t\t", "words+=' ", "'");
-	fputs("\t\t\tesac\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
-	print_verbs();
-	fputs("'\n\t\telse\n\t\t\tcase $verb in\n", stdout);
-	print_branches("\t\t\t", "words='", "'");
-	fputs("\t\t\tesac\n\t\tfi\n\t\t;;\n\tesac\n"
+	fputs(") ;;\n", stdout);
+	print_bash_words();
+	fputs("\tesac\n"
+	      "\tif [[ $files ]]; then\n"
+	      "\t\tcompopt -o filenames 2>/dev/null\n"
+	      "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+	      "\t\treturn\n"
+	      "\tfi\n"
+	      "\tfor i in $live; do\n"
+	      "\t\twords+=\" $(_culvertctl_live \"$i\" \"${1:-culvertctl}\" \"$socket\")\"\n"
+	      "\tdone\n"
 	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
 	      "\tif [[ ${COMPREPLY[0]} == *= ]]; then\n"
 	      "\t\tcompopt -o nospace 2>/dev/null\n"
@@ -239,14 +377,21 @@ static void print_zsh_options(const struct verb_text *verb)
 	fputs(")\n\t\t\tbreak\n\t\t\t;;\n", stdout);
 }
 
-static void print_zsh(void)
+static void print_zsh_arguments(void)
 {
-	fputs("#compdef culvertctl\n"
-	      "# SPDX-License-Identifier: BSD-2-Clause\n"
-	      "# Completion of culvertctl in zsh; made from the lists of culvert by make update-lists.\n"
-	      "_culvertctl_value()\n{\n\tcase $1 in\n",
-	      stdout);
+	static const struct branches branches = {
+		"\t",
+		"_files",
+		"compadd -S '' -- ",
+		"",
+		"; compadd -- $(_culvertctl_live ",
+		" $program $socket) $(_culvertctl_live ",
+		" $program $socket)",
+	};
+
+	fputs("_culvertctl_value()\n{\n\tcase $1 in\n", stdout);
 	print_value_branches("\t", "compadd -- ", "");
+	print_live_keys("\t", "compadd -- $(_culvertctl_live ", " $program $socket)");
 	fputs("\tesac\n}\n\n"
 	      "_culvertctl_argument()\n{\n"
 	      "\tlocal key=${PREFIX%%=*}\n\n"
@@ -257,11 +402,23 @@ static void print_zsh(void)
 	      "\tfi\n"
 	      "\tcase $1 in\n",
 	      stdout);
-	print_branches("\t", "compadd -S '' -- ", "");
-	fputs("\tesac\n}\n\n"
-	      "_culvertctl()\n{\n"
-	      "\tlocal context state line word\n"
+	print_branches(&branches);
+	fputs("\tesac\n}\n\n", stdout);
+}
+
+static void print_zsh(void)
+{
+	fputs("#compdef culvertctl\n"
+	      "# SPDX-License-Identifier: BSD-2-Clause\n"
+	      "# Completion of culvertctl in zsh; made from the lists of culvert by make update-lists.\n",
+	      stdout);
+	print_live_function();
+	print_zsh_arguments();
+	fputs("_culvertctl()\n{\n"
+	      "\tlocal context state line word program=$words[1] socket\n"
 	      "\tlocal -a verbs keys\n\n"
+	      "\tsocket=${words[(r)--socket=*]#--socket=}\n"
+	      "\t[[ $words[(r)--socket] ]] && socket=$words[${words[(i)--socket]}+1]\n"
 	      "\tverbs=(\n",
 	      stdout);
 	for (size_t i = 0; i < verb_count; i++) {

@@ -4,6 +4,7 @@ they should be."""
 import contextlib
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -14,7 +15,7 @@ import time
 
 import pytest
 
-from control import document, find_ctl, run_ctl, socket_of
+from control import ask, document, find_ctl, run_ctl, socket_of
 from lab import ROUTER_WAN
 from namespace import LIMIT
 
@@ -373,3 +374,22 @@ def test_a_full_disk_ends_an_endless_answer(lab, router, tmp_path, words):
                               timeout=60, check=False)
     assert done.returncode == 5 and done.stderr.count(b"standard output") == 1, done
     assert time.monotonic() - begin < 9  # it did not wait until it gives up the daemon
+
+
+def test_completion_asks_the_router(lab, router):
+    """Names of what is there now, by the files that are installed."""
+    lab.echo_once(lab.udp("L1"), lab.udp("W1"))
+    (row,) = [row for row in ask(router, f"mappings host={lab.address('L1')}") if row["protocol-name"] == "udp"][:1]
+    files = pathlib.Path(__file__).resolve().parent.parent.parent / "etc" / "completion"
+    script = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _culvertctl "$1"; printf "%s\\n" "${COMPREPLY[@]}"'
+
+    def complete(*words):
+        command = ["bash", "-c", script, str(files / "culvertctl"), find_ctl(router), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and not done.stderr, done
+        return done.stdout.split()
+
+    at = ["--socket", str(socket_of(router))]
+    assert {str(row["index"]), lab.address("L1")} <= set(complete(*at, "forget", ""))
+    assert lab.address("L1") in complete(*at, "mappings", "host", "=", "10.")
+    assert complete("--socket", "/nowhere", "forget", "") == []

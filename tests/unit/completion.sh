@@ -42,17 +42,71 @@ complete "" nothing --ex
 complete "table tsv" -o t
 complete "" forget 10
 complete "" nothing ma
+
+# What culvertd knows: of what this one says only names that are words for every shell are taken.
+live=$(mktemp -d) || exit 1
+trap 'rm -rf "$live"' EXIT
+cat >"$live/culvertctl" <<'END'
+#!/bin/sh
+dir=${0%/*}
+echo "$*" >>"$dir/asked"
+case $* in
+*/slow*) sleep 10 ;;
+*/none*) echo "culvertctl: culvertd is not running" >&2; exit 6 ;;
+*mappings*) printf '#kind\tindex\ttype\nmapping\t42\tx\nmapping\t4711\tx\n' ;;
+*hosts*) printf '#kind\tname\nsum\t7\n#kind\tinternal-src-address\nhost\t10.0.0.7\nhost\t10.0.0.9\n' ;;
+*tunnels*)
+	printf '#kind\tid\tend\texternal-dst-address\n'
+	printf 'tunnel\tpptp-17\t\t203.0.113.1\ntunnel\tl2tp-3\thung up\t203.0.113.2\n'
+	printf 'tunnel\t$(touch %s/bad)\t\t`touch %s/bad`\n' "$dir" "$dir"
+	printf 'tunnel\t-e\t\t203.0.113.1\ntunnel\ta b;c\t\t*\ntunnel\t\\\t\t"\n'
+	;;
+esac
+END
+chmod +x "$live/culvertctl"
+PATH=$live:$PATH
+complete "10.0.0.7 10.0.0.9 pptp-17 42 4711" forget ""
+complete "pptp-17" forget p
+complete "4711" --socket /some/where forget 47
+complete "pptp-17" --socket = /some/where trace pp
+complete "proto= port= pptp-17" capture --host 10.0.0.7 -j p
+complete "10.0.0.9" mappings host = 10.0.0.9
+complete "10.0.0.7 10.0.0.9" trace --host 10
+complete "203.0.113.1" tunnels remote = ""
+complete "" forget --socket /none ""
+begin=$(date +%s)
+complete "host= remote= proto= port= service= drops= count= rate=" --socket /slow trace ""
+[ $(($(date +%s) - begin)) -lt 6 ] || { echo "bash: waits too long for culvertd" >&2; status=1; }
+grep -q -- "--socket /some/where -o tsv tunnels" "$live/asked" || { echo "bash: the socket is not used" >&2; status=1; }
+: >"$live/asked"
+complete "tunnels top trace" t
+complete "explain=" drops ex
+[ -s "$live/asked" ] && { echo "bash: culvertd was asked in vain" >&2; status=1; }
+(cd "$live" && : >"a file.ini" && complete "asked a file.ini" rehearse a && exit $status) || status=1
+[ -e "$live/bad" ] && { echo "bash: has run what culvertd said" >&2; status=1; }
 [ $status = 0 ] && echo "bash: completes"
 if command -v zsh >/dev/null; then
 	zsh -n "$file/_culvertctl" || status=1
 	# Its own functions are not there outside of an interactive shell: these say what they are asked.
-	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { }; _arguments() { }; source "$0"
+	got=$(zsh -fc 'compadd() { shift; echo "$@" }; compset() { }; _files() { echo files }
+		_arguments() { }; source "$0"
 		PREFIX=proto=t; _culvertctl_argument mappings
 		PREFIX=x; _culvertctl_argument tunnels
+		words=(culvertctl); program=culvertctl socket=/some/where
+		PREFIX=47; _culvertctl_argument forget
+		PREFIX=remote=; _culvertctl_argument tunnels
+		PREFIX=a; _culvertctl_argument rehearse
+		socket=; _culvertctl_live hosts culvertctl $socket
 		words=(culvertctl -j reload --c); _arguments() { print -r -- $@[-3] }; _culvertctl' \
 		"$file/_culvertctl") || status=1
 	if [ "$got" != "tcp udp icmp gre esp ah l2tp
  -- host= remote= service=
+ --
+10.0.0.7 10.0.0.9 pptp-17 42 4711
+203.0.113.1
+files
+10.0.0.7
+10.0.0.9
 --confirm=:SECONDS:_culvertctl_value confirm" ]; then
 		echo "zsh: got \"$got\"" >&2
 		status=1
