@@ -299,6 +299,11 @@ void verb_send(struct verb *verb)
 		verb->rows--;
 }
 
+void verb_begin(struct verb *verb)
+{
+	control_begin(verb);
+}
+
 enum verb_step verb_fail(struct verb *verb, int code, const char *format, ...)
 {
 	struct control_peer *peer = lines_memory(verb->peer);

@@ -117,6 +117,8 @@ bool verb_has_room(const struct verb *verb);
 /* Begins a row; its members follow by json_...(), then verb_send(). Only one row is made at a time. */
 struct json *verb_row(struct verb *verb, const char *kind);
 void verb_send(struct verb *verb);
+/* Sends the schema before there is a row, so that whoever asked knows that it has begun. */
+void verb_begin(struct verb *verb);
 /* Ends the answer with an exit code and a sentence. Returns VERB_OVER. */
 enum verb_step verb_fail(struct verb *verb, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Has a verb that said VERB_WAITS called again. */

@@ -197,6 +197,7 @@ enum verb_step verb_watch(struct verb *verb)
 		if (!verb_has_no_words(verb))
 			return VERB_OVER;
 		verb_start_watching(verb);
+		verb_begin(verb);
 	}
 	if (!verb_keeps_up(verb))
 		return watch->lost > 0 ? VERB_AGAIN : VERB_WAITS;

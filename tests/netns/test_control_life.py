@@ -117,6 +117,7 @@ def test_stop_with_peers_in_all_states(lab, daemon):
     with Control(daemon) as silent, Control(daemon) as half, Control(daemon) as watching, Control(daemon) as asked:
         half.send(b"stat")
         watching.send(b"watch\n")
+        assert watching.line() == {"schema": "culvert.watch/1"}
         asked.ask("help")
         daemon.stop()
         for control in (silent, half, watching, asked):

@@ -23,8 +23,7 @@ class Watch:
         self.router, self.mark = router, router.mark()
         self.control = Control(router)
         self.control.send(b"watch\n")
-        time.sleep(0.1)  # that it watches is not said before there is an event
-        self.has_schema = False
+        assert self.control.line() == {"schema": "culvert.watch/1"}  # from now on everything is told
 
     def __enter__(self):
         return self
@@ -37,10 +36,6 @@ class Watch:
         heard = []
         while True:
             row = self.control.line()
-            if not self.has_schema:
-                assert row == {"schema": "culvert.watch/1"}
-                self.has_schema = True
-                continue
             heard.append(row["text"])
             assert list(row) == ["kind", "severity", "time", "text"] and row["kind"] == "message", row
             if re.fullmatch(pattern, row["text"]):
@@ -124,10 +119,9 @@ def test_a_quiet_log_is_heard_as_well(lab, router):
     mark = router.mark()
     with Control(router) as control:
         control.send(b"watch\n")
-        time.sleep(0.1)
+        assert control.line() == {"schema": "culvert.watch/1"}
         for number in range(30):
             answer_of(router, f"forget 10.77.0.{number}")
-        assert control.line() == {"schema": "culvert.watch/1"}
         rows = [control.line()["text"] for _ in range(10)]
         assert all("asks: forget" in row for row in rows)
         control.socket.settimeout(LIMIT)
