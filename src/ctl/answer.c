@@ -15,7 +15,7 @@ void answer_start(struct answer *answer, enum answer_format format, FILE *out, e
 	answer->has_schema = answer->has_rows = false;
 	answer->kind[0] = answer->schema[0] = '\0';
 	table_start(&answer->table, out, in_colour, at_once, room);
-	screen_start(&answer->screen, out, in_colour);
+	screen_start(&answer->screen, out, in_colour, room);
 }
 
 void answer_expect(struct answer *answer, const char *verb, unsigned int version)

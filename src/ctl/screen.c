@@ -8,6 +8,12 @@
 
 #include "ctl/colour.h"
 #include "ctl/human.h"
+#include "ctl/wrap.h"
+
+enum {
+	ADDRESSES = 4, /* shown of one side, so that many leave room for the rest */
+	WARNING = 9,   /* columns of the word */
+};
 
 static void print_label(struct screen *screen, const char *colour, const char *label)
 {
@@ -37,7 +43,7 @@ static bool print_daemon(struct screen *screen, const struct row *row)
 	print_label(screen, COLOUR_BOLD, "culvertd ");
 	if (!print_text(screen, COLOUR_BOLD, row_text(row, "version")))
 		return false;
-	fprintf(screen->out, ", process %" PRIu64 ", up %s, %s\n", row_number(row, "process"), up, memory);
+	fprintf(screen->out, ", process %" PRIu64 ", up %s, %s of memory\n", row_number(row, "process"), up, memory);
 	fprintf(screen->out,
 		"  %" PRIu64 " of %" PRIu64 " flows (%" PRIu64 " %%), %" PRIu64 " mappings, %" PRIu64 " of %" PRIu64
 		" inside hosts\n",
@@ -62,11 +68,21 @@ static bool print_interface(struct screen *screen, const struct row *row)
 
 static bool print_address(struct screen *screen, const struct row *row)
 {
+	if (screen->addresses++ >= ADDRESSES)
+		return true;
 	fprintf(screen->out, "  %s address ", !strcmp(row_text(row, "side"), "lan") ? "inside" : "outside");
 	if (!print_text(screen, NULL, row_text(row, "address")))
 		return false;
 	fputc('\n', screen->out);
 	return true;
+}
+
+/* Behind the addresses of a side: how many were left out. */
+static void end_addresses(struct screen *screen)
+{
+	if (screen->addresses > ADDRESSES)
+		fprintf(screen->out, "  and %" PRIu32 " more; --json names them\n", screen->addresses - ADDRESSES);
+	screen->addresses = 0;
 }
 
 static bool print_traffic(struct screen *screen, const struct row *row)
@@ -76,7 +92,7 @@ static bool print_traffic(struct screen *screen, const struct row *row)
 	human_bytes(bytes, row_number(row, "bytes"));
 	fputs(strcmp(screen->kind, "traffic") ? "\n" : "", screen->out);
 	print_label(screen, COLOUR_BOLD, !strcmp(row_text(row, "side"), "lan") ? "from LAN" : "from WAN");
-	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " consumed, ",
+	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " for the router, ",
 		row_number(row, "packets"), bytes, row_number(row, "forwarded"), row_number(row, "consumed"));
 	fprintf(screen->out, "%" PRIu64 " held, %" PRIu64 " dropped\n", row_number(row, "held"),
 		row_number(row, "dropped"));
@@ -113,12 +129,16 @@ static bool print_service(struct screen *screen, const struct row *row)
 
 static bool print_warning(struct screen *screen, const struct row *row)
 {
+	char *safe = human_escape(row_text(row, "text"));
+
+	if (!safe)
+		return false;
 	fputs(strcmp(screen->kind, "warning") ? "\n" : "", screen->out);
 	screen->warnings++;
 	print_label(screen, COLOUR_YELLOW, "warning: ");
-	if (!print_text(screen, NULL, row_text(row, "text")))
-		return false;
+	wrap_print(screen->out, safe, WARNING, WARNING, screen->room);
 	fputc('\n', screen->out);
+	free(safe);
 	return true;
 }
 
@@ -130,9 +150,9 @@ static const struct {
 	{"traffic", print_traffic}, {"service", print_service},     {"warning", print_warning},
 };
 
-void screen_start(struct screen *screen, FILE *out, bool in_colour)
+void screen_start(struct screen *screen, FILE *out, bool in_colour, uint32_t room)
 {
-	*screen = (struct screen){.out = out, .in_colour = in_colour};
+	*screen = (struct screen){.out = out, .in_colour = in_colour, .room = room};
 }
 
 bool screen_add(struct screen *screen, const struct row *row)
@@ -140,6 +160,8 @@ bool screen_add(struct screen *screen, const struct row *row)
 	const char *kind = row_text(row, "kind");
 	bool good = true;
 
+	if (strcmp(kind, "address") != 0)
+		end_addresses(screen);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(kinds[i].kind, kind))
 			good = kinds[i].print(screen, row);
@@ -149,6 +171,9 @@ bool screen_add(struct screen *screen, const struct row *row)
 
 void screen_end(struct screen *screen)
 {
-	if (screen->warnings == 0)
-		fputs("\nno warnings\n", screen->out);
+	if (screen->warnings == 0) {
+		fputc('\n', screen->out);
+		print_label(screen, COLOUR_GREEN, "no warnings");
+		fputc('\n', screen->out);
+	}
 }

@@ -14,11 +14,13 @@
 struct screen {
 	FILE *out;
 	bool in_colour;
-	char kind[32];     /* of the row before */
-	uint32_t warnings; /* so far */
+	uint32_t room;      /* columns of the terminal; 0: as wide as it comes */
+	char kind[32];      /* of the row before */
+	uint32_t warnings;  /* so far */
+	uint32_t addresses; /* so far, of one side */
 };
 
-void screen_start(struct screen *screen, FILE *out, bool in_colour);
+void screen_start(struct screen *screen, FILE *out, bool in_colour, uint32_t room);
 /* Rows of the verb status, in the order in which they come. False if there is no memory. */
 bool screen_add(struct screen *screen, const struct row *row);
 void screen_end(struct screen *screen);

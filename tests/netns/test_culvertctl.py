@@ -45,7 +45,34 @@ def test_the_bare_command_is_one_screen(lab, router, flows):
     assert lines[0].startswith(f"culvertd {VERSION}, process {router.process.pid}, up ")
     for part in ("LAN lan0: up, MTU 1500", "WAN wan0: up", "outside address 198.51.100.2", "ipsec    pass"):
         assert part in done.stdout, part
+    traffic = r"^from LAN: \d+ packets, .*: \d+ forwarded, \d+ for the router, 0 held, \d+ dropped$"
+    assert re.search(traffic, done.stdout, re.M)
     assert run_ctl(router, "status").stdout.splitlines()[2:5] == lines[2:5]
+
+
+def test_many_addresses_leave_it_one_screen(lab, router):
+    """And a long warning is wrapped, on a terminal."""
+    more = [f"198.51.100.{number}/24 dev wan0" for number in range(140, 160)]
+    lab.R.ip(*(f"address add {address}" for address in more))
+    try:
+        router.settle()
+        text = run_ctl(router).stdout
+        assert text.count("outside address 198.51.100.") == 4 and "\n  and 17 more; --json names them\n" in text, text
+        assert len(text.splitlines()) <= 24
+        assert len([row for row in document(router, "status") if row["kind"] == "address"]) == 1 + 21
+    finally:
+        lab.R.ip(*(f"address delete {address}" for address in more))
+        router.settle()
+    router.config_file.write_text("[nat]\nthis key is not there = 1\n")
+    assert run_ctl(router, "reload").returncode == 2
+    try:
+        lines = on_terminal(router, COLUMNS="80", NO_COLOR="1").decode().splitlines()
+        at = next(number for number, line in enumerate(lines) if line.startswith("warning: the configuration file is"))
+        assert lines[at + 1].startswith("         ") and max(map(len, lines)) <= 80, lines
+    finally:
+        router.configure(router.config)
+        assert run_ctl(router, "reload").returncode == 0
+    assert run_ctl(router).stdout.endswith("\nno warnings\n")
 
 
 @pytest.mark.parametrize("verb", ["status", "mappings", "tunnels", "drops", "help"])
