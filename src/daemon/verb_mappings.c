@@ -125,14 +125,14 @@ static bool begin(struct verb *verb, struct mappings *mappings)
 
 	if (!verb_read_keys(verb, keys, FILTERS, mappings->filter))
 		return false;
-	mappings->left = UINT32_MAX;
+	mappings->left = sort->is_given ? SORTED_MAX : UINT32_MAX;
 	if (limit->is_given && (!text_number(limit->text, UINT32_MAX, &mappings->left) || mappings->left == 0))
 		verb_fail(verb, EXIT_USAGE, "limit= takes a number of rows from 1 on");
 	else if (sort->is_given && !read_sort(sort, &mappings->sort))
 		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets, expires, age or idle");
 	else if (sort->is_given && mappings->left > SORTED_MAX)
 		verb_fail(verb, EXIT_USAGE,
-			  "sort= needs limit=N, 1 to %d: so many rows are remembered while all flows are looked at",
+			  "with sort=, limit= is at most %d: so many rows are remembered while all flows are looked at",
 			  SORTED_MAX);
 	else if (sort->is_given && !ranking_start(&mappings->ranking, mappings->left))
 		verb_fail(verb, EXIT_NETWORK, "no memory to sort: %s", strerror(errno));
