@@ -86,8 +86,9 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 	if (setsockopt(talk->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    (!is_stream && setsockopt(talk->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0))
 		return refuse(talk, EXIT_NETWORK, strerror(errno));
-	if (connect(talk->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return refuse_connection(talk, errno);
+	while (connect(talk->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		if (errno != EINTR)
+			return refuse_connection(talk, errno);
 	/* Who sends us away does not read the request, but has said why: that is read next. */
 	if (send(talk->fd, request, length, MSG_NOSIGNAL) != (ssize_t)length && errno != EPIPE && errno != ECONNRESET)
 		return refuse_connection(talk, errno);
@@ -99,9 +100,9 @@ void talk_send(const struct talk *talk, const char *bytes, size_t size)
 	for (size_t done = 0; done < size;) {
 		ssize_t sent = send(talk->fd, bytes + done, size - done, MSG_NOSIGNAL);
 
-		if (sent <= 0)
+		if (sent < 0 && errno != EINTR)
 			return;
-		done += (size_t)sent;
+		done += sent > 0 ? (size_t)sent : 0;
 	}
 }
 
@@ -142,7 +143,10 @@ static int fill(struct talk *talk)
 	talk->taken = 0;
 	if (talk->used == sizeof(talk->buffer))
 		return refuse(talk, EXIT_NETWORK, "the answer is not understood: a line is too long");
-	got = recv(talk->fd, talk->buffer + talk->used, sizeof(talk->buffer) - talk->used, 0);
+	/* Time limits on a socket make Linux interrupt what waits when the process was stopped and goes on. */
+	do {
+		got = recv(talk->fd, talk->buffer + talk->used, sizeof(talk->buffer) - talk->used, 0);
+	} while (got < 0 && errno == EINTR && !stopped);
 	if (got > 0) {
 		talk->used += (size_t)got;
 		return EXIT_OK;

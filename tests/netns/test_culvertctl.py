@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import time
 import pytest
 
 from control import ask, document, find_ctl, run_ctl, socket_of
-from lab import ROUTER_WAN
+from lab import ROUTER_WAN, wait_for
 from namespace import LIMIT
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
@@ -345,6 +346,30 @@ def test_who_never_answers(lab, router, tmp_path):
         done = run_ctl(router, "mappings", path=path)
         assert done.returncode == 8 and "does not answer" in done.stderr
         assert 9 < time.monotonic() - begin < 9 + LIMIT
+
+
+def test_who_was_stopped_goes_on(lab, router, tmp_path):
+    """Ctrl-Z in the middle of an answer, and fg."""
+
+    def is_in(state):
+        return pathlib.Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii").split()[2] == state
+
+    path = tmp_path / "impostor"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1)
+        command = [find_ctl(router), "--socket", str(path), "mappings"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(2000)
+                peer.sendall(SCHEMA)
+                for number, state in ((0, "S"), (signal.SIGSTOP, "T"), (signal.SIGCONT, "S")):
+                    child.send_signal(number)
+                    wait_for(lambda state=state: is_in(state), f"culvertctl is in state {state}")
+                peer.sendall(END)
+                said = child.communicate(timeout=LIMIT)[0]
+    assert child.returncode == 0, said
 
 
 @pytest.mark.parametrize("kind", ["daemon", "interface", "address", "traffic", "service", "warning", "new"])

@@ -135,6 +135,7 @@ def test_people_see_them_with_tunnels(lab, router):
         try:
             while not select.select([child.stdout], [], [], 1)[0]:  # that it watches is not said before
                 router.process.send_signal(signal.SIGHUP)
+            router.process.send_signal(signal.SIGHUP)
             lines = [child.stdout.readline().split(None, 1) for _ in range(3)]
         finally:
             child.kill()
