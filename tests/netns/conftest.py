@@ -24,7 +24,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lab import Lab  # noqa: E402
+from kernel_util import Place  # noqa: E402
+from lab import THIRD, Lab  # noqa: E402
 from namespace import sweep_leftovers  # noqa: E402
 from reference import Kernel  # noqa: E402
 from router import OFFLOADS_OFF, Culvert, find_culvertd  # noqa: E402
@@ -168,3 +169,26 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("culvertd log (end)", "\n".join(lab.router.events()[-30:])))
         if KIND == "culvert" and lab.router.alive():
             report.sections.append(("culvertd statistics", lab.router.statistics().text))
+
+
+@pytest.fixture
+def daemon(lab):
+    """A daemon for tests of starts and stops, in a directory of its own; it does not run yet."""
+    instance = Culvert(lab)
+    instance.configure({})
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def place():
+    """Three namespaces for a kernel_probe."""
+    place = Place("kern")
+    yield place
+    place.close()
+
+
+@pytest.fixture(scope="module")
+def third_client(lab):
+    """L2 has a second address, lab.THIRD: a third client."""
+    lab.L2.ip(f"address add {THIRD}/24 dev eth0")

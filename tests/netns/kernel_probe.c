@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Drives src/io/kernel.h alone, with a TUN device but no engine, for test_kernel.py. It reads commands from standard
+ * Drives src/io/kernel.h alone, with a TUN device but no engine, for test_kernel*.py. It reads commands from standard
  * input, one a line, and answers each with one line; what the kernel sends to the TUN is printed as "tun HEX". At the
  * end of input, or at SIGTERM, it undoes everything.
  *

@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from lab import wait_for
-from namespace import LIMIT, Namespace
+from namespace import LIMIT, Namespace, compare_states, read_state
 from wire import Capture, RawPeer
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -197,3 +197,19 @@ class Place:
         for space in self.spaces:
             space.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def rules(place):
+    return [
+        (rule["priority"], rule.get("dst"), rule.get("table"), rule.get("action")) for rule in place.R.ip_json("rule")
+    ]
+
+
+def outside_of(place):
+    """The addresses the guard's rules name."""
+    return sorted({rule["dst"] for rule in place.R.ip_json("rule") if rule["priority"] == 101})
+
+
+def assert_same(before, place):
+    differences = compare_states(before, read_state(place.R))
+    assert not differences, "\n".join(differences)

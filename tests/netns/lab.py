@@ -24,6 +24,7 @@ ADDRESSES = {
     "W1": ["203.0.113.10", "203.0.113.11"],
     "W2": ["192.0.2.10", "192.0.2.11"],
 }
+THIRD = "10.77.0.13"  # for a second address of L2: a third client
 # Addresses on the same links that no kernel owns.
 RAW = {
     "L1": ["10.77.0.101", "10.77.0.103"],

@@ -11,18 +11,8 @@ import subprocess
 import pytest
 
 from control import Control, ask, socket_of
-from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
-
-
-@pytest.fixture
-def daemon(lab):
-    """A daemon for tests of starts and stops, in a directory of its own."""
-    instance = Culvert(lab)
-    instance.configure({})
-    yield instance
-    instance.close()
 
 
 # --- who may ask -----------------------------------------------------------------------------------------------------
@@ -41,7 +31,13 @@ def ask_as(daemon, user, group, groups=()):
     )
     done = subprocess.run(
         ["/usr/bin/python3", "-c", program, str(socket_of(daemon))],
-        user=user, group=group, extra_groups=list(groups), capture_output=True, text=True, timeout=10, check=False,
+        user=user,
+        group=group,
+        extra_groups=list(groups),
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
     )
     return json.loads(done.stdout) if done.returncode == 0 else done.returncode
 

@@ -8,20 +8,16 @@ import time
 import pytest
 
 from esp_peer import Field, carry, learned_mtu, new_spi, refused_df, seal, server_first, settle, start_at_once
-from lab import ROUTER_WAN, UPSTREAM
+from lab import ROUTER_WAN, THIRD, UPSTREAM
 from scapy.layers.inet import ICMP, IP
 from scapy.packet import Raw
 from test_mtu import SMALL_HOP
 
-THIRD = "10.77.0.13"
 CLIENTS = ["L1", "L2", ("L2", THIRD)]
-pytestmark = pytest.mark.culvert_only("the kernel's own NAT has one owner of ESP for each remote address")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def third_client(lab):
-    """L2 has a second address: a third client."""
-    lab.L2.ip(f"address add {THIRD}/24 dev eth0")
+pytestmark = [
+    pytest.mark.culvert_only("the kernel's own NAT has one owner of ESP for each remote address"),
+    pytest.mark.usefixtures("third_client"),
+]
 
 
 @pytest.fixture

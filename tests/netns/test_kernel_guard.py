@@ -12,18 +12,11 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Raw
 
-from kernel_util import HOP, HOST, REMOTE, ROUTER_LAN, ROUTER_WAN, UPSTREAM, Place
+from kernel_util import HOP, HOST, REMOTE, ROUTER_LAN, ROUTER_WAN, UPSTREAM
 from wire import ETH_P_ARP, ETH_P_IP
 
 NEIGHBOUR = "198.51.100.101"  # on the WAN link itself
 NOBODY = "10.77.0.99"
-
-
-@pytest.fixture
-def place():
-    place = Place("guard")
-    yield place
-    place.close()
 
 
 @pytest.fixture
@@ -397,10 +390,9 @@ def leaked(frames, place):
     return [
         frame
         for frame in frames
-        if frame.type == ETH_P_IP
-        and network in (frame.data[26:29], frame.data[30:33])
-        and frame.source_mac == router
+        if frame.type == ETH_P_IP and network in (frame.data[26:29], frame.data[30:33]) and frame.source_mac == router
     ]
+
 
 def test_without_culvert_the_flood_would_be_seen(place):
     """The check of the check: with forwarding and nothing else, inside addresses are on the WAN."""

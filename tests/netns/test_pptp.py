@@ -7,24 +7,20 @@ import time
 
 import pytest
 
-from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, linger_reset
+from lab import ROUTER_LAN, ROUTER_WAN, THIRD, UPSTREAM, linger_reset
 from namespace import LIMIT
 from pptp_peer import IP_MTU_DISCOVER, Ends, carry, ended, live_tunnels, message, outside_ids
 from scapy.layers.inet import IP
 from test_icmp import IP_RECVERR, offender
 from test_mtu import SMALL_HOP, SMALL_LAN, SMALL_WAN
 
-THIRD = "10.77.0.13"
 FORWARD = {"forward:vpn": {"service": "pptp", "to": "10.77.0.12"}}
 IP_PMTUDISC_DO = 2
-pytestmark = pytest.mark.culvert_only("test_pptp_kernel.py sets the two side by side")
+pytestmark = [
+    pytest.mark.culvert_only("test_pptp_kernel.py sets the two side by side"),
+    pytest.mark.usefixtures("third_client"),
+]
 forward = pytest.mark.config(FORWARD)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def third_client(lab):
-    """L2 has a second address: a third client."""
-    lab.L2.ip(f"address add {THIRD}/24 dev eth0")
 
 
 @pytest.fixture

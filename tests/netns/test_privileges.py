@@ -10,19 +10,10 @@ import pytest
 
 from lab import wait_for
 from namespace import compare_states, read_state
-from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("culvertd's own rights")]
 
 NET_ADMIN_AND_RAW = (1 << 12) | (1 << 13)
-
-
-@pytest.fixture
-def daemon(lab):
-    instance = Culvert(lab)
-    instance.configure({})
-    yield instance
-    instance.close()
 
 
 def read_status(pid, proc="/proc"):

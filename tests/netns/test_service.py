@@ -13,7 +13,6 @@ import pytest
 
 from lab import ROUTER_WAN
 from namespace import LIMIT
-from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("the service manager's protocol is culvertd's own")]
 UNIT = pathlib.Path(__file__).resolve().parent.parent.parent / "contrib" / "culvertd.service"
@@ -39,14 +38,6 @@ class Manager:
         while not heard or name not in heard[-1]:
             heard.append(self.hear(end - time.monotonic()))
         return heard
-
-
-@pytest.fixture
-def daemon(lab):
-    instance = Culvert(lab)
-    instance.configure({})
-    yield instance
-    instance.close()
 
 
 @pytest.fixture(params=["path", "abstract"])

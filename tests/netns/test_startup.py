@@ -8,17 +8,8 @@ import pytest
 
 from lab import ROUTER_WAN, UPSTREAM, wait_for
 from namespace import compare_states, read_state
-from router import Culvert
 
 pytestmark = [pytest.mark.culvert_only("culvertd's own command line")]
-
-
-@pytest.fixture
-def daemon(lab):
-    instance = Culvert(lab)
-    instance.configure({})
-    yield instance
-    instance.close()
 
 
 @contextlib.contextmanager

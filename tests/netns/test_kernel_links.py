@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What culvert learns from the kernel while it runs: links, addresses, routes, next hops."""
+import os
+import socket
+import time
+
+from kernel_util import HOST, ROUTER_WAN, UPSTREAM, assert_same, outside_of
+from lab import wait_for
+from namespace import read_state
+from wire import ETH_P_ARP
+
+
+def address_number(text):
+    return int.from_bytes(socket.inet_aton(text), "big")
+
+
+def test_the_wan_address_changes(place):
+    before = read_state(place.R)
+    probe = place.start()
+    assert outside_of(place) == [ROUTER_WAN]
+    first = probe.links()
+    place.R.ip("address add 198.51.100.77/24 dev wan0")
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the second address")
+    links = probe.links()
+    assert links["addresses"] == [address_number(ROUTER_WAN), address_number("198.51.100.77")]
+    assert links["generation"] > first["generation"]
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 1)
+    place.R.ip(f"address delete {ROUTER_WAN}/24 dev wan0")
+    wait_for(lambda: outside_of(place) == ["198.51.100.77"], "rules of the first address gone")
+    assert probe.links()["addresses"] == [address_number("198.51.100.77")]
+    place.R.run("ip", "-4", "address", "flush", "dev", "wan0")
+    wait_for(lambda: outside_of(place) == [], "no rules without an address")
+    assert probe.links()["addresses"] == []
+    place.R.ip(f"address add {ROUTER_WAN}/24 dev wan0", "route add default via 198.51.100.1")
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN], "rules are back")
+    assert probe.stop() == 0
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 0)
+    assert_same(before, place)
+
+
+def test_an_address_that_overlaps_the_lan_later_is_not_used(place):
+    probe = place.start()
+    place.R.ip("address add 10.77.0.129/25 dev wan0")
+    wait_for(lambda: "overlap" in probe.log(), "a complaint")
+    assert probe.links()["addresses"] == [address_number(ROUTER_WAN)]
+    assert "10.77.0.129/25" in probe.log() and "10.77.0.0/24" in probe.log()
+    assert probe.stop() == 0
+
+
+def test_the_tun_follows_the_mtu_of_the_wan(place):
+    probe = place.start()
+    place.R.ip("link set wan0 mtu 1280")
+    wait_for(lambda: place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1280, "MTU of the TUN")
+    assert probe.links()["mtu"] == 1280
+    place.R.ip("link set wan0 mtu 1500")
+    wait_for(lambda: place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1500, "MTU of the TUN")
+    assert probe.stop() == 0
+
+
+def test_carrier(place):
+    probe = place.start()
+    place.X.ip("link set eth0 down")
+    wait_for(lambda: not probe.links()["up"], "carrier lost")
+    place.X.ip("link set eth0 up")
+    wait_for(lambda: probe.links()["up"], "carrier back")
+    assert probe.stop() == 0
+
+
+def test_the_wan_is_deleted_and_made_again(place):
+    probe = place.start()
+    old = probe.links()["ifindex"]
+    place.R.ip("link delete wan0")
+    wait_for(lambda: probe.links()["ifindex"] == 0, "the WAN is gone")
+    assert not probe.links()["up"] and probe.links()["addresses"] == []
+    assert probe.ask("refresh") == "refreshed"
+    assert "can not" not in probe.log()
+    assert place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1500
+    assert probe.ask("hop 203.0.113.9").startswith("none")
+    place.wire_wan()
+    wait_for(lambda: probe.links()["addresses"] == [address_number(ROUTER_WAN)], "the new WAN")
+    assert probe.links()["ifindex"] not in (0, old)
+    assert outside_of(place) == [ROUTER_WAN]
+    wait_for(lambda: probe.ask("hop 203.0.113.9").startswith("known"), "next hop on the new WAN")
+    assert probe.stop() == 0
+
+
+def test_networks_behind_the_lan_are_followed(place):
+    place.R.ip(f"route add 10.88.0.0/16 via {HOST}")
+    probe = place.start()
+
+    def prefixes():
+        return sorted(
+            (socket.inet_ntoa(address.to_bytes(4, "big")), length) for address, length in probe.links()["prefixes"]
+        )
+
+    assert prefixes() == [("10.77.0.0", 24), ("10.88.0.0", 16)]
+    place.R.ip(f"route add 10.99.0.0/24 via {HOST}", "route delete 10.88.0.0/16")
+    wait_for(lambda: prefixes() == [("10.77.0.0", 24), ("10.99.0.0", 24)], "the new network")
+    assert any(rule["priority"] == 107 and rule["dst"] == "10.99.0.0" for rule in place.R.ip_json("rule"))
+    # a route that holds the WAN's own network is no network of the LAN
+    place.R.ip(f"route add 198.51.0.0/16 via {HOST}")
+    assert probe.ask("refresh") == "refreshed"
+    assert prefixes() == [("10.77.0.0", 24), ("10.99.0.0", 24)]
+    assert probe.stop() == 0
+
+
+def test_a_flood_of_notifications_is_survived(place):
+    """More than the socket's buffer holds while the probe is stopped: it looks at everything again."""
+    probe = place.start()
+    os.kill(probe.process.pid, 19)
+    try:
+        with open(place.folder / "flood", "w", encoding="ascii") as batch:
+            for round_ in range(3):
+                for number in range(4000):
+                    verb = "delete" if round_ == 1 else "add"
+                    batch.write(f"route {verb} 172.{16 + number // 256}.{number % 256}.0/24 dev wan0\n")
+        place.R.run("ip", "-batch", str(place.folder / "flood"), timeout=60)
+        place.R.ip("address add 198.51.100.77/24 dev wan0", "link set wan0 mtu 1300")
+        with place.R.entered(), open("/proc/thread-self/net/netlink", encoding="ascii") as sockets:
+            drops = [int(line.split()[8]) for line in sockets.read().splitlines()[1:]]
+        assert any(drops), "some notifications must be lost, or this tests nothing"
+    finally:
+        os.kill(probe.process.pid, 18)
+    wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the new address")
+    assert probe.links()["mtu"] == 1300
+    assert probe.stop() == 0
+
+
+# --- next hops ----------------------------------------------------------------------------------------------------
+
+
+def test_next_hops(place):
+    mac = place.X.mac("eth0")
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
+    wait_for(lambda: probe.ask("hop 198.51.100.1") == f"known {mac}", "on the link")
+    assert probe.ask("hop 198.51.100.200").startswith("pending")
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "nobody answers")
+    # that the kernel forgets it, as it does when its table is full, is no answer
+    place.R.run("ip", "neighbour", "delete", "198.51.100.200", "dev", "wan0", check=False)
+    for _ in range(10):
+        assert probe.ask("hop 198.51.100.200").startswith("none")
+        time.sleep(0.02)
+    assert probe.ask("hop 198.51.100.255").startswith("none"), "not to a broadcast address"
+    # a longer prefix wins, of equal ones the smaller metric; unreachable means no route
+    place.X.ip("address add 198.51.100.9/24 dev eth0")
+    place.R.ip(
+        "route add 203.0.113.0/24 via 198.51.100.9 metric 10",
+        "route add 203.0.113.0/24 via 198.51.100.201 metric 20",
+        "route add unreachable 203.0.113.128/25",
+        "neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:09 dev wan0",
+    )
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:09", "the longer prefix")
+    wait_for(lambda: probe.ask("hop 203.0.113.200").startswith("none"), "unreachable")
+    place.R.ip("neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:0a dev wan0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:0a", "another MAC address")
+    place.R.ip("route delete default", "route delete 203.0.113.0/24 metric 10")
+    wait_for(lambda: probe.ask("hop 192.0.2.1").startswith("none"), "no default route any more")
+    assert probe.stop() == 0
+
+
+def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
+    place.R.set_sysctl("net/ipv4/neigh/wan0/mcast_solicit", 60)
+    probe = place.start()
+    assert probe.ask("hop 198.51.100.200").startswith("pending")
+    begin = time.monotonic()
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "given up")
+    assert time.monotonic() - begin > 2.5
+    # asked for all the time: an answer still counts
+    place.X.ip("address add 198.51.100.200/24 dev eth0")
+    mac = place.X.mac("eth0")
+    wait_for(lambda: probe.ask("hop 198.51.100.200") == f"known {mac}", "answered late")
+    assert probe.stop() == 0
+
+
+def test_without_an_address_nobody_is_asked_for(place):
+    """The kernel would ask in the name of the LAN's address, and tell it to the WAN."""
+    probe = place.start()
+    mac = place.X.mac("eth0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
+    place.R.set_sysctl("net/ipv4/conf/wan0/promote_secondaries", 1)
+    with place.capture_wan() as wan:
+        place.R.ip(f"address delete {ROUTER_WAN}/24 dev wan0", f"route add {UPSTREAM} dev wan0 scope link")
+        place.R.ip(f"route add default via {UPSTREAM}", "neighbour flush dev wan0")
+        wan.frames(0.1)
+        wait_for(lambda: probe.links()["addresses"] == [], "the address is gone")
+        for command in ("hop 203.0.113.9", "refresh", "hop 203.0.113.10", "refresh"):
+            assert probe.ask(command).split()[0] in ("refreshed", "none"), command
+        asked = [frame for frame in wan.frames(0.3) if frame.type == ETH_P_ARP]
+        assert not asked, f"asked as {[socket.inet_ntoa(frame.data[28:32]) for frame in asked]}"
+    place.R.ip(f"address add {ROUTER_WAN}/24 dev wan0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway again")
+    assert probe.stop() == 0
+
+
+def test_neighbours_in_use_are_kept(place):
+    """The kernel forgets what nobody uses; the router's packets do not pass it, so it is told."""
+    for name, value in (("gc_stale_time", 1), ("base_reachable_time_ms", 1000), ("delay_first_probe_time", 1)):
+        place.R.set_sysctl(f"net/ipv4/neigh/wan0/{name}", value)
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 203.0.113.9").startswith("known"), "the gateway")
+    states = set()
+
+    def look():
+        assert probe.ask("hop 203.0.113.9").startswith("known")
+        probe.ask("refresh")
+        states.update(place.R.ip_json("neigh", "show", "198.51.100.1", "dev", "wan0")[0]["state"])
+        return {"STALE", "DELAY"} & states and "REACHABLE" in states and len(looks) > 60
+
+    looks = []
+    wait_for(lambda: looks.append(1) or look(), f"confirmed again, seen {states}", 60)
+    assert "FAILED" not in states
+    assert probe.stop() == 0
