@@ -14,6 +14,22 @@
 
 #include <culvert/engine.h>
 
+/* What each part of a service claims: the list of services.def, in its order. */
+struct service_claim {
+	enum part part;
+	uint8_t protocol;
+	uint16_t port; /* 0: a protocol without ports */
+};
+
+enum {
+	SERVICE_CLAIMS = 0
+#define CLAIM(part, protocol, port) +1
+#include <culvert/services.def>
+#undef CLAIM
+};
+
+extern const struct service_claim service_claims[SERVICE_CLAIMS];
+
 /* The part of a service that claims a protocol and port (port 0: only protocols without ports), or PART_NONE. */
 enum part part_claiming(uint8_t protocol, uint16_t port);
 enum service service_of_part(enum part part);

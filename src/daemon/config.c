@@ -30,7 +30,7 @@ void config_default(struct config *config)
 
 /* --- findings --- */
 
-static void findings_add(struct findings *findings, int level, uint32_t line, const char *message)
+static void findings_report(struct findings *findings, int level, uint32_t line, const char *message)
 {
 	char raw[1024], text[1024];
 
@@ -44,28 +44,33 @@ static void findings_add(struct findings *findings, int level, uint32_t line, co
 	findings->report(findings->context, level, text);
 }
 
-void findings_error(struct findings *findings, uint32_t line, const char *format, ...)
+static void __attribute__((format(printf, 4, 0)))
+findings_add(struct findings *findings, int level, uint32_t line, const char *format, va_list arguments)
 {
 	char message[768];
+
+	vsnprintf(message, sizeof(message), format, arguments);
+	findings_report(findings, level, line, message);
+}
+
+void findings_error(struct findings *findings, uint32_t line, const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	findings_add(findings, LOG_ERR, line, format, arguments);
 	va_end(arguments);
 	findings->errors++;
-	findings_add(findings, LOG_ERR, line, message);
 }
 
 void findings_warn(struct findings *findings, uint32_t line, const char *format, ...)
 {
-	char message[768];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
+	findings_add(findings, LOG_WARNING, line, format, arguments);
 	va_end(arguments);
 	findings->warnings++;
-	findings_add(findings, LOG_WARNING, line, message);
 }
 
 /* The last line: how many. True if there was no error. */
@@ -81,7 +86,7 @@ static bool findings_finish(struct findings *findings)
 			 findings->warnings == 1 ? "" : "s");
 	snprintf(message, sizeof(message), "%s%s%s", errors, errors[0] && warnings[0] ? ", " : "", warnings);
 	if (message[0])
-		findings_add(findings, findings->errors ? LOG_ERR : LOG_NOTICE, 0, message);
+		findings_report(findings, findings->errors ? LOG_ERR : LOG_NOTICE, 0, message);
 	return !findings->errors;
 }
 

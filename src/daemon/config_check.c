@@ -25,25 +25,16 @@ static bool has_ports(uint8_t protocol)
 
 uint32_t config_forward_expand(const struct config_forward *forward, struct forward out[FORWARD_EXPANDS_MAX])
 {
-	static const struct {
-		enum part part;
-		uint8_t protocol;
-		uint16_t port;
-	} claims[] = {
-#define CLAIM(part, protocol, port) {PART_##part, protocol, port},
-#include <culvert/services.def>
-#undef CLAIM
-	};
 	uint32_t count = 0;
 
-	_Static_assert(sizeof(claims) / sizeof(claims[0]) <= FORWARD_EXPANDS_MAX, "every service fits");
-	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && forward->service != SERVICE_NONE; i++) {
-		if (service_of_part(claims[i].part) == forward->service)
-			out[count++] = (struct forward){.protocol = claims[i].protocol,
-							.port_first = claims[i].port,
-							.port_last = claims[i].port,
+	_Static_assert((int)SERVICE_CLAIMS <= (int)FORWARD_EXPANDS_MAX, "every service fits");
+	for (size_t i = 0; i < SERVICE_CLAIMS && forward->service != SERVICE_NONE; i++) {
+		if (service_of_part(service_claims[i].part) == forward->service)
+			out[count++] = (struct forward){.protocol = service_claims[i].protocol,
+							.port_first = service_claims[i].port,
+							.port_last = service_claims[i].port,
 							.to_address = forward->to_address,
-							.to_port = claims[i].port};
+							.to_port = service_claims[i].port};
 	}
 	for (size_t i = 0; i < 2 && forward->service == SERVICE_NONE; i++) {
 		if (forward->protocols[i])

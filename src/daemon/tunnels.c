@@ -230,20 +230,11 @@ uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part pa
 /* Of a server inside: the forward that its part needs is there. */
 static bool is_let_in(const struct tunnel_view *view, const struct rehearsal *rehearsal)
 {
-	static const struct {
-		enum part part;
-		uint8_t protocol;
-		uint16_t port;
-	} claims[] = {
-#define CLAIM(part, protocol, port) {PART_##part, protocol, port},
-#include <culvert/services.def>
-#undef CLAIM
-	};
-
 	/* the first one is what its control messages, or else its data, come by */
-	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
-		if (claims[i].part == view->part)
-			return rehearsal_leads_to(rehearsal, claims[i].protocol, claims[i].port, view->inside_address);
+	for (size_t i = 0; i < SERVICE_CLAIMS; i++)
+		if (service_claims[i].part == view->part)
+			return rehearsal_leads_to(rehearsal, service_claims[i].protocol, service_claims[i].port,
+						  view->inside_address);
 	return true;
 }
 

@@ -329,17 +329,22 @@ static void kernel_report_ports(struct kernel *kernel)
 			       "has only the others");
 }
 
-static int kernel_reconcile(struct kernel *kernel, bool starting)
+static struct kernel_facts kernel_facts_of(const struct kernel *kernel)
 {
-	struct change_list wanted = {0};
-	struct netlink_link tun = {0};
-	struct kernel_facts facts = {
+	return (struct kernel_facts){
 		.lan = kernel->request.lan,
 		.wan = kernel->request.wan,
 		.tun = kernel->request.tun,
 		.links = &kernel->links,
 		.made = &kernel->made.list,
 	};
+}
+
+static int kernel_reconcile(struct kernel *kernel, bool starting)
+{
+	struct change_list wanted = {0};
+	struct netlink_link tun = {0};
+	struct kernel_facts facts = kernel_facts_of(kernel);
 
 	if (kernel_links_find(kernel->netlink, kernel->request.tun, &tun)) {
 		facts.tun_mtu_before = tun.mtu;
@@ -396,13 +401,7 @@ int kernel_setup(struct kernel *kernel)
 int kernel_print_plan(struct kernel *kernel, FILE *out)
 {
 	struct change_list wanted = {0};
-	struct kernel_facts facts = {
-		.lan = kernel->request.lan,
-		.wan = kernel->request.wan,
-		.tun = kernel->request.tun,
-		.links = &kernel->links,
-		.made = &kernel->made.list,
-	};
+	struct kernel_facts facts = kernel_facts_of(kernel);
 	char text[CHANGE_TEXT_MAX];
 	bool good = kernel_rules_build(&wanted, &facts);
 

@@ -53,10 +53,9 @@ static void place(void *memory, const struct engine_limits *limits)
 	lay_out(memory, limits);
 }
 
-static void start(void *memory, const struct engine_limits *limits)
+/* With empty tables and counts, which are made from the records. */
+static void lay_out_anew(struct ipsec *ipsec, const struct engine_limits *limits)
 {
-	struct ipsec *ipsec = memory;
-
 	lay_out(ipsec, limits);
 	table_clear(&ipsec->by_pair);
 	table_clear(&ipsec->by_group);
@@ -64,6 +63,13 @@ static void start(void *memory, const struct engine_limits *limits)
 	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
 	ipsec->dues = 0;
+}
+
+static void start(void *memory, const struct engine_limits *limits)
+{
+	struct ipsec *ipsec = memory;
+
+	lay_out_anew(ipsec, limits);
 	memset(ipsec->server, 0, sizeof ipsec->server);
 	for (uint32_t i = 0; i < ipsec->peers; i++) {
 		uint32_t next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE;
@@ -180,13 +186,7 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 {
 	struct ipsec *ipsec = memory;
 
-	lay_out(ipsec, limits);
-	table_clear(&ipsec->by_pair);
-	table_clear(&ipsec->by_group);
-	table_clear(&ipsec->by_spi);
-	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
-	ipsec->knocking = 0;
-	ipsec->dues = 0;
+	lay_out_anew(ipsec, limits);
 	ipsec->peer_first = ipsec->peer_last = ipsec->sa_free = MODULE_NONE;
 	ipsec->group_free = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++)

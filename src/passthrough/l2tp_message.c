@@ -85,6 +85,21 @@ static void follow_stop(struct engine *engine, struct l2tp *l2tp, uint32_t index
 		l2tp_tunnel_end(engine, l2tp, index, (enum tunnel_end)tunnel->closes_as);
 }
 
+/* What a message from this side does to the tunnel that it belongs to, whichever side that is. */
+static void follow(struct engine *engine, struct l2tp *l2tp, uint32_t tunnel, enum side from,
+		   const struct l2tp_header *header, const struct l2tp_facts *facts)
+{
+	struct l2tp_tunnel *record = &l2tp->tunnel[tunnel];
+
+	if (facts->message == L2TP_STOPCCN)
+		stop(engine, record, from);
+	else
+		follow_stop(engine, l2tp, tunnel, from);
+	if (facts->message == L2TP_SCCCN)
+		l2tp_tunnel_connect(engine, l2tp, tunnel);
+	follow_sessions(record, from, header, facts);
+}
+
 /* --- outward --- */
 
 /* The tunnel that an SCCRQ asks for: the same one again, or a new one. */
@@ -171,13 +186,7 @@ uint32_t l2tp_message_outbound(struct engine *engine, struct l2tp *l2tp, uint32_
 		return MODULE_NONE;
 	struct l2tp_tunnel *record = &l2tp->tunnel[tunnel];
 	translate_own_id(engine, record, &facts, datagram);
-	if (facts.message == L2TP_STOPCCN)
-		stop(engine, record, SIDE_LAN);
-	else
-		follow_stop(engine, l2tp, tunnel, SIDE_LAN);
-	if (facts.message == L2TP_SCCCN)
-		l2tp_tunnel_connect(engine, l2tp, tunnel);
-	follow_sessions(record, SIDE_LAN, header, &facts);
+	follow(engine, l2tp, tunnel, SIDE_LAN, header, &facts);
 	return tunnel;
 }
 
@@ -228,12 +237,6 @@ uint32_t l2tp_message_inbound(struct engine *engine, struct l2tp *l2tp, uint32_t
 	struct l2tp_tunnel *record = &l2tp->tunnel[tunnel];
 	if (facts.message == L2TP_SCCRP || (facts.message == L2TP_STOPCCN && record->state == TUNNEL_REQUESTED))
 		take_answer(engine, l2tp, tunnel, header, &facts);
-	if (facts.message == L2TP_STOPCCN)
-		stop(engine, record, SIDE_WAN);
-	else
-		follow_stop(engine, l2tp, tunnel, SIDE_WAN);
-	if (facts.message == L2TP_SCCCN)
-		l2tp_tunnel_connect(engine, l2tp, tunnel);
-	follow_sessions(record, SIDE_WAN, header, &facts);
+	follow(engine, l2tp, tunnel, SIDE_WAN, header, &facts);
 	return tunnel;
 }

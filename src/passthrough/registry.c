@@ -6,13 +6,7 @@
 #include "passthrough/l2tp.h"
 #include "passthrough/pptp.h"
 
-struct claim {
-	enum part part;
-	uint8_t protocol;
-	uint16_t port;
-};
-
-static const struct claim claims[] = {
+const struct service_claim service_claims[SERVICE_CLAIMS] = {
 #define CLAIM(part, protocol, port) {PART_##part, protocol, port},
 #include <culvert/services.def>
 #undef CLAIM
@@ -20,9 +14,9 @@ static const struct claim claims[] = {
 
 enum part part_claiming(uint8_t protocol, uint16_t port)
 {
-	for (unsigned i = 0; i < sizeof claims / sizeof claims[0]; i++)
-		if (claims[i].protocol == protocol && claims[i].port == port)
-			return claims[i].part;
+	for (unsigned i = 0; i < SERVICE_CLAIMS; i++)
+		if (service_claims[i].protocol == protocol && service_claims[i].port == port)
+			return service_claims[i].part;
 	return PART_NONE;
 }
 
