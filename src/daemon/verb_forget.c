@@ -42,8 +42,11 @@ static enum verb_step finish(struct verb *verb, const struct forget *forget)
 
 	if (forget->ended == 0)
 		return verb_fail(verb, EXIT_NOT_FOUND, none[forget->selection.what], verb->words[0]);
-	log_write(verb->router->log, LOG_NOTICE, "%s was forgotten by request: %" PRIu32 " of its flows ended",
-		  verb->words[0], forget->ended);
+	if (forget->selection.what == SELECTED_MAPPING)
+		log_write(verb->router->log, LOG_NOTICE, "mapping %s was forgotten by request", verb->words[0]);
+	else
+		log_write(verb->router->log, LOG_NOTICE, "%s was forgotten by request: %" PRIu32 " of its flows ended",
+			  verb->words[0], forget->ended);
 	send_forgotten(verb, forget);
 	return VERB_OVER;
 }

@@ -41,6 +41,7 @@ enum {
 	IPSEC_UNANSWERED = 3,     /* first messages */
 	IPSEC_STRICT_MS = 86400000,
 	IPSEC_SILENT_MS = 10000,
+	IPSEC_PARTED_MS = 120000, /* in which an SPI that was forgotten is given to no other host */
 };
 
 /* Some peers of a group. If it is one, it is known: sum is the sum of their indices. */
@@ -118,6 +119,13 @@ struct ipsec_unclear {
 	uint32_t first_ms, last_ms;
 };
 
+/* An SPI from outside whose SA was forgotten, which the server does not know. */
+struct ipsec_parted {
+	uint32_t spi; /* 0: none */
+	uint32_t inside;
+	uint32_t at_ms;
+};
+
 struct ipsec_group {
 	uint32_t outside, remote;
 	uint8_t live, is_due;                  /* due: somebody waits, and it is looked at then */
@@ -136,6 +144,8 @@ struct ipsec_group {
 	uint8_t is_cautious;
 	uint32_t balance_ms, cautious_ms;
 	struct ipsec_unclear unclear[IPSEC_RECENT];
+	struct ipsec_parted parted[IPSEC_RECENT];
+	uint8_t parted_next; /* the place of the next one */
 	uint32_t wait_first, wait_last, ike_first, ike_last;
 	uint32_t wait_ms, ike_ms; /* since when the first one stands there */
 	uint32_t queued_ms;       /* since when somebody waits with ESP */
@@ -149,6 +159,7 @@ struct ipsec_sa {
 	uint32_t opened_ms;      /* when its first SPI came */
 	uint32_t bound_ms;       /* when the inbound SPI was bound */
 	uint32_t doubted_ms;     /* when that was last looked at */
+	bool gives_way;          /* it ends for the sake of another one */
 };
 
 /* Records that inside hosts have whose addresses fall into one place of a table: one host, or now and then several. */
@@ -250,6 +261,8 @@ void ipsec_sa_enter(struct engine *engine, struct ipsec *ipsec, uint32_t sa);
 void ipsec_sa_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
 /* A new SA without SPIs, or MODULE_NONE and *why. */
 uint32_t ipsec_sa_open(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum side opened, enum drop *why);
+/* Ends an SA that makes room for another one, or whose SPI has become another one's. */
+void ipsec_sa_give_way(struct engine *engine, struct ipsec *ipsec, uint32_t sa);
 /* The peer's latest one that lacks just the SPI of this side, or a new one. */
 uint32_t ipsec_sa_lacking(struct engine *engine, struct ipsec *ipsec, uint32_t peer, enum side lacks, enum drop *why);
 /* What comes from this side with this SPI is of the SA from now on; 0: nothing is. */

@@ -123,7 +123,7 @@ static void join(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 		uint32_t spi = ipsec_sa_spi(engine, ipsec, i, SIDE_LAN);
 		if (spi == 0 || (ipsec_sa_spi(engine, ipsec, i, SIDE_WAN) != 0 && !is_weak(engine, ipsec, i)))
 			continue;
-		module_sa_close(engine, ipsec->sa[i].flow);
+		ipsec_sa_give_way(engine, ipsec, i);
 		ipsec_sa_learn(engine, ipsec, index, SIDE_LAN, spi);
 		ipsec_peer_up(engine, ipsec, sa->peer);
 		return;

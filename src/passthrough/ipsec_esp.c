@@ -371,6 +371,29 @@ static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const 
 	return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_SOLE, otherwise);
 }
 
+static struct ipsec_parted *parted_find(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
+{
+	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
+		if (group->parted[i].spi == spi && ipsec_age(engine, group->parted[i].at_ms) < IPSEC_PARTED_MS)
+			return &group->parted[i];
+	return NULL;
+}
+
+/* An SPI that was forgotten goes to its host again as soon as that has sent something, and until then to nobody. */
+static uint32_t from_parted(struct engine *engine, struct ipsec *ipsec, const struct module_esp *esp,
+			    struct ipsec_parted *parted, struct engine_result *otherwise)
+{
+	uint32_t index = ipsec_peer_find(engine, ipsec, parted->inside, esp->outside_address, esp->remote_address);
+
+	if (index == MODULE_NONE && parted->inside == esp->inside_address)
+		return from_stranger(engine, ipsec, esp, otherwise);
+	*otherwise = drop(DROP_NO_OWNER);
+	if (index == MODULE_NONE || !ipsec->peer[index].is_eligible)
+		return MODULE_NONE;
+	parted->spi = 0;
+	return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_SOLE, otherwise);
+}
+
 static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct module_esp *esp,
 			     struct engine_result *otherwise)
 {
@@ -380,6 +403,9 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 	if (index == MODULE_NONE || ipsec->group[index].eligible.count == 0)
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct ipsec_group *group = &ipsec->group[index];
+	struct ipsec_parted *parted = parted_find(engine, group, esp->spi);
+	if (parted != NULL)
+		return from_parted(engine, ipsec, esp, parted, otherwise);
 	struct candidates candidates = find_candidates(engine, ipsec, group);
 	uint32_t chosen = choose(engine, ipsec, group, &candidates, &pairing);
 	/* One for each phase 2 is to be expected, as long as nobody cheats. */

@@ -54,6 +54,12 @@ uint32_t ipsec_sa_last(const struct engine *engine, const struct ipsec *ipsec, u
 	return view.packets[from] > 0 ? last_ms[from] : UINT32_MAX;
 }
 
+void ipsec_sa_give_way(struct engine *engine, struct ipsec *ipsec, uint32_t index)
+{
+	ipsec->sa[index].gives_way = true;
+	module_sa_close(engine, ipsec->sa[index].flow);
+}
+
 /* The one whose last packet is the longest ago makes room. */
 static void close_oldest(struct engine *engine, struct ipsec *ipsec, const struct ipsec_peer *peer)
 {
@@ -68,7 +74,7 @@ static void close_oldest(struct engine *engine, struct ipsec *ipsec, const struc
 			oldest = i;
 		}
 	}
-	module_sa_close(engine, ipsec->sa[oldest].flow);
+	ipsec_sa_give_way(engine, ipsec, oldest);
 }
 
 /* Three quarters of all, and as many as one peer may have in any case. */
@@ -153,6 +159,19 @@ static void take_counts(const struct engine *engine, struct ipsec *ipsec, const 
 	}
 }
 
+/* The server goes on sending: that is for this host, should it come back, and of no use to any other. */
+static void remember_parted(const struct engine *engine, struct ipsec *ipsec, uint32_t index)
+{
+	const struct ipsec_peer *peer = &ipsec->peer[ipsec->sa[index].peer];
+	struct ipsec_group *group = &ipsec->group[peer->group];
+	uint32_t spi = ipsec_sa_spi(engine, ipsec, index, SIDE_WAN);
+
+	if (spi == 0)
+		return;
+	group->parted[group->parted_next] = (struct ipsec_parted){spi, peer->inside, (uint32_t)module_now_ms(engine)};
+	group->parted_next = (uint8_t)((group->parted_next + 1) % IPSEC_RECENT);
+}
+
 void ipsec_sa_over(struct engine *engine, void *memory, uint32_t index, enum tunnel_end why)
 {
 	struct ipsec *ipsec = memory;
@@ -161,6 +180,8 @@ void ipsec_sa_over(struct engine *engine, void *memory, uint32_t index, enum tun
 	struct ipsec_peer *peer = &ipsec->peer[owner];
 
 	take_counts(engine, ipsec, sa);
+	if (why == END_ROUTER && !sa->gives_way)
+		remember_parted(engine, ipsec, index);
 	count_sa(engine, ipsec, index, UINT32_MAX);
 	if (sa->previous != MODULE_NONE)
 		ipsec->sa[sa->previous].next = sa->next;

@@ -127,6 +127,12 @@ tests_unit_test_ipsec_turn_SOURCES = tests/unit/test_ipsec_turn.c tests/unit/ips
 tests_unit_test_ipsec_turn_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ipsec_turn_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_ipsec_forget
+tests_unit_test_ipsec_forget_SOURCES = tests/unit/test_ipsec_forget.c tests/unit/ipsec_check.c \
+	tests/unit/ipsec_check.h $(IPSEC_RIG)
+tests_unit_test_ipsec_forget_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ipsec_forget_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_drops
 tests_unit_test_engine_drops_SOURCES = tests/unit/test_engine_drops.c $(RIG)
 tests_unit_test_engine_drops_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
