@@ -2,9 +2,12 @@
 """The control socket as a program sees it, and culvertctl as a person runs it."""
 import contextlib
 import json
+import os
 import pathlib
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 from lab import wait_for
@@ -175,6 +178,24 @@ def find_ctl(router):
 def run_ctl(router, *words, path=None, timeout=60, **options):
     command = [find_ctl(router), "--socket", str(path or socket_of(router)), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options)
+
+
+@contextlib.contextmanager
+def member(router):
+    """Somebody in the group of the socket who is not root: what runs culvertctl for them, and a folder of others."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="culvert-member-"))
+    folder.chmod(0o755)
+    program = shutil.copy(find_ctl(router), folder / "culvertctl")
+    group = os.stat(socket_of(router)).st_gid
+
+    def run(*words, **options):
+        return subprocess.run([program, "--socket", str(socket_of(router)), *words], user=12345, group=group,
+                              extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/", **options)
+
+    try:
+        yield run, folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def document(router, *words):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from control import Control, ask, document, find_ctl, run_ctl, socket_of
+from control import Control, ask, document, find_ctl, member, run_ctl, socket_of
 from lab import ROUTER_WAN, wait_for
 from namespace import LIMIT
 from pptp_peer import Ends, carry
@@ -363,6 +363,18 @@ def test_a_file_without_packets_and_one_that_is_short(lab, router, tmp_path):
         router.stop()
         errors = child.communicate(timeout=LIMIT)[1]
     assert child.returncode == 6 and errors.endswith(f"{short}: 0 packets, 92 bytes; culvertd is gone\n")
+
+
+def test_a_file_of_another_user(lab, router):
+    """What others may read does not become a capture, unless that can be changed."""
+    with member(router) as (run, folder):
+        for mode in (0o666, 0o660, 0o620):
+            file = folder / "other"
+            file.write_text("as it was")
+            file.chmod(mode)
+            done = run("capture", "-w", str(file))
+            assert done.returncode == 5 and "another user's" in done.stderr, done
+            assert file.read_text() == "as it was" and file.stat().st_mode & 0o777 == mode
 
 
 def test_what_a_link_refuses_is_no_packet_that_left(lab, router):

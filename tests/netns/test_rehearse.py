@@ -3,15 +3,11 @@
 opens for others. What a rehearsal says is in test_reload.py."""
 import json
 import os
-import pathlib
-import shutil
-import subprocess
-import tempfile
 import time
 
 import pytest
 
-from control import Control, find_ctl, rehearse, socket_of
+from control import Control, member, rehearse
 from namespace import LIMIT
 from router import BASE, merge, write_config
 
@@ -63,17 +59,8 @@ def test_a_text_comes_in_pieces_or_not_at_all(lab, router):
 
 def test_culvertctl_reads_the_file_as_who_asks(lab, router):
     """A member of the socket's group, who may not read what root may."""
-    group = os.stat(socket_of(router)).st_gid
-    folder = pathlib.Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    ctl = shutil.copy(find_ctl(router), folder / "culvertctl")
     text = write_config(merge(BASE, {"nat": {"filtering": "endpoint-independent"}}))
-
-    def run(*words, **options):
-        return subprocess.run([ctl, "--socket", str(socket_of(router)), *words], user=12345, group=group,
-                              extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/", **options)
-
-    try:
+    with member(router) as (run, folder):
         for place in (folder, router.folder):  # the daemon's own directory is like any other
             secret = place / "secret.ini"
             secret.write_text("[nat]\npassword = wonderland\n")
@@ -94,5 +81,3 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
         assert run("rehearse", str(own), "size=3").returncode == 1
         assert run("rehearse", "/dev/zero").returncode == 5
         assert run("rehearse", str(folder)).returncode == 5
-    finally:
-        shutil.rmtree(folder)
