@@ -10,7 +10,7 @@
 #include "ctl/options.h"
 #include "ctl/verbs.h"
 
-/* What KEY= and --KEY take, where that is a short list. */
+/* What KEY= and --KEY take, where that is a short list which the arguments of the verbs do not have. */
 static const struct {
 	const char *key, *values;
 } values[] = {
@@ -30,14 +30,12 @@ static const struct {
 #include <culvert/drops.def>
 #undef DROP
 	},
-	{"show", "tunnels hosts"},
-	{"sort", "bytes packets age expires"},
 	{"drops", "yes"},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},
 };
 
-enum { VALUES = sizeof(values) / sizeof(values[0]) };
+enum { VALUES = sizeof(values) / sizeof(values[0]), WORDS_MAX = 256 };
 
 /* Keys and plain arguments whose values a running culvertd knows: what _culvertctl_live() is asked for. */
 static const struct {
@@ -146,8 +144,39 @@ static void print_live(const struct verb_text *verb, const char *before, const c
 		fputs(after, stdout);
 }
 
+/* Adds the words of one|two|three that are not there yet; each has a blank on both sides. */
+static void add_words(char *words, size_t room, const char *list)
+{
+	for (size_t length; *list; list += length + (list[length] == '|')) {
+		char word[sizeof(((struct verb_key *)NULL)->value) + 2];
+
+		length = strcspn(list, "|");
+		snprintf(word, sizeof(word), " %.*s ", (int)length, list);
+		if (!strstr(words, word))
+			snprintf(words + strlen(words), room - strlen(words), "%s", word + 1);
+	}
+}
+
+/* The words that the arguments of verbs name for a key, all verbs together: blanks between them, and around; " " if
+ * there are none. */
+static void find_listed(const char *name, char words[WORDS_MAX])
+{
+	struct verb_key key;
+
+	snprintf(words, WORDS_MAX, " ");
+	for (size_t i = 0; i < verb_count; i++)
+		for (const char *at = NULL; verbs_next_key(&verb_texts[i], &at, &key);)
+			if (!strcmp(key.name, name) && strchr(key.value, '|'))
+				add_words(words, WORDS_MAX, key.value);
+}
+
 static bool has_values(const char *key)
 {
+	char words[WORDS_MAX];
+
+	find_listed(key, words);
+	if (words[1])
+		return true;
 	if (find_live(key, strlen(key)))
 		return true;
 	for (size_t i = 0; i < VALUES; i++)
@@ -263,6 +292,27 @@ static void print_option_branches(const char *indent, const char *before, const 
 	}
 }
 
+static void print_listed_branches(const char *indent, const char *before, const char *after)
+{
+	char keys[WORDS_MAX] = " ", words[WORDS_MAX];
+	struct verb_key key;
+
+	for (size_t i = 0; i < verb_count; i++) {
+		for (const char *at = NULL; verbs_next_key(&verb_texts[i], &at, &key);) {
+			size_t known = strlen(keys);
+
+			if (!strchr(key.value, '|'))
+				continue;
+			add_words(keys, sizeof(keys), key.name);
+			if (strlen(keys) == known)
+				continue;
+			find_listed(key.name, words);
+			printf("%s%s) %s%.*s%s ;;\n", indent, key.name, before, (int)strlen(words) - 2, words + 1,
+			       after);
+		}
+	}
+}
+
 static void print_value_branches(const char *indent, const char *before, const char *after)
 {
 	for (size_t i = 0; i < VALUES; i++) {
@@ -272,6 +322,7 @@ static void print_value_branches(const char *indent, const char *before, const c
 			length--;
 		printf("%s%s) %s%.*s%s ;;\n", indent, values[i].key, before, (int)length, values[i].values, after);
 	}
+	print_listed_branches(indent, before, after);
 }
 
 /* What a word may be that is no value: an option, the verb, or what stands behind it. */

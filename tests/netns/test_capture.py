@@ -92,6 +92,11 @@ def test_one_tunnel_by_its_name(lab, router):
             data = [row["identifier"] for row in rows if row["protocol-name"] == "gre"]
             assert set(data) == {100, 7000} and len(data) >= 8, rows
             assert control.refused("trace pptp-31000")[0] == 7
+        with Look(router, f"trace {names[lab.address('L2')]} count=1000") as look:
+            carry(ends, calls, 1)
+            changes = {row["comment"].partition("Call ID ")[2] for row in look.seen(6) if row["protocol-name"] == "gre"}
+            assert f"{calls[1].pac.peer_id} -> 7000" in changes, changes
+        with Control(router) as control:
             assert control.refused("capture nothing count=1")[0] == 1
             assert control.refused(f"trace {one}") == (1, f"{one} is an address: write host={one}, or remote={one}")
             assert control.refused(f"capture {names[one]} {names[one]}")[0] == 1

@@ -36,6 +36,8 @@ complete "tcp" mappings --proto t
 complete "tcp udp icmp gre esp ah l2tp" mappings --proto = ""
 complete "" mappings --host ""
 complete "tunnels hosts" top --show ""
+complete "idle" mappings --sort i
+complete "bytes" top sort = b
 complete "mappings" --host 10.0.0.1 ma
 complete "mappings" --host = 10.0.0.1 ma
 complete "" nothing --ex
