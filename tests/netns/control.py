@@ -142,9 +142,12 @@ def rehearse(router, text, name="next.ini"):
 
 def fill(lab, router, count):
     """So many flows, towards peers that no kernel answers for."""
-    client = lab.udp("L1")
-    client.setblocking(True)
     remotes = [lab.raw(host, index).address for host in ("W1", "W2") for index in (0, 1)]
+    with lab.udp("L1", port=7001) as client:  # the same ones if there are some already: there is no room for more
+        send_to_fill(client, router, remotes, count)
+
+
+def send_to_fill(client, router, remotes, count):
     for _ in range(6):
         for number in range(count):
             client.sendto(b"", (remotes[number % 4], 1024 + number // 4))

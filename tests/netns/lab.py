@@ -257,7 +257,7 @@ def one_of_three(test):
         for _ in range(2):
             try:
                 return test(*args, **kwargs)
-            except AssertionError as missed:
+            except (AssertionError, TimeoutError) as missed:
                 print(f"once more, because of: {missed}")
         return test(*args, **kwargs)
 

@@ -438,6 +438,7 @@ def flood(lab, seconds, pace):
     """Datagrams both ways through the router for so long; last how many were sent and arrived each way, and how long
     each was under way, by the kernel's clock of arrivals."""
     client, server = lab.udp("L1"), lab.udp("W1")
+    lab.catch_up()  # the queue of the TUN may be full of what was sent before
     client.sendto(b"open", server.getsockname())
     seen = server.recvfrom(100)[1]
     for sock in (client, server):

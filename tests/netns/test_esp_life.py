@@ -3,7 +3,7 @@
 import pytest
 
 from esp_peer import Field, carry, new_spi, server_first, start_at_once
-from lab import ROUTER_WAN, ROUTER_WAN_SECOND
+from lab import ROUTER_WAN, ROUTER_WAN_SECOND, wait_for
 from test_changes import wan_addresses
 
 pytestmark = pytest.mark.culvert_only("the kernel's own NAT has one owner of ESP for each remote address")
@@ -36,7 +36,8 @@ def test_an_idle_tunnel_is_forgotten_after_an_hour(lab, router, field, jump):
         for pair in pairs:
             pair.server.send()
         field.rest(0.1)
-    assert not field.strays() and router.statistics().flows == 0
+    assert not field.strays()
+    wait_for(lambda: router.statistics().flows == 0, "they are swept up, which is done four times a second")
     for pair in pairs:
         pair.forgive()
     start_at_once(field, pairs)
