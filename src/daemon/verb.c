@@ -28,6 +28,19 @@ const char *verb_protocol_name(unsigned int protocol, char memory[8])
 	return memory;
 }
 
+void verb_put_flow(struct json *row, const struct flow_view *view)
+{
+	char memory[8];
+
+	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
+	json_address(row, "internal-src-address", view->inside_address);
+	json_number(row, "internal-src-port", view->inside_port);
+	json_address(row, "external-src-address", view->outside_address);
+	json_number(row, "external-src-port", view->outside_port);
+	json_address(row, "external-dst-address", view->remote_address);
+	json_number(row, "external-dst-port", view->remote_port);
+}
+
 const char *verb_severity(int level)
 {
 	return level <= LOG_ERR ? "error" : level == LOG_WARNING ? "warning" : "notice";

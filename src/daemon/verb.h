@@ -166,5 +166,7 @@ const char *verb_severity(int level);
 bool verb_read_protocol(const char *text, uint32_t *number);
 /* "tcp", "udp", ...; a number in memory for those without a name. */
 const char *verb_protocol_name(unsigned int protocol, char memory[8]);
+/* The protocol of a flow and its three endpoints, which some rows begin with. */
+void verb_put_flow(struct json *row, const struct flow_view *view);
 
 #endif

@@ -51,18 +51,11 @@ static bool is_wanted(const struct flow_view *view, const struct verb_value *fil
 static void send_mapping(struct verb *verb, const struct flow_view *view)
 {
 	struct json *row = verb_row(verb, "mapping");
-	char memory[8];
 
 	json_number(row, "index", view->index);
 	json_text(row, "type", view->inside_is_server ? "static" : "dynamic-implicit");
 	json_number(row, "transport-protocol", view->protocol);
-	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
-	json_address(row, "internal-src-address", view->inside_address);
-	json_number(row, "internal-src-port", view->inside_port);
-	json_address(row, "external-src-address", view->outside_address);
-	json_number(row, "external-src-port", view->outside_port);
-	json_address(row, "external-dst-address", view->remote_address);
-	json_number(row, "external-dst-port", view->remote_port);
+	verb_put_flow(row, view);
 	json_text(row, "state", state_of(view));
 	json_bool(row, "hairpin", view->hairpin);
 	json_number(row, "packets-out", view->packets[SIDE_LAN]);

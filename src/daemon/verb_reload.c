@@ -126,16 +126,9 @@ static void send_change(void *context, const struct config_change *change)
 static void send_flow(struct verb *verb, const struct flow_view *view, enum flow_end why)
 {
 	struct json *row = verb_row(verb, "ending-flow");
-	char memory[8];
 
 	json_number(row, "index", view->index);
-	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
-	json_address(row, "internal-src-address", view->inside_address);
-	json_number(row, "internal-src-port", view->inside_port);
-	json_address(row, "external-src-address", view->outside_address);
-	json_number(row, "external-src-port", view->outside_port);
-	json_address(row, "external-dst-address", view->remote_address);
-	json_number(row, "external-dst-port", view->remote_port);
+	verb_put_flow(row, view);
 	json_text(row, "reason", flow_end_text(why));
 	verb_send(verb);
 }

@@ -3,7 +3,6 @@
  * Tunnels: the list, and events as they happen.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include <culvert/module.h>
 
