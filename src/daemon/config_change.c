@@ -4,7 +4,6 @@
  */
 #include "daemon/config_keys.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { VALUE_TEXT = 4096 /* longer lists are cut */ };

@@ -13,7 +13,6 @@
 
 #include <ini.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/suggest.h"

@@ -4,7 +4,6 @@
  */
 #include "daemon/config_keys.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/text.h"

@@ -2,8 +2,6 @@
 /* Requests on the control socket. */
 #include "daemon/control_request.h"
 
-#include <string.h>
-
 const char *control_request_read(struct control_request *request, const char *line, size_t length)
 {
 	bool in_word = false;

@@ -2,7 +2,6 @@
 /*
  * Links, their IPv4 addresses and their neighbours.
  */
-#include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>

@@ -6,7 +6,6 @@
  * way (outbound.c, inbound.c). The first two walks change nothing; they only hide the memory's latency.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include <culvert/module.h>
 

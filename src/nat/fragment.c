@@ -2,8 +2,6 @@
 /* The life of a set: waiting (held fragments, no first one yet), then translated, consumed or refused, then free. */
 #include "nat/fragment.h"
 
-#include <string.h>
-
 #include "nat/fragment_store.h"
 #include "nat/output.h"
 

@@ -26,14 +26,14 @@ def judge_text(path, text):
             yield f"{path}:{number}: {width(line)} columns, {COLUMNS} at most"
         if line != line.rstrip():
             yield f"{path}:{number}: white space at the end of the line"
+    if len(lines) > LINES:
+        yield f"{path}: {len(lines)} lines, {LINES} at most: is this one subject?"
 
 
 def judge_c(path, text):
     lines = text.split("\n")
     if not any(line.startswith(("/*", " *")) and LICENCE not in line for line in lines[1:3]):
         yield f"{path}:2: no comment that says what the file does and how"
-    if len(lines) > LINES:
-        yield f"{path}: {len(lines)} lines, {LINES} at most: is this one subject?"
     start = None
     for number, line in enumerate(lines, 1):
         if line == "{":
@@ -86,6 +86,7 @@ def plant(_tree):
     yield "a long file", file(top + "\n" * LINES)
     yield "a long function", file(top + "int planted(void)\n{\n" + "\t;\n" * FUNCTION + "\treturn 0;\n}\n")
     yield "a script without a licence", file("print()\n", "tests/netns/planted.py", known=False)
+    yield "a long script", file(f"# {LICENCE}\n" + "\n" * LINES, "tests/netns/planted.py", known=False)
 
 
 if __name__ == "__main__":

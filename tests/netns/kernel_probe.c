@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "io/kernel.h"

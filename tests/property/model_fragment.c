@@ -3,7 +3,6 @@
  * The model's fragments (docs/nat-behaviour.md section 6): every piece of every datagram is remembered.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "model.h"
 

@@ -2,8 +2,6 @@
 /* See l2tp_rig.h. */
 #include "l2tp_rig.h"
 
-#include <string.h>
-
 enum { DATA = 28 };
 
 int l2tp_setup(void **state)

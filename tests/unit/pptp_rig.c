@@ -2,8 +2,6 @@
 /* See pptp_rig.h. Streams start just below 2^32, so that every test sees sequence numbers wrap. */
 #include "pptp_rig.h"
 
-#include <string.h>
-
 enum { PORT = 1723 };
 
 int pptp_setup(void **state)

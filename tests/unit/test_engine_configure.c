@@ -4,7 +4,6 @@
  * that the change then ends.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "ipsec_rig.h"
 #include "nat/state.h"

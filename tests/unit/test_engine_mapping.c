@@ -3,9 +3,6 @@
  * Mapping, filtering, forwards, hairpinning and limits (RFC 4787, RFC 5382 section 4, RFC 6888, RFC 7857) through
  * engine.h.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "rig.h"
 
 /* RFC 4787 REQ-1 and section 4.1: the outside port by remote, for each kind of mapping. */

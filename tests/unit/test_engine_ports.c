@@ -3,7 +3,6 @@
  * Outside ports: which one a mapping gets, whose they are, when there are no more (RFC 4787 section 4.2, RFC 5382
  * section 7, RFC 6888, RFC 7857) through engine.h.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "rig.h"

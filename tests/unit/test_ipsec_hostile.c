@@ -3,8 +3,6 @@
 #include "ipsec_check.h"
 #include "ipsec_rig.h"
 
-#include <stdlib.h>
-
 static int setup_of(void **state, uint32_t tunnels)
 {
 	struct rig *rig;

@@ -5,8 +5,6 @@
  */
 #include "l2tp_rig.h"
 
-#include <string.h>
-
 struct told {
 	uint32_t count[3];
 	struct tunnel_view last;

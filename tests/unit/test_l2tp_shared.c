@@ -5,8 +5,6 @@
  */
 #include "l2tp_rig.h"
 
-#include <string.h>
-
 static void ask_in_vain(struct dialer *d, int times)
 {
 	for (int i = 0; i < times; i++) {

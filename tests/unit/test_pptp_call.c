@@ -5,7 +5,6 @@
  */
 #include "pptp_rig.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { OWN = 0x4d21, THEIRS = 0x3e17, DRAIN = 30 * SECOND, HOLD_DOWN = 120 * SECOND, GRE_CALL = 600 * SECOND };

@@ -6,8 +6,6 @@
  */
 #include "pptp_rig.h"
 
-#include <string.h>
-
 enum state { NO_CALL, REQUESTED, CONNECTED, CLEARING, ENDED, CALL_STATES };
 
 static const enum tunnel_state SHOWN[] = {TUNNEL_STATES, TUNNEL_IS_REQUESTED, TUNNEL_IS_CONNECTED, TUNNEL_IS_CLEARING,

@@ -5,8 +5,6 @@
  */
 #include "pptp_talk.h"
 
-#include <string.h>
-
 /* A repeated piece and a new one in one segment; the repeated one was acknowledged meanwhile, the new one was not. */
 static void overlapping_segments(void **state)
 {

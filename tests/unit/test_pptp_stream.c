@@ -5,7 +5,6 @@
  */
 #include "pptp_talk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The conversation with message number at cut in three pieces; the second one may be empty. */
