@@ -198,8 +198,8 @@ static void abbreviations_are_never_guessed(void **state)
 static void tables_hold_hostile_values(void **state)
 {
 	static const char *const lines[] = {
-		"{\"kind\":\"tunnel\",\"type\":\"PPTP\",\"internal-src-address\":\"10.0.0.1\",\"state\":\"\\u001b[2J\","
-		"\"bytes-out\":2048,\"age\":61,\"hint-text\":\"look\\u0007\"}",
+		("{\"kind\":\"tunnel\",\"type\":\"PPTP\",\"internal-src-address\":\"10.0.0.1\","
+		 "\"state\":\"\\u001b[2J\",\"bytes-out\":2048,\"age\":61,\"hint-text\":\"look\\u0007\"}"),
 		"{\"kind\":\"tunnel\",\"type\":1,\"internal-src-address\":null,\"state\":true,\"bytes-out\":\"x\"}",
 		"{\"kind\":\"new\",\"na\\u001bme\":\"\\u009b31m\",\"some-bytes\":1024}",
 		"{\"kind\":\"drop\",\"reason\":\"zero\",\"packets-lan\":0,\"packets-wan\":0,\"meaning\":\"m\"}",
