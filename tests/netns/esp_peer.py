@@ -180,10 +180,12 @@ class Field:
         return pair
 
     def pump(self, timeout=0.0):
-        """Takes in what arrives within that time; returns as soon as anything has."""
+        """Takes in what arrives within that time; returns as soon as anything has, and whether it has."""
         by_socket = {line.socket: line for line in self.lines.values()}
-        for sock in select.select(list(by_socket), [], [], timeout)[0]:
+        ready = select.select(list(by_socket), [], [], timeout)[0]
+        for sock in ready:
             by_socket[sock].take()
+        return bool(ready)
 
     def run(self, until, timeout=LIMIT):
         """Pumps until a condition holds; whether it does."""
@@ -193,8 +195,11 @@ class Field:
         return until()
 
     def rest(self, seconds=0.1):
-        """Pumps for that long, whatever comes."""
+        """Pumps for that long, whatever comes; what was sent before has come then, or does not."""
+        self.lab.catch_up()
         self.run(lambda: False, seconds)
+        while self.pump():
+            pass
 
     def strays(self):
         return [(line.address, *stray) for line in self.lines.values() for stray in line.strays]

@@ -60,7 +60,7 @@ struct memory {
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
 	static int64_t now_ns, seen_ns;
-	struct timespec real;
+	struct timespec real = {0};
 
 	(void)clock;
 	if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &real) != 0)
