@@ -11,7 +11,7 @@
 static int refuse(const struct offer *offer, const char *what, FILE *errors)
 {
 	fprintf(errors, "culvertctl: %s: %s\n", offer->name, what);
-	return EXIT_FILE;
+	return EXIT_CONFIG;
 }
 
 /* A request holds printable ASCII without blanks; of a long path the end says more. */

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <culvert/exit.h>
+
 #include "daemon/config.h"
 
 struct line {
@@ -197,18 +199,22 @@ static bool read_text(int fd, struct config_file *file, char problem[EDIT_PROBLE
 	return false;
 }
 
-bool config_file_read(struct config_file *file, const char *path, char problem[EDIT_PROBLEM])
+int config_file_read(struct config_file *file, const char *path, char problem[EDIT_PROBLEM])
 {
 	struct stat status = {0};
 	bool read = false;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
 
 	memset(file, 0, sizeof(*file));
-	if (fd < 0 && errno == ELOOP)
+	if (fd < 0 && errno == ELOOP) {
 		snprintf(problem, EDIT_PROBLEM,
 			 "is a symbolic link, which would be lost: start culvertd with the file itself");
-	if (fd < 0)
-		return errno == ELOOP ? false : fails(problem, "can not be opened");
+		return EXIT_FILE;
+	}
+	if (fd < 0) {
+		fails(problem, "can not be opened");
+		return EXIT_CONFIG;
+	}
 	if (fstat(fd, &status) < 0)
 		fails(problem, "can not be examined");
 	else if (!S_ISREG(status.st_mode))
@@ -222,7 +228,7 @@ bool config_file_read(struct config_file *file, const char *path, char problem[E
 	file->changed_ns = status.st_ctim.tv_nsec;
 	if (!read)
 		config_file_free(file);
-	return read;
+	return read ? EXIT_OK : EXIT_CONFIG;
 }
 
 void config_file_free(struct config_file *file)

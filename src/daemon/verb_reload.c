@@ -357,13 +357,15 @@ static enum verb_step change_mode(struct verb *verb, struct config *scratch)
 	struct config_file file;
 	int which = choose_switch(verb, scratch);
 	bool good;
+	int code;
 
 	if (which < 0)
 		return VERB_OVER;
 	if (reload_is_on_trial(verb->router->reload))
 		return verb_fail(verb, EXIT_USAGE, "a configuration is on trial: confirm it first, or wait");
-	if (!config_file_read(&file, path, problem))
-		return verb_fail(verb, EXIT_FILE, "nothing has changed: %s: %s", path, problem);
+	code = config_file_read(&file, path, problem);
+	if (code != EXIT_OK)
+		return verb_fail(verb, code, "nothing has changed: %s: %s", path, problem);
 	good = rewrite(verb, path, &file, which, scratch);
 	config_file_free(&file);
 	return good ? reload(verb, 0) : VERB_OVER;

@@ -66,7 +66,7 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
             secret.write_text("[nat]\npassword = wonderland\n")
             secret.chmod(0o600)
             done = run("rehearse", str(secret))
-            assert done.returncode == 5 and "Permission denied" in done.stderr, done
+            assert done.returncode == 2 and "Permission denied" in done.stderr, done
             assert "wonderland" not in done.stderr + done.stdout and "password" not in done.stderr + done.stdout
             secret.unlink()
         own = folder / "my next.ini"
@@ -79,5 +79,5 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
         done = run("rehearse", str(own))
         assert done.returncode == 2 and f"{folder}/my?next.ini:2: " in done.stderr, done.stderr
         assert run("rehearse", str(own), "size=3").returncode == 1
-        assert run("rehearse", "/dev/zero").returncode == 5
-        assert run("rehearse", str(folder)).returncode == 5
+        assert run("rehearse", "/dev/zero").returncode == 2
+        assert run("rehearse", str(folder)).returncode == 2

@@ -15,7 +15,7 @@ import pytest
 
 import esp_peer
 import pptp_peer
-from control import Control, answer_of, ask, rehearse
+from control import Control, answer_of, ask, rehearse, run_ctl
 from lab import ROUTER_WAN, linger_reset
 from namespace import LIMIT
 from router import BASE, merge, write_config
@@ -562,6 +562,10 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     assert code == 2 and "stands here again" in error and router.config_file.read_text() == twice
     aside = pathlib.Path(f"{router.config_file}.aside")
     router.config_file.rename(aside)
+    for request in ("reload", "rehearse", "mode pptp block", "reload confirm=9"):  # and --check, test_startup.py
+        code, error = answer_of(router, request)[1].values()
+        assert code == 2 and "can not be opened: No such file or directory" in error, (request, code, error)
+    assert run_ctl(router, "rehearse", str(router.config_file)).returncode == 2
     router.config_file.symlink_to(aside)
     code, error = answer_of(router, "mode pptp block")[1].values()
     assert code == 5 and "symbolic link" in error and router.config_file.is_symlink()

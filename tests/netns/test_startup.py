@@ -61,6 +61,7 @@ def test_no_configuration_file(lab, daemon):
     daemon.config_file.unlink()
     with nothing_changes(lab):
         refused(lab, daemon.run("-f"), 2, str(daemon.config_file))
+        refused(lab, daemon.run("--check"), 2, str(daemon.config_file))
 
 
 def test_check_says_good(lab, daemon):

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <culvert/exit.h>
+
 #include "daemon/config.h"
 #include "daemon/config_edit.h"
 
@@ -293,7 +295,7 @@ static void expect_text(const char *path, const char *text)
 	char problem[EDIT_PROBLEM];
 	struct config_file file;
 
-	assert_true(config_file_read(&file, path, problem));
+	assert_int_equal(config_file_read(&file, path, problem), EXIT_OK);
 	assert_int_equal(file.size, strlen(text));
 	assert_memory_equal(file.text, text, file.size);
 	config_file_free(&file);
@@ -312,7 +314,7 @@ static void a_file_is_replaced_as_a_whole(void **state)
 	if (geteuid() == 0)
 		assert_int_equal(chown(place->path, 1234, 2345), 0);
 	assert_int_equal(stat(place->path, &before), 0);
-	assert_true(config_file_read(&file, place->path, problem));
+	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_OK);
 	assert_true(config_file_replace(&file, place->path, "the new text", 12, problem));
 	config_file_free(&file);
 	expect_text(place->path, "the new text");
@@ -331,7 +333,7 @@ static void a_file_that_somebody_else_changed_stays(void **state)
 	struct config_file file;
 
 	write_text(place->path, "old");
-	assert_true(config_file_read(&file, place->path, problem));
+	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_OK);
 	unlink(place->path);
 	write_text(place->path, "somebody's");
 	assert_false(config_file_replace(&file, place->path, "new", 3, problem));
@@ -351,17 +353,17 @@ static void what_is_no_plain_file_is_refused(void **state)
 	char problem[EDIT_PROBLEM];
 	struct config_file file;
 
-	assert_false(config_file_read(&file, place->path, problem));
+	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_CONFIG);
 	assert_string_equal(problem, "can not be opened: No such file or directory");
 	assert_int_equal(symlink("/etc/passwd", place->path), 0);
-	assert_false(config_file_read(&file, place->path, problem));
+	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_FILE);
 	assert_non_null(strstr(problem, "is a symbolic link"));
 	assert_int_equal(unlink(place->path), 0);
 	assert_int_equal(mkfifo(place->path, 0600), 0);
-	assert_false(config_file_read(&file, place->path, problem));
+	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_CONFIG);
 	assert_string_equal(problem, "is not a file");
-	assert_false(config_file_read(&file, place->directory, problem));
-	assert_false(config_file_read(&file, "/dev/zero", problem));
+	assert_int_equal(config_file_read(&file, place->directory, problem), EXIT_CONFIG);
+	assert_int_equal(config_file_read(&file, "/dev/zero", problem), EXIT_CONFIG);
 	assert_string_equal(problem, "is not a file");
 }
 
