@@ -438,11 +438,43 @@ static bool print_upright(struct table *table, const struct row *row)
 	return true;
 }
 
+/* The first member, a colon, and what there is of the others. */
+static bool print_aside(struct table *table, const struct table_kind *layout, const struct row *row)
+{
+	char *name = cell_of_column(row, &layout->column[0]), *cell = name;
+
+	table_print(table);
+	if (!name)
+		return false;
+	fprintf(table->out, "%s:", name);
+	for (const struct table_column *column = layout->column + 1; column->name; column++) {
+		if (!row_find(row, column->name))
+			continue;
+		cell = cell_of_column(row, column);
+		if (!cell)
+			break;
+		fputc(' ', table->out);
+		wrap_print(table->out, cell, strlen(name) + 2, BELOW, table->room);
+		fprintf(table->out, "%s%s", column->heading[0] ? " " : "", column->heading);
+		free(cell);
+	}
+	free(name);
+	fputc('\n', table->out);
+	table->has_rows = true;
+	return cell != NULL;
+}
+
 bool table_add(struct table *table, const struct row *row)
 {
-	if (strcmp(table->kind, row_text(row, "kind")) != 0 && !table_begin_kind(table, row))
-		return false;
-	if (table->layout && table->layout->upright)
+	if (strcmp(table->kind, row_text(row, "kind")) != 0) {
+		const struct table_kind *layout = table_kind_find(row_text(row, "kind"));
+
+		if (layout && layout->shape == TABLE_ASIDE)
+			return print_aside(table, layout, row);
+		if (!table_begin_kind(table, row))
+			return false;
+	}
+	if (table->layout && table->layout->shape == TABLE_UPRIGHT)
 		return print_upright(table, row);
 	if (is_nothing(table, row)) {
 		table->hidden++;

@@ -5,7 +5,6 @@
 #ifndef CULVERT_CTL_TABLE_KINDS_H
 #define CULVERT_CTL_TABLE_KINDS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 enum table_form {
@@ -22,6 +21,12 @@ enum table_form {
 	TABLE_BELOW,      /* a sentence under the row, behind the heading, if there is one */
 };
 
+enum table_shape {
+	TABLE_ROWS,
+	TABLE_UPRIGHT, /* a line for each member */
+	TABLE_ASIDE,   /* one line between the rows of other kinds, whose headings stay in force */
+};
+
 struct table_column {
 	const char *name, *heading;
 	enum table_form form;
@@ -29,7 +34,7 @@ struct table_column {
 
 struct table_kind {
 	const char *kind;
-	bool upright;                   /* a line for each member */
+	enum table_shape shape;
 	struct table_column column[20]; /* and one without a name */
 };
 

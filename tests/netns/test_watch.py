@@ -136,7 +136,7 @@ def test_people_see_them_with_tunnels(lab, router):
             while not select.select([child.stdout], [], [], 1)[0]:  # that it watches is not said before
                 router.process.send_signal(signal.SIGHUP)
             router.process.send_signal(signal.SIGHUP)
-            lines = [child.stdout.readline().split(None, 1) for _ in range(3)]
+            lines = [child.stdout.readline() for _ in range(3)]
         finally:
             child.kill()
-    assert lines[0] == ["SEVERITY", "TEXT\n"] and lines[1] == ["notice", "SIGHUP asks: reload\n"], lines
+    assert lines[0] == "notice: SIGHUP asks: reload\n" and all(line.startswith("notice: ") for line in lines), lines

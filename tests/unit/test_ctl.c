@@ -412,6 +412,46 @@ static void identifiers_have_names(void **state)
 	}
 }
 
+/* A stream of several kinds has its headings once. */
+static void messages_stand_between_rows(void **state)
+{
+	static const char event[] = "{\"kind\":\"event\",\"event\":\"up\",\"id\":\"pptp-1\"}";
+	static const char message[] = "{\"kind\":\"message\",\"severity\":\"warning\",\"time\":1,"
+				      "\"text\":\"wan0: down\\u001b, and what is said of it is long\"}";
+	static const char *const lines[] = {
+		message, event, message, event, "{\"kind\":\"lost\",\"events\":7}", event, message,
+	};
+	struct table *table = calloc(1, sizeof(*table));
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	int starts[4] = {0};
+
+	(void)state;
+	assert_non_null(table);
+	assert_non_null(out);
+	table_start(table, out, false, true, 40);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		assert_null(read(lines[i]));
+		assert_true(table_add(table, &row));
+	}
+	table_end(table);
+	fclose(out);
+	assert_memory_equal(text, "warning: wan0: down\\x1b, and what is\n    said of it is long\n\nEVENT", 62);
+	for (const char *at = text; *at; at += strcspn(at, "\n") + 1) {
+		starts[0] += !strncmp(at, "EVENT  ", 7);
+		starts[1] += !strncmp(at, "warning: wan0", 13);
+		starts[2] += !strncmp(at, "up     pptp-1", 13);
+		starts[3] += !strncmp(at, "lost: 7 events\n", 15);
+	}
+	assert_int_equal(starts[0], 1);
+	assert_int_equal(starts[1], 3);
+	assert_int_equal(starts[2], 3);
+	assert_int_equal(starts[3], 1);
+	free(text);
+	free(table);
+}
+
 static void narrow_terminals_are_spared_columns(void **state)
 {
 	char *text;
@@ -452,6 +492,7 @@ int main(void)
 		cmocka_unit_test(sentences_are_wrapped),
 		cmocka_unit_test(sentences_fit_the_terminal),
 		cmocka_unit_test(identifiers_have_names),
+		cmocka_unit_test(messages_stand_between_rows),
 		cmocka_unit_test(narrow_terminals_are_spared_columns),
 	};
 
