@@ -31,7 +31,7 @@ struct neighbour {
 	uint8_t mac[6];
 	uint8_t resolution; /* enum netlink_resolution */
 	bool used;
-	uint64_t asked_ms, unknown_ms; /* when it was last asked for; since when it is not resolved */
+	uint64_t asked_ms, unknown_ms; /* when it was last asked for; since when it is, and is not resolved */
 };
 
 struct slot {
@@ -168,10 +168,11 @@ static void next_hop_ask(struct next_hops *hops, struct neighbour *neighbour)
 	uint64_t now = clock_now_ms();
 	int error;
 
-	if (neighbour->resolution == NETLINK_FAILED && now - neighbour->asked_ms >= FORGET_MS) {
+	if (neighbour->resolution == NETLINK_FAILED && now - neighbour->asked_ms >= FORGET_MS)
 		neighbour->resolution = NETLINK_ABSENT;
+	/* That the kernel has forgotten it long ago, when nobody wanted it, is nobody's silence. */
+	if (neighbour->resolution != NETLINK_FAILED && now - neighbour->asked_ms >= PATIENCE_MS)
 		neighbour->unknown_ms = now;
-	}
 	neighbour->asked_ms = now;
 	error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
 	if (error || !found.permanent) {

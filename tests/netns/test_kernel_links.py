@@ -173,6 +173,23 @@ def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
     assert probe.stop() == 0
 
 
+def test_one_that_was_forgotten_long_ago_is_waited_for(place):
+    """The kernel forgot it while there was no carrier and nobody wanted it: packets wait for it as for a new one."""
+    place.X.ip("address add 198.51.100.200/24 dev eth0")
+    mac = place.X.mac("eth0")
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 198.51.100.200") == f"known {mac}", "it answers")
+    probe.ask("refresh")
+    place.X.ip("link set eth0 down", "address delete 198.51.100.200/24 dev eth0")
+    time.sleep(4.5)
+    place.X.ip("link set eth0 up")
+    wait_for(lambda: probe.links()["up"], "the carrier is back")
+    assert probe.ask("hop 198.51.100.200").startswith("pending")
+    place.X.ip("address add 198.51.100.200/24 dev eth0")
+    wait_for(lambda: probe.ask("hop 198.51.100.200") == f"known {mac}", "it answers again")
+    assert probe.stop() == 0
+
+
 def test_without_an_address_nobody_is_asked_for(place):
     """The kernel would ask in the name of the LAN's address, and tell it to the WAN."""
     probe = place.start()
