@@ -28,6 +28,7 @@ struct ctl {
 	struct answer answer;
 	struct save save;
 	struct offer offer;
+	char first_error[512]; /* of the findings that people were told */
 };
 
 static void report(const char *error)
@@ -38,9 +39,43 @@ static void report(const char *error)
 	free(shown);
 }
 
+/* On a terminal a stream without events looks like one that does not work. */
+static void say_what_comes(const struct ctl_options *options)
+{
+	bool is_watch = !strcmp(options->verb->name, "watch");
+
+	if (options->verb->flags & VERB_STREAMS && isatty(STDOUT_FILENO) && isatty(STDERR_FILENO))
+		fprintf(stderr, "culvertctl: waiting for %s; Ctrl-C ends this\n",
+			is_watch ? "tunnels and messages" : "packets");
+}
+
+/* People see each error as a line where errors go, once. False: it is a row like others. */
+static bool take_error(struct ctl *ctl)
+{
+	const char *text = row_text(&ctl->row, "text");
+
+	if (ctl->options.format != ANSWER_TABLE || strcmp(row_text(&ctl->row, "kind"), "finding") != 0 ||
+	    strcmp(row_text(&ctl->row, "severity"), "error") != 0)
+		return false;
+	report(text);
+	if (!ctl->first_error[0])
+		snprintf(ctl->first_error, sizeof(ctl->first_error), "%s", text);
+	return true;
+}
+
+/* The error of the last line is the first of the findings, if there are any, and may be cut. */
+static bool was_told(const struct ctl *ctl, const char *error)
+{
+	return ctl->first_error[0] && !strncmp(ctl->first_error, error, strlen(error));
+}
+
 /* A line that is not the last one. An exit code, after having said what is wrong. */
 static int take_row(struct ctl *ctl, const char *line)
 {
+	if (row_find(&ctl->row, "schema"))
+		say_what_comes(&ctl->options);
+	if (take_error(ctl))
+		return EXIT_OK;
 	if (ctl->options.write)
 		return save_add(&ctl->save, &ctl->row);
 	if (ctl->offer.text && !strcmp(row_text(&ctl->row, "kind"), "send")) {
@@ -85,7 +120,7 @@ static int take_answer(struct ctl *ctl)
 	}
 	failed = (int)row_member_number(code);
 	answer_end(&ctl->answer, failed, row_text(&ctl->row, "error"));
-	if (failed)
+	if (failed && !was_told(ctl, row_text(&ctl->row, "error")))
 		report(row_text(&ctl->row, "error"));
 	return failed;
 }

@@ -185,6 +185,29 @@ def test_again_every_second(lab, router):
         child.terminate()
 
 
+def test_each_error_of_a_file_is_said_once(lab, router):
+    """On the standard error; programs have them in the document, and the first one behind it as before."""
+    path = router.config_file
+    errors = [f"{path}:2: unknown key x in section [nat]", f"{path}:3: unknown key y in section [nat]"]
+    path.write_text("[nat]\nx = 1\ny = 2\n")
+    try:
+        for verb, end in (("reload", "reload: the configuration has errors; nothing has changed"),
+                          ("rehearse", f"{path}: 3 errors")):
+            done = run_ctl(router, verb)
+            said = done.stderr.splitlines()
+            assert done.returncode == 2 and done.stdout == "" and len(said) == len(set(said)), done
+            assert [line.split(";")[0] for line in said[:2]] == [f"culvertctl: {error}" for error in errors], said
+            assert said[-1] == f"culvertctl: {end}", said
+            done = run_ctl(router, "-j", verb)
+            answer = json.loads(done.stdout)
+            assert answer["rows"][0]["text"] == answer["error"] and done.stderr == f"culvertctl: {answer['error']}\n"
+        path.unlink()
+        assert run_ctl(router, "reload").stderr.count("can not be opened") == 1
+    finally:
+        router.configure(router.config)
+        assert run_ctl(router, "reload").returncode == 0
+
+
 def test_metrics_without_a_listener(lab, router, flows):
     """The page as it is, and the same samples as rows."""
     page = run_ctl(router, "metrics")

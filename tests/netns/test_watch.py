@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who watches hears of links, addresses, reloads, modes and trials in the words of the log. Tunnels are in
 test_control.py."""
+import contextlib
 import os
+import pty
 import re
 import select
 import signal
@@ -140,3 +142,50 @@ def test_people_see_them_with_tunnels(lab, router):
         finally:
             child.kill()
     assert lines[0] == "notice: SIGHUP asks: reload\n" and all(line.startswith("notice: ") for line in lines), lines
+
+
+@contextlib.contextmanager
+def on_terminal(router, *words):
+    """What a terminal shows, as a function that reads up to a pattern."""
+    master, slave = pty.openpty()
+    text = b""
+
+    def shows(pattern):
+        nonlocal text
+        while not re.search(pattern, text):
+            assert select.select([master], [], [], LIMIT)[0], (pattern, text)
+            text += os.read(master, 4096)
+        return text
+
+    with subprocess.Popen([find_ctl(router), "--socket", str(socket_of(router)), *words], stdin=subprocess.DEVNULL,
+                          stdout=slave, stderr=slave) as child:
+        try:
+            yield shows
+        finally:
+            child.kill()
+            os.close(slave)
+            os.close(master)
+
+
+def test_a_terminal_is_told_what_is_waited_for(lab, router):
+    """As soon as nothing is missed any more."""
+    with on_terminal(router, "watch") as shows:
+        shows(rb"^culvertctl: waiting for tunnels and messages; Ctrl-C ends this\r\n$")
+        router.process.send_signal(signal.SIGHUP)
+        shows(rb"this\r\nnotice: SIGHUP asks: reload\r\n")
+    for words in (("trace",), ("capture", "-w", str(router.folder / "x.pcapng"))):
+        with on_terminal(router, *words) as shows:
+            shows(rb"culvertctl: waiting for packets; Ctrl-C ends this\r\n")
+    with on_terminal(router, "trace", "count=0") as shows:
+        assert b"waiting" not in shows(rb"count= takes .*\r\n")
+    with on_terminal(router, "tunnels", "host=x") as shows:
+        assert b"waiting" not in shows(rb"culvertctl: .*\r\n")
+
+
+def test_a_pipe_is_not(lab, router):
+    for words in (["watch"], ["trace"]):
+        with subprocess.Popen([find_ctl(router), "--socket", str(socket_of(router)), "-J", *words],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stdout.readline().startswith('{"schema":')
+            child.kill()
+            assert child.stderr.read() == ""
