@@ -400,12 +400,14 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 	uint32_t index = ipsec_group_find(engine, ipsec, esp->outside_address, esp->remote_address);
 	enum pairing pairing;
 
-	if (index == MODULE_NONE || ipsec->group[index].eligible.count == 0)
+	if (index == MODULE_NONE)
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct ipsec_group *group = &ipsec->group[index];
 	struct ipsec_parted *parted = parted_find(engine, group, esp->spi);
-	if (parted != NULL)
+	if (parted != NULL && (group->eligible.count > 0 || parted->inside != esp->inside_address))
 		return from_parted(engine, ipsec, esp, parted, otherwise);
+	if (group->eligible.count == 0)
+		return from_stranger(engine, ipsec, esp, otherwise);
 	struct candidates candidates = find_candidates(engine, ipsec, group);
 	uint32_t chosen = choose(engine, ipsec, group, &candidates, &pairing);
 	/* One for each phase 2 is to be expected, as long as nobody cheats. */

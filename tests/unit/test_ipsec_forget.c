@@ -105,12 +105,30 @@ static void forgotten_behind_a_forward(void **state)
 	assert_int_equal(ipsec_in(rig, W2, 0xa01, 2), L1);
 }
 
+/* Nor is it for another host because a forward names that one, while nobody else is there who could be meant. */
+static void forgotten_beside_a_forward(void **state)
+{
+	struct rig *rig = *state;
+	struct ike_spec spec = {.initiator = 3, .responder = 9, .exchange = CHILD, .message_id = 4, .marker = true};
+
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forwards = 1;
+	rig_configure(rig);
+	pair(rig, L1, W1, 1);
+	assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, PORT_NATT, W1, PORT_NATT, &spec));
+	assert_int_equal(forget(rig, L1), 1);
+	ipsec_in(rig, W1, 0xa01, 2);
+	rig_dropped(rig, DROP_NO_OWNER);
+	assert_int_equal(ipsec_in(rig, W1, 0xc00, 1), L3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(forgotten_and_back),
 		test(forgotten_for_good),
 		test(forgotten_behind_a_forward),
+		test(forgotten_beside_a_forward),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
