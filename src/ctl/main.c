@@ -63,10 +63,14 @@ static bool take_error(struct ctl *ctl)
 	return true;
 }
 
-/* The error of the last line is the first of the findings, if there are any, and may be cut. */
+/* The error of the last line is the first of the findings, if there are any, and may be cut, with "..." then. */
 static bool was_told(const struct ctl *ctl, const char *error)
 {
-	return ctl->first_error[0] && !strncmp(ctl->first_error, error, strlen(error));
+	size_t length = strlen(error);
+
+	if (length > 3 && !strcmp(error + length - 3, "..."))
+		length -= 3;
+	return ctl->first_error[0] && !strncmp(ctl->first_error, error, length);
 }
 
 /* A line that is not the last one. An exit code, after having said what is wrong. */

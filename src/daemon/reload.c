@@ -10,6 +10,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/text.h"
 
 enum { MS_PER_S = 1000 };
 
@@ -64,7 +65,7 @@ static void tell(void *context, int level, const char *text)
 
 	log_report_text(reader->log, level, text);
 	if (level <= LOG_ERR && !reader->problem[0])
-		snprintf(reader->problem, sizeof(reader->problem), "%s", text);
+		text_escape(reader->problem, sizeof(reader->problem), text);
 	if (reader->report)
 		reader->report(reader->context, level, text);
 }

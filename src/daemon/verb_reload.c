@@ -30,7 +30,7 @@ static void send_finding(void *context, int level, const char *text)
 	struct findings_sent *findings = context;
 
 	if (level <= LOG_ERR && !findings->error[0])
-		snprintf(findings->error, sizeof(findings->error), "%s", text);
+		text_escape(findings->error, sizeof(findings->error), text); /* cut so that it can be seen */
 	if (!findings->verb)
 		return;
 	struct json *row = verb_row(findings->verb, "finding");

@@ -27,6 +27,8 @@ def test_a_rehearsal_opens_no_file(lab, router):
     secret.unlink()
     rows, last = rehearse(router, b"[nat]\nx\x1b\xff = \x00\n", "its/name")
     assert last["code"] == 2 and last["error"].startswith("its/name:2: "), last
+    rows, last = rehearse(router, b"[nat]\n" + b"y" * 199 + b"\n", "n" * 200)
+    assert last["error"].startswith("n" * 200 + ":2: 'yyy") and last["error"].endswith("..."), "cut, and it can be seen"
     rows, last = rehearse(router, b"# " + b"x" * ((1 << 20) - 3) + b"\n" )
     assert last["code"] == 2, "a line of a megabyte"
     text = router.config_file.read_bytes()
@@ -78,6 +80,10 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
         own.write_text("[nat]\nfilterin = none\n")
         done = run("rehearse", str(own))
         assert done.returncode == 2 and f"{folder}/my?next.ini:2: " in done.stderr, done.stderr
+        long = folder / ("n" * 240)
+        long.write_text("[nat]\n" + "y" * 199 + "\n")
+        done = run("rehearse", str(long))
+        assert done.returncode == 2 and done.stderr.count(":2: 'yyy") == 1, done.stderr  # its short form is not said
         assert run("rehearse", str(own), "size=3").returncode == 1
         assert run("rehearse", "/dev/zero").returncode == 2
         assert run("rehearse", str(folder)).returncode == 2
