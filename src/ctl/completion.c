@@ -292,7 +292,51 @@ static void print_option_branches(const char *indent, const char *before, const 
 	}
 }
 
-static void print_listed_branches(const char *indent, const char *before, const char *after)
+/* How a shell says what the values of a key are: words, and which of its variables is the verb. */
+struct listing {
+	const char *indent, *before, *after, *verb;
+};
+
+/* The words of a list one|two|three. */
+static void print_list(const char *list)
+{
+	for (; *list; list++)
+		putchar(*list == '|' ? ' ' : *list);
+}
+
+/* A branch for a key whose words depend on the verb, where $VERB says which: those of each, and all if it is none of
+ * them, as where it is abbreviated. */
+static void print_branch_of_verbs(const struct listing *how, const char *name, const char *words)
+{
+	struct verb_key key;
+
+	printf("%s%s)\n%s\tcase $%s in\n", how->indent, name, how->indent, how->verb);
+	for (size_t i = 0; i < verb_count; i++) {
+		for (const char *at = NULL; verbs_next_key(&verb_texts[i], &at, &key);) {
+			if (strcmp(key.name, name) != 0)
+				continue;
+			printf("%s\t%s) %s", how->indent, verb_texts[i].name, how->before);
+			print_list(key.value);
+			printf("%s ;;\n", how->after);
+		}
+	}
+	printf("%s\t*) %s%.*s%s ;;\n%s\tesac\n%s\t;;\n", how->indent, how->before, (int)strlen(words) - 2, words + 1,
+	       how->after, how->indent, how->indent);
+}
+
+/* All verbs that have the key name the same words for it. */
+static bool is_same_for_all(const char *name, const char *value)
+{
+	struct verb_key key;
+
+	for (size_t i = 0; i < verb_count; i++)
+		for (const char *at = NULL; verbs_next_key(&verb_texts[i], &at, &key);)
+			if (!strcmp(key.name, name) && strcmp(key.value, value) != 0)
+				return false;
+	return true;
+}
+
+static void print_listed_branches(const struct listing *how)
 {
 	char keys[WORDS_MAX] = " ", words[WORDS_MAX];
 	struct verb_key key;
@@ -307,22 +351,26 @@ static void print_listed_branches(const char *indent, const char *before, const 
 			if (strlen(keys) == known)
 				continue;
 			find_listed(key.name, words);
-			printf("%s%s) %s%.*s%s ;;\n", indent, key.name, before, (int)strlen(words) - 2, words + 1,
-			       after);
+			if (is_same_for_all(key.name, key.value))
+				printf("%s%s) %s%.*s%s ;;\n", how->indent, key.name, how->before,
+				       (int)strlen(words) - 2, words + 1, how->after);
+			else
+				print_branch_of_verbs(how, key.name, words);
 		}
 	}
 }
 
-static void print_value_branches(const char *indent, const char *before, const char *after)
+static void print_value_branches(const struct listing *how)
 {
 	for (size_t i = 0; i < VALUES; i++) {
 		size_t length = strlen(values[i].values);
 
 		while (length > 0 && values[i].values[length - 1] == ' ')
 			length--;
-		printf("%s%s) %s%.*s%s ;;\n", indent, values[i].key, before, (int)length, values[i].values, after);
+		printf("%s%s) %s%.*s%s ;;\n", how->indent, values[i].key, how->before, (int)length, values[i].values,
+		       how->after);
 	}
-	print_listed_branches(indent, before, after);
+	print_listed_branches(how);
 }
 
 /* What a word may be that is no value: an option, the verb, or what stands behind it. */
@@ -381,7 +429,7 @@ static void print_bash(void)
 	      "\tcase ${key#--} in\n"
 	      "\tsocket | -w | write) files=1 ;;\n",
 	      stdout);
-	print_value_branches("\t", "words='", "'");
+	print_value_branches(&(struct listing){"\t", "words='", "'", "verb"});
 	print_live_keys("\t", "live=", "");
 	fputs("\t", stdout);
 	print_all_keys("", " | ", true);
@@ -424,7 +472,8 @@ static void print_zsh_options(const struct verb_text *verb)
 
 	printf("\t\t%s)\n\t\t\tkeys=(", verb->name);
 	for (uint32_t i = 0; verbs_next_key(verb, &at, &key); i++)
-		printf("%s'--%s=:%s:_culvertctl_value %s'", i == 0 ? "" : " ", key.name, key.value, key.name);
+		printf("%s'--%s=:%s:_culvertctl_value %s %s'", i == 0 ? "" : " ", key.name, key.value, key.name,
+		       verb->name);
 	fputs(")\n\t\t\tbreak\n\t\t\t;;\n", stdout);
 }
 
@@ -441,14 +490,14 @@ static void print_zsh_arguments(void)
 	};
 
 	fputs("_culvertctl_value()\n{\n\tcase $1 in\n", stdout);
-	print_value_branches("\t", "compadd -- ", "");
+	print_value_branches(&(struct listing){"\t", "compadd -- ", "", "2"});
 	print_live_keys("\t", "compadd -- $(_culvertctl_live ", " $program $socket)");
 	fputs("\tesac\n}\n\n"
 	      "_culvertctl_argument()\n{\n"
 	      "\tlocal key=${PREFIX%%=*}\n\n"
 	      "\tif [[ $PREFIX == *=* ]]; then\n"
 	      "\t\tcompset -P '*='\n"
-	      "\t\t_culvertctl_value $key\n"
+	      "\t\t_culvertctl_value $key $1\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tcase $1 in\n",

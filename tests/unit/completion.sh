@@ -38,6 +38,10 @@ complete "" mappings --host ""
 complete "tunnels hosts" top --show ""
 complete "idle" mappings --sort i
 complete "bytes" top sort = b
+complete "bytes packets age" top --sort ""
+complete "bytes packets expires age idle" mappings sort = ""
+complete "bytes packets expires age idle" map sort = ""
+complete "" top sort = i
 complete "mappings" --host 10.0.0.1 ma
 complete "mappings" --host = 10.0.0.1 ma
 complete "" nothing --ex
@@ -97,6 +101,7 @@ if command -v zsh >/dev/null; then
 		words=(culvertctl); program=culvertctl socket=/some/where
 		PREFIX=47; _culvertctl_argument forget
 		PREFIX=remote=; _culvertctl_argument tunnels
+		PREFIX=sort=; _culvertctl_argument top
 		PREFIX=a; _culvertctl_argument rehearse
 		socket=; _culvertctl_live hosts culvertctl $socket
 		words=(culvertctl -j reload --c); _arguments() { print -r -- $@[-3] }; _culvertctl' \
@@ -106,10 +111,11 @@ if command -v zsh >/dev/null; then
  --
 10.0.0.7 10.0.0.9 pptp-17 42 4711
 203.0.113.1
+bytes packets age
 files
 10.0.0.7
 10.0.0.9
---confirm=:SECONDS:_culvertctl_value confirm" ]; then
+--confirm=:SECONDS:_culvertctl_value confirm reload" ]; then
 		echo "zsh: got \"$got\"" >&2
 		status=1
 	fi
