@@ -27,6 +27,21 @@ void human_bytes(char out[HUMAN_MAX], uint64_t bytes)
 		snprintf(out, HUMAN_MAX, "%" PRIu64 " %s", whole, units[unit - 1]);
 }
 
+void human_count(char out[HUMAN_MAX], uint64_t count)
+{
+	static const char units[] = "MGTP";
+	uint64_t whole = count / 1000000;
+	size_t unit = 0;
+
+	if (count < 100000000) {
+		snprintf(out, HUMAN_MAX, "%" PRIu64, count);
+		return;
+	}
+	for (; whole >= 1000000; unit++)
+		whole /= 1000;
+	snprintf(out, HUMAN_MAX, "%" PRIu64 " %c", whole, units[unit]);
+}
+
 void human_seconds(char out[HUMAN_MAX], uint64_t seconds)
 {
 	static const struct {

@@ -22,7 +22,6 @@ enum {
 	OUT = 0,
 	IN = 1,
 	IDENTITY_WIDTH = 40, /* of what a tunnel is known by */
-	COLUMN_WIDTH = 10,   /* of each other column, with its blank */
 	HOSTS_WIDTH = 75,    /* of all columns of hosts */
 };
 
@@ -118,12 +117,12 @@ static void draw_head(struct drawing *drawing)
 static void set_amount(char human[HUMAN_MAX], const struct top_view *view, uint64_t bytes, uint64_t packets)
 {
 	if (view->sort == TOP_BY_PACKETS)
-		snprintf(human, HUMAN_MAX, "%" PRIu64, packets);
+		human_count(human, packets);
 	else
 		human_bytes(human, bytes);
 }
 
-/* The columns of tunnels behind ID, INSIDE and REMOTE, each of the same width, in the order in which they stand. */
+/* The columns of tunnels behind ID, INSIDE and REMOTE, in the order in which they stand. */
 enum column { STATE, AGE, SENT, CAME, RATE, COLUMNS };
 
 /* As many of them as fit, those that say most first; what the list is sorted by is always there. */
@@ -131,14 +130,20 @@ static void put_columns(struct text *text, const struct top_view *view, const ch
 {
 	static const enum column worth[COLUMNS] = {SENT, CAME, RATE, STATE, AGE};
 	static const enum column worth_by_age[COLUMNS] = {AGE, SENT, CAME, RATE, STATE};
+	static const int width[COLUMNS] = {[STATE] = 11, [AGE] = 9, [SENT] = 8, [CAME] = 8, [RATE] = 8};
 	const enum column *first = view->sort == TOP_BY_AGE ? worth_by_age : worth;
+	uint32_t used = IDENTITY_WIDTH;
 	bool is_shown[COLUMNS] = {false};
 
-	for (uint32_t i = 0; i < COLUMNS && IDENTITY_WIDTH + (i + 1) * COLUMN_WIDTH <= view->columns; i++)
+	for (uint32_t i = 0; i < COLUMNS; i++) {
+		used += (uint32_t)width[first[i]] + 1;
+		if (used > view->columns)
+			break;
 		is_shown[first[i]] = true;
+	}
 	for (int i = 0; i < COLUMNS; i++)
 		if (is_shown[i])
-			put(text, i == STATE ? " %-*.*s" : " %*.*s", COLUMN_WIDTH - 1, COLUMN_WIDTH - 1, cells[i]);
+			put(text, i == STATE ? " %-*.*s" : " %*.*s", width[i], width[i], cells[i]);
 }
 
 static void put_host(struct text *text, const struct top_view *view, const char *host, const char *flows,

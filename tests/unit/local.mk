@@ -52,7 +52,7 @@ tests_unit_test_ctl_options_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_top
 tests_unit_test_top_SOURCES = tests/unit/test_top.c
-tests_unit_test_top_LDADD = libculvert_ctl.a libculvert_daemon.a $(CMOCKA_LIBS)
+tests_unit_test_top_LDADD = libculvert_ctl.a libculvert_daemon.a $(CORE_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c

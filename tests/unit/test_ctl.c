@@ -131,6 +131,15 @@ static void values_are_made_readable(void **state)
 		     {1048576, "1.0 MiB"}, {5368709120, "5.0 GiB"}, {UINT64_MAX, "15 EiB"}},
 	  seconds[] = {{0, "0 s"},        {59, "59 s"},         {60, "1 m 0 s"},    {3599, "59 m 59 s"},
 		       {7500, "2 h 5 m"}, {86399, "23 h 59 m"}, {90000, "1 d 1 h"}, {864000, "10 d 0 h"}};
+	static const struct {
+		uint64_t count;
+		const char *text;
+	} counts[] = {{0, "0"},
+		      {99999999, "99999999"},
+		      {100000000, "100 M"},
+		      {999999999999, "999999 M"},
+		      {1000000000000, "1000 G"},
+		      {UINT64_MAX, "18446 P"}};
 	char out[HUMAN_MAX], *escaped;
 
 	(void)state;
@@ -141,6 +150,10 @@ static void values_are_made_readable(void **state)
 	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
 		human_seconds(out, seconds[i].bytes);
 		assert_string_equal(out, seconds[i].text);
+	}
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		human_count(out, counts[i].count);
+		assert_string_equal(out, counts[i].text);
 	}
 	escaped = human_escape("a\033[31m\n\377\177");
 	assert_string_equal(escaped, "a\\x1b[31m\\x0a\\xff\\x7f");

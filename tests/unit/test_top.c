@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <culvert/engine.h>
+
 #include "ctl/top_view.h"
 #include "daemon/ranking.h"
 
@@ -121,8 +123,8 @@ static void everything_has_its_place(void **state)
 	starts(1, "flows 7 of 100, mappings 6, hosts 2, tunnels 40");
 	starts(2, "out 2.0 KiB/s in 10 packets/s; in 0 B/s in 0 packets/s");
 	starts(3, "dropped 12, 1/s");
-	starts(4, "ID       INSIDE          REMOTE          STATE           OUT        IN  A SECOND");
-	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected    12 KiB       0 B   4.0 KiB");
+	starts(4, "ID       INSIDE          REMOTE          STATE            OUT       IN A SECOND");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected     12 KiB      0 B  4.0 KiB");
 	starts(15, "DROPPED BECAUSE");
 	starts(16, "often                            0         3         1         3  m");
 	starts(17, "rare                             9         0         0         0  m");
@@ -131,7 +133,32 @@ static void everything_has_its_place(void **state)
 	starts(14, "l2tp-9   10.0.0.9 ");
 	view.columns = 100;
 	draw(&view);
-	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected   1 m 1 s    12 KiB       0 B   4.0 KiB");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0     connected     1 m 1 s   12 KiB      0 B  4.0 KiB");
+}
+
+/* Every state and any number of packets are whole on 80 columns. */
+static void values_are_not_cut(void **state)
+{
+	struct top_view view;
+	char tunnel[256];
+
+	(void)state;
+	memset(frames, 0, sizeof(frames));
+	for (int i = 0; i < TUNNEL_STATES; i++) {
+		prepare(&view);
+		view.sort = TOP_BY_PACKETS;
+		top_frame_start(&frames[1]);
+		snprintf(tunnel, sizeof(tunnel),
+			 "{\"kind\":\"tunnel\",\"id\":\"l2tp-1\",\"state\":\"%s\",\"packets-out\":12345678901,"
+			 "\"packets-in\":99999999}",
+			 tunnel_state_name((enum tunnel_state)i));
+		add(&frames[1], tunnel);
+		top_frame_end(&frames[1], &frames[0], TOP_BY_PACKETS);
+		draw(&view);
+		snprintf(tunnel, sizeof(tunnel), "%-41s%-12s 12345 M 99999999 ", "l2tp-1",
+			 tunnel_state_name((enum tunnel_state)i));
+		starts(5, tunnel);
+	}
 }
 
 /* What the list is sorted by is seen on every screen, and the keys as well. */
@@ -144,12 +171,12 @@ static void narrow_screens_show_what_says_most(void **state)
 	prepare(&view);
 	view.columns = TOP_COLUMNS_MIN;
 	draw(&view);
-	starts(4, "ID       INSIDE          REMOTE                OUT        IN");
+	starts(4, "ID       INSIDE          REMOTE               OUT       IN");
 	starts(23, "q quit  ? help  by: b bytes p packets a age  h hosts d drops");
 	view.sort = TOP_BY_AGE;
 	draw(&view);
-	starts(4, "ID       INSIDE          REMOTE                AGE       OUT");
-	starts(5, "l2tp-0   10.0.0.0        203.0.113.0       1 m 1 s    12 KiB");
+	starts(4, "ID       INSIDE          REMOTE                AGE      OUT");
+	starts(5, "l2tp-0   10.0.0.0        203.0.113.0       1 m 1 s   12 KiB");
 	view.shows_hosts = true;
 	draw(&view);
 	starts(4, "HOST               FLOWS      OLDEST       OUT        IN  A");
@@ -257,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_has_its_place),
+		cmocka_unit_test(values_are_not_cut),
 		cmocka_unit_test(narrow_screens_show_what_says_most),
 		cmocka_unit_test(every_size_is_filled_and_not_more),
 		cmocka_unit_test(hostile_texts_are_shown_as_text),
