@@ -2,6 +2,7 @@
 """culvertctl as people and scripts run it: forms of output, abbreviations, exit codes, and answers that are not what
 they should be."""
 import contextlib
+import ipaddress
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ from namespace import LIMIT
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
 
 VERSION = "0.1.0"
+MANUAL = pathlib.Path(__file__).resolve().parents[2] / "man/culvertctl.8"
 
 
 def is_plain(text):
@@ -206,6 +208,31 @@ def test_each_error_of_a_file_is_said_once(lab, router):
     finally:
         router.configure(router.config)
         assert run_ctl(router, "reload").returncode == 0
+
+
+# The leaves of the list mapping-entry in the module ietf-nat of RFC 8512, section 3, but for those of the inside's
+# destination.
+RFC_8512 = {
+    "index", "type", "transport-protocol", "internal-src-address", "internal-src-port", "external-src-address",
+    "external-src-port", "external-dst-address", "external-dst-port", "lifetime"}
+OWN = {"protocol-name", "state", "hairpin", "age", "idle", "packets-out", "bytes-out", "packets-in", "bytes-in"}
+
+
+def test_members_are_those_of_rfc_8512(lab, router, flows):
+    """Names and meanings, and what the manual says of the difference."""
+    lab.L1.ping(lab.address("W1"), 1)
+    rows = document(router, "mappings")
+    assert {row["transport-protocol"] for row in rows} >= {1, 17}, rows
+    for row in rows:
+        assert set(row) == {"kind"} | RFC_8512 | OWN
+        assert row["type"] in {"static", "dynamic-implicit", "dynamic-explicit"}
+        assert 0 < row["lifetime"] < 1 << 32 and 0 <= row["index"] < 1 << 32
+        assert 0 < row["internal-src-port"] < 1 << 16 and 0 < row["external-src-port"] < 1 << 16
+        assert str(ipaddress.IPv4Address(row["internal-src-address"])) == row["internal-src-address"]
+    manual = MANUAL.read_text().split("RFC 8512 where it has one:")[1].split(".Sh ")[0]
+    words = set(re.findall(r"[a-z]+(?:-[a-z]+)*", manual))
+    assert RFC_8512 | {"internal-dst-address", "internal-dst-port"} <= words
+    assert {name for name in OWN if not name.startswith(("packets-", "bytes-"))} <= words
 
 
 def test_metrics_without_a_listener(lab, router, flows):
