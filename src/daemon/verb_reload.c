@@ -329,6 +329,7 @@ static int choose_switch(struct verb *verb, struct config *scratch)
 static bool rewrite(struct verb *verb, const char *path, const struct config_file *file, int which,
 		    struct config *scratch)
 {
+	const char *refused = reload_problem(verb->router->reload);
 	struct findings_sent findings = {.verb = NULL}; /* the reload that follows sends them */
 	char problem[EDIT_PROBLEM];
 	size_t size;
@@ -340,6 +341,11 @@ static bool rewrite(struct verb *verb, const char *path, const struct config_fil
 		verb_fail(verb, EXIT_NETWORK, "no memory");
 	else if (!config_parse(scratch, path, text, size, &verb->router->options->source, send_finding, &findings))
 		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because the file is not good: %s", findings.error);
+	else if (refused[0])
+		verb_fail(verb, EXIT_USAGE,
+			  "nothing has changed: the file is not in force since the last reload (%.200s), and all of it "
+			  "would be: reload it first",
+			  refused);
 	else if (size == file->size && !memcmp(text, file->text, size))
 		good = true;
 	else if (!config_file_replace(file, path, text, size, problem))

@@ -471,6 +471,10 @@ def test_a_trial_ends_by_itself(lab, restored):
     assert answer_of(restored, "confirm")[1]["code"] == 7
     (text,) = warnings(restored).values()
     assert text.endswith("not in force since the last reload: nobody confirmed it within 4 s")
+    file = restored.config_file.read_text()
+    code, error = answer_of(restored, "mode pptp plain")[1].values()
+    assert code == 1 and "nobody confirmed it within 4 s" in error and error.endswith("reload it first"), error
+    assert restored.config_file.read_text() == file and l2tp_mode(restored) == "pass", "what nobody wanted stays out"
     assert [row["after"] for row in ask(restored, "rehearse") if row["kind"] == "change"] == ["block"]
 
 
@@ -572,6 +576,9 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     router.config_file.unlink()
     shutil.copy(aside, router.config_file)
     router.config_file.write_text(text)
+    code, error = answer_of(router, "mode pptp block")[1].values()
+    assert code == 1 and "can not be opened" in error and error.endswith("reload it first"), error
+    ask(router, "reload")
     os.chown(router.folder, 1234, 1234)  # culvertd has given up the right to write where it likes
     try:
         code, error = answer_of(router, "mode pptp block")[1].values()
