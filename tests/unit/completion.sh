@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # The completions of culvertctl, asked as the shells ask them.
-file=$top_srcdir/etc/completion
+file=$(cd "$top_srcdir/etc/completion" && pwd) || exit 1 # whole: one case asks in a directory of its own
 command -v bash >/dev/null || { echo "bash is not there"; exit 77; }
 status=0
 
