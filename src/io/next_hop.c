@@ -151,8 +151,14 @@ static void next_hop_learn(struct neighbour *neighbour, const struct netlink_nei
 	 * is no reason to let packets wait again. */
 	if (neighbour->resolution == NETLINK_FAILED && from->resolution != NETLINK_RESOLVED)
 		return;
-	if (neighbour->resolution == NETLINK_RESOLVED && from->resolution != NETLINK_RESOLVED)
+	/* It was there a moment ago, so the next packet asks for it at once and waits: the kernel says of an entry that
+	 * somebody deletes that it has failed, too. */
+	if (neighbour->resolution == NETLINK_RESOLVED && from->resolution != NETLINK_RESOLVED) {
+		neighbour->resolution = NETLINK_INCOMPLETE;
 		neighbour->unknown_ms = clock_now_ms();
+		neighbour->asked_ms = 0;
+		return;
+	}
 	neighbour->resolution = (uint8_t)from->resolution;
 	memcpy(neighbour->mac, from->mac, sizeof(neighbour->mac));
 	/* The kernel "resolves" broadcast addresses of the link: nothing that a router should send to. */

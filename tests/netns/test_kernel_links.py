@@ -159,6 +159,22 @@ def test_next_hops(place):
     assert probe.stop() == 0
 
 
+def test_one_that_somebody_deletes_is_waited_for(place):
+    """The kernel says first that it has failed."""
+    mac = place.X.mac("eth0")
+    probe = place.start()
+    wait_for(lambda: probe.ask("hop 198.51.100.1") == f"known {mac}", "on the link")
+    place.R.ip("neighbour delete 198.51.100.1 dev wan0")
+
+    def is_back():
+        answer = probe.ask("hop 198.51.100.1")
+        assert not answer.startswith("none")
+        return answer == f"known {mac}" and place.R.ip_json("neigh", "show", "198.51.100.1")
+
+    wait_for(is_back, "asked for anew")
+    assert probe.stop() == 0
+
+
 def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
     place.R.set_sysctl("net/ipv4/neigh/wan0/mcast_solicit", 60)
     probe = place.start()
