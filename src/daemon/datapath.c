@@ -95,18 +95,24 @@ static void datapath_wait(struct datapath *datapath, const struct packet *packet
 	datapath->has_waited = true;
 }
 
+/* Why the WAN as it is now can not have the packet, which may have waited while it became another link. */
+static enum drop datapath_refusal(const struct datapath *datapath, const struct packet *packet)
+{
+	if (!datapath->wan)
+		return DROP_LINK_DOWN;
+	if (!wan_offloads(datapath->wan) && (packet->offload.partial || packet->offload.gso_type != GSO_NONE))
+		return DROP_LINK_OFFLOAD;
+	return DROP_NONE;
+}
+
 static void datapath_emit_wan(struct datapath *datapath, const struct packet *packet, uint32_t tag)
 {
 	uint8_t mac[6] = {0};
+	enum drop refusal = datapath_refusal(datapath, packet);
 	struct packet copy;
 
-	if (!datapath->wan) {
-		datapath_drop(datapath, tag, DROP_LINK_DOWN);
-		return;
-	}
-	if (!wan_offloads(datapath->wan) && (packet->offload.partial || packet->offload.gso_type != GSO_NONE)) {
-		datapath_drop(datapath, tag,
-			      DROP_LINK_OFFLOAD); /* it waited in the TUN while the WAN became another link */
+	if (refusal != DROP_NONE) {
+		datapath_drop(datapath, tag, refusal);
 		return;
 	}
 	if (kernel_links(datapath->kernel)->wan.ethernet) {
@@ -312,10 +318,11 @@ static bool datapath_retry_one(struct datapath *datapath, uint32_t place, uint64
 {
 	const struct packet *packet = &datapath->waiting.packets[place];
 	uint32_t tag = datapath->wait_tag[place];
+	enum drop refusal = datapath_refusal(datapath, packet);
 	enum next_hop known = NEXT_HOP_NONE;
 	uint8_t mac[6] = {0};
 
-	if (datapath->wan)
+	if (refusal == DROP_NONE)
 		known = kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac);
 	if (known == NEXT_HOP_PENDING && now_ms < datapath->wait_until[place])
 		return true;
@@ -323,7 +330,7 @@ static bool datapath_retry_one(struct datapath *datapath, uint32_t place, uint64
 	if (known == NEXT_HOP_KNOWN)
 		wan_queue(datapath->wan, packet, mac, tag);
 	else
-		datapath_drop(datapath, tag, datapath->wan ? DROP_LINK_NEXT_HOP : DROP_LINK_DOWN);
+		datapath_drop(datapath, tag, refusal != DROP_NONE ? refusal : DROP_LINK_NEXT_HOP);
 	if (datapath->taps > 0) {
 		datapath_flush(datapath);
 		datapath_tell_left(datapath, SIDE_WAN, packet);
