@@ -71,6 +71,8 @@ static void start(void *memory, const struct engine_limits *limits)
 
 	lay_out_anew(ipsec, limits);
 	memset(ipsec->server, 0, sizeof ipsec->server);
+	memset(ipsec->parted, 0, sizeof ipsec->parted);
+	ipsec->parted_next = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++) {
 		uint32_t next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE;
 		ipsec->peer[i] = (struct ipsec_peer){.next = next};

@@ -24,6 +24,7 @@ enum {
 	IPSEC_SAS_PEER = 64, /* and of a single peer */
 	IPSEC_KEPT = 8,      /* ESP packets of a host that waits */
 	IPSEC_RECENT = 4,    /* peers of a group to which one thing happened last, and unclear SPIs, that are known */
+	IPSEC_PARTED = 32,   /* SPIs known that were forgotten */
 	IPSEC_SERVERS = 64,  /* servers known to answer to port 500 only */
 	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
 	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
@@ -119,10 +120,10 @@ struct ipsec_unclear {
 	uint32_t first_ms, last_ms;
 };
 
-/* An SPI from outside whose SA was forgotten, which the server does not know. */
+/* An SPI from outside whose SA was forgotten, which the server does not know. It outlives its peer and group. */
 struct ipsec_parted {
 	uint32_t spi; /* 0: none */
-	uint32_t inside;
+	uint32_t inside, outside, remote;
 	uint32_t at_ms;
 };
 
@@ -144,8 +145,6 @@ struct ipsec_group {
 	uint8_t is_cautious;
 	uint32_t balance_ms, cautious_ms;
 	struct ipsec_unclear unclear[IPSEC_RECENT];
-	struct ipsec_parted parted[IPSEC_RECENT];
-	uint8_t parted_next; /* the place of the next one */
 	uint32_t wait_first, wait_last, ike_first, ike_last;
 	uint32_t wait_ms, ike_ms; /* since when the first one stands there */
 	uint32_t queued_ms;       /* since when somebody waits with ESP */
@@ -178,6 +177,8 @@ struct ipsec {
 	uint32_t knocking;
 	uint32_t dues; /* groups in which somebody waits */
 	struct ipsec_server server[IPSEC_SERVERS];
+	struct ipsec_parted parted[IPSEC_PARTED];
+	uint32_t parted_next; /* the place of the next one, beyond it modulo IPSEC_PARTED */
 	/* set anew by every process */
 	struct ipsec_peer *peer;
 	struct ipsec_group *group;

@@ -371,11 +371,15 @@ static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const 
 	return ipsec_esp_bind(engine, ipsec, index, esp->spi, PAIRING_SOLE, otherwise);
 }
 
-static struct ipsec_parted *parted_find(const struct engine *engine, struct ipsec_group *group, uint32_t spi)
+static struct ipsec_parted *parted_find(const struct engine *engine, struct ipsec *ipsec, const struct module_esp *esp)
 {
-	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
-		if (group->parted[i].spi == spi && ipsec_age(engine, group->parted[i].at_ms) < IPSEC_PARTED_MS)
-			return &group->parted[i];
+	for (uint32_t i = 0; i < IPSEC_PARTED; i++) {
+		struct ipsec_parted *parted = &ipsec->parted[i];
+
+		if (parted->spi == esp->spi && parted->remote == esp->remote_address &&
+		    parted->outside == esp->outside_address && ipsec_age(engine, parted->at_ms) < IPSEC_PARTED_MS)
+			return parted;
+	}
 	return NULL;
 }
 
@@ -398,15 +402,14 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 			     struct engine_result *otherwise)
 {
 	uint32_t index = ipsec_group_find(engine, ipsec, esp->outside_address, esp->remote_address);
+	struct ipsec_group *group = index == MODULE_NONE ? NULL : &ipsec->group[index];
+	bool has_eligible = group != NULL && group->eligible.count > 0;
+	struct ipsec_parted *parted = parted_find(engine, ipsec, esp);
 	enum pairing pairing;
 
-	if (index == MODULE_NONE)
-		return from_stranger(engine, ipsec, esp, otherwise);
-	struct ipsec_group *group = &ipsec->group[index];
-	struct ipsec_parted *parted = parted_find(engine, group, esp->spi);
-	if (parted != NULL && (group->eligible.count > 0 || parted->inside != esp->inside_address))
+	if (parted != NULL && (has_eligible || parted->inside != esp->inside_address))
 		return from_parted(engine, ipsec, esp, parted, otherwise);
-	if (group->eligible.count == 0)
+	if (!has_eligible)
 		return from_stranger(engine, ipsec, esp, otherwise);
 	struct candidates candidates = find_candidates(engine, ipsec, group);
 	uint32_t chosen = choose(engine, ipsec, group, &candidates, &pairing);

@@ -163,13 +163,17 @@ static void take_counts(const struct engine *engine, struct ipsec *ipsec, const 
 static void remember_parted(const struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	const struct ipsec_peer *peer = &ipsec->peer[ipsec->sa[index].peer];
-	struct ipsec_group *group = &ipsec->group[peer->group];
 	uint32_t spi = ipsec_sa_spi(engine, ipsec, index, SIDE_WAN);
 
 	if (spi == 0)
 		return;
-	group->parted[group->parted_next] = (struct ipsec_parted){spi, peer->inside, (uint32_t)module_now_ms(engine)};
-	group->parted_next = (uint8_t)((group->parted_next + 1) % IPSEC_RECENT);
+	ipsec->parted[ipsec->parted_next++ % IPSEC_PARTED] = (struct ipsec_parted){
+		.spi = spi,
+		.inside = peer->inside,
+		.outside = peer->outside,
+		.remote = peer->remote,
+		.at_ms = (uint32_t)module_now_ms(engine),
+	};
 }
 
 void ipsec_sa_over(struct engine *engine, void *memory, uint32_t index, enum tunnel_end why)

@@ -79,14 +79,32 @@ static void forgotten_for_good(void **state)
 	rig_dropped(rig, DROP_NO_OWNER);
 	rig_wait(rig, SECOND);
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 3), L2);
-	for (uint32_t i = 4; i < 9; i++)
+	for (uint32_t i = 4; i < 37; i++)
 		pair(rig, L1, W1, i);
-	assert_int_equal(forget(rig, L1), 5);
-	ipsec_in(rig, W1, 0xa08, 9);
+	assert_int_equal(forget(rig, L1), 33);
+	ipsec_in(rig, W1, 0xa00 + 36, 9);
 	rig_dropped(rig, DROP_NO_OWNER);
 	ipsec_in(rig, W1, 0xa05, 9);
 	rig_dropped(rig, DROP_NO_OWNER);
 	assert_int_equal(ipsec_in(rig, W1, 0xa04, 9), L2);
+}
+
+/* Whoever comes to the server next, after its only client was forgotten, does not get what is for that one. */
+static void forgotten_and_alone(void **state)
+{
+	struct rig *rig = *state;
+
+	pair(rig, L1, W1, 1);
+	assert_int_equal(forget(rig, L1), 1);
+	ipsec_in(rig, W1, 0xa01, 2);
+	rig_dropped(rig, DROP_NO_OWNER);
+	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
+	ipsec_in(rig, W1, 0xa01, 3);
+	rig_dropped(rig, DROP_NO_OWNER);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 1), L2);
+	assert_int_equal(ipsec_out(rig, L1, W1, 0x101, 2), O1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa01, 4), L1);
+	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
 }
 
 /* A server inside is found by its forward at any time. */
@@ -125,10 +143,8 @@ static void forgotten_beside_a_forward(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(forgotten_and_back),
-		test(forgotten_for_good),
-		test(forgotten_behind_a_forward),
-		test(forgotten_beside_a_forward),
+		test(forgotten_and_back),         test(forgotten_for_good),         test(forgotten_and_alone),
+		test(forgotten_behind_a_forward), test(forgotten_beside_a_forward),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
