@@ -402,8 +402,7 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 			     struct engine_result *otherwise)
 {
 	uint32_t index = ipsec_group_find(engine, ipsec, esp->outside_address, esp->remote_address);
-	struct ipsec_group *group = index == MODULE_NONE ? NULL : &ipsec->group[index];
-	bool has_eligible = group != NULL && group->eligible.count > 0;
+	bool has_eligible = index != MODULE_NONE && ipsec->group[index].eligible.count > 0;
 	struct ipsec_parted *parted = parted_find(engine, ipsec, esp);
 	enum pairing pairing;
 
@@ -411,6 +410,7 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 		return from_parted(engine, ipsec, esp, parted, otherwise);
 	if (!has_eligible)
 		return from_stranger(engine, ipsec, esp, otherwise);
+	struct ipsec_group *group = &ipsec->group[index];
 	struct candidates candidates = find_candidates(engine, ipsec, group);
 	uint32_t chosen = choose(engine, ipsec, group, &candidates, &pairing);
 	/* One for each phase 2 is to be expected, as long as nobody cheats. */
