@@ -4,6 +4,17 @@
 
 #include <string.h>
 
+int ipsec_rig_setup(void **state)
+{
+	struct rig *rig;
+
+	rig_setup(state);
+	rig = *state;
+	rig->limits.tunnels = 16;
+	rig_restart(rig);
+	return 0;
+}
+
 static uint32_t send_esp(struct rig *rig, enum side from, uint32_t source, uint32_t destination, uint32_t spi,
 			 uint32_t sequence)
 {

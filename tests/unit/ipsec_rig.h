@@ -22,6 +22,8 @@ struct ike_spec {
 
 enum { SA_INIT = 34, AUTH = 35, CHILD = 36, INFORMATIONAL = 37, MAIN = 2, QUICK = 32 };
 
+/* rig_setup() with room for 16 tunnels. */
+int ipsec_rig_setup(void **state);
 /* ESP through the engine; the address it came out for, or 0. */
 uint32_t ipsec_out(struct rig *rig, uint32_t inside, uint32_t remote, uint32_t spi, uint32_t sequence);
 uint32_t ipsec_in(struct rig *rig, uint32_t remote, uint32_t spi, uint32_t sequence);

@@ -4,18 +4,12 @@
 
 #include <stdlib.h>
 
-static uint64_t stat_of(const struct rig *rig, enum statistic stat)
-{
-	return rig_stat(rig, stat);
-}
-
 static int setup(void **state)
 {
 	struct rig *rig;
 
-	rig_setup(state);
+	ipsec_rig_setup(state);
 	rig = *state;
-	rig->limits.tunnels = 16;
 	rig->config.host_flows = 1000;
 	rig_restart(rig);
 	return 0;
@@ -75,8 +69,8 @@ static void those_who_start_wait_for_one_another(void **state)
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 2), L1);
 	assert_int_equal(ipsec_in(rig, W1, 0xa02, 2), L2);
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_LAN], 0);
-	assert_int_equal(stat_of(rig, STAT_ESP_PAIRED), 3);
-	assert_int_equal(stat_of(rig, STAT_ESP_GUESSED), 0);
+	assert_int_equal(rig_stat(rig, STAT_ESP_PAIRED), 3);
+	assert_int_equal(rig_stat(rig, STAT_ESP_GUESSED), 0);
 }
 
 /* A server that never answers one of them holds up the others for three seconds. */
@@ -259,7 +253,7 @@ static void a_wrong_pairing_is_taken_back(void **state)
 		ipsec_in(rig, W1, 0xa01, (uint32_t)i);
 	}
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 20), L1);
-	assert_int_equal(stat_of(rig, STAT_ESP_REPAIRED), 1);
+	assert_int_equal(rig_stat(rig, STAT_ESP_REPAIRED), 1);
 	assert_true(ipsec_tunnel(rig, L1, W1, &view));
 	assert_int_equal(view.pairing, PAIRING_REPAIRED);
 }
@@ -415,7 +409,7 @@ static void one_spi_of_two_hosts(void **state)
 		assert_int_equal(ipsec_in(rig, W1, 0xa01, i * 100000), L1);
 	assert_int_equal(ipsec_out(rig, L2, W1, 0x102, 1), O1);
 	assert_int_equal(ipsec_in(rig, W1, 0xa01, 1), L1);
-	assert_int_equal(stat_of(rig, STAT_ESP_SPI_COLLISION), 1);
+	assert_int_equal(rig_stat(rig, STAT_ESP_SPI_COLLISION), 1);
 	assert_true(ipsec_tunnel(rig, L2, W1, &view));
 	assert_int_equal(view.hint, HINT_SPI_COLLISION);
 }

@@ -4,18 +4,12 @@
 
 #include <stdlib.h>
 
-static uint64_t stat_of(const struct rig *rig, enum statistic stat)
-{
-	return rig_stat(rig, stat);
-}
-
 static int setup(void **state)
 {
 	struct rig *rig;
 
-	rig_setup(state);
+	ipsec_rig_setup(state);
 	rig = *state;
-	rig->limits.tunnels = 16;
 	rig->config.host_flows = 1000;
 	rig_restart(rig);
 	return 0;
@@ -77,7 +71,7 @@ static void clients_float(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(begin(rig, L2, W1, 3), port);
 	assert_int_equal(answer(rig, W1, port, 3, SA_INIT), L2);
-	assert_int_equal(stat_of(rig, STAT_IKE_SHARED), 0);
+	assert_int_equal(rig_stat(rig, STAT_IKE_SHARED), 0);
 }
 
 /* L1 has port 500 and is answered; L2's first messages stay without an answer. */
@@ -105,7 +99,7 @@ static void a_server_that_insists_on_port_500(void **state)
 	assert_true(ipsec_tunnel(rig, L2, W1, &view));
 	assert_true(view.is_shared);
 	assert_int_equal(view.hint, HINT_PORT_SHARED);
-	assert_int_equal(stat_of(rig, STAT_IKE_SHARED), 1);
+	assert_int_equal(rig_stat(rig, STAT_IKE_SHARED), 1);
 	/* It is known now: the third one shares at once, another server is not affected. */
 	assert_int_equal(begin(rig, L3, W1, 3), 500);
 	assert_int_equal(answer(rig, W1, 500, 3, SA_INIT), L3);
@@ -307,10 +301,10 @@ static void nat_traversal(void **state)
 	out.payload = other, out.payload_length = 3;
 	rig_send(rig, SIDE_LAN, &out);
 	rig_forwarded(rig, SIDE_WAN);
-	assert_int_equal(stat_of(rig, STAT_NATT_ESP), 2);
-	assert_int_equal(stat_of(rig, STAT_NATT_KEEPALIVE), 1);
-	assert_int_equal(stat_of(rig, STAT_IKE_MESSAGES), 1);
-	assert_int_equal(stat_of(rig, STAT_IKE_MALFORMED), 1);
+	assert_int_equal(rig_stat(rig, STAT_NATT_ESP), 2);
+	assert_int_equal(rig_stat(rig, STAT_NATT_KEEPALIVE), 1);
+	assert_int_equal(rig_stat(rig, STAT_IKE_MESSAGES), 1);
+	assert_int_equal(rig_stat(rig, STAT_IKE_MALFORMED), 1);
 	/* Its ESP goes in UDP: native ESP of another host to the same server needs no choice. */
 	assert_int_equal(ipsec_out(rig, L2, W1, 0x100, 1), O1);
 	assert_int_equal(ipsec_in(rig, W1, 0xa00, 1), L2);
@@ -442,7 +436,7 @@ static void knocking(void **state)
 	for (uint32_t i = 0; i < 20; i++)
 		seen += ipsec_tunnel(rig, L3, W2 + i, &view);
 	assert_int_equal(seen, 4);
-	assert_int_equal(stat_of(rig, STAT_IPSEC_UNREAD), 16);
+	assert_int_equal(rig_stat(rig, STAT_IPSEC_UNREAD), 16);
 	/* One that is answered is read from then on. */
 	ipsec_ike(rig, SIDE_LAN, L3, 500, W2 + 19, 500,
 		  &(struct ike_spec){.initiator = 1, .responder = 2, .exchange = SA_INIT, .response = true});

@@ -3,18 +3,7 @@
 #include "ipsec_check.h"
 #include "ipsec_rig.h"
 
-static int setup(void **state)
-{
-	struct rig *rig;
-
-	rig_setup(state);
-	rig = *state;
-	rig->limits.tunnels = 16;
-	rig_restart(rig);
-	return 0;
-}
-
-#define test(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
+#define test(name) cmocka_unit_test_setup_teardown(name, ipsec_rig_setup, rig_teardown)
 
 static void check(const struct rig *rig)
 {
