@@ -11,7 +11,7 @@
 #   lan2 192.168.77.12 ─┘                                                    198.51.100.1
 #
 # Nothing outside these namespaces changes, apart from packages that are missing. CULVERTD=PATH uses a program that
-# is built already.
+# is built already, and the culvertctl beside it.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/packages.sh"
@@ -106,7 +106,7 @@ build() {
 	place=$(mktemp -d "${TMPDIR:-/tmp}/culvert-demo.XXXXXX") && echo "$place" >"$work/built" || return 5
 	copy_source "$root" "$place/source" &&
 		(cd "$place/source" && autoreconf -fi && mkdir "$place/build" && cd "$place/build" &&
-			../source/configure && make -j2 culvertd) >"$work/build.log" 2>&1 || {
+			../source/configure && make -j2) >"$work/build.log" 2>&1 || {
 		tail -n 40 "$work/build.log" >&2
 		return 5
 	}
@@ -191,6 +191,13 @@ if [ -z "${CULVERTD:-}" ]; then
 	title "building culvert"
 	build || exit
 fi
+culvertctl=$(dirname "$CULVERTD")/culvertctl
+for program in "$CULVERTD" "$culvertctl"; do
+	if [ ! -x "$program" ]; then
+		echo "$program is missing: run make in the build directory that CULVERTD names" >&2
+		exit 5
+	fi
+done
 "$CULVERTD" --version || exit
 
 title "namespaces: lan1 and lan2 behind router, server behind isp"
@@ -231,7 +238,7 @@ check "the kernel of the router does none of this: it has no nftables rules:" '^
 	router sh -c 'echo "rules: $(nft list ruleset | wc -l)"'
 
 title "what culvertctl says"
-ctl="$(dirname "$CULVERTD")/culvertctl --socket $work/state/control.sock"
+ctl="$culvertctl --socket $work/state/control.sock"
 # Its words are words: no quotes.
 # shellcheck disable=SC2086
 check "the status on one screen:" 'WAN .*: up' router $ctl

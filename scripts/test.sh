@@ -159,8 +159,14 @@ lane_namespaces() {
 	run_without_offloads "$work/plain/culvertd"
 }
 
+run_demo() {
+	CULVERTD=$work/plain/culvertd "$work/source/scripts/demo.sh"
+}
+
 lane_vpn() {
-	build plain "gcc" CC=gcc && run_pytest "vpn" vpn "$work/plain/culvertd" "$work/source/tests/vpn"
+	build plain "gcc" CC=gcc || return
+	stage "demo" - run_demo
+	run_pytest "vpn" vpn "$work/plain/culvertd" "$work/source/tests/vpn"
 }
 
 lane_check() {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Built with everything else, so that they keep building; scripts/bench.sh runs them.
-noinst_PROGRAMS += tests/bench/traffic tests/bench/engine_bench
+# Built by make check, so that they keep building; scripts/bench.sh makes them by name and runs them.
+check_PROGRAMS += tests/bench/traffic tests/bench/engine_bench
 tests_bench_traffic_SOURCES = tests/bench/traffic.c
 tests_bench_engine_bench_SOURCES = tests/bench/engine_bench.c tests/bench/bench.h tests/bench/esp_bench.c \
 	tests/bench/l2tp_bench.c tests/bench/pptp_bench.c \
