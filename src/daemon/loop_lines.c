@@ -7,12 +7,16 @@
  *               the bytes that the turn wants, at most ask_ms
  *   CLOSING     what is left of the output goes out
  *
+ * Who has closed its half of the connection is answered all the same, a stream until it goes. libevent stops reading
+ * then, for the end of that half can be read again and again; so a timer looks whether the peer is still there.
+ *
  * Turns come from a timer: libevent looks at timers once a round, so that descriptors are looked at between two turns
  * however many peers want one. Its time is zero, or a pause while there is other work.
  */
 #include "daemon/loop_lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,7 +28,7 @@
 
 #include "daemon/loop.h"
 
-enum { ACCEPTS_A_ROUND = 4, NO_ACCEPT_MS = 100 };
+enum { ACCEPTS_A_ROUND = 4, NO_ACCEPT_MS = 100, LOOK_MS = 1000 };
 
 enum peer_state { PEER_ASKING, PEER_ANSWERING, PEER_CLOSING };
 
@@ -36,6 +40,7 @@ struct lines_peer {
 	bool wants_turn;
 	bool waits;      /* for lines_wake() */
 	bool is_broken;  /* a line was lost for want of memory */
+	bool has_ended;  /* it says nothing more, but may still listen */
 	size_t expected; /* bytes that the turn to come wants to have; 0: none */
 	max_align_t memory[];
 };
@@ -190,7 +195,27 @@ static void on_output(struct bufferevent *buffer, void *argument)
 		peer_want_turn(peer);
 }
 
-/* End of file, an error, or nothing taken for take_ms. Who has asked and closed its half is still answered. */
+/* Both halves are closed. */
+static bool peer_is_gone(const struct lines_peer *peer)
+{
+	struct pollfd poll_fd = {.fd = lines_fd(peer), .events = 0};
+
+	return poll(&poll_fd, 1, 0) == 1;
+}
+
+/* It says nothing more, and is answered until it goes. */
+static void peer_look_after(struct lines_peer *peer)
+{
+	const struct timeval pause = interval_of(LOOK_MS);
+
+	peer->has_ended = true;
+	if (peer_is_gone(peer))
+		peer_free(peer);
+	else
+		evtimer_add(peer->impatience, &pause);
+}
+
+/* End of file, an error, or nothing taken for take_ms. */
 static void on_event(struct bufferevent *buffer, short what, void *argument)
 {
 	struct lines_peer *peer = argument;
@@ -198,6 +223,8 @@ static void on_event(struct bufferevent *buffer, short what, void *argument)
 	(void)buffer;
 	if ((what & BEV_EVENT_EOF) && peer->state == PEER_ASKING)
 		peer_close(peer);
+	else if ((what & BEV_EVENT_EOF) && peer->state == PEER_ANSWERING && peer->expected == 0)
+		peer_look_after(peer);
 	else
 		peer_free(peer);
 }
@@ -208,6 +235,10 @@ static void on_impatience(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd;
 	(void)what;
+	if (peer->state == PEER_ANSWERING && peer->has_ended) {
+		peer_look_after(peer);
+		return;
+	}
 	if (peer->state == PEER_ANSWERING)
 		peer->lines->handlers.left(peer->lines->handlers.context, peer);
 	peer_close(peer);

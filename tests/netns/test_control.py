@@ -324,6 +324,25 @@ def test_who_asks_and_closes_its_half_is_answered(lab, router):
         assert control.is_closed()
 
 
+def test_a_stream_goes_on_for_who_closes_its_half(lab, router, ends):
+    with Control(router) as watcher, Control(router) as tracer:
+        watcher.send(b"watch\n")
+        tracer.send(b"trace proto=gre count=2\nhelp drops\n")
+        for control in (watcher, tracer):
+            control.socket.shutdown(socket.SHUT_WR)
+        assert [watcher.line(), tracer.line()] == [{"schema": "culvert.watch/1"}, {"schema": "culvert.trace/1"}]
+        assert tracer.line()["kind"] == "looking"
+        connection = ends.connect("L1", ends.serve("W1"))
+        call = connection.dial(7100, 100)
+        assert watcher.line()["event"] == "up"
+        carry(ends, [call])
+        rows, last = tracer.answer()
+        assert [row["kind"] for row in rows] == ["seen", "seen"] and last == {"code": 0}
+        assert len(tracer.answer()[0]) == 2 and tracer.is_closed()
+        connection.hang_up(call)
+        assert watcher.line()["event"] == "down"
+
+
 def test_requests_one_after_the_other(lab, router):
     with Control(router) as control:
         control.send(b"help\nnothing\ndrops\n" * 50)
