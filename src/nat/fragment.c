@@ -35,10 +35,28 @@ static bool add_range(struct fragment_set *set, uint32_t from, uint32_t to, bool
 	*too_many = set->ranges == SET_RANGES;
 	if (*too_many)
 		return true;
-	set->range[set->ranges].from = from;
-	set->range[set->ranges].to = to;
+	set->range[set->ranges].from = (uint16_t)from;
+	set->range[set->ranges].to = (uint16_t)to;
 	set->ranges++;
 	return true;
+}
+
+/* The network delivered it twice: nothing of it is new, and it says the same of the datagram's end. As long as the
+ * bytes of what came before are here, they must be the same. A copy is not passed on, so that what the receiver gets
+ * never overlaps, whatever the copy says. */
+static bool is_copy(const struct engine *engine, const struct fragment_set *set, const struct passage *passage,
+		    uint32_t to)
+{
+	const struct ip_header *ip = &passage->ip;
+	uint32_t from = ip->offset;
+	bool has_come = false;
+
+	for (unsigned i = 0; i < set->ranges; i++)
+		has_come |= set->range[i].from <= from && to <= set->range[i].to;
+	if (!has_come || (ip->mf ? set->complete_known && to >= set->end : !set->complete_known || to != set->end))
+		return false;
+	return set->state != SET_WAITING || from == 0 ||
+	       fragment_store_holds(engine, set, passage->packet, ip->header_length, from);
 }
 
 /* Does anything of the datagram contradict that it ends there? */
@@ -136,6 +154,10 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 
 	*result = (struct engine_result){VERDICT_DROPPED, DROP_FRAGMENT_LIMIT};
 	if (set == NULL) {
+		if (fragment_store_has_finished(engine, passage)) {
+			result->drop = DROP_FRAGMENT_DUPLICATE;
+			return true;
+		}
 		set = fragment_store_new_set(engine, passage);
 		if (set == NULL)
 			return true;
@@ -147,6 +169,11 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 	if (passage->is_kept && ip->offset == 0 && set->state == SET_WAITING && is_first_here(set)) {
 		passage->set = set; /* its place was taken when it came */
 		return false;
+	}
+	if (is_copy(engine, set, passage, to)) {
+		*result = set->state == SET_CONSUMED ? (struct engine_result){VERDICT_CONSUMED, DROP_NONE}
+						     : (struct engine_result){VERDICT_DROPPED, DROP_FRAGMENT_DUPLICATE};
+		return true;
 	}
 	bool is_wrong = ip->mf ? set->complete_known && to > set->end : end_is_wrong(set, to);
 	if (is_wrong || !add_range(set, from, to, &too_many)) {
@@ -166,7 +193,7 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 	}
 	*result = later_fragment(engine, passage, set);
 	if (is_complete(set) && set->state != SET_WAITING)
-		fragment_store_free_set(engine, set);
+		fragment_store_finish_set(engine, set);
 	return true;
 }
 
@@ -209,7 +236,7 @@ void fragment_settle(struct engine *engine, struct passage *passage, struct engi
 		break;
 	}
 	if (is_complete(set))
-		fragment_store_free_set(engine, set);
+		fragment_store_finish_set(engine, set);
 }
 
 void fragment_expire(struct engine *engine)

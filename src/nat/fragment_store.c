@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+/* That long the copies of a finished datagram's fragments are known: networks deliver twice at once or nearly so, and
+ * nobody may use an identification again so soon (RFC 791 section 3.2). */
+enum { FINISHED_MS = 250 };
+
 uint32_t fragment_store_sets(const struct engine *engine)
 {
 	return engine->header->limits.fragments / BLOCKS_PER_SET;
@@ -28,18 +32,49 @@ void fragment_store_init(struct engine *engine)
 	header->kept[SIDE_LAN] = header->kept[SIDE_WAN] = 0;
 }
 
-static uint32_t *chain_of(struct engine *engine, uint32_t source, uint32_t destination, uint16_t identification,
-			  uint8_t protocol, uint8_t side)
+static uint64_t hash_of(const struct engine *engine, uint32_t source, uint32_t destination, uint16_t identification,
+			uint8_t protocol, uint8_t side)
 {
 	uint64_t a = (uint64_t)source << 32 | destination;
 	uint64_t b = (uint64_t)identification << 32 | (uint64_t)protocol << 24 | (uint64_t)side << 16 | 5;
 
-	return &engine->header->set_chain[siphash(&engine->header->hash_key, a, b) % SET_CHAINS];
+	return siphash(&engine->header->hash_key, a, b);
+}
+
+static uint64_t hash_of_passage(const struct engine *engine, const struct passage *passage)
+{
+	const struct ip_header *ip = &passage->ip;
+
+	return hash_of(engine, ip->source, ip->destination, ip->identification, ip->protocol, (uint8_t)passage->from);
+}
+
+static uint64_t hash_of_set(const struct engine *engine, const struct fragment_set *set)
+{
+	return hash_of(engine, set->source, set->destination, set->identification, set->protocol, set->side);
 }
 
 static uint32_t *chain_of_set(struct engine *engine, const struct fragment_set *set)
 {
-	return chain_of(engine, set->source, set->destination, set->identification, set->protocol, set->side);
+	return &engine->header->set_chain[hash_of_set(engine, set) % SET_CHAINS];
+}
+
+bool fragment_store_has_finished(const struct engine *engine, const struct passage *passage)
+{
+	uint64_t hash = hash_of_passage(engine, passage);
+	const struct finished_set *finished = &engine->header->finished_set[hash % FINISHED_SETS];
+
+	return finished->tag == (uint32_t)(hash >> 32) && !is_expired(finished->until, engine->now_ms);
+}
+
+void fragment_store_finish_set(struct engine *engine, struct fragment_set *set)
+{
+	uint64_t hash = hash_of_set(engine, set);
+
+	engine->header->finished_set[hash % FINISHED_SETS] = (struct finished_set){
+		.tag = (uint32_t)(hash >> 32),
+		.until = (uint32_t)(engine->now_ms + FINISHED_MS),
+	};
+	fragment_store_free_set(engine, set);
 }
 
 void fragment_store_drop_held(struct engine *engine, struct fragment_set *set, enum drop reason)
@@ -54,8 +89,7 @@ void fragment_store_drop_held(struct engine *engine, struct fragment_set *set, e
 struct fragment_set *fragment_store_find(struct engine *engine, const struct passage *passage)
 {
 	const struct ip_header *ip = &passage->ip;
-	uint32_t index = *chain_of(engine, ip->source, ip->destination, ip->identification, ip->protocol,
-				   (uint8_t)passage->from);
+	uint32_t index = engine->header->set_chain[hash_of_passage(engine, passage) % SET_CHAINS];
 
 	while (index != NONE) {
 		struct fragment_set *set = &engine->set[index];
@@ -191,6 +225,33 @@ bool fragment_store_push(struct engine *engine, struct fragment_set *set, const 
 	block->next_held = *link;
 	*link = index;
 	set->held_count++;
+	return true;
+}
+
+bool fragment_store_holds(const struct engine *engine, const struct fragment_set *set, const struct packet *packet,
+			  uint32_t header_length, uint32_t offset)
+{
+	const uint8_t *bytes = packet->data + header_length;
+	uint32_t index = set->held;
+
+	while (index != NONE && engine->block[index].offset != offset)
+		index = engine->block[index].next_held;
+	if (index == NONE)
+		return false;
+	const struct block *block = &engine->block[index];
+	uint32_t at = (block->data[0] & 15u) * 4, left = block->length - at;
+	if (left != packet->length - header_length)
+		return false;
+	while (left > 0) {
+		uint32_t part = left < BLOCK_SIZE - at ? left : BLOCK_SIZE - at;
+		if (memcmp(block->data + at, bytes, part) != 0)
+			return false;
+		bytes += part;
+		left -= part;
+		at = 0;
+		if (left > 0)
+			block = &engine->block[block->next];
+	}
 	return true;
 }
 

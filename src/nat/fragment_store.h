@@ -16,10 +16,18 @@ struct fragment_set *fragment_store_find(struct engine *engine, const struct pas
 /* A new set, in the place of a random waiting one if all are in use: a flood of later fragments must not lock others
  * out. NULL if there is none to give. */
 struct fragment_set *fragment_store_new_set(struct engine *engine, const struct passage *passage);
+/* All of the datagram has gone on: its set makes room, and is remembered for a moment. It must hold nothing. */
+void fragment_store_finish_set(struct engine *engine, struct fragment_set *set);
+/* The packet is a fragment of such a datagram, so it is a copy. */
+bool fragment_store_has_finished(const struct engine *engine, const struct passage *passage);
 /* The set must hold nothing. */
 void fragment_store_free_set(struct engine *engine, struct fragment_set *set);
 /* Copies a fragment into the store; false if there is no room. */
 bool fragment_store_push(struct engine *engine, struct fragment_set *set, const struct packet *packet, uint32_t offset);
+/* The set holds a fragment with this offset in the datagram (bytes) and the same payload, which is what packet has
+ * behind its IPv4 header. */
+bool fragment_store_holds(const struct engine *engine, const struct fragment_set *set, const struct packet *packet,
+			  uint32_t header_length, uint32_t offset);
 /* Shows the held fragment with the lowest offset; its bytes may be changed, and live until the next call here. */
 void fragment_store_first(struct engine *engine, const struct fragment_set *set, struct packet *packet);
 void fragment_store_pop(struct engine *engine, struct fragment_set *set);

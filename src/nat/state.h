@@ -20,7 +20,7 @@
 enum {
 	BATCH_MAX = 64,
 	IDENTS = 2048,   /* counters of IP identifications, by destination */
-	SET_RANGES = 16, /* disjoint ranges a set of fragments may have */
+	SET_RANGES = 64, /* disjoint ranges a set of fragments may have */
 	SET_HELD_MAX = 64,
 	BLOCK_SIZE = 2048,
 	ICMP_ERROR_MAX = 548, /* RFC 1812 section 4.3.2.3 allows 576 in all */
@@ -168,7 +168,7 @@ struct fragment_set {
 	uint32_t next; /* in its hash chain, or the free list */
 	uint32_t end;  /* bytes of the whole payload, if complete_known */
 	struct {
-		uint32_t from, to; /* bytes; to is exclusive */
+		uint16_t from, to; /* bytes; to is exclusive */
 	} range[SET_RANGES];
 };
 
@@ -182,7 +182,13 @@ struct block {
 	uint8_t data[BLOCK_SIZE];
 };
 
-enum { SET_CHAINS = 1024, WORD_BITS = 64, TENTH_MS = 100 };
+/* A datagram all of which has gone on: for a moment its fragments are known if the network delivers them again. */
+struct finished_set {
+	uint32_t tag; /* of its key; a copy of another datagram is taken for one of this with chance 2^-32 */
+	uint32_t until;
+};
+
+enum { SET_CHAINS = 1024, FINISHED_SETS = 1024, WORD_BITS = 64, TENTH_MS = 100 };
 
 struct arena_header {
 	uint64_t magic;
@@ -202,6 +208,7 @@ struct arena_header {
 	uint32_t sweep_flow, sweep_port;
 	uint64_t sweep_at;
 	uint32_t set_chain[SET_CHAINS];
+	struct finished_set finished_set[FINISHED_SETS]; /* by the hash of their keys, the latest wins */
 	uint16_t ident[IDENTS];
 	struct engine_counters counters;
 };

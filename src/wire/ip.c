@@ -44,7 +44,8 @@ static void read_fields(const struct packet *packet, uint32_t at, struct ip_head
 	header->destination = packet_get32(packet, at + IP_OFFSET_DESTINATION);
 }
 
-/* RFC 1858 and RFC 3128: a first fragment must hold what is translated; nothing may hide behind an offset of 8. */
+/* A first fragment must hold what is translated. RFC 1858 and RFC 3128, which are about TCP alone: the flags must not
+ * come with an offset of 8. The ports and checksum of UDP are in its first 8 bytes, so there that offset is legal. */
 static enum drop fragment_acceptable(const struct ip_header *header)
 {
 	uint32_t payload = (uint32_t)header->total_length - header->header_length;
@@ -53,9 +54,10 @@ static enum drop fragment_acceptable(const struct ip_header *header)
 		return DROP_FRAGMENT_LENGTH;
 	if (header->offset + payload > PACKET_LENGTH_MAX)
 		return DROP_FRAGMENT_LENGTH;
-	if (header->offset == 8)
+	bool is_tcp = header->protocol == PROTOCOL_TCP;
+	if (is_tcp && header->offset == 8)
 		return DROP_FRAGMENT_TINY;
-	if (header->offset == 0 && header->mf && payload < (header->protocol == PROTOCOL_TCP ? 20u : 8u))
+	if (header->offset == 0 && header->mf && payload < (is_tcp ? 20u : 8u))
 		return DROP_FRAGMENT_TINY;
 	return DROP_NONE;
 }

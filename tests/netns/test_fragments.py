@@ -132,24 +132,26 @@ def test_rfc4787_req14_fragments_in_order(lab, router, direction, order):
 
 
 @both
-def test_adv_19_duplicates_of_a_fragment(lab, router, direction):
-    """A duplicate is an overlap: nothing behind it passes, and the next datagram is not harmed."""
+@pytest.mark.parametrize("twice", [0, 1, 2])
+@pytest.mark.parametrize("order", ["forward", "backward"])
+def test_adv_19_duplicates_of_a_fragment(lab, router, direction, twice, order):
+    """A network that delivers a fragment twice, at once and again at the end, harms nothing."""
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
     pieces = split(make(b"d" * 2000), 800, 1600)
-    with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_overlap": 2}}):
-        for fragment in (pieces[0], pieces[1], pieces[1], pieces[2]):
+    sent = [pieces[0], pieces[1], pieces[2]] if order == "forward" else [pieces[2], pieces[1], pieces[0]]
+    with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_duplicate": 2}}):
+        for fragment in [*sent[: twice + 1], *sent[twice:], sent[twice]]:
             sender.send(fragment)
-        assert len(collect(receiver, 2)) == 2
+        got = collect(receiver, 3)
+        assert bytes(joined(got)[UDP].payload) == b"d" * 2000
         receiver.expect_nothing()
-    for fragment in split(make(b"n" * 2000), 800, 1600):
-        sender.send(fragment)
-    assert len(collect(receiver, 3)) == 3
 
 
 @both
-@pytest.mark.parametrize("trick", ["identical", "shifted", "over-the-ports", "contained"])
-def test_adv_15_overlaps(lab, router, direction, trick):
+@pytest.mark.parametrize("trick", ["identical", "contained", "over-the-ports"])
+def test_adv_15_copies_are_not_passed_on(lab, router, direction, trick):
+    """What lies within what has gone on already is dropped alone, whatever it says: the receiver gets no overlap."""
     talk = Conversation(lab)
     sender, receiver, make = talk.way(direction)
     whole = IP(bytes(make(b"o" * 1000)))
@@ -157,15 +159,44 @@ def test_adv_15_overlaps(lab, router, direction, trick):
     first, last = piece(whole, 0, payload[:800], True), piece(whole, 800, payload[800:], False)
     bad = {
         "identical": first,
-        "shifted": piece(whole, 792, b"evil" * 4, True),
         "contained": piece(whole, 400, b"e" * 80, True),
         "over-the-ports": piece(whole, 0, b"\0\x35\0\x35" + payload[4:80], True),
     }[trick]
-    with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_overlap": 2}}):
+    with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_duplicate": 1}}):
         for fragment in (first, bad, last):
             sender.send(fragment)
-        assert len(collect(receiver, 1)) == 1
+        assert bytes(joined(collect(receiver, 2))[UDP].payload) == b"o" * 1000
         receiver.expect_nothing()
+
+
+@both
+@pytest.mark.parametrize("trick", ["shifted", "before-the-first"])
+def test_adv_15_overlaps(lab, router, direction, trick):
+    talk = Conversation(lab)
+    sender, receiver, make = talk.way(direction)
+    whole = IP(bytes(make(b"o" * 1000)))
+    payload = bytes(whole.payload)
+    first, last = piece(whole, 0, payload[:800], True), piece(whole, 800, payload[800:], False)
+    order = {
+        "shifted": (first, piece(whole, 792, b"evil" * 4, True), last),
+        "before-the-first": (piece(whole, 400, b"e" * 400, True), piece(whole, 400, b"f" * 400, True), first),
+    }[trick]
+    passes = int(trick == "shifted")
+    with router.dropping(**{"lan" if direction == "out" else "wan": {"fragment_overlap": 3 - passes}}):
+        for fragment in order:
+            sender.send(fragment)
+        assert len(collect(receiver, passes)) == passes
+        receiver.expect_nothing()
+
+
+@both
+def test_a_first_fragment_of_udp_may_have_8_bytes(lab, router, direction):
+    """RFC 3128 is about TCP; the first 8 bytes of UDP are all that a NAT needs."""
+    talk = Conversation(lab)
+    sender, receiver, make = talk.way(direction)
+    for fragment in split(make(b"8" * 1000), 8, 408):
+        sender.send(fragment)
+    assert bytes(joined(collect(receiver, 3))[UDP].payload) == b"8" * 1000
 
 
 @both

@@ -323,7 +323,8 @@ static void cut_datagram(struct test_random *r, struct datagram *d)
 	d->pieces = 0;
 	d->sent = 0;
 	while (at < payload && d->pieces < 16) {
-		uint32_t length = one_in(r, 20) ? 8 : (24 + below(r, 700)) / 8 * 8;
+		/* UDP may begin with 8 bytes, and some networks cut so small. */
+		uint32_t length = one_in(r, at ? 20 : 6) ? 8 : (24 + below(r, 700)) / 8 * 8;
 		if (d->pieces == 15 || length > payload - at)
 			length = payload - at;
 		if (length > 1400)
@@ -399,10 +400,14 @@ static bool make_fragment(struct world *w, struct test_random *r, enum side *fro
 		out->bytes[8] = 1;
 		packets_fix_ip_checksum(out->bytes);
 	}
-	if (!one_in(r, 30)) /* else it comes again */
+	if (one_in(r, 60)) /* a copy, but not quite */
+		out->bytes[out->packet.length - 1] ^= 1;
+	if (!one_in(r, 12)) /* else it comes again */
 		d->sent++;
 	if (d->sent < d->pieces && one_in(r, 40))
 		d->sent++; /* lost */
+	else if (d->sent > 1 && one_in(r, 20))
+		d->sent -= 1 + below(r, d->sent - 1); /* some come again, perhaps when all have gone on */
 	d->live = d->sent < d->pieces;
 	return true;
 }

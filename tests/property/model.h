@@ -12,7 +12,8 @@
 #include "../unit/packets.h"
 
 enum {
-	MODEL_SWEEP = 2000, /* milliseconds within which engine_expire() finds what has expired */
+	MODEL_SWEEP = 2000,   /* milliseconds within which engine_expire() finds what has expired */
+	MODEL_FINISHED = 250, /* milliseconds for which fragments of a datagram that has gone on are copies */
 	MODEL_FLOWS = 1024,
 	MODEL_RESTS = 16384,
 	MODEL_SETS = 1024,
@@ -89,7 +90,7 @@ struct model_set {
 	uint8_t protocol;
 	uint16_t id;
 	enum set_state state;
-	uint64_t began;
+	uint64_t began, latest; /* when its first and its latest piece came */
 	struct model_piece piece[MODEL_PIECES];
 	uint32_t pieces, end; /* end: of the payload, 0 until the last piece has come */
 	/* the translation, once the first fragment went on */

@@ -32,7 +32,7 @@ static enum drop check_fragment(const struct judgement *j)
 
 	if ((j->mf && (payload % 8 || !payload)) || j->offset + payload > 65535)
 		return DROP_FRAGMENT_LENGTH;
-	if (j->offset == 8)
+	if (j->offset == 8 && j->protocol == PROTO_TCP)
 		return DROP_FRAGMENT_TINY;
 	if (!j->offset && j->mf && payload < (j->protocol == PROTO_TCP ? 20 : 8))
 		return DROP_FRAGMENT_TINY;

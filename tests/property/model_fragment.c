@@ -3,6 +3,7 @@
  * The model's fragments (docs/nat-behaviour.md section 6): every piece of every datagram is remembered.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "model.h"
 
@@ -55,6 +56,7 @@ static void add_piece(struct judgement *j, struct model_set *s, bool hold)
 		abort();
 	struct model_piece *piece = &s->piece[s->pieces++];
 	*piece = (struct model_piece){.from = j->offset, .to = j->offset + j->total - j->ihl};
+	s->latest = j->m->now;
 	if (!j->mf)
 		s->end = piece->to;
 	if (!hold)
@@ -79,6 +81,28 @@ static bool overlaps(const struct judgement *j, const struct model_set *s)
 		if (j->offset < s->piece[i].to && to > s->piece[i].from)
 			return true;
 	return false;
+}
+
+/* The network delivered it twice. While a set waits, what came before is still there to be compared. */
+static bool is_copy(const struct judgement *j, const struct model_set *s)
+{
+	uint32_t length = j->total - j->ihl, to = j->offset + length;
+	bool has_come = true, is_end_alike = j->mf ? !s->end || to < s->end : s->end == to;
+
+	for (uint32_t at = j->offset; at < to && has_come; at += 8) {
+		has_come = false;
+		for (uint32_t i = 0; i < s->pieces; i++)
+			has_come |= s->piece[i].from <= at && (at + 8 < to ? at + 8 : to) <= s->piece[i].to;
+	}
+	if (s->state == SET_WAITING && j->offset) {
+		has_come = false;
+		for (uint32_t i = 0; i < s->pieces; i++) {
+			const struct test_packet *held = s->piece[i].held;
+			has_come |= held && s->piece[i].from == j->offset && s->piece[i].to == to &&
+				    !memcmp(held->bytes + packets_ihl(&held->packet), j->p->data + j->ihl, length);
+		}
+	}
+	return length && has_come && is_end_alike;
 }
 
 /* A later fragment follows the translation of its first. */
@@ -115,10 +139,19 @@ bool model_judge_fragment(struct judgement *j, bool *good)
 	struct model_set *s = set_get(j);
 	uint64_t overlap = UINT64_C(1) << DROP_FRAGMENT_OVERLAP;
 
-	if (complete(s) && j->result->drop != DROP_FRAGMENT_OVERLAP &&
-	    !(s->state == SET_REFUSED && j->result->drop == DROP_FRAGMENT_REFUSED)) {
+	if (complete(s) && !(s->state == SET_REFUSED && j->result->drop == DROP_FRAGMENT_REFUSED)) {
+		/* For a moment whatever has its identification is a copy; another datagram may have taken its place in
+		 * that memory. */
+		if (j->result->drop == DROP_FRAGMENT_DUPLICATE && j->m->now < s->latest + MODEL_FINISHED) {
+			*good = expect_drop(j, DROP_FRAGMENT_DUPLICATE);
+			return false;
+		}
 		s->live = false;
 		s = set_get(j);
+	}
+	if (s->state != SET_POISONED && s->state != SET_REFUSED && is_copy(j, s)) {
+		*good = s->state == SET_CONSUMED ? expect_consumed(j) : expect_drop(j, DROP_FRAGMENT_DUPLICATE);
+		return false;
 	}
 	if (s->state == SET_POISONED || overlaps(j, s)) {
 		if (s->state == SET_REFUSED)

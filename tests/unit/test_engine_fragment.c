@@ -135,6 +135,14 @@ static void every_order_arrives(void **state)
 	free(got);
 }
 
+static void send_last(struct rig *rig, const struct test_packet *whole, uint32_t at)
+{
+	packets_build_fragment(&rig->packet, whole, at, PIECE);
+	rig->packet.bytes[6] &= 0xdf; /* no more fragments */
+	packets_fix_ip_checksum(rig->packet.bytes);
+	rig_send_packet(rig, SIDE_WAN, &rig->packet.packet);
+}
+
 static void overlaps_poison_the_set(void **state)
 {
 	struct rig *rig = *state;
@@ -152,20 +160,27 @@ static void overlaps_poison_the_set(void **state)
 	build_datagram(whole, SIDE_WAN, PROTO_UDP, 2, 5000);
 	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE);
 	rig_held(rig);
-	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE);
+	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE - 8);
 	rig_dropped(rig, DROP_FRAGMENT_OVERLAP);
 	send_piece(rig, SIDE_WAN, whole, 0, PIECE);
 	rig_dropped(rig, DROP_FRAGMENT_OVERLAP);
+	/* what is held is compared: the same range with other bytes is no copy */
+	build_datagram(whole, SIDE_WAN, PROTO_UDP, 3, 5000);
+	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE);
+	rig_held(rig);
+	whole->bytes[20 + 2 * PIECE - 1] ^= 1;
+	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE);
+	rig_dropped(rig, DROP_FRAGMENT_OVERLAP);
+	/* a copy of a piece that now says there is no more */
+	build_datagram(whole, SIDE_WAN, PROTO_UDP, 4, 5000);
+	send_piece(rig, SIDE_WAN, whole, 0, PIECE);
+	rig_forwarded(rig, SIDE_LAN);
+	send_piece(rig, SIDE_WAN, whole, PIECE, PIECE);
+	rig_forwarded(rig, SIDE_LAN);
+	send_last(rig, whole, PIECE);
+	rig_dropped(rig, DROP_FRAGMENT_OVERLAP);
 	assert_int_equal(engine_counters(rig->engine)->held[SIDE_WAN], 0);
 	free(whole);
-}
-
-static void send_last(struct rig *rig, const struct test_packet *whole, uint32_t at)
-{
-	packets_build_fragment(&rig->packet, whole, at, PIECE);
-	rig->packet.bytes[6] &= 0xdf; /* no more fragments */
-	packets_fix_ip_checksum(rig->packet.bytes);
-	rig_send_packet(rig, SIDE_WAN, &rig->packet.packet);
 }
 
 /* A datagram has one end, and nothing behind it, in whatever order its pieces come. */
@@ -196,6 +211,81 @@ static void the_end_is_the_end(void **state)
 	free(whole);
 }
 
+/* A network delivers one piece twice, whichever, at once or at the end: nothing is lost, and nothing is left behind. */
+static void copies_harm_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *whole = malloc(sizeof(*whole)), *got = malloc(sizeof(*got));
+	uint16_t id = 0, ident = 1;
+	bool as_held = false;
+
+	for (uint32_t n = 0; n < 2 * 2 * PIECES * 2; n++) {
+		enum side from = n % 2 ? SIDE_WAN : SIDE_LAN, to = from == SIDE_LAN ? SIDE_WAN : SIDE_LAN;
+		bool is_reversed = n / 2 % 2, is_late = n / 4 % 2;
+		uint32_t twice = n / 8, count = 0;
+
+		rig_restart(rig);
+		uint16_t outside_port = rig_open_udp(rig, L1, 5000, W1, 7);
+		build_datagram(whole, from, PROTO_UDP, ident++, outside_port);
+		memset(&got->packet, 0, sizeof(got->packet));
+		for (uint32_t i = 0; i < PIECES; i++) {
+			uint32_t at = is_reversed ? PIECES - 1 - i : i;
+			send_piece(rig, from, whole, at * PIECE, PIECE);
+			gather(rig, got, to, &id, &count);
+			if (at != twice || is_late)
+				continue;
+			as_held |= engine_counters(rig->engine)->held[from] > 0;
+			send_piece(rig, from, whole, at * PIECE, PIECE);
+			rig_dropped(rig, DROP_FRAGMENT_DUPLICATE);
+		}
+		if (is_late) {
+			send_piece(rig, from, whole, twice * PIECE, PIECE);
+			rig_dropped(rig, DROP_FRAGMENT_DUPLICATE);
+		}
+		assert_int_equal(count, PIECES);
+		expect_whole(got, whole, from, outside_port);
+		assert_int_equal(engine_counters(rig->engine)->held[from], 0);
+	}
+	assert_true(as_held);
+	/* A quarter of a second later the identification is that of a new datagram. */
+	build_datagram(whole, SIDE_LAN, PROTO_UDP, 1000, 0);
+	for (uint32_t i = 0; i < PIECES; i++)
+		send_piece(rig, SIDE_LAN, whole, i * PIECE, PIECE);
+	rig_wait(rig, 249);
+	send_piece(rig, SIDE_LAN, whole, PIECE, PIECE);
+	rig_dropped(rig, DROP_FRAGMENT_DUPLICATE);
+	rig_wait(rig, 1);
+	send_piece(rig, SIDE_LAN, whole, PIECE, PIECE);
+	rig_held(rig);
+	free(whole);
+	free(got);
+}
+
+/* 64 KiB that came over two paths in turn, one of them slower. */
+static void two_paths_are_no_flood(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *whole = malloc(sizeof(*whole));
+	uint32_t pieces = 0;
+
+	rig->limits.fragments = 1024;
+	rig_restart(rig);
+	packets_build(whole, &(struct packet_spec){.protocol = PROTO_UDP,
+						   .source = L1,
+						   .source_port = 5000,
+						   .destination = W1,
+						   .destination_port = 7,
+						   .id = 6,
+						   .payload_length = 65000});
+	for (uint32_t start = 0; start < 2; start++)
+		for (uint32_t at = start * 552; at < 65008; at += 2 * 552, pieces++) {
+			send_piece(rig, SIDE_LAN, whole, at, at + 552 < 65008 ? 552 : 65008 - at);
+			rig_forwarded(rig, SIDE_WAN);
+		}
+	assert_int_equal(pieces, 118);
+	free(whole);
+}
+
 static void tiny_and_absurd_fragments_are_dropped(void **state)
 {
 	struct rig *rig = *state;
@@ -214,6 +304,18 @@ static void tiny_and_absurd_fragments_are_dropped(void **state)
 	}
 	send_piece(rig, SIDE_LAN, whole, 8, 64);
 	rig_dropped(rig, DROP_FRAGMENT_TINY);
+	/* RFC 3128 is about TCP: what is translated of UDP is in its first 8 bytes, and others have nothing to hide */
+	for (int i = 0; i < 2; i++) {
+		build_datagram(whole, SIDE_LAN, i ? PROTO_ESP : PROTO_UDP, 8, 0);
+		send_piece(rig, SIDE_LAN, whole, 8, PIECE);
+		rig_held(rig);
+		send_piece(rig, SIDE_LAN, whole, 0, 8);
+		assert_int_equal(rig->result.verdict, VERDICT_FORWARDED);
+		assert_int_equal(rig->out.count, 2);
+		send_piece(rig, SIDE_LAN, whole, 8 + PIECE, PIECES * PIECE - PIECE - 13);
+		rig_forwarded(rig, SIDE_WAN);
+	}
+	build_datagram(whole, SIDE_LAN, PROTO_TCP, 8, 0);
 	/* a middle piece that is no multiple of 8 */
 	packets_build_fragment(&rig->packet, whole, 64, 61);
 	rig_send_packet(rig, SIDE_LAN, &rig->packet.packet);
@@ -331,6 +433,8 @@ int main(void)
 		rig_test(every_order_arrives),
 		rig_test(overlaps_poison_the_set),
 		rig_test(the_end_is_the_end),
+		rig_test(copies_harm_nothing),
+		rig_test(two_paths_are_no_flood),
 		rig_test(tiny_and_absurd_fragments_are_dropped),
 		rig_test(held_fragments_end),
 		rig_test(floods_hurt_nobody),
