@@ -10,7 +10,14 @@
 
 #include <culvert/module.h>
 
-enum { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_GRE = 47, DHCP_CLIENT_PORT = 68 };
+enum {
+	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	PROTOCOL_GRE = 47,
+	DHCP_CLIENT_PORT = 68,
+	PORT_HIGH = 1024,       /* the first one that hosts choose for their own use */
+	PORTS_LEFT_MIN = 16384, /* fewer are soon used up */
+};
 
 /* One forward of the engine and the section it comes from. */
 struct claim {
@@ -21,6 +28,15 @@ struct claim {
 static bool has_ports(uint8_t protocol)
 {
 	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP;
+}
+
+/* Where a key of the file is; 0 if it is not there. */
+static uint32_t line_of(const struct findings *findings, const char *section, const char *name)
+{
+	for (size_t i = 0; i < CONFIG_KEYS; i++)
+		if (!strcmp(config_keys[i].section, section) && !strcmp(config_keys[i].name, name))
+			return findings->key_line[i];
+	return 0;
 }
 
 uint32_t config_forward_expand(const struct config_forward *forward, struct forward out[FORWARD_EXPANDS_MAX])
@@ -62,7 +78,9 @@ static void check_devices(const struct config *config, const struct config_sourc
 	if (!config->tun[0])
 		findings_error(findings, 0, "[lan] tun is empty: the TUN device needs a name");
 	if (lan[0] && !strcmp(lan, wan))
-		findings_error(findings, 0, "%s is the device of both LAN and WAN", lan);
+		findings_error(findings, source->wan ? 0 : line_of(findings, "wan", "interface"),
+			       "%s is the device of both LAN and WAN; name another one with %s", lan,
+			       source->wan ? "--wan DEVICE" : "interface = DEVICE in section [wan]");
 	if (config->tun[0] && (!strcmp(config->tun, lan) || !strcmp(config->tun, wan)))
 		findings_error(findings, 0, "%s is the TUN device and can not be the device of LAN or WAN as well",
 			       config->tun);
@@ -105,6 +123,24 @@ static const char *protocol_name(uint8_t protocol)
 	return protocol == PROTOCOL_TCP ? "TCP" : "UDP";
 }
 
+/* One of the router's own ports lies in the range of a forward. */
+static void report_host_port(const struct claim *claim, uint32_t port, const char *owner, struct findings *findings)
+{
+	const struct forward *forward = &claim->forward;
+	char instead[80] = "";
+
+	if (forward->port_first < port && port < forward->port_last)
+		snprintf(instead, sizeof(instead),
+			 "; write two sections, with port = %u-%" PRIu32 " and port = %" PRIu32 "-%u",
+			 forward->port_first, port - 1, port + 1, forward->port_last);
+	else if (forward->port_first < forward->port_last)
+		snprintf(instead, sizeof(instead), "; write port = %u-%u",
+			 forward->port_first + (forward->port_first == port),
+			 forward->port_last - (forward->port_last == port));
+	findings_error(findings, claim->section->line, "[forward:%s] %s port %" PRIu32 " %s%s", claim->section->name,
+		       protocol_name(forward->protocol), port, owner, instead);
+}
+
 static void check_host_ports(const struct config *config, const struct claim *claim, struct findings *findings)
 {
 	const struct forward *forward = &claim->forward;
@@ -114,18 +150,38 @@ static void check_host_ports(const struct config *config, const struct claim *cl
 		return;
 	for (uint32_t port = forward->port_first; port <= forward->port_last; port++) {
 		if (port_set_has(set, (uint16_t)port)) {
-			findings_error(findings, claim->section->line,
-				       "[forward:%s] %s port %" PRIu32
-				       " belongs to the router itself by [wan] host_ports",
-				       claim->section->name, protocol_name(forward->protocol), port);
+			report_host_port(claim, port, "belongs to the router itself by [wan] host_ports", findings);
 			return;
 		}
 		if (forward->protocol == PROTOCOL_UDP && port == DHCP_CLIENT_PORT) {
-			findings_error(findings, claim->section->line,
-				       "[forward:%s] UDP port 68 always belongs to the router itself, for DHCP",
-				       claim->section->name);
+			report_host_port(claim, port, "always belongs to the router itself, for DHCP", findings);
 			return;
 		}
+	}
+}
+
+/* What forwards own, no other inside host can use; and the router itself finds its own ports among the rest. */
+static void check_ports_left(const struct config *config, struct findings *findings)
+{
+	struct port_set ports[2];
+	static const char *const names[2] = {"TCP", "UDP"};
+
+	config_forwarded_ports(config, &ports[0], &ports[1]);
+	for (int i = 0; i < 2; i++) {
+		const struct port_set *host = i == 0 ? &config->host_tcp : &config->host_udp;
+		uint32_t left = 0, forwarded = 0;
+
+		for (uint32_t port = PORT_HIGH; port < 65536; port++) {
+			bool is_forwarded = port_set_has(&ports[i], (uint16_t)port);
+
+			forwarded += is_forwarded;
+			left += !is_forwarded && !port_set_has(host, (uint16_t)port);
+		}
+		if (forwarded > 0 && left < PORTS_LEFT_MIN)
+			findings_warn(findings, 0,
+				      "the forwards leave %" PRIu32 " of %d %s ports above %d to all other inside "
+				      "hosts and to the router itself; forward smaller ranges",
+				      left, OUTSIDE_PORTS, names[i], PORT_HIGH - 1);
 	}
 }
 
@@ -216,15 +272,6 @@ static void check_open_l2tp(const struct config *config, const struct config_for
 				      l2tp->name, config->forward[i].name);
 }
 
-/* Where a key of the file is; 0 if it is not there. */
-static uint32_t line_of(const struct findings *findings, const char *section, const char *name)
-{
-	for (size_t i = 0; i < CONFIG_KEYS; i++)
-		if (!strcmp(config_keys[i].section, section) && !strcmp(config_keys[i].name, name))
-			return findings->key_line[i];
-	return 0;
-}
-
 static uint32_t line_of_part(const struct findings *findings, const char *name)
 {
 	uint32_t line = line_of(findings, "ipsec", name);
@@ -258,6 +305,18 @@ static void check_modes(const struct config *config, struct findings *findings)
 	if (!config->tunnels && line_of(findings, "limits", "tunnels"))
 		findings_warn(findings, line_of(findings, "limits", "tunnels"),
 			      "[limits] tunnels = 0: PPTP, L2TP and IPsec get no help, whatever their modes are");
+}
+
+/* The limit of a host is there for the others. */
+static void check_limits(const struct config *config, struct findings *findings)
+{
+	uint32_t line = line_of(findings, "limits", "host_flows");
+
+	if (line && config->host_flows > config->flows)
+		findings_warn(findings, line,
+			      "[limits] host_flows = %" PRIu32 " is more than flows = %" PRIu32
+			      ": one inside host can take the place of all others; write a lower host_flows",
+			      config->host_flows, config->flows);
 }
 
 /* --- forwards that want the same --- */
@@ -301,5 +360,7 @@ void config_check(const struct config *config, const struct config_source *sourc
 {
 	check_devices(config, source, findings);
 	check_modes(config, findings);
+	check_limits(config, findings);
 	check_forwards(config, findings);
+	check_ports_left(config, findings);
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/suggest.h"
+#include "daemon/config_guess.h"
 
 enum {
 	LINE_MAX_BYTES = 199,   /* what the smallest inih takes */
@@ -206,11 +207,13 @@ static bool read_section(struct parser *parser, const char *line, size_t length)
 
 /* --- keys --- */
 
+/* Of a key that is no key of its section. */
 static void suggest_key(struct parser *parser, const char *name)
 {
-	const char *names[CONFIG_KEYS + (int)FORWARD_KEYS], *elsewhere = NULL;
-	const char *section = parser->section >= 0 ? config_sections[parser->section].name : "forward:NAME";
-	char hint[64];
+	const char *names[CONFIG_KEYS + (int)FORWARD_KEYS], *elsewhere = NULL, *sentence = NULL;
+	bool is_forward = parser->section == FORWARD_SECTION;
+	const char *section = is_forward ? "forward:" : config_sections[parser->section].name;
+	char hint[160];
 	size_t count = 0;
 
 	for (size_t i = 0; i < CONFIG_KEYS; i++) {
@@ -219,12 +222,20 @@ static void suggest_key(struct parser *parser, const char *name)
 		else if (!strcmp(config_keys[i].name, name))
 			elsewhere = config_keys[i].section;
 	}
-	for (size_t i = 0; i < FORWARD_KEYS && parser->section == FORWARD_SECTION; i++)
+	for (size_t i = 0; i < FORWARD_KEYS && is_forward; i++)
 		names[count++] = forward_keys[i].name;
 	findings_hint(hint, sizeof(hint), suggest_word(name, names, count));
-	if (!hint[0] && elsewhere)
+	if (is_forward)
+		sentence = guess_forward_key(name);
+	if (sentence)
+		snprintf(hint, sizeof(hint), ": %s", sentence);
+	else if (!hint[0] && elsewhere)
 		snprintf(hint, sizeof(hint), " (it belongs to section [%s])", elsewhere);
-	findings_error(parser->findings, parser->line, "unknown key %s in section [%s]%s", name, section, hint);
+	findings_error(parser->findings, parser->line, "unknown key %s in section [%s%s]%s", name, section,
+		       !is_forward       ? ""
+		       : parser->forward ? parser->forward->name
+					 : "NAME",
+		       hint);
 }
 
 /* Notes that a key stands in this line. False, after having said so, if it stood in an earlier one. */

@@ -7,9 +7,10 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
 
-#include "base/suggest.h"
+#include "daemon/config_guess.h"
 #include "daemon/text.h"
 
 enum { LIST_COLUMN_MAX = 100 }; /* lists go on in another line beyond this column; the reader takes twice as much */
@@ -101,7 +102,7 @@ static bool parse_word(const struct word *words, const char *text, const char *a
 	}
 	words_describe(words, list, sizeof(list));
 	snprintf(problem, PROBLEM_MAX, "must be %s%s%s", list, alternative,
-		 findings_hint(hint, sizeof(hint), suggest_word(text, texts, count)));
+		 findings_hint(hint, sizeof(hint), guess_word(text, texts, count)));
 	return false;
 }
 
@@ -170,6 +171,7 @@ static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char pr
 
 static bool parse_number(const struct config_key *key, const char *text, uint32_t *value, char problem[PROBLEM_MAX])
 {
+	bool is_time = key->type == KEY_SECONDS;
 	uint32_t number;
 	int length;
 
@@ -178,31 +180,37 @@ static bool parse_number(const struct config_key *key, const char *text, uint32_
 		return true;
 	}
 	length = snprintf(problem, PROBLEM_MAX, "must be a number from %" PRIu32 " to %" PRIu32 "%s", key->low,
-			  key->high, key->type == KEY_SECONDS ? ", in seconds" : "");
+			  key->high, is_time ? ", in seconds" : "");
+	if (is_time && guess_seconds(text, key->low, key->high, &number)) {
+		snprintf(problem + length, PROBLEM_MAX - (size_t)length, " (did you mean %" PRIu32 "?)", number);
+		return false;
+	}
 	if (key->why[0])
 		snprintf(problem + length, PROBLEM_MAX - (size_t)length, "; %s asks for at least %" PRIu32, key->why,
 			 key->low);
 	return false;
 }
 
-/* PORT or FIRST-LAST, from 1 to 65535. */
-static bool parse_port_range(const char *text, uint16_t *first, uint16_t *last)
+/* PORT or FIRST-LAST, from 1 to 65535. On failure problem says what is wrong; expected is what may be written. */
+static bool parse_port_range(const char *text, uint16_t *first, uint16_t *last, const char *expected,
+			     char problem[PROBLEM_MAX])
 {
 	char low[8];
 	size_t length = strcspn(text, "-");
-	uint32_t a, b;
+	uint32_t a = 0, b;
+	bool is_range = text[length] == '-', is_good = length < sizeof(low);
 
-	if (length >= sizeof(low))
-		return false;
-	memcpy(low, text, length);
-	low[length] = '\0';
-	if (!text_number(low, 65535, &a) || !a)
-		return false;
+	snprintf(problem, PROBLEM_MAX, "must be %s", expected);
+	snprintf(low, sizeof(low), "%.*s", (int)length, text);
+	is_good = is_good && text_number(low, 65535, &a) && a != 0;
 	b = a;
-	if (text[length] == '-' && !text_number(text + length + 1, 65535, &b))
+	if (!is_good || (is_range && (!text_number(text + length + 1, 65535, &b) || b == 0)))
 		return false;
-	if (b < a)
+	if (b < a) {
+		snprintf(problem, PROBLEM_MAX, "the range runs backwards (did you mean %" PRIu32 "-%" PRIu32 "?)", b,
+			 a);
 		return false;
+	}
 	*first = (uint16_t)a;
 	*last = (uint16_t)b;
 	return true;
@@ -213,11 +221,9 @@ static bool parse_host_port(struct config *config, const char *text, char proble
 	bool tcp = strncmp(text, "udp:", 4) != 0, udp = strncmp(text, "tcp:", 4) != 0;
 	uint16_t first, last;
 
-	if (!parse_port_range(text + (tcp && udp ? 0 : 4), &first, &last)) {
-		snprintf(problem, PROBLEM_MAX,
-			 "must be a port from 1 to 65535; write 22, 8000-8010, tcp:80 or udp:123");
+	if (!parse_port_range(text + (tcp && udp ? 0 : 4), &first, &last,
+			      "a port from 1 to 65535; write 22, 8000-8010, tcp:80 or udp:123", problem))
 		return false;
-	}
 	for (uint32_t port = first; port <= last; port++) {
 		if (tcp)
 			port_set_add(&config->host_tcp, (uint16_t)port);
@@ -498,6 +504,12 @@ static bool parse_protocol(struct config_forward *forward, const char *text, cha
 	uint32_t number;
 	int value = 0;
 
+	if (!strcasecmp(text, "all") || !strcasecmp(text, "any") || !strcmp(text, "*")) {
+		snprintf(problem, PROBLEM_MAX,
+			 "a section forwards one protocol, or TCP and UDP; write protocol = tcp+udp and the ports, and "
+			 "a section for each other protocol");
+		return false;
+	}
 	if (text[0] >= '0' && text[0] <= '9' && text_number(text, 255, &number) && number) {
 		value = (int)number;
 	} else if (!parse_word(protocols, text, " | a number from 1 to 255", &value, problem)) {
@@ -526,10 +538,11 @@ bool forward_key_parse(enum forward_key key, struct config_forward *forward, con
 	case FORWARD_KEY_PROTOCOL:
 		return parse_protocol(forward, text, problem);
 	case FORWARD_KEY_PORT:
-		if (parse_port_range(text, &forward->port_first, &forward->port_last))
-			return true;
-		snprintf(problem, PROBLEM_MAX, "must be a port or FIRST-LAST, from 1 to 65535");
-		return false;
+		return parse_port_range(text, &forward->port_first, &forward->port_last,
+					strpbrk(text, ", ") ? "one port or FIRST-LAST; write a section for each other "
+							      "port"
+							    : "a port or FIRST-LAST, from 1 to 65535",
+					problem);
 	case FORWARD_KEY_TO:
 		return parse_target(forward, text, problem);
 	case FORWARD_KEYS:

@@ -46,20 +46,23 @@ static const struct {
 	{"[lan]\ninterface =\n", "E f: the LAN device is missing"},
 	{LAN "tun =\n", "tun is empty"},
 	{LAN "tun = eth1\n", "eth1 is the TUN device"},
-	{LAN "[wan]\ninterface = eth1\n", "eth1 is the device of both LAN and WAN"},
+	{LAN "[wan]\ninterface = eth1\n",
+	 "f:4: eth1 is the device of both LAN and WAN; name another one with interface"},
 	{LAN "[wan]\ninterface = cv0\n", "cv0 is the TUN device"},
 	{"[lan]\ninterface = ..\n", "f:2: interface = ..: can not be"},
 	{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": can not be"},
 	{LAN "[wan]\nhost_ports = 0\n", "f:4: host_ports = 0: must be a port"},
-	{LAN "[wan]\nhost_ports = 9-8\n", "f:4: host_ports = 9-8: must be a port"},
+	{LAN "[wan]\nhost_ports = 9-8\n", "f:4: host_ports = 9-8: the range runs backwards (did you mean 8-9?)"},
 	{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = 65536: must be a port"},
 	{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = x: must be a port"},
 	{LAN "[wan]\nhost_ports = 5-\n", "f:4: host_ports = 5-: must be a port"},
 	{LAN "[wan]\nhost_ports = sctp:5\n", "f:4: host_ports = sctp:5: must be a port"},
 	{LAN "[wan]\nhost_ports = 22,\n 70000\n", "f:5: host_ports = 70000: must be a port"},
 	{LAN "[wan]\noffload = true\n", "f:4: offload = true: must be yes | no"},
+	{LAN "[wan]\noffload = ON\n", "f:4: offload = ON: must be yes | no (did you mean yes?)"},
+	{LAN "[wan]\noffload = 0\n", "f:4: offload = 0: must be yes | no (did you mean no?)"},
 	{LAN "[wan]\noffload =\n", "f:4: offload = : must be yes | no"},
-	{LAN "[ipsec]\nesp = no\n", "f:4: esp = no: must be inherit | pass | plain | block"},
+	{LAN "[ipsec]\nesp = no\n", "f:4: esp = no: must be inherit | pass | plain | block (did you mean block?)"},
 	{LAN "[ipsec]\nnatt = bloc\n", "(did you mean block?)"},
 	{LAN "[ipsec]\nmode = inherit\n", "f:4: mode = inherit: must be pass | plain | block"},
 	{LAN "[ipsec]\nnat_t = block\n", "unknown key nat_t in section [ipsec] (did you mean natt?)"},
@@ -81,10 +84,22 @@ static const struct {
 	{LAN "[timeouts]\ntcp_established = 7439\n", "RFC 5382 REQ-5 asks for at least 7440"},
 	{LAN "[timeouts]\ntcp_opening = 239\n", "RFC 5382 REQ-5 asks for at least 240"},
 	{LAN "[timeouts]\nicmp = 59\n", "RFC 5508 REQ-2 asks for at least 60"},
-	{LAN "[timeouts]\nudp = 300s\n", "must be a number"},
+	{LAN "[timeouts]\nudp = 300s\n",
+	 "f:4: udp = 300s: must be a number from 120 to 604800, in seconds (did you mean 300?)"},
+	{LAN "[timeouts]\nudp = 5 minutes\n", "(did you mean 300?)"},
+	{LAN "[timeouts]\ntcp_established = 3H\n", "(did you mean 10800?)"},
+	{LAN "[timeouts]\nesp = 7d\n", "(did you mean 604800?)"},
+	{LAN "[timeouts]\nesp = 8d\n", "f:4: esp = 8d: must be a number from 120 to 604800, in seconds\n"},
+	{LAN "[timeouts]\nudp = 1m\n", "RFC 4787 REQ-5 asks for at least 120\n"},
+	{LAN "[timeouts]\nudp = m\n", "RFC 4787 REQ-5 asks for at least 120\n"},
+	{LAN "[timeouts]\nudp = 71582789m\n", "RFC 4787 REQ-5 asks for at least 120\n"},
 	{LAN "[limits]\nflows = 4194305\n", "must be a number from 64 to 4194304"},
 	{LAN "[limits]\naddresses = 0\n", "must be a number from 1 to 64"},
 	{LAN "[pptp]\nmode = blok\n", "mode = blok: must be pass | plain | block (did you mean block?)"},
+	{LAN "[pptp]\nmode = off\n", "f:4: mode = off: must be pass | plain | block (did you mean block?)"},
+	{LAN "[pptp]\nmode = enabled\n", "(did you mean pass?)"},
+	{LAN "[log]\nlevel = warn\n",
+	 "f:4: level = warn: must be error | warning | notice | info | debug (did you mean warning?)"},
 	{LAN "[l2tp]\nmode = Pass\n", "(did you mean pass?)"},
 	{LAN "[control]\nsocket = x\n", "must be an absolute path"},
 	{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not an address of the loopback; write 127.0.0.1:PORT"},
@@ -118,7 +133,16 @@ static const struct {
 	{"[forward:a]\nport = 1\nto = 1.2.3.4\n", "f:3: [forward:a] protocol is missing"},
 	{"[forward:a]\nprotocol = tcp\nto = 1.2.3.4\n", "f:3: [forward:a] port is missing"},
 	{"[forward:a]\nprotocol = tcp\nport = 0\nto = 1.2.3.4\n", "f:5: port = 0: must be a port or FIRST-LAST"},
-	{"[forward:a]\nprotocol = tcp\nport = 5-4\nto = 1.2.3.4\n", "f:5: port = 5-4: must be a port or FIRST-LAST"},
+	{"[forward:a]\nprotocol = tcp\nport = 5-4\nto = 1.2.3.4\n",
+	 "f:5: port = 5-4: the range runs backwards (did you mean 4-5?)"},
+	{"[forward:a]\nprotocol = tcp\nport = 80, 443\nto = 1.2.3.4\n",
+	 "f:5: port = 80, 443: must be one port or FIRST-LAST; write a section for each other port"},
+	{"[forward:a]\nprotocol = tcp\nport = 80-0\nto = 1.2.3.4\n", "f:5: port = 80-0: must be a port or FIRST-LAST"},
+	{"[forward:a]\nprotocol = all\nto = 1.2.3.4\n", "f:4: protocol = all: a section forwards one protocol"},
+	{"[forward:a]\nprotocol = both\nport = 4\nto = 1.2.3.4\n", "(did you mean tcp+udp?)"},
+	{"[forward:a]\nenabled = no\n", "f:4: unknown key enabled in section [forward:a]: a section holds as long as"},
+	{"[forward:a]\nsource = 10.0.0.0/8\n", "section [forward:a]: a forward lets in every sender; "},
+	{"[forward:a]\ncomment = x\n", "section [forward:a]: write it behind #"},
 	{"[forward:a]\nprotocol = tpc\nport = 4\nto = 1.2.3.4\n", "(did you mean tcp?)"},
 	{"[forward:a]\nprotocol = 0\nto = 1.2.3.4\n", "a number from 1 to 255"},
 	{"[forward:a]\nprotocol = 256\nto = 1.2.3.4\n", "a number from 1 to 255"},
@@ -133,9 +157,15 @@ static const struct {
 	{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:0\n", "has a bad port"},
 	{"[forward:a]\nprotocol = tcp\nport = 5\nto = 1.2.3.4:\n", "has a bad port"},
 	{"[forward:a]\nprotocol = tcp\nport = 1-10\nto = 1.2.3.4:65530\n", "goes beyond 65535"},
-	{"[forward:a]\nprotocol = udp\nport = 60-70\nto = 1.2.3.4\n", "UDP port 68 always belongs to the router"},
+	{"[forward:a]\nprotocol = udp\nport = 60-70\nto = 1.2.3.4\n",
+	 "UDP port 68 always belongs to the router itself, for DHCP; write two sections, with port = 60-67 and port = "
+	 "69-70"},
+	{"[forward:a]\nprotocol = udp\nport = 68-70\nto = 1.2.3.4\n", "for DHCP; write port = 69-70\n"},
+	{"[forward:a]\nprotocol = udp\nport = 60-68\nto = 1.2.3.4\n", "for DHCP; write port = 60-67\n"},
+	{"[forward:a]\nprotocol = udp\nport = 68\nto = 1.2.3.4\n", "for DHCP\n"},
 	{"[forward:a]\nprotocol = tcp\nport = 20-30\nto = 1.2.3.4\n[wan]\nhost_ports = udp:20, 22\n",
-	 "f:3: [forward:a] TCP port 22 belongs to the router itself by [wan] host_ports"},
+	 "f:3: [forward:a] TCP port 22 belongs to the router itself by [wan] host_ports; write two sections, with port "
+	 "= 20-21 and port = 23-30"},
 	{"[forward:a]\nservice = ipsec\nto = 1.2.3.4\n[wan]\nhost_ports = udp:4500\n",
 	 "UDP port 4500 belongs to the router"},
 	{"[forward:a]\nprotocol = tcp\nport = 80-90\nto = 1.2.3.4\n[forward:b]\nprotocol = tcp+udp\nport = "
@@ -148,7 +178,8 @@ static const struct {
 	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:a]\n",
 	 "f:6: section [forward:a] stands here again; the first is in line 3"},
 	{"[forward:a]\nto = 1.2.3.4\nto = 1.2.3.5\n", "f:5: to is set here again; the first is in line 4"},
-	{"[forward:a]\nprot = tcp\n", "unknown key prot in section [forward:NAME]"},
+	{"[forward:a]\nprot = tcp\n", "f:4: unknown key prot in section [forward:a]"},
+	{"[forward:a b]\nprot = tcp\n", "f:4: unknown key prot in section [forward:NAME]"},
 	{"[forward:a]\nprotocl = tcp\n", "(did you mean protocol?)"},
 };
 
@@ -233,6 +264,37 @@ static void warns_of_modes(void **state)
 		"[ipsec] natt = block\n"
 		"W f:6: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"
 		"N f: 3 warnings\n");
+}
+
+/* What can be done, but takes from others what they need. */
+static void warns_of_shortage(void **state)
+{
+	static const char *const silent[] = {
+		"[limits]\nflows = 1000\nhost_flows = 1000\n",
+		"[limits]\nflows = 1000\n",
+		"[forward:a]\nprotocol = tcp\nport = 16384-64511\nto = 1.2.3.4\n",
+		"[forward:a]\nprotocol = tcp+udp\nport = 1-67\nto = 1.2.3.4\n",
+	};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+		snprintf(text, sizeof(text), LAN "%s", silent[i]);
+		fixture_expect_report(*state, text, "");
+	}
+	fixture_expect_report(
+		*state, LAN "[limits]\nflows = 1000\nhost_flows = 1001\n",
+		"W f:5: warning: [limits] host_flows = 1001 is more than flows = 1000: one inside host can "
+		"take the place of all others; write a lower host_flows\nN f: 1 warning\n");
+	fixture_expect_report(
+		*state, LAN "[forward:a]\nprotocol = udp\nport = 16383-64511\nto = 1.2.3.4\n",
+		"W f: warning: the forwards leave 16383 of 64512 UDP ports above 1023 to all other inside "
+		"hosts and to the router itself; forward smaller ranges\nN f: 1 warning\n");
+	fixture_expect_report(
+		*state,
+		LAN "[wan]\nhost_ports = tcp:16000\n[forward:a]\nprotocol = tcp\nport = 16384-64511\n"
+		    "to = 1.2.3.4\n",
+		"W f: warning: the forwards leave 16383 of 64512 TCP ports above 1023 to all other inside "
+		"hosts and to the router itself; forward smaller ranges\nN f: 1 warning\n");
 }
 
 static void limits_forwards(void **state)
@@ -339,9 +401,9 @@ static void limits_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		config_test(reports_everything),     config_test(refuses_values),  config_test(refuses_forwards),
-		config_test(warns_of_modes),         config_test(limits_forwards), config_test(limits_prefixes),
-		config_test(survives_hostile_bytes), config_test(limits_lines),
+		config_test(reports_everything), config_test(refuses_values),         config_test(refuses_forwards),
+		config_test(warns_of_modes),     config_test(warns_of_shortage),      config_test(limits_forwards),
+		config_test(limits_prefixes),    config_test(survives_hostile_bytes), config_test(limits_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
