@@ -129,7 +129,7 @@ static const struct table_kind kinds[] = {
 	  {"nearest-src", "NEAREST", TABLE_ENDPOINT}}},
 	{"verdict",
 	 TABLE_UPRIGHT,
-	 {{"verdict", "verdict", TABLE_TEXT},
+	 {{"verdict-text", "verdict", TABLE_TEXT},
 	  {"reason", "reason", TABLE_TEXT},
 	  {"meaning", "what it means", TABLE_TEXT},
 	  {"advice", "what to do", TABLE_TEXT},

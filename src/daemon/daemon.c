@@ -118,6 +118,7 @@ static int daemon_start_links(struct daemon *daemon)
 		return exit_code;
 	daemon->generation = links->generation;
 	daemon_tell_engine(daemon, clock_now_ms());
+	daemon_report_forwards(daemon);
 	if (!loop_watch(daemon->loop, LOOP_LAN, tun_fd(daemon->tun)) ||
 	    !loop_watch(daemon->loop, LOOP_KERNEL, kernel_event_fd(daemon->kernel))) {
 		log_write(daemon->log, LOG_ERR, "can not watch descriptors: %s", strerror(errno));

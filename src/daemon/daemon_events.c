@@ -157,6 +157,7 @@ uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 	config_forwarded_ports(&daemon->config, &tcp, &udp);
 	kernel_set_forwards(daemon->kernel, &tcp, &udp);
 	ended = daemon_tell_engine(daemon, now_ms);
+	daemon_report_forwards(daemon);
 	daemon_set_timer(daemon, now_ms);
 	return ended;
 }

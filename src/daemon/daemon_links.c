@@ -12,8 +12,10 @@
 #include <culvert/exit.h>
 
 #include "daemon/datapath.h"
+#include "daemon/forward_check.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/options.h"
 #include "daemon/text.h"
 #include "io/kernel.h"
 #include "io/tun.h"
@@ -97,6 +99,14 @@ static void daemon_report_private(struct daemon *daemon, const uint32_t *address
 				  "%s is not a public address: if another NAT stands before this router, forwards are "
 				  "reached through it only if it forwards the same ports and protocols to here",
 				  text_print_address(addresses[i], text));
+}
+
+void daemon_report_forwards(struct daemon *daemon)
+{
+	const char *file = daemon->options->source.path;
+
+	forward_report(&daemon->config, file ? file : "culvertd", kernel_links(daemon->kernel), log_report_text,
+		       daemon->log);
 }
 
 uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)

@@ -14,6 +14,7 @@
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/forward_check.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/options.h"
@@ -36,6 +37,7 @@ static int check(const struct options *options, struct config *config)
 {
 	if (!config_load(config, &options->source, report_finding, options->log))
 		return EXIT_CONFIG;
+	forward_report_here(config, options->source.path, report_finding, options->log);
 	if (options->source.optional && access(options->source.path, F_OK) < 0)
 		printf("%s is not there: the defaults are good\n", options->source.path);
 	else

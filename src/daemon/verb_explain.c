@@ -12,6 +12,7 @@
 
 #include "daemon/config.h"
 #include "daemon/config_keys.h"
+#include "daemon/forward_check.h"
 #include "daemon/probe.h"
 #include "daemon/text.h"
 #include "daemon/verb.h"
@@ -33,6 +34,25 @@ enum key {
 	BY_DF,
 	BY_OFFSET,
 	KEYS,
+};
+
+/* What becomes of the packet in the end, in and outside the engine. */
+enum fate { FATE_FORWARDED, FATE_CONSUMED, FATE_HELD, FATE_DROPPED, FATE_NOT_OURS, FATE_UNDELIVERABLE };
+
+static const struct {
+	const char *name, *text;
+} fates[] = {
+	[FATE_FORWARDED] = {"forwarded", "forwarded"},
+	[FATE_CONSUMED] = {"consumed", "for the router itself"},
+	[FATE_HELD] = {"held", "held until its turn comes"},
+	[FATE_DROPPED] = {"dropped", "dropped"},
+	[FATE_NOT_OURS] = {"not-ours", "not ours: the kernel takes it"},
+	[FATE_UNDELIVERABLE] = {"undeliverable", "translated, but it arrives nowhere"},
+};
+
+struct note {
+	const char *name, *text; /* NULL: there is none */
+	char memory[FORWARD_PROBLEM];
 };
 
 /* --- from words to a packet --- */
@@ -285,21 +305,22 @@ static void put_endpoint(struct json *row, const char *address_name, const char 
 	}
 }
 
-static void send_verdict(struct verb *verb, const struct explanation *explanation)
+static void send_verdict(struct verb *verb, const struct explanation *explanation, enum fate fate)
 {
-	static const char *const verdicts[] = {"forwarded", "consumed", "held", "dropped"};
 	static const char *const modes[] = {"pass", "plain", "block"};
 	const struct flow_view *flow = &explanation->flow;
 	enum drop reason = (enum drop)explanation->result.drop;
 	bool has_flow = explanation->has_flow, has_ports = has_flow && (flow->protocol == TCP || flow->protocol == UDP);
+	bool has_rule = fate != FATE_DROPPED && fate != FATE_NOT_OURS;
 	struct json *row = verb_row(verb, "verdict");
 
-	json_text(row, "verdict", verdicts[explanation->result.verdict]);
+	json_text(row, "verdict", fates[fate].name);
+	json_text(row, "verdict-text", fates[fate].text);
 	json_text(row, "reason", reason ? drop_name(reason) : NULL);
 	json_text(row, "meaning", reason ? drop_meaning(reason) : NULL);
 	json_text(row, "advice", reason ? drop_advice(reason) : NULL);
-	json_text(row, "rule", reason ? NULL : rule_name(explanation->rule));
-	json_text(row, "rule-meaning", reason ? NULL : rule_meaning(explanation->rule));
+	json_text(row, "rule", has_rule ? rule_name(explanation->rule) : NULL);
+	json_text(row, "rule-meaning", has_rule ? rule_meaning(explanation->rule) : NULL);
 	json_text(row, "flow", age_of(has_flow, explanation->flow_is_new));
 	if (has_flow && !explanation->flow_is_new)
 		json_number(row, "index", flow->index);
@@ -362,38 +383,111 @@ static void send_note(struct verb *verb, const char *name, const char *text)
 	verb_send(verb);
 }
 
-static bool is_inside(const struct kernel_links *links, uint32_t address)
+/* --- what happens before the engine gets the packet, or behind it --- */
+
+/* The section that the flow's target stands in, if a forward leads there. */
+static const struct config_forward *forward_to(const struct config *config, uint32_t address)
 {
-	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
-		if (prefix_has(&links->lan.prefixes[i], address))
-			return true;
-	return false;
+	for (uint32_t i = 0; i < config->forwards; i++)
+		if (config->forward[i].to_address == address)
+			return &config->forward[i];
+	return NULL;
 }
 
-/* What happens before the engine gets the packet, or behind it, and makes another thing of the verdict. */
-static void send_notes(struct verb *verb, enum side from, const struct probe *probe,
-		       const struct explanation *explanation)
+/* The kernel has the packet first, and keeps some. False if it does not keep this one. */
+static bool is_kept_by_kernel(struct verb *verb, enum side from, const struct probe *probe, struct note *note)
 {
 	const struct kernel_links *links = kernel_links(verb->router->kernel);
+	enum place place = forward_place(links, probe->destination);
 
-	if (from == SIDE_LAN && probe->destination == links->lan.address)
-		send_note(verb, "own-address",
-			  "the destination is the router itself: its kernel takes the packet, and culvertd never sees "
-			  "it");
-	else if (from == SIDE_LAN && is_inside(links, probe->destination))
-		send_note(verb, "inside-destination",
-			  "the destination is in a network of the LAN: the packet stays there, and culvertd never sees "
-			  "it");
-	if (from == SIDE_LAN && probe->ttl <= 1)
-		send_note(verb, "time-to-live",
-			  "the time to live ends in the router's kernel, which answers with time exceeded: culvertd "
-			  "never sees it");
-	for (uint32_t i = 0; i < explanation->outputs && i < EXPLAIN_OUTPUTS && !links->wan.up; i++) {
-		if (explanation->output[i].to != SIDE_WAN)
-			continue;
-		send_note(verb, "wan-down", "the WAN device is down: what would leave there is dropped");
-		break;
+	if (from != SIDE_LAN)
+		return false;
+	/* What inside hosts send to an outside address is ours. */
+	for (uint32_t i = 0; i < links->wan.address_count && place == PLACE_ROUTER; i++)
+		if (links->wan.addresses[i] == probe->destination)
+			place = PLACE_ELSEWHERE;
+	if (place == PLACE_ROUTER) {
+		note->name = "own-address";
+		note->text =
+			"the destination is the router itself, so its kernel takes the packet, and culvertd never sees "
+			"it";
+	} else if (place == PLACE_INSIDE) {
+		note->name = "inside-destination";
+		note->text = "the destination is in a network of the LAN, so the packet stays there, and culvertd "
+			     "never sees "
+			     "it";
+	} else if (probe->ttl <= 1) {
+		note->name = "time-to-live";
+		note->text =
+			"the time to live ends in the router's kernel, which answers with time exceeded, and culvertd "
+			"never sees it";
+	} else {
+		return false;
 	}
+	return true;
+}
+
+/* What the engine forwards, the data path may have to drop. */
+static enum drop drop_behind(struct verb *verb, const struct explanation *explanation)
+{
+	struct kernel *kernel = verb->router->kernel;
+
+	for (uint32_t i = 0; i < explanation->outputs && i < EXPLAIN_OUTPUTS; i++) {
+		const struct explain_output *output = &explanation->output[i];
+
+		if (output->to != SIDE_WAN || output->made)
+			continue;
+		if (!kernel_links(kernel)->wan.up)
+			return DROP_LINK_DOWN;
+		if (kernel_peek_next_hop(kernel, output->destination) == NEXT_HOP_NONE)
+			return DROP_LINK_NEXT_HOP;
+	}
+	return DROP_NONE;
+}
+
+/* A forward to where no inside host is. */
+static bool is_undeliverable(struct verb *verb, const struct explanation *explanation, char problem[FORWARD_PROBLEM])
+{
+	const struct config *config = verb->router->config;
+	const struct config_forward *forward = explanation->has_flow && explanation->flow.inside_is_server
+						       ? forward_to(config, explanation->flow.inside_address)
+						       : NULL;
+
+	return forward && explanation->result.verdict == VERDICT_FORWARDED &&
+	       forward_problem(forward, config, kernel_links(verb->router->kernel), problem);
+}
+
+/* What becomes of the packet in the end; explanation is changed to what is true then. */
+static enum fate find_fate(struct verb *verb, enum side from, const struct probe *probe,
+			   struct explanation *explanation, struct note *note)
+{
+	static const enum fate of_verdict[] = {
+		[VERDICT_FORWARDED] = FATE_FORWARDED,
+		[VERDICT_CONSUMED] = FATE_CONSUMED,
+		[VERDICT_HELD] = FATE_HELD,
+		[VERDICT_DROPPED] = FATE_DROPPED,
+	};
+	enum drop drop;
+
+	if (is_kept_by_kernel(verb, from, probe, note)) {
+		*explanation = (struct explanation){
+			.forward = FORWARDS_MAX,
+			.part = PART_NONE,
+			.reader = SERVICE_NONE,
+		};
+		return FATE_NOT_OURS;
+	}
+	if (is_undeliverable(verb, explanation, note->memory)) {
+		note->name = "forward-leads-nowhere";
+		note->text = note->memory;
+		return FATE_UNDELIVERABLE;
+	}
+	drop = explanation->result.verdict == VERDICT_FORWARDED ? drop_behind(verb, explanation) : DROP_NONE;
+	if (drop != DROP_NONE) {
+		explanation->result = (struct engine_result){VERDICT_DROPPED, (uint8_t)drop};
+		explanation->outputs = 0;
+	}
+	return of_verdict[explanation->result.verdict];
 }
 
 /* False with errno set. */
@@ -420,15 +514,19 @@ static bool run_dry(const struct router *router, const struct probe *probe, enum
 enum verb_step verb_explain(struct verb *verb)
 {
 	struct explanation explanation;
+	struct note note = {.name = NULL};
 	struct probe probe;
 	enum side from;
+	enum fate fate;
 
 	if (!read_probe(verb, &from, &probe))
 		return VERB_OVER;
 	if (!run_dry(verb->router, &probe, from, &explanation))
 		return verb_fail(verb, EXIT_NETWORK, "no memory for a copy of the tables: %s", strerror(errno));
-	send_verdict(verb, &explanation);
-	send_notes(verb, from, &probe, &explanation);
+	fate = find_fate(verb, from, &probe, &explanation, &note);
+	send_verdict(verb, &explanation, fate);
+	if (note.name)
+		send_note(verb, note.name, note.text);
 	for (uint32_t i = 0; i < explanation.outputs && i < EXPLAIN_OUTPUTS; i++)
 		send_output(verb, &explanation.output[i]);
 	return VERB_OVER;

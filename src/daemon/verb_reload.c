@@ -10,6 +10,7 @@
 
 #include "daemon/config_edit.h"
 #include "daemon/config_keys.h"
+#include "daemon/forward_check.h"
 #include "daemon/options.h"
 #include "daemon/rehearse.h"
 #include "daemon/reload.h"
@@ -17,6 +18,7 @@
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
+#include "io/kernel.h"
 
 /* --- findings as rows --- */
 
@@ -39,6 +41,14 @@ static void send_finding(void *context, int level, const char *text)
 	verb_send(findings->verb);
 }
 
+/* What is wrong with the forwards of a configuration that is good in itself. */
+static void send_forwards(struct verb *verb, const struct config *config, struct findings_sent *findings)
+{
+	const char *file = verb->router->options->source.path;
+
+	forward_report(config, file ? file : "culvertd", kernel_links(verb->router->kernel), send_finding, findings);
+}
+
 /* --- reload, confirm --- */
 
 static enum verb_step reload(struct verb *verb, uint32_t trial_s)
@@ -49,6 +59,7 @@ static enum verb_step reload(struct verb *verb, uint32_t trial_s)
 
 	if (code != EXIT_OK)
 		return verb_fail(verb, code, "%s", findings.error);
+	send_forwards(verb, verb->router->config, &findings);
 	struct json *row = verb_row(verb, "reloaded");
 	json_number(row, "flows-ended", ended);
 	if (trial_s)
@@ -163,12 +174,13 @@ static void send_sum(struct verb *verb, const struct rehearse_state *state)
 
 /* What is to be compared with the running configuration is in next, unless it is not good. */
 static enum verb_step start_comparison(struct verb *verb, struct rehearse_state *state, const struct config *next,
-				       bool is_good, const struct findings_sent *findings)
+				       bool is_good, struct findings_sent *findings)
 {
 	const struct router *router = verb->router;
 
 	if (!is_good)
 		return verb_fail(verb, EXIT_CONFIG, "%s", findings->error);
+	send_forwards(verb, next, findings);
 	config_compare(router->config, next, send_change, verb);
 	state->rehearse = rehearse_new(router->config, next, router->kernel, router->engine);
 	if (!state->rehearse)

@@ -10,6 +10,7 @@
 
 #include "daemon/config.h"
 #include "daemon/datapath.h"
+#include "daemon/forward_check.h"
 #include "daemon/privileges.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
@@ -161,6 +162,21 @@ static void warn_of_links(struct verb *verb, const struct kernel_links *links)
 		     "forwards to here as well");
 }
 
+/* The first one, and how many there are. */
+static void warn_of_forwards(struct verb *verb, const struct kernel_links *links)
+{
+	const struct config *config = verb->router->config;
+	char first[FORWARD_PROBLEM], problem[FORWARD_PROBLEM], more[48] = "";
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < config->forwards; i++)
+		count += forward_problem(&config->forward[i], config, links, count == 0 ? first : problem);
+	if (count > 1)
+		snprintf(more, sizeof(more), " (so it is with %u forwards)", count);
+	if (count)
+		warn(verb, "forward-leads-nowhere", "%s%s", first, more);
+}
+
 static bool is_nearly_full(uint32_t used, uint32_t limit)
 {
 	return (uint64_t)used * 100 >= (uint64_t)limit * NEARLY_FULL_PERCENT;
@@ -256,6 +272,7 @@ enum verb_step verb_status(struct verb *verb)
 	send_services(verb, status);
 	warn_of_configuration(verb, now_ms);
 	warn_of_links(verb, links);
+	warn_of_forwards(verb, links);
 	warn_of_limits(verb, datapath);
 	warn_of_tunnels(verb, status);
 	return VERB_OVER;

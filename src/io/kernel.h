@@ -43,7 +43,9 @@ struct kernel_links {
 		int ifindex;
 		bool up;
 		uint32_t mtu;
-		uint32_t address; /* first address of the LAN interface, host order */
+		uint32_t address;                         /* first address of the LAN interface, host order */
+		uint32_t addresses[KERNEL_ADDRESSES_MAX]; /* all of them, as far as there is room */
+		uint32_t address_count;
 		struct prefix prefixes[PREFIXES_MAX];
 		uint32_t prefix_count;
 	} lan;
@@ -61,6 +63,9 @@ typedef void kernel_report(void *context, int syslog_level, const char *format, 
 /* Resolves names and reads links; changes nothing. NULL, after having reported why, with *exit_code 3 (permission) or 4
  * (network). */
 struct kernel *kernel_open(const struct kernel_request *request, kernel_report *report, void *context, int *exit_code);
+/* The addresses and prefixes of these devices now, for who runs no daemon; wan may be empty. False if the LAN has none.
+ */
+bool kernel_peek(const char *lan, const char *wan, struct kernel_links *links);
 void kernel_close(struct kernel *kernel); /* frees, and lets go of the lock; changes nothing in the kernel */
 
 /*
@@ -98,5 +103,7 @@ enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_NONE };
  * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; NONE: no route, or nobody answers.
  * Cheap: called for each packet. */
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
+/* The same for questions about a packet that nobody has sent: nobody is asked for the link address. */
+enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination);
 
 #endif

@@ -79,6 +79,8 @@ static void kernel_links_keep_address(void *context, const struct netlink_addres
 	if (address->ifindex == links->lan.ifindex) {
 		if (!links->lan.address)
 			links->lan.address = address->address;
+		if (links->lan.address_count < KERNEL_ADDRESSES_MAX)
+			links->lan.addresses[links->lan.address_count++] = address->address;
 		kernel_links_add_prefix(reading, prefix);
 	} else if (address->ifindex == links->wan.ifindex && !address->link_scope) {
 		if (links->wan.address_count == KERNEL_ADDRESSES_MAX) {
@@ -204,6 +206,23 @@ void kernel_links_list(struct netlink *netlink, char text[KERNEL_DEVICES_TEXT_MA
 {
 	text[0] = '\0';
 	netlink_dump_links(netlink, kernel_links_append_name, text);
+}
+
+bool kernel_peek(const char *lan, const char *wan, struct kernel_links *links)
+{
+	struct kernel_trouble trouble;
+	char name[IFNAMSIZ] = "";
+	int error;
+	struct netlink *netlink = netlink_new(&error);
+
+	*links = (struct kernel_links){.generation = 0};
+	if (!netlink)
+		return false;
+	if (!wan[0] && !kernel_links_find_default(netlink, name))
+		wan = name;
+	error = kernel_links_read(netlink, lan, wan, links, &trouble);
+	netlink_free(netlink);
+	return !error && links->lan.prefix_count > 0;
 }
 
 struct finding {

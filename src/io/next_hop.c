@@ -278,6 +278,19 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_NONE;
 }
 
+enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
+{
+	const struct hop_route *route = next_hop_route(hops, destination);
+	const struct neighbour *neighbour;
+
+	if (!route || (hops->arp && !hops->has_address))
+		return NEXT_HOP_NONE;
+	neighbour = hops->arp ? next_hop_find_neighbour(hops, route->gateway ? route->gateway : destination) : NULL;
+	if (!hops->arp || (neighbour && neighbour->resolution == NETLINK_RESOLVED))
+		return NEXT_HOP_KNOWN;
+	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_NONE : NEXT_HOP_PENDING;
+}
+
 void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *neighbour)
 {
 	struct neighbour *known;

@@ -30,6 +30,8 @@ void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *nei
 /* Tells the kernel which neighbours were used since the last call. */
 void next_hop_refresh(struct next_hops *hops);
 
+/* What next_hop_find() would say, as far as that is known without asking anybody. */
+enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination);
 enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6]);
 
 #endif

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from control import ask, document, run_ctl
-from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM
+from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, wait_for
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
 
@@ -274,12 +274,14 @@ def test_a_dropped_packet_names_its_tunnel(lab, router):
 
 
 def test_what_the_engine_never_sees_is_said(lab, router):
-    """A dry run of the engine alone says "forwarded" of packets that the kernel keeps to itself."""
+    """A dry run of the engine alone says "forwarded" of what the kernel keeps to itself, and of what no link takes."""
     host, remote = lab.raw("L1"), lab.raw("W1")
 
+    def asked(direction, *words):
+        return ask(router, " ".join(["explain", direction, "udp", *words]))
+
     def notes(direction, *words):
-        rows = ask(router, " ".join(["explain", direction, "udp", *words]))
-        return [row["note"] for row in rows if row["kind"] == "note"]
+        return [row["note"] for row in asked(direction, *words) if row["kind"] == "note"]
 
     source = f"{host.address}:6200"
     assert notes("out", source, f"{remote.address}:53") == []
@@ -289,21 +291,53 @@ def test_what_the_engine_never_sees_is_said(lab, router):
         ("time-to-live", remote.address, 1),
     )
     for name, destination, ttl in cases:
-        assert notes("out", source, f"{destination}:53", f"ttl={ttl}") == [name]
+        rows = asked("out", source, f"{destination}:53", f"ttl={ttl}")
+        assert [row["kind"] for row in rows] == ["verdict", "note"] and rows[1]["note"] == name
+        assert (rows[0]["verdict"], rows[0]["rule"], rows[0]["flow"]) == ("not-ours", None, None)
         before = router.statistics().side["LAN"]["received"]
         host.send(udp(host.address, 6200, destination, 53, ttl=ttl))
         time.sleep(0.1)
         assert router.statistics().side["LAN"]["received"] == before, name
     done = run_ctl(router, "explain", "out", "udp", source, f"{ROUTER_LAN}:53")
+    assert "not ours: the kernel takes it\n" in done.stdout, done
     assert "\nbut: the destination is the router itself" in done.stdout, done
+    done = run_ctl(router, "explain", "in", "icmp", remote.address, ROUTER_WAN)
+    assert "for the router itself\n" in done.stdout, done
     # from the WAN the time to live is judged here
     assert notes("in", f"{remote.address}:53", f"{ROUTER_WAN}:6200", "ttl=1") == []
     lab.R.ip("link set wan0 down")
     try:
         router.settle()
-        assert notes("out", source, f"{remote.address}:53") == ["wan-down"]
+        verdict = asked("out", source, f"{remote.address}:53")
+        assert [(row["verdict"], row["reason"], row["packets"]) for row in verdict] == [("dropped", "link_down", 0)]
     finally:
         lab.R.ip("link set wan0 up", f"route replace default via {UPSTREAM}")
+        router.settle()
+    lab.R.ip(f"route add unreachable {remote.address}")
+    try:
+        router.settle()
+        verdict = asked("out", source, f"{remote.address}:53")
+        assert [(row["verdict"], row["reason"]) for row in verdict] == [("dropped", "link_next_hop")]
+        assert asked("out", source, f"{lab.address('W2')}:53")[0]["verdict"] == "forwarded"
+    finally:
+        lab.R.ip(f"route delete unreachable {remote.address}")
+        router.settle()
+
+
+def test_a_dead_next_hop(lab, router):
+    """Asking makes nobody ask for a link address; after a packet has, it is known that nobody answers."""
+    dead, nobody = "198.18.7.7", "198.51.100.77"
+    lab.R.ip(f"route add {dead} via {nobody}")
+    try:
+        router.settle()
+        words = f"explain out udp {lab.address('L1')}:6300 {dead}:53"
+        assert [row["kind"] for row in ask(router, words)] == ["verdict", "packet"]
+        assert not [row for row in lab.R.ip_json("neighbour") if row["dst"] == nobody]
+        with router.dropping(lan={"link_next_hop": 1}), lab.udp("L1", port=6300) as client:
+            client.sendto(b"anybody?", (dead, 53))
+        wait_for(lambda: ask(router, words)[0]["reason"] == "link_next_hop", "the silence of the next hop")
+    finally:
+        lab.R.ip(f"route delete {dead}")
         router.settle()
 
 

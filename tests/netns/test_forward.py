@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from control import ask, run_ctl
 from lab import ROUTER_LAN, ROUTER_WAN, carry
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Raw
@@ -270,3 +271,51 @@ def test_the_routers_own_datagrams_must_fit_the_mtu(lab, router):
         own.settimeout(0.2)
         with pytest.raises(TimeoutError):
             own.recv(2000)
+
+
+NOWHERE = {
+    "forward:good": {"protocol": "tcp", "port": "8080", "to": "10.77.0.11:80"},
+    "forward:self": {"protocol": "tcp", "port": "8443", "to": f"{ROUTER_LAN}:443"},
+    "forward:away": {"protocol": "tcp", "port": "8081", "to": "203.0.113.10:80"},
+}
+
+
+@pytest.mark.culvert_only("the kernel does not say where a rule leads")
+@pytest.mark.config(NOWHERE)
+def test_forwards_that_lead_to_no_inside_host(lab, router):
+    """Said by the start, --check, a reload, a rehearsal and the status; and explain does not promise anything."""
+    wrong = [
+        "[forward:self] leads to 10.77.0.1, which is the router itself",
+        "[forward:away] leads to 203.0.113.10, which is in no network of lan0",
+    ]
+    mark = router.mark()
+    done = router.run("--check")
+    assert done.returncode == 0
+    router.reload(NOWHERE)
+    rows = [ask(router, verb) for verb in ("reload", "rehearse")]
+    for text in (router.log(), router.log(mark), done.stderr, *map(str, rows)):
+        assert [text.count(words) > 0 for words in wrong] == [True, True] and "forward:good" not in text, text
+    assert "culvert.ini:13: warning: [forward:away]" in done.stderr, done.stderr
+    warnings = [row for row in ask(router, "status") if row["kind"] == "warning"]
+    assert [row["warning"] for row in warnings] == ["forward-leads-nowhere"]
+    assert wrong[0] in warnings[0]["text"] and "(so it is with 2 forwards)" in warnings[0]["text"]
+    for port, name in ((8443, "self"), (8081, "away")):
+        verdict, note, _ = ask(router, f"explain in tcp 203.0.113.11:4000 {ROUTER_WAN}:{port}")
+        assert verdict["verdict"] == "undeliverable" and f"[forward:{name}] leads to" in note["text"], (verdict, note)
+    assert ask(router, f"explain in tcp 203.0.113.11:4000 {ROUTER_WAN}:8080")[0]["verdict"] == "forwarded"
+    done = run_ctl(router, "explain", "in", "tcp", "203.0.113.11:4000", f"{ROUTER_WAN}:8443")
+    assert "translated, but it arrives nowhere" in done.stdout, done
+    assert not [row for row in ask(router, "status") if row["kind"] == "warning" and "good" in row["text"]]
+    router.reload({"forward:good": NOWHERE["forward:good"]})
+    assert not [row for row in ask(router, "status") if row["kind"] == "warning"]
+
+
+@pytest.mark.culvert_only("culvertd's own command line")
+def test_check_of_a_file_for_another_machine(lab, daemon):
+    text = "[lan]\ninterface = elsewhere0\n[forward:a]\nprotocol = tcp\nport = 80\nto = {}\n"
+    done = daemon.run("--check", text=text.format("10.77.0.1"))
+    assert done.returncode == 0 and "elsewhere0 is not here or has no address" in done.stderr, done
+    assert "warning" not in done.stderr, done
+    done = daemon.run("--check", text=text.format("203.0.113.10"))
+    assert done.returncode == 0, done
+    assert "ini:3: warning: [forward:a] leads to 203.0.113.10, which is not a private" in done.stderr, done

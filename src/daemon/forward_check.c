@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Forwards and the links. */
+#include "daemon/forward_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "daemon/text.h"
+
+static bool is_listed(const uint32_t *addresses, uint32_t count, uint32_t address)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (addresses[i] == address)
+			return true;
+	return false;
+}
+
+enum place forward_place(const struct kernel_links *links, uint32_t address)
+{
+	if (is_listed(links->lan.addresses, links->lan.address_count, address) ||
+	    is_listed(links->wan.addresses, links->wan.address_count, address) || address == links->hop_address)
+		return PLACE_ROUTER;
+	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
+		if (prefix_has(&links->lan.prefixes[i], address))
+			return PLACE_INSIDE;
+	return links->lan.prefix_count ? PLACE_ELSEWHERE : PLACE_UNKNOWN;
+}
+
+bool forward_problem(const struct config_forward *forward, const struct config *config,
+		     const struct kernel_links *links, char text[FORWARD_PROBLEM])
+{
+	char to[TEXT_ADDRESS];
+
+	text_print_address(forward->to_address, to);
+	switch (forward_place(links, forward->to_address)) {
+	case PLACE_ROUTER:
+		snprintf(
+			text, FORWARD_PROBLEM,
+			"[forward:%s] leads to %s, which is the router itself: a forward reaches inside hosts only, so "
+			"nothing arrives; the router's own ports are opened with [wan] host_ports",
+			forward->name, to);
+		return true;
+	case PLACE_ELSEWHERE:
+		snprintf(text, FORWARD_PROBLEM,
+			 "[forward:%s] leads to %s, which is in no network of %s: nothing arrives; write an inside "
+			 "host, or give the router a route to it through %s",
+			 forward->name, to, config->lan_interface, config->lan_interface);
+		return true;
+	case PLACE_INSIDE:
+	case PLACE_UNKNOWN:
+		break;
+	}
+	return false;
+}
+
+static void tell(const struct config_forward *forward, const char *file, const char *problem, config_report *report,
+		 void *context)
+{
+	char raw[FORWARD_PROBLEM + 200], text[FORWARD_PROBLEM + 200];
+
+	snprintf(raw, sizeof(raw), "%.150s:%" PRIu32 ": warning: %s", file, forward->line, problem);
+	text_escape(text, sizeof(text), raw);
+	report(context, LOG_WARNING, text);
+}
+
+uint32_t forward_report(const struct config *config, const char *file, const struct kernel_links *links,
+			config_report *report, void *context)
+{
+	char problem[FORWARD_PROBLEM];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		if (!forward_problem(&config->forward[i], config, links, problem))
+			continue;
+		count++;
+		tell(&config->forward[i], file, problem, report, context);
+	}
+	return count;
+}
+
+/* The file may be for another machine. */
+void forward_report_here(const struct config *config, const char *file, config_report *report, void *context)
+{
+	char problem[FORWARD_PROBLEM], to[TEXT_ADDRESS];
+	struct kernel_links links;
+
+	if (config->forwards == 0)
+		return;
+	if (kernel_peek(config->lan_interface, config->wan_interface, &links)) {
+		forward_report(config, file, &links, report, context);
+		return;
+	}
+	snprintf(problem, sizeof(problem),
+		 "%.100s: %s is not here or has no address, so nobody has checked whether the forwards lead to inside "
+		 "hosts",
+		 file, config->lan_interface);
+	report(context, LOG_NOTICE, problem);
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		const struct config_forward *forward = &config->forward[i];
+
+		if (address_is_private(forward->to_address))
+			continue;
+		snprintf(
+			problem, sizeof(problem),
+			"[forward:%s] leads to %s, which is not a private address: a forward reaches inside hosts only",
+			forward->name, text_print_address(forward->to_address, to));
+		tell(forward, file, problem, report, context);
+	}
+}
