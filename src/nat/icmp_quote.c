@@ -180,20 +180,28 @@ static bool quote_is_of_host(const struct engine *engine, const struct quote *qu
 }
 
 /* An off-path attacker may lower the path MTU or break a connection with errors: not without knowing what was sent. */
-static enum drop error_is_credible(const struct engine *engine, const struct passage *passage,
-				   const struct quote *quote, uint32_t flow)
+static enum drop error_is_credible(const struct engine *engine, const struct quote *quote, uint32_t flow)
 {
-	const struct transport *transport = &passage->transport;
-
-	if (transport->icmp_type == ICMP_UNREACHABLE && transport->icmp_code == ICMP_CODE_FRAGMENTATION_NEEDED) {
-		uint16_t mtu = packet_get16(passage->packet, passage->ip.header_length + ICMP_OFFSET_MTU);
-		if (mtu != 0 && mtu < MTU_FLOOR)
-			return DROP_ICMP_MTU;
-	}
 	if (quote->ip.protocol == PROTOCOL_TCP &&
 	    !tcp_is_in_flight(&engine->track[flow].tcp, SIDE_LAN, quote->ports.tcp.sequence))
 		return DROP_ICMP_QUOTE_WINDOW;
 	return DROP_NONE;
+}
+
+/* Fragmentation needed goes on (RFC 5508 REQ-4): whether a small MTU is believed, the inside host decides, which has a
+ * floor of its own. Only an MTU that no link can have is raised to the least that each has; 0 says that it is not told
+ * (RFC 1191 section 4). */
+static void raise_mtu(struct passage *passage)
+{
+	uint32_t icmp = passage->ip.header_length;
+	uint16_t mtu = packet_get16(passage->packet, icmp + ICMP_OFFSET_MTU);
+
+	if (passage->transport.icmp_type != ICMP_UNREACHABLE ||
+	    passage->transport.icmp_code != ICMP_CODE_FRAGMENTATION_NEEDED || mtu == 0 || mtu >= MTU_FLOOR)
+		return;
+	uint32_t delta = put16(passage->packet, icmp + ICMP_OFFSET_MTU, MTU_FLOOR);
+	uint16_t checksum = packet_get16(passage->packet, icmp + ICMP_OFFSET_CHECKSUM);
+	packet_put16(passage->packet, icmp + ICMP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
 }
 
 static struct engine_result send_error(struct engine *engine, struct passage *passage, const struct rewrite *rewrite,
@@ -220,7 +228,7 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 		index = control_quoted(engine, index, passage, quote.transport, quote.ip.source, quote.ip.destination);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return quote_is_of_host(engine, &quote) ? verdict_consumed() : verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
-	drop = error_is_credible(engine, passage, &quote, index);
+	drop = error_is_credible(engine, &quote, index);
 	if (drop != DROP_NONE)
 		return verdict_drop(drop);
 	if (passage->ip.ttl <= 1)
@@ -229,6 +237,7 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.destination = flow->inside_address;
 	rewrite_quote(passage, &quote, true, flow->inside_address, flow->inside_port);
+	raise_mtu(passage);
 	return send_error(engine, passage, &rewrite, SIDE_LAN);
 }
 

@@ -19,12 +19,13 @@
 
 enum {
 	BATCH_MAX = 64,
-	IDENTS = 2048,   /* counters of IP identifications, by destination */
-	SET_RANGES = 64, /* disjoint ranges a set of fragments may have */
+	IDENT_BITS = 11,
+	IDENTS = 1 << IDENT_BITS, /* counters of IP identifications, by destination */
+	SET_RANGES = 64,          /* disjoint ranges a set of fragments may have */
 	SET_HELD_MAX = 64,
 	BLOCK_SIZE = 2048,
 	ICMP_ERROR_MAX = 548, /* RFC 1812 section 4.3.2.3 allows 576 in all */
-	MTU_FLOOR = 552,      /* the lowest MTU believed in fragmentation needed */
+	MTU_FLOOR = 68,       /* every link carries that much unfragmented (RFC 791 section 3.2) */
 	MAX_FLOWS = 1 << 22,
 	MAX_HOSTS = 65536,
 	MAX_FRAGMENTS = 16384,
@@ -276,6 +277,7 @@ struct passage {
 	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
 	bool made;                /* its bytes are the engine's own, see struct engine_sink */
+	bool is_read;             /* the transport header was looked at, so that transport and fault say something */
 	bool is_kept;             /* a module kept it, and it comes for the second time */
 	bool is_sa;               /* ESP that is told apart by SPI */
 };

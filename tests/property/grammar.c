@@ -291,7 +291,7 @@ static bool make_hairpin(struct world *w, struct test_random *r, struct test_pac
 static bool make_error(struct world *w, struct test_random *r, enum side from, struct test_packet *out)
 {
 	static const uint8_t type[] = {3, 3, 3, 3, 11, 12};
-	static const uint32_t rest[] = {0, 500, 552, 1400, 0x12340000};
+	static const uint32_t rest[] = {0, 1, 67, 68, 500, 1400, 0x12340000};
 	uint32_t kept = w->recents[from] < WORLD_RECENT ? w->recents[from] : WORLD_RECENT;
 
 	if (!kept)
@@ -306,7 +306,7 @@ static bool make_error(struct world *w, struct test_random *r, enum side from, s
 					   : random_remote(r);
 	uint8_t chosen = type[below(r, 6)];
 	packets_build_error(out, source, packets_source(&q), chosen, (uint8_t)(chosen == 3 ? below(r, 6) : 0),
-			    rest[below(r, 5)], quoted, quote < length ? quote : length);
+			    rest[below(r, 7)], quoted, quote < length ? quote : length);
 	if (one_in(r, 20)) {
 		packet_put8(&out->packet, 28 + below(r, 28), (uint8_t)test_random_next(r));
 		packets_fix_transport_checksum(&out->packet);

@@ -108,9 +108,6 @@ static bool judge_wan(struct judgement *j, const struct quote *q)
 			return j->result->verdict == VERDICT_CONSUMED || expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 		return own ? expect_consumed(j) : expect_drop(j, DROP_ICMP_QUOTE_UNKNOWN);
 	}
-	uint16_t mtu = packet_get16(j->p, j->ihl + 6);
-	if (packet_get8(j->p, j->ihl) == 3 && packet_get8(j->p, j->ihl + 1) == 4 && mtu >= 1 && mtu < 552)
-		return expect_drop(j, DROP_ICMP_MTU);
 	if (q->protocol == PROTO_TCP) {
 		enum answer answer = in_window(j, q, flow);
 		if (answer == SURELY_NOT)
@@ -124,6 +121,9 @@ static bool judge_wan(struct judgement *j, const struct quote *q)
 	begin(j, &t, q);
 	put_end(&t, q, true, flow->inside, flow->inside_port);
 	packet_put32(&t.packet->packet, 16, flow->inside);
+	uint16_t mtu = packet_get16(j->p, j->ihl + 6);
+	if (packet_get8(j->p, j->ihl) == 3 && packet_get8(j->p, j->ihl + 1) == 4 && mtu >= 1 && mtu < 68)
+		packet_put16(&t.packet->packet, j->ihl + 6, 68);
 	good = model_leave(j, &t, SIDE_LAN, true);
 	translation_end(&t);
 	return good;

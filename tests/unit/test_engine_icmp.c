@@ -195,14 +195,28 @@ static void bad_errors_are_dropped(void **state)
 	rig_send_packet(rig, SIDE_WAN, &error->packet);
 	rig_dropped(rig, DROP_ICMP_QUOTE_UNKNOWN);
 	sent->bytes[21] ^= 1;
-	/* an absurd MTU */
-	for (uint32_t mtu = 0; mtu < 700; mtu += 69) {
+	free(sent);
+	free(error);
+}
+
+/* RFC 5508 REQ-4: whatever the MTU, the host is told; only what no link can have becomes what each has. */
+static void small_mtus_pass(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *sent = malloc(sizeof(*sent)), *error = malloc(sizeof(*error));
+
+	rig_open_udp(rig, L1, 5000, W1, 53);
+	packets_copy(sent, &rig->out.item[0].packet);
+	for (uint32_t mtu = 0; mtu < 700; mtu += mtu < 72 ? 1 : 69) {
 		packets_build_error(error, X, O1, 3, 4, mtu, sent->bytes, 28);
 		rig_send_packet(rig, SIDE_WAN, &error->packet);
-		if (mtu && mtu < 552)
-			rig_dropped(rig, DROP_ICMP_MTU);
-		else
-			rig_forwarded(rig, SIDE_LAN);
+		rig_forwarded(rig, SIDE_LAN);
+		assert_int_equal(packet_get16(&rig->out.item[0].packet, 26), mtu && mtu < 68 ? 68 : mtu);
+		/* the same field of another error is not an MTU */
+		packets_build_error(error, X, O1, 3, 1, mtu, sent->bytes, 28);
+		rig_send_packet(rig, SIDE_WAN, &error->packet);
+		rig_forwarded(rig, SIDE_LAN);
+		assert_int_equal(packet_get16(&rig->out.item[0].packet, 26), mtu);
 	}
 	free(sent);
 	free(error);
@@ -414,6 +428,7 @@ int main(void)
 		rig_test(errors_change_no_flow),
 		rig_test(bad_errors_are_dropped),
 		rig_test(odd_but_good_errors_pass),
+		rig_test(small_mtus_pass),
 		rig_test(quoted_sequence_must_be_in_flight),
 		rig_test(errors_of_hairpins_turn_round),
 		rig_test(the_hosts_own_errors_are_consumed),
