@@ -23,12 +23,7 @@ uint32_t drops_identifier(const struct passage *passage)
 void drops_note(struct engine *engine, const struct passage *passage, enum drop reason)
 {
 	struct drop_record *record = &engine->drop[engine->drops++ % DROPS_KEPT];
-	bool has_header = reason != DROP_IP_SHORT && reason != DROP_IP_VERSION;
-	/* Of a packet whose transport header was not read nothing is known of ports. */
-	bool has_transport = has_header && passage->ip.offset == 0 && passage->fault == DROP_NONE &&
-			     reason != DROP_SOURCE_MARTIAN && reason != DROP_DESTINATION_MARTIAN &&
-			     reason != DROP_IP_CHECKSUM && reason != DROP_IP_OPTION && reason != DROP_FRAGMENT_LENGTH &&
-			     reason != DROP_FRAGMENT_TINY;
+	bool has_header = passage->ip.header_length >= IP_HEADER_MIN;
 
 	*record = (struct drop_record){
 		.at_ms = engine->now_ms,
@@ -41,7 +36,8 @@ void drops_note(struct engine *engine, const struct passage *passage, enum drop 
 		record->protocol = passage->ip.protocol;
 		record->length = passage->ip.total_length;
 	}
-	if (!has_transport)
+	/* Of a packet whose transport header was not read, or is no good, nothing is known of ports. */
+	if (!passage->is_read || passage->fault != DROP_NONE)
 		return;
 	record->source_port = passage->transport.source_port;
 	record->destination_port = passage->transport.destination_port;

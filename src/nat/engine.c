@@ -37,7 +37,8 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	passage->packet = packet;
 	passage->from = from;
 	passage->set = NULL;
-	passage->made = false;
+	passage->made = passage->is_read = false;
+	passage->ip.header_length = 0; /* nothing of the header was read so far */
 	passage->fault = DROP_NONE;
 	passage->is_kept = passage->is_sa = false;
 	passage->transport.gre.is_call = passage->transport.gre.is_enhanced = false;
@@ -298,7 +299,7 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 			     struct flow_view *view)
 {
-	while (*cursor<engine->header->flow_used && * budget> 0) {
+	while ((*cursor < engine->header->flow_used) && (*budget > 0)) {
 		(*budget)--;
 		const struct flow *flow = &engine->flow[(*cursor)++];
 		if (!(flow->flags & FLOW_LIVE) || is_expired(flow->deadline, now_ms))

@@ -17,6 +17,7 @@ struct flow_key passage_key(const struct passage *passage);
 static inline void passage_read_transport(const struct engine *engine, struct passage *passage)
 {
 	passage->fault = transport_parse(passage->packet, &passage->ip, &passage->transport);
+	passage->is_read = true;
 	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
 		passage->transport.gre.is_call = false;
 	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The ring of packets that were dropped. */
+#include <stdlib.h>
+
 #include "rig.h"
 
 static bool latest(struct rig *rig, struct drop_view *view)
@@ -59,6 +61,67 @@ static void tells_no_more_than_was_read(void **state)
 	assert_int_equal(view.protocol, 0);
 }
 
+/* The same for each reason that comes before the transport header is read, with another packet's ports still lying in
+ * the memory that this one gets. */
+static void tells_no_ports_of_others(void **state)
+{
+	static const struct {
+		enum drop reason;
+		uint8_t at, value; /* what is spoilt of a good packet */
+		bool fixed;        /* the header's sum is made right again */
+	} spoilt[] = {
+		{DROP_IP_CHECKSUM, 8, 7, false},       {DROP_IP_VERSION, 0, 0x65, true},
+		{DROP_IP_SHORT, 2, 0xff, true},        {DROP_IP_SHORT, 0, 0x41, true},
+		{DROP_SOURCE_MARTIAN, 12, 127, true},  {DROP_DESTINATION_MARTIAN, 16, 127, true},
+		{DROP_FRAGMENT_LENGTH, 6, 0x20, true}, {DROP_NO_OUTSIDE_ADDRESS, 9, 17, true},
+	};
+	struct rig *rig = *state;
+	struct packet_spec good = {.protocol = PROTO_UDP,
+				   .source = L1,
+				   .source_port = 1234,
+				   .destination = W1,
+				   .destination_port = 4321,
+				   .payload_length = 33};
+	struct test_packet *packet = malloc(sizeof(*packet));
+	struct drop_view view;
+
+	for (uint32_t i = 0; i < sizeof(spoilt) / sizeof(spoilt[0]); i++) {
+		bool is_read = spoilt[i].reason == DROP_NO_OUTSIDE_ADDRESS;
+		rig_send(rig, SIDE_LAN, &good);
+		rig_forwarded(rig, SIDE_WAN);
+		if (is_read)
+			rig_outside(rig, 0, 0, 0);
+		packets_build(packet, &good);
+		packet->bytes[spoilt[i].at] = spoilt[i].value;
+		if (spoilt[i].fixed && packets_ihl(&packet->packet) >= 20)
+			packets_fix_ip_checksum(packet->bytes);
+		rig_send_packet(rig, SIDE_LAN, &packet->packet);
+		rig_dropped(rig, spoilt[i].reason);
+		assert_true(latest(rig, &view));
+		assert_int_equal(view.reason, spoilt[i].reason);
+		assert_int_equal(view.source_port, is_read ? 1234 : 0);
+		assert_int_equal(view.destination_port, is_read ? 4321 : 0);
+	}
+	/* an option, and a fragment too short for its header: neither fits above */
+	static const uint8_t options[4] = {131, 3, 4, 0};
+	rig_outside(rig, 1, O1, 0);
+	for (int i = 0; i < 2; i++) {
+		rig_send(rig, SIDE_LAN, &good);
+		struct packet_spec bad = good;
+		if (i == 0)
+			bad.ip_options = options, bad.ip_options_length = sizeof(options);
+		else
+			bad.protocol = PROTO_TCP, bad.flags = FLAG_ACK, bad.fragment_offset = 8;
+		rig_send(rig, SIDE_LAN, &bad);
+		rig_dropped(rig, i == 0 ? DROP_IP_OPTION : DROP_FRAGMENT_TINY);
+		assert_true(latest(rig, &view));
+		assert_int_equal(view.source, L1);
+		assert_int_equal(view.source_port, 0);
+		assert_int_equal(view.destination_port, 0);
+	}
+	free(packet);
+}
+
 static void keeps_the_last_4096(void **state)
 {
 	struct rig *rig = *state;
@@ -85,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		rig_test(tells_what_was_dropped),
 		rig_test(tells_no_more_than_was_read),
+		rig_test(tells_no_ports_of_others),
 		rig_test(keeps_the_last_4096),
 	};
 
