@@ -351,6 +351,9 @@ void engine_count_drop(struct engine *engine, enum side from, enum drop reason, 
 
 /* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
 bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
+/* The same, but looks at no more than *budget records and takes them off; false also when *budget is used up. */
+bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
+			     struct flow_view *view);
 
 /* A packet that was dropped. Ports, and the SPI, Call ID, GRE key or ICMP type << 8 | code, are 0 where there are none.
  */
@@ -371,9 +374,6 @@ struct drop_view {
 /* Iterates over the last packets that were dropped, at most 4096, the latest first: start with *cursor 0; false at the
  * end. Held packets whose time ran out, and those that the data path dropped, are only counted. */
 bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct drop_view *view);
-/* The same, but looks at no more than *budget records and takes them off; false also when *budget is used up. */
-bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
-			     struct flow_view *view);
 /* Ends the flow with this index. False if there is none. */
 bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
 

@@ -126,6 +126,11 @@ struct module {
 };
 
 #define MODULE_NONE UINT32_MAX
+/* How many of a module's records strangers may have whom a server inside has not answered. */
+static inline uint32_t module_quarter(uint32_t records)
+{
+	return records >= 4 ? records / 4 : 1;
+}
 
 /* NULL if the service has no module. */
 const struct module *module_of(enum service service);

@@ -31,7 +31,7 @@ bool tun_set_offload(struct tun *tun, bool offload);
 /* Readable when there are packets; it does not block. */
 int tun_fd(const struct tun *tun);
 
-/* Fills batch with what is there, until it is full or holds about a megabyte. False if the device is gone for good. */
+/* Fills batch with what is there, until it is full or holds 256 KiB. False if the device is gone for good. */
 bool tun_receive(struct tun *tun, struct batch *batch);
 
 /* Packets for us that the kernel threw away since the device exists, because too many waited. 0 if it does not say. */

@@ -72,9 +72,9 @@ static void count_control(struct engine *engine, const struct flow *flow, int ch
 static void attach(struct engine *engine, uint32_t index, enum service service, bool answered)
 {
 	static const enum statistic unread[SERVICES] = {
-		[SERVICE_PPTP] = STAT_PPTP_UNREAD,
-		[SERVICE_L2TP] = STAT_L2TP_UNREAD,
-		[SERVICE_IPSEC] = STAT_IPSEC_UNREAD,
+#define SERVICE(name, section) STAT_##name##_UNREAD,
+#include <culvert/services.def>
+#undef SERVICE
 	};
 	struct flow *flow = &engine->flow[index];
 	const struct module *module = reader_of(engine, service);

@@ -101,7 +101,7 @@ uint16_t rewrite_identification(struct engine *engine, const struct passage *pas
 	uint32_t segments = 1;
 	if (packet->offload.gso_type != GSO_NONE && packet->offload.gso_size > 0)
 		segments = packet->length / packet->offload.gso_size + 1;
-	uint16_t *next = &engine->header->ident[(destination * UINT32_C(0x9e3779b1)) >> 21];
+	uint16_t *next = &engine->header->ident[(destination * UINT32_C(0x9e3779b1)) >> (32 - IDENT_BITS)];
 	uint16_t identification = *next;
 	*next = (uint16_t)(*next + segments);
 	return identification;

@@ -62,7 +62,7 @@ uint32_t ipsec_only_weak(const struct engine *engine, const struct ipsec *ipsec,
 	return found;
 }
 
-/* --- wrong pairings: rule B1 --- */
+/* --- docs/nat-behaviour.md section 11, "wrong pairings" --- */
 
 /* The only other peer that lacks an inbound SPI, or MODULE_NONE. */
 static uint32_t only_other_unpaired(const struct ipsec *ipsec, const struct ipsec_group *group, uint32_t index)
@@ -149,7 +149,7 @@ static void doubt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 		repair(engine, ipsec, index, other);
 }
 
-/* --- collisions: rule C1 --- */
+/* --- the same section: two hosts that chose the same SPI --- */
 
 /* Two hosts chose one SPI. The one that has no answer is the newer one. */
 static void collide(struct engine *engine, struct ipsec *ipsec, uint32_t index)

@@ -97,7 +97,7 @@ static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *i
 	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }
 
-/* --- from the LAN: rules O1 to O4 --- */
+/* --- from the LAN: docs/nat-behaviour.md section 11, rules O1 to O4 --- */
 
 static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const struct module_esp *esp,
 			    struct engine_result *otherwise)
@@ -142,7 +142,7 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	return ipsec->sa[sa].flow;
 }
 
-/* --- from the WAN: rules I1 to I5 --- */
+/* --- from the WAN: the same section, "an unknown SPI" --- */
 
 uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t spi, enum pairing pairing,
 			struct engine_result *otherwise)

@@ -242,9 +242,9 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside,
 			  uint32_t remote)
 {
-	uint32_t share = ipsec->peers / 4, index = MODULE_NONE;
+	uint32_t index = MODULE_NONE;
 
-	if (ipsec->knocking < (share > 0 ? share : 1))
+	if (ipsec->knocking < module_quarter(ipsec->peers))
 		index = ipsec_peer_take(engine, ipsec, inside, outside, remote, true);
 	if (index == MODULE_NONE)
 		return MODULE_NONE;

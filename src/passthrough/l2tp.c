@@ -43,7 +43,7 @@ static uint32_t open_path(struct engine *engine, struct l2tp *l2tp, uint32_t flo
 {
 	uint32_t index = l2tp->path_free;
 
-	if (knocks && l2tp->knocking >= l2tp->paths / 4)
+	if (knocks && l2tp->knocking >= module_quarter(l2tp->paths))
 		return MODULE_NONE;
 	if (index == MODULE_NONE) {
 		module_count(engine, STAT_L2TP_UNREAD);

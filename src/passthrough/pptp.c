@@ -152,7 +152,7 @@ static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow, 
 
 	module_view_flow(engine, flow, &view, NULL);
 	bool knocks = view.inside_is_server && !answered;
-	if (knocks && pptp->knocking >= pptp->controls / 4)
+	if (knocks && pptp->knocking >= module_quarter(pptp->controls))
 		return 0;
 	if (index == MODULE_NONE) {
 		module_count(engine, STAT_PPTP_UNREAD);
