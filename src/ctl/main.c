@@ -136,6 +136,18 @@ static enum answer_look look_of(const char *verb)
 	return strcmp(verb, "metrics") ? ANSWER_PLAIN : ANSWER_METRICS;
 }
 
+/* A row of a list by its name: tunnels pptp-3, mappings 42. */
+static bool asks_for_one(const struct ctl_options *options)
+{
+	const char *name = options->verb->name, *word = options->count > 1 ? options->words[1] : "";
+	const char *digits = strcmp(name, "tunnels") ? word : strrchr(word, '-');
+
+	if ((strcmp(name, "tunnels") != 0 && strcmp(name, "mappings") != 0) || !digits || !digits[0])
+		return false;
+	digits += digits != word;
+	return digits[0] && !digits[strspn(digits, "0123456789")];
+}
+
 /* Columns of the terminal that the answer goes to; 0: it goes elsewhere. */
 static uint32_t room(void)
 {
@@ -195,6 +207,7 @@ static int ask(struct ctl *ctl)
 	save_start(&ctl->save, options->write, stderr);
 	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
 		     look_of(options->verb->name), is_stream, options->in_colour, room());
+	ctl->answer.table.in_detail = asks_for_one(options);
 	answer_expect(&ctl->answer, options->verb->name, options->verb->version);
 	ctl->talk.fd = -1;
 	code = start_talk(ctl, is_stream);

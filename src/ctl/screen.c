@@ -3,6 +3,7 @@
 #include "ctl/screen.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,8 @@
 enum {
 	ADDRESSES = 4, /* shown of one side, so that many leave room for the rest */
 	WARNING = 9,   /* columns of the word */
+	INDENT = 4,    /* of what goes on in the next line */
+	SERVICES = 74, /* columns that all states of tunnels take */
 };
 
 static void print_label(struct screen *screen, const char *colour, const char *label)
@@ -33,6 +36,22 @@ static bool print_text(struct screen *screen, const char *colour, const char *te
 	return true;
 }
 
+/* The rest of a line, at this column already; what does not fit goes to lines that are further in. */
+static void print_rest(struct screen *screen, size_t column, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void print_rest(struct screen *screen, size_t column, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	wrap_print(screen->out, text, column, INDENT, screen->room);
+	fputc('\n', screen->out);
+}
+
 static bool print_daemon(struct screen *screen, const struct row *row)
 {
 	uint64_t flows = row_number(row, "flows"), limit = row_number(row, "flows-limit");
@@ -43,12 +62,14 @@ static bool print_daemon(struct screen *screen, const struct row *row)
 	print_label(screen, COLOUR_BOLD, "culvertd ");
 	if (!print_text(screen, COLOUR_BOLD, row_text(row, "version")))
 		return false;
-	fprintf(screen->out, ", process %" PRIu64 ", up %s, %s of memory\n", row_number(row, "process"), up, memory);
-	fprintf(screen->out,
-		"  %" PRIu64 " of %" PRIu64 " flows (%" PRIu64 " %%), %" PRIu64 " mappings, %" PRIu64 " of %" PRIu64
-		" inside hosts\n",
-		flows, limit, limit ? flows * 100 / limit : 0, row_number(row, "mappings"), row_number(row, "hosts"),
-		row_number(row, "hosts-limit"));
+	print_rest(screen, strlen("culvertd ") + strlen(row_text(row, "version")),
+		   ", process %" PRIu64 ", up %s, tables %s", row_number(row, "process"), up, memory);
+	fputs("  ", screen->out);
+	print_rest(screen, 2,
+		   "%" PRIu64 " of %" PRIu64 " flows (%" PRIu64 " %%), %" PRIu64 " mappings, %" PRIu64 " of %" PRIu64
+		   " inside hosts",
+		   flows, limit, limit ? flows * 100 / limit : 0, row_number(row, "mappings"), row_number(row, "hosts"),
+		   row_number(row, "hosts-limit"));
 	return true;
 }
 
@@ -92,10 +113,11 @@ static bool print_traffic(struct screen *screen, const struct row *row)
 	human_bytes(bytes, row_number(row, "bytes"));
 	fputs(strcmp(screen->kind, "traffic") ? "\n" : "", screen->out);
 	print_label(screen, COLOUR_BOLD, !strcmp(row_text(row, "side"), "lan") ? "from LAN" : "from WAN");
-	fprintf(screen->out, ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " for the router, ",
-		row_number(row, "packets"), bytes, row_number(row, "forwarded"), row_number(row, "consumed"));
-	fprintf(screen->out, "%" PRIu64 " held, %" PRIu64 " dropped\n", row_number(row, "held"),
-		row_number(row, "dropped"));
+	print_rest(screen, strlen("from LAN"),
+		   ": %" PRIu64 " packets, %s: %" PRIu64 " forwarded, %" PRIu64 " for the router, %" PRIu64
+		   " held, %" PRIu64 " dropped",
+		   row_number(row, "packets"), bytes, row_number(row, "forwarded"), row_number(row, "consumed"),
+		   row_number(row, "held"), row_number(row, "dropped"));
 	return true;
 }
 
@@ -111,19 +133,34 @@ static bool print_column(struct screen *screen, int width, const char *text)
 	return true;
 }
 
+/* Where there is little room the states that do not last are left out. */
 static bool print_service(struct screen *screen, const struct row *row)
 {
-	if (strcmp(screen->kind, "service") != 0) {
+	static const struct {
+		const char *state;
+		bool is_short;
+	} states[] = {{"requested", false}, {"negotiating", false}, {"connected", false},
+		      {"blocked", false},   {"clearing", true},     {"ended", true}};
+	bool is_narrow = screen->room > 0 && screen->room < SERVICES, is_first = strcmp(screen->kind, "service") != 0;
+
+	if (is_first) {
 		fputc('\n', screen->out);
-		print_label(screen, COLOUR_BOLD,
-			    "service  mode   requested  negotiating  connected  blocked  clearing  ended");
+		print_label(screen, COLOUR_BOLD, "service  mode ");
+		for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+			if (is_narrow && states[i].is_short)
+				continue;
+			fputs("  ", screen->out);
+			print_label(screen, COLOUR_BOLD, states[i].state);
+		}
 		fputc('\n', screen->out);
 	}
 	if (!print_column(screen, 7, row_text(row, "service")) || !print_column(screen, 5, row_text(row, "mode")))
 		return false;
-	fprintf(screen->out, "%9" PRIu64 "  %11" PRIu64 "  %9" PRIu64 "  %7" PRIu64 "  %8" PRIu64 "  %5" PRIu64 "\n",
-		row_number(row, "requested"), row_number(row, "negotiating"), row_number(row, "connected"),
-		row_number(row, "blocked"), row_number(row, "clearing"), row_number(row, "ended"));
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (!is_narrow || !states[i].is_short)
+			fprintf(screen->out, "%s%*" PRIu64, i == 0 ? "" : "  ", (int)strlen(states[i].state),
+				row_number(row, states[i].state));
+	fputc('\n', screen->out);
 	return true;
 }
 

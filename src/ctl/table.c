@@ -16,6 +16,7 @@ enum {
 	INDEX_WIDTH = 7,       /* the engine has at most 2^22 flows */
 	ENDPOINT_WIDTH = 21,   /* 255.255.255.255:65535 */
 	IDENTIFIER_WIDTH = 14, /* SPI 0x01234567 */
+	PORT_WIDTH = 7,        /* as wide as OUTSIDE */
 	SENTENCE_WIDTH = 24,   /* what a sentence in the last column should have */
 	BELOW = 4,             /* columns that what stands under a row is further in */
 };
@@ -35,6 +36,18 @@ static char *cell_endpoint(const struct row *row, const char *name)
 	else
 		snprintf(text, sizeof(text), "%.40s", row_text(row, address)[0] ? row_text(row, address) : "-");
 	return human_escape(text);
+}
+
+/* The port alone, of an endpoint that has one. */
+static char *cell_port(const struct row *row, const char *name)
+{
+	char port[48], text[24];
+	uint64_t number;
+
+	snprintf(port, sizeof(port), "%s-port", name);
+	number = row_number(row, port);
+	snprintf(text, sizeof(text), number ? ":%" PRIu64 : "-", number);
+	return strdup(text);
 }
 
 static char *cell_clock(const struct row *row, const char *name)
@@ -80,7 +93,8 @@ static char *cell_make(const struct row_member *member, enum table_form form)
 	else if (form == TABLE_SECONDS && member->type == ROW_NUMBER)
 		human_seconds(text, row_member_number(member));
 	else if (member->type == ROW_BOOL)
-		snprintf(text, sizeof(text), "%s", strcmp(member->text, "true") ? "no" : "yes");
+		snprintf(text, sizeof(text), "%s",
+			 !strcmp(member->text, "true") ? "yes" : (form == TABLE_YES ? "-" : "no"));
 	else
 		return human_escape(member->text);
 	return strdup(text);
@@ -105,6 +119,10 @@ static char *cell_of_column(const struct row *row, const struct table_column *co
 {
 	if (column->form == TABLE_ENDPOINT)
 		return cell_endpoint(row, column->name);
+	if (column->form == TABLE_PORT)
+		return cell_port(row, column->name);
+	if (column->form == TABLE_DATA)
+		return row_text(row, "data")[0] ? cell_make(row_find(row, column->name), TABLE_BYTES) : strdup("-");
 	if (column->form == TABLE_CLOCK)
 		return cell_clock(row, column->name);
 	if (column->form == TABLE_IDENTIFIER)
@@ -193,13 +211,13 @@ static void print_headings(struct table *table)
 
 /* --- narrow terminals --- */
 
-/* As wide as the rows are that will be printed; of a sentence its beginning counts. */
-static uint32_t width_of(const struct table *table)
+/* As wide as the rows are that will be printed, or as they usually are at most; of a sentence its beginning counts. */
+static uint32_t width_of(const struct table *table, bool usual)
 {
 	uint32_t width = 0;
 
 	for (uint32_t i = 0; i < table->columns; i++) {
-		uint32_t own = table->column[i].width;
+		uint32_t own = usual ? table->column[i].usual : table->column[i].width;
 
 		if (table->column[i].is_hidden)
 			continue;
@@ -219,30 +237,46 @@ static bool is_empty(const struct table *table, uint32_t column)
 	return true;
 }
 
+/* An endpoint has its port in its place, at first. */
 static void hide(struct table *table, const char *name)
 {
-	uint32_t at = 0;
+	uint32_t at = 0, port = TABLE_COLUMNS, whole = TABLE_COLUMNS;
 
 	for (const struct table_column *column = table->layout->column; column->name; column++) {
 		if (!strcmp(column->name, name))
-			table->column[at].is_hidden = true;
+			*(column->form == TABLE_PORT ? &port : &whole) = at;
 		at += column->form != TABLE_BELOW;
 	}
+	if (whole == TABLE_COLUMNS)
+		return;
+	if (port < TABLE_COLUMNS)
+		table->column[port].is_hidden = table->column[whole].is_hidden;
+	table->column[whole].is_hidden = true;
 }
 
-/* Leaves out what is needed least: columns in which nothing stands, then those that a list names. A stream shows
- * one row at a time, and what is empty in the first may not be in the next. */
+/* Leaves out what is needed least: columns that a list names, judged by what their rows usually are, so that they are
+ * the same ones in the next call. For kinds that are not judged so, columns in which nothing stands go before them; a
+ * stream shows one row at a time, and what is empty in the first may not be in the next. */
 static void fit(struct table *table)
 {
 	const char *const *names = table_kind_spares(table->kind);
+	bool usual = table->columns > 0 && table->column[0].usual > 0;
 
-	for (uint32_t i = table->columns; i > 1 && !table->at_once && width_of(table) > table->room; i--)
+	for (uint32_t i = table->columns; i > 1 && !usual && !table->at_once && width_of(table, false) > table->room;
+	     i--)
 		if (is_empty(table, i - 1))
 			table->column[i - 1].is_hidden = true;
-	for (uint32_t i = 0; names && names[i] && width_of(table) > table->room; i++)
-		hide(table, names[i]);
-	if (table->columns > 1 && table->column[table->columns - 1].is_sentence && width_of(table) > table->room)
+	for (uint32_t i = 0; names && names[i]; i++)
+		if (width_of(table, false) > table->room || (usual && width_of(table, true) > table->room))
+			hide(table, names[i]);
+	if (table->columns > 1 && table->column[table->columns - 1].is_sentence && width_of(table, false) > table->room)
 		table->is_below = table->column[table->columns - 1].is_hidden = true;
+}
+
+/* The port stands in the place of the endpoint. */
+static bool has_port(const struct table *table, uint32_t column)
+{
+	return column + 1 < table->columns && table->column[column + 1].is_port && !table->column[column + 1].is_hidden;
 }
 
 static void name_hidden(const struct table *table)
@@ -251,10 +285,11 @@ static void name_hidden(const struct table *table)
 	size_t begin = strlen(text), used = begin;
 
 	for (uint32_t i = 0; i < table->columns; i++) {
-		if (!table->column[i].is_hidden || !table->has_heading ||
+		if (!table->column[i].is_hidden || !table->has_heading || table->column[i].is_port ||
 		    (table->is_below && table->column[i].is_sentence))
 			continue;
-		snprintf(text + used, sizeof(text) - used, "%s%s", used > begin ? ", " : "", table->column[i].heading);
+		snprintf(text + used, sizeof(text) - used, "%s%s%s", used > begin ? ", " : "", table->column[i].heading,
+			 has_port(table, i) ? " ADDRESS" : "");
 		used = strlen(text);
 	}
 	if (used == begin)
@@ -265,10 +300,13 @@ static void name_hidden(const struct table *table)
 }
 
 /* Of a list that goes on: those that come have larger ones. */
-static void widen_index(struct table *table)
+static void widen(struct table *table)
 {
 	bool has_index = table->layout && table->layout->column[0].form == TABLE_INDEX;
 
+	for (uint32_t i = 0; i < table->columns; i++)
+		if (table->column[i].width < table->column[i].usual)
+			table->column[i].width = table->column[i].usual;
 	if (has_index && table->column[0].width < INDEX_WIDTH)
 		table->column[0].width = INDEX_WIDTH;
 }
@@ -304,7 +342,7 @@ static void table_print(struct table *table)
 		}
 	}
 	if (table->lines == TABLE_AHEAD)
-		widen_index(table);
+		widen(table);
 	if (table->lines > 0 && !table->has_heading) {
 		if (table->room)
 			fit(table);
@@ -324,11 +362,10 @@ static void table_print(struct table *table)
 static void table_finish_kind(struct table *table)
 {
 	table_print(table);
-	if (table->hidden)
-		fprintf(table->out,
-			table->has_heading ? "and %" PRIu64 " more that stand at 0\n"
-					   : "nothing was counted: all %" PRIu64 " stand at 0\n",
-			table->hidden);
+	if (table->hidden && table->has_heading)
+		fprintf(table->out, "and %" PRIu64 " more that stand at 0\n", table->hidden);
+	else if (table->hidden) /* only the reasons for drops have columns that hide rows */
+		fputs("no packet was dropped\n", table->out);
 	name_hidden(table);
 	for (uint32_t i = 0; i < table->columns; i++)
 		free(table->column[i].heading);
@@ -340,15 +377,17 @@ static void table_finish_kind(struct table *table)
 
 /* --- rows --- */
 
-static bool add_column(struct table *table, const char *heading, enum table_form form)
+static bool add_column(struct table *table, const char *name, const char *heading, enum table_form form)
 {
 	table->column[table->columns].heading = human_escape(heading);
 	if (!table->column[table->columns].heading)
 		return false;
 	table->column[table->columns].width = (uint32_t)strlen(table->column[table->columns].heading);
-	table->column[table->columns].is_right =
-		form == TABLE_COUNT || form == TABLE_INDEX || form == TABLE_BYTES || form == TABLE_NOT_ZERO;
+	table->column[table->columns].is_right = form == TABLE_COUNT || form == TABLE_INDEX || form == TABLE_BYTES ||
+						 form == TABLE_DATA || form == TABLE_NOT_ZERO;
 	table->column[table->columns].is_sentence = form == TABLE_SENTENCE;
+	table->column[table->columns].is_port = table->column[table->columns].is_hidden = form == TABLE_PORT;
+	table->column[table->columns].usual = form == TABLE_PORT ? PORT_WIDTH : table_kind_width(table->kind, name);
 	if (table->at_once && form == TABLE_ENDPOINT)
 		table->column[table->columns].width = ENDPOINT_WIDTH;
 	if (table->at_once && form == TABLE_IDENTIFIER)
@@ -361,15 +400,17 @@ static bool table_begin_kind(struct table *table, const struct row *row)
 {
 	table_finish_kind(table);
 	snprintf(table->kind, sizeof(table->kind), "%s", row_text(row, "kind"));
-	table->layout = table_kind_find(table->kind);
+	table->layout = table->in_detail ? table_kind_find_detail(table->kind) : NULL;
+	if (!table->layout)
+		table->layout = table_kind_find(table->kind);
 	if (!table->layout) {
 		for (uint32_t i = 1; i < row->count; i++)
-			if (!add_column(table, row->member[i].name, form_of(&row->member[i])))
+			if (!add_column(table, row->member[i].name, row->member[i].name, form_of(&row->member[i])))
 				return false;
 		return true;
 	}
 	for (const struct table_column *column = table->layout->column; column->name; column++)
-		if (column->form != TABLE_BELOW && !add_column(table, column->heading, column->form))
+		if (column->form != TABLE_BELOW && !add_column(table, column->name, column->heading, column->form))
 			return false;
 	return true;
 }

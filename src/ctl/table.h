@@ -22,14 +22,16 @@ struct table_line {
 struct table {
 	FILE *out;
 	bool in_colour, at_once; /* at once: each row goes out as it comes */
+	bool in_detail;          /* a row was asked for by its name: a line for each member, if there is such a table */
 	uint32_t room;           /* columns of the terminal; 0: as wide as it comes */
 	char kind[32];
 	const struct table_kind *layout; /* NULL: all members */
 	uint32_t columns, lines;
 	struct {
 		char *heading;
-		uint32_t width;
+		uint32_t width, usual; /* of the rows; at most, if the kind says so */
 		bool is_right, is_sentence, is_hidden;
+		bool is_port; /* hidden unless the endpoint before it is */
 	} column[TABLE_COLUMNS];
 	struct table_line line[TABLE_AHEAD];
 	bool has_heading; /* the headings were printed */

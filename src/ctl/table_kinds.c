@@ -8,9 +8,10 @@ static const struct table_kind kinds[] = {
 	{"mapping",
 	 TABLE_ROWS,
 	 {{"index", "INDEX", TABLE_INDEX},
-	  {"protocol-name", "PROTOCOL", TABLE_TEXT},
+	  {"protocol-name", "PROTO", TABLE_TEXT},
 	  {"internal-src", "INSIDE", TABLE_ENDPOINT},
 	  {"external-src", "OUTSIDE", TABLE_ENDPOINT},
+	  {"external-src", "OUTSIDE", TABLE_PORT},
 	  {"external-dst", "REMOTE", TABLE_ENDPOINT},
 	  {"state", "STATE", TABLE_TEXT},
 	  {"bytes-out", "OUT", TABLE_BYTES},
@@ -31,9 +32,9 @@ static const struct table_kind kinds[] = {
 	  {"external-id", "OUTSIDE ID", TABLE_TEXT},
 	  {"remote-id", "REMOTE ID", TABLE_TEXT},
 	  {"pairing", "PAIRED", TABLE_TEXT},
+	  {"bytes-out", "OUT", TABLE_DATA},
+	  {"bytes-in", "IN", TABLE_DATA},
 	  {"age", "AGE", TABLE_SECONDS},
-	  {"bytes-out", "OUT", TABLE_BYTES},
-	  {"bytes-in", "IN", TABLE_BYTES},
 	  {"last-out", "LAST OUT", TABLE_SECONDS},
 	  {"last-in", "LAST IN", TABLE_SECONDS},
 	  {"silent-side", "SILENT", TABLE_TEXT},
@@ -48,8 +49,8 @@ static const struct table_kind kinds[] = {
 	  {"external-dst", "REMOTE", TABLE_ENDPOINT},
 	  {"state", "STATE", TABLE_TEXT},
 	  {"age", "AGE", TABLE_SECONDS},
-	  {"bytes-out", "OUT", TABLE_BYTES},
-	  {"bytes-in", "IN", TABLE_BYTES},
+	  {"bytes-out", "OUT", TABLE_DATA},
+	  {"bytes-in", "IN", TABLE_DATA},
 	  {"end", "why it ended: ", TABLE_BELOW},
 	  {"hint-text", "", TABLE_BELOW}}},
 	{"message", TABLE_ASIDE, {{"severity", "", TABLE_TEXT}, {"text", "", TABLE_TEXT}}},
@@ -62,14 +63,14 @@ static const struct table_kind kinds[] = {
 	  {"packets-lan", "FROM LAN", TABLE_NOT_ZERO},
 	  {"packets-wan", "FROM WAN", TABLE_NOT_ZERO},
 	  {"packets-last-minute", "LAST MINUTE", TABLE_COUNT},
-	  {"meaning", "MEANING", TABLE_SENTENCE}}},
+	  {"meaning", "CAUSE", TABLE_SENTENCE}}},
 	{"explanation",
 	 TABLE_UPRIGHT,
 	 {{"reason", "reason", TABLE_TEXT},
 	  {"packets-lan", "packets from the LAN", TABLE_COUNT},
 	  {"packets-wan", "packets from the WAN", TABLE_COUNT},
 	  {"packets-last-minute", "in the last minute", TABLE_COUNT},
-	  {"meaning", "what it means", TABLE_TEXT},
+	  {"meaning", "cause", TABLE_TEXT},
 	  {"advice", "what to do", TABLE_TEXT}}},
 	{"behaviour",
 	 TABLE_ROWS,
@@ -131,7 +132,7 @@ static const struct table_kind kinds[] = {
 	 TABLE_UPRIGHT,
 	 {{"verdict-text", "verdict", TABLE_TEXT},
 	  {"reason", "reason", TABLE_TEXT},
-	  {"meaning", "what it means", TABLE_TEXT},
+	  {"meaning", "cause", TABLE_TEXT},
 	  {"advice", "what to do", TABLE_TEXT},
 	  {"rule-meaning", "how", TABLE_TEXT},
 	  {"flow", "flow", TABLE_TEXT},
@@ -182,16 +183,66 @@ static const struct table_kind kinds[] = {
 	  {"flows", "flows that ended", TABLE_COUNT}}},
 };
 
+/* Of a row that was asked for by its name. */
+static const struct table_kind details[] = {
+	{"mapping",
+	 TABLE_UPRIGHT,
+	 {{"index", "mapping", TABLE_COUNT},
+	  {"protocol-name", "protocol", TABLE_TEXT},
+	  {"internal-src", "inside", TABLE_ENDPOINT},
+	  {"external-src", "outside", TABLE_ENDPOINT},
+	  {"external-dst", "remote", TABLE_ENDPOINT},
+	  {"state", "state", TABLE_TEXT},
+	  {"type", "type", TABLE_TEXT},
+	  {"hairpin", "between inside hosts", TABLE_YES},
+	  {"packets-out", "packets out", TABLE_COUNT},
+	  {"bytes-out", "out", TABLE_BYTES},
+	  {"packets-in", "packets in", TABLE_COUNT},
+	  {"bytes-in", "in", TABLE_BYTES},
+	  {"age", "age", TABLE_SECONDS},
+	  {"idle", "idle", TABLE_SECONDS},
+	  {"lifetime", "expires in", TABLE_SECONDS}}},
+	{"tunnel",
+	 TABLE_UPRIGHT,
+	 {{"id", "tunnel", TABLE_TEXT},
+	  {"type", "type", TABLE_TEXT},
+	  {"state", "state", TABLE_TEXT},
+	  {"end", "why it ended", TABLE_TEXT},
+	  {"hint-text", "remark", TABLE_TEXT},
+	  {"internal-src", "inside", TABLE_ENDPOINT},
+	  {"internal-name", "inside name", TABLE_TEXT},
+	  {"external-src", "outside", TABLE_ENDPOINT},
+	  {"external-dst", "remote", TABLE_ENDPOINT},
+	  {"remote-name", "remote name", TABLE_TEXT},
+	  {"server", "the server is", TABLE_TEXT},
+	  {"data", "data by", TABLE_TEXT},
+	  {"internal-id", "inside ID", TABLE_TEXT},
+	  {"external-id", "outside ID", TABLE_TEXT},
+	  {"remote-id", "remote ID", TABLE_TEXT},
+	  {"pairing", "paired by", TABLE_TEXT},
+	  {"ike-version", "IKE version", TABLE_COUNT},
+	  {"nat-traversal-internal", "NAT traversal offered inside", TABLE_YES},
+	  {"nat-traversal-remote", "NAT traversal offered outside", TABLE_YES},
+	  {"shared-port", "shares its outside port", TABLE_YES},
+	  {"age", "age", TABLE_SECONDS},
+	  {"bytes-out", "out", TABLE_DATA},
+	  {"last-out", "last out", TABLE_SECONDS},
+	  {"bytes-in", "in", TABLE_DATA},
+	  {"last-in", "last in", TABLE_SECONDS},
+	  {"silent-side", "silent side", TABLE_TEXT}}},
+};
+
 /* What a narrow terminal is spared, in this order. */
 static const struct {
 	const char *kind, *columns[TABLE_SPARED + 1];
 } spares[] = {
 	{"mapping",
-	 {"idle", "lifetime", "age", "state", "bytes-in", "bytes-out", "index", "protocol-name", "external-src"}},
+	 {"idle", "age", "lifetime", "bytes-in", "bytes-out", "external-src", "index", "external-src",
+	  "protocol-name"}},
 	{"tunnel",
-	 {"type", "pairing", "external-id", "internal-id", "remote-id", "external-src", "data", "last-out", "last-in",
-	  "age", "silent-side", "bytes-in", "bytes-out"}},
-	{"event", {"type", "bytes-in", "bytes-out", "age"}},
+	 {"pairing", "external-id", "internal-id", "remote-id", "last-out", "last-in", "external-src", "age",
+	  "silent-side", "bytes-in", "bytes-out", "data", "type"}},
+	{"event", {"age", "bytes-in", "bytes-out", "type"}},
 	{"dropped", {"identifier", "bytes", "nearest-src", "from"}},
 	{"seen", {"bytes", "identifier", "number"}},
 	{"behaviour", {"from"}},
@@ -200,12 +251,65 @@ static const struct {
 	{"ending-tunnel", {"type", "external-src", "age"}},
 };
 
+/* Texts of kinds whose columns stay the same from call to call. */
+static const struct {
+	const char *kind, *column;
+	uint32_t width;
+} widths[] = {
+	{"mapping", "index", 5},
+	{"mapping", "protocol-name", 5},
+	{"mapping", "internal-src", 21},
+	{"mapping", "external-src", 21},
+	{"mapping", "external-dst", 21},
+	{"mapping", "state", 11},
+	{"mapping", "bytes-out", 8},
+	{"mapping", "bytes-in", 8},
+	{"mapping", "age", 9},
+	{"mapping", "idle", 9},
+	{"mapping", "lifetime", 9},
+	{"tunnel", "id", 9},
+	{"tunnel", "type", 6},
+	{"tunnel", "internal-src", 15},
+	{"tunnel", "external-src", 15},
+	{"tunnel", "external-dst", 15},
+	{"tunnel", "state", 11},
+	{"tunnel", "data", 10},
+	{"tunnel", "internal-id", 10},
+	{"tunnel", "external-id", 10},
+	{"tunnel", "remote-id", 10},
+	{"tunnel", "pairing", 9},
+	{"tunnel", "age", 9},
+	{"tunnel", "bytes-out", 8},
+	{"tunnel", "bytes-in", 8},
+	{"tunnel", "last-out", 9},
+	{"tunnel", "last-in", 9},
+	{"tunnel", "silent-side", 6},
+};
+
+static const struct table_kind *find(const struct table_kind *list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(list[i].kind, name))
+			return &list[i];
+	return NULL;
+}
+
 const struct table_kind *table_kind_find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (!strcmp(kinds[i].kind, name))
-			return &kinds[i];
-	return NULL;
+	return find(kinds, sizeof(kinds) / sizeof(kinds[0]), name);
+}
+
+const struct table_kind *table_kind_find_detail(const char *name)
+{
+	return find(details, sizeof(details) / sizeof(details[0]), name);
+}
+
+uint32_t table_kind_width(const char *kind, const char *column)
+{
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++)
+		if (!strcmp(widths[i].kind, kind) && !strcmp(widths[i].column, column))
+			return widths[i].width;
+	return 0;
 }
 
 const char *const *table_kind_spares(const char *name)

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include <culvert/module.h>
 
@@ -45,14 +46,13 @@ static bool find_tunnel(struct selection *selection, struct verb *verb, const ch
 	return false;
 }
 
-/* pptp-17 and the like. */
-static bool read_tunnel(const char *word, enum service *service, uint32_t *index)
+bool selection_read_tunnel(const char *word, enum service *service, uint32_t *index)
 {
 	const char *dash = strrchr(word, '-');
 	size_t length = dash ? (size_t)(dash - word) : 0;
 
 	for (*service = 0; dash && *service < SERVICES; (*service)++)
-		if (strlen(service_name(*service)) == length && !memcmp(service_name(*service), word, length))
+		if (strlen(service_name(*service)) == length && !strncasecmp(service_name(*service), word, length))
 			return text_number(dash + 1, UINT32_MAX - 1, index);
 	return false;
 }
@@ -65,7 +65,7 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 	*selection = (struct selection){.what = SELECTED_ALL};
 	if (text_number(word, UINT32_MAX - 1, &index))
 		return find_mapping(selection, verb, index);
-	if (read_tunnel(word, &service, &index))
+	if (selection_read_tunnel(word, &service, &index))
 		return find_tunnel(selection, verb, word, service, index);
 	if (text_address(word, &selection->host)) {
 		selection->what = SELECTED_HOST;
@@ -74,10 +74,14 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 		verb_fail(verb, EXIT_USAGE, "%s is an address: write host=%s, or remote=%s", word, word, word);
 		return false;
 	}
-	verb_fail(verb, EXIT_USAGE,
-		  "%.60s is not understood: give %sa tunnel like pptp-17 or the number of a mapping, as tunnels and "
-		  "mappings list them",
-		  word, takes_hosts ? "the address of an inside host like 192.168.1.2, " : "");
+	if (verb_is_like_address(word))
+		verb_fail(verb, EXIT_USAGE, "not an IPv4 address: %.60s", word);
+	else
+		verb_fail(verb, EXIT_USAGE,
+			  "%.60s is not understood: give %sa tunnel like pptp-17 or the number of a mapping, as "
+			  "tunnels and "
+			  "mappings list them",
+			  word, takes_hosts ? "the address of an inside host like 192.168.1.2, " : "");
 	return false;
 }
 

@@ -26,6 +26,8 @@ struct selection {
 	struct tunnel_view tunnel; /* of SELECTED_TUNNEL; its texts are not kept */
 };
 
+/* Reads the name of a tunnel, which there need not be: pptp-17 and the like. */
+bool selection_read_tunnel(const char *word, enum service *service, uint32_t *index);
 /* Reads a word; hosts are taken if takes_hosts is set. False after verb_fail(): it is no such word, or nothing that
  * lives has that name. */
 bool selection_read(struct selection *selection, struct verb *verb, const char *word, bool takes_hosts);

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
 
 #include <culvert/module.h>
@@ -49,7 +50,7 @@ const char *verb_severity(int level)
 bool verb_read_protocol(const char *text, uint32_t *number)
 {
 	for (size_t i = 0; i < PROTOCOLS; i++) {
-		if (!strcmp(text, protocols[i].name)) {
+		if (!strcasecmp(text, protocols[i].name)) {
 			*number = protocols[i].number;
 			return true;
 		}
@@ -57,10 +58,15 @@ bool verb_read_protocol(const char *text, uint32_t *number)
 	return text_number(text, 255, number);
 }
 
-static bool read_service(const char *text, uint32_t *number)
+bool verb_is_like_address(const char *text)
+{
+	return strchr(text, '.') && !text[strspn(text, "0123456789.")];
+}
+
+bool verb_read_service(const char *text, uint32_t *number)
 {
 	for (*number = 0; *number < SERVICES; (*number)++)
-		if (!strcmp(text, service_name((enum service) * number)))
+		if (!strcasecmp(text, service_name((enum service) * number)))
 			return true;
 	return false;
 }
@@ -72,7 +78,7 @@ static const char *read_value(enum verb_key_type type, const char *text, struct 
 	value->text = text;
 	switch (type) {
 	case VERB_KEY_ADDRESS:
-		return text_address(text, &value->number) ? NULL : "an IPv4 address like 192.168.1.2";
+		return text_address(text, &value->number) ? NULL : "not an IPv4 address";
 	case VERB_KEY_PROTOCOL:
 		return verb_read_protocol(text, &value->number)
 			       ? NULL
@@ -80,7 +86,7 @@ static const char *read_value(enum verb_key_type type, const char *text, struct 
 	case VERB_KEY_PORT:
 		return text_number(text, 65535, &value->number) ? NULL : "a number to 65535";
 	case VERB_KEY_SERVICE:
-		return read_service(text, &value->number) ? NULL : "pptp, l2tp or ipsec";
+		return verb_read_service(text, &value->number) ? NULL : "pptp, l2tp or ipsec";
 	case VERB_KEY_WORD:
 		break;
 	}
@@ -110,12 +116,23 @@ static bool read_word(struct verb *verb, const char *word, const struct verb_key
 			return false;
 		}
 		expected = read_value(keys[i].type, equals + 1, &values[i]);
-		if (expected)
-			verb_fail(verb, EXIT_USAGE, "%.60s is not good: %s= takes %s", word, keys[i].name, expected);
+		if (expected && keys[i].type == VERB_KEY_ADDRESS)
+			verb_fail(verb, EXIT_USAGE, "%s=: %s: %.60s", keys[i].name, expected, equals + 1);
+		else if (expected)
+			verb_fail(verb, EXIT_USAGE, "%s= takes %s, not %.60s", keys[i].name, expected, equals + 1);
 		return !expected;
 	}
 	list_keys(keys, count, all, sizeof(all));
 	verb_fail(verb, EXIT_USAGE, "%.60s is not understood: give %s", word, all);
+	return false;
+}
+
+/* A key without its equals sign is a slip, and no word of its own. */
+static bool is_key(const char *word, const struct verb_key *keys, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!strcmp(word, keys[i].name))
+			return true;
 	return false;
 }
 
@@ -125,7 +142,7 @@ static bool read_words(struct verb *verb, const struct verb_key *keys, uint32_t 
 {
 	memset(values, 0, count * sizeof(*values));
 	for (uint32_t i = 0; i < verb->count; i++) {
-		if (word && !*word && !strchr(verb->words[i], '='))
+		if (word && !*word && !strchr(verb->words[i], '=') && !is_key(verb->words[i], keys, count))
 			*word = verb->words[i];
 		else if (!read_word(verb, verb->words[i], keys, count, values))
 			return false;

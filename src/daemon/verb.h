@@ -162,8 +162,11 @@ void verb_send_drop(struct verb *verb, enum drop reason);
 
 /* "error", "warning" or "notice", of a level of syslog(3). */
 const char *verb_severity(int level);
-/* A protocol by its name or number. */
+/* A protocol by its name or number, a service by its name; small letters or not. */
 bool verb_read_protocol(const char *text, uint32_t *number);
+bool verb_read_service(const char *text, uint32_t *number);
+/* Digits and dots: it was meant to be an IPv4 address. */
+bool verb_is_like_address(const char *text);
 /* "tcp", "udp", ...; a number in memory for those without a name. */
 const char *verb_protocol_name(unsigned int protocol, char memory[8]);
 /* The protocol of a flow and its three endpoints, which some rows begin with. */

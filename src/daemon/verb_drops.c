@@ -259,13 +259,14 @@ enum verb_step verb_drops(struct verb *verb)
 	};
 	struct drops *drops = verb_memory(verb, sizeof(*drops));
 	struct verb_value filter[FILTERS];
+	const char *word;
 
 	if (!verb->is_first)
 		return list_packets(verb, drops);
-	if (!verb_read_keys(verb, keys, FILTERS, filter))
+	if (!verb_read_keys_and_word(verb, keys, FILTERS, filter, &word))
 		return VERB_OVER;
-	if (filter[BY_EXPLAIN].is_given)
-		return explain(verb, drops, filter[BY_EXPLAIN].text);
+	if (word || filter[BY_EXPLAIN].is_given)
+		return explain(verb, drops, word ? word : filter[BY_EXPLAIN].text);
 	if (!filter[BY_LAST].is_given && !filter[BY_REASON].is_given)
 		return list_reasons(verb);
 	drops->left = PACKETS_KEPT;

@@ -8,6 +8,7 @@
 #include <culvert/module.h>
 
 #include "daemon/ranking.h"
+#include "daemon/selection.h"
 #include "daemon/text.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
@@ -18,6 +19,7 @@ enum { SORTED_MAX = 1000 };
 
 struct mappings {
 	struct verb_value filter[FILTERS];
+	struct selection selection; /* of a word alone */
 	uint32_t cursor;
 	uint32_t left; /* rows still to be sent, if they are not sorted */
 	enum sort sort;
@@ -34,10 +36,22 @@ static const char *state_of(const struct flow_view *view)
 	return view->tcp_state < sizeof(names) / sizeof(names[0]) ? names[view->tcp_state] : NULL;
 }
 
-static bool is_wanted(const struct flow_view *view, const struct verb_value *filter)
+/* A word alone: an address of any of the three, a tunnel, or the mapping itself. */
+static bool is_selected(const struct flow_view *view, const struct selection *selection)
 {
+	if (selection->what == SELECTED_HOST)
+		return view->inside_address == selection->host || view->outside_address == selection->host ||
+		       view->remote_address == selection->host;
+	return selection->what == SELECTED_ALL || selection_has_flow(selection, view);
+}
+
+static bool is_wanted(const struct flow_view *view, const struct mappings *mappings)
+{
+	const struct verb_value *filter = mappings->filter;
 	uint32_t port = filter[BY_PORT].number;
 
+	if (!is_selected(view, &mappings->selection))
+		return false;
 	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address)
 		return false;
 	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address)
@@ -106,6 +120,18 @@ static bool read_sort(const struct verb_value *value, enum sort *sort)
 	return false;
 }
 
+/* A protocol by its name, or what has flows. False after verb_fail(). */
+static bool read_word(struct verb *verb, struct mappings *mappings, const char *word)
+{
+	struct verb_value *protocol = &mappings->filter[BY_PROTOCOL];
+	uint32_t number;
+
+	if (protocol->is_given || text_number(word, UINT32_MAX, &number) || !verb_read_protocol(word, &number))
+		return selection_read(&mappings->selection, verb, word, true);
+	*protocol = (struct verb_value){.is_given = true, .number = number, .text = word};
+	return true;
+}
+
 /* False after verb_fail(). */
 static bool begin(struct verb *verb, struct mappings *mappings)
 {
@@ -115,14 +141,16 @@ static bool begin(struct verb *verb, struct mappings *mappings)
 		[BY_SORT] = {"sort", VERB_KEY_WORD},          [BY_LIMIT] = {"limit", VERB_KEY_WORD},
 	};
 	const struct verb_value *sort = &mappings->filter[BY_SORT], *limit = &mappings->filter[BY_LIMIT];
+	const char *word;
 
-	if (!verb_read_keys(verb, keys, FILTERS, mappings->filter))
+	if (!verb_read_keys_and_word(verb, keys, FILTERS, mappings->filter, &word) ||
+	    (word && !read_word(verb, mappings, word)))
 		return false;
 	mappings->left = sort->is_given ? SORTED_MAX : UINT32_MAX;
 	if (limit->is_given && (!text_number(limit->text, UINT32_MAX, &mappings->left) || mappings->left == 0))
-		verb_fail(verb, EXIT_USAGE, "limit= takes a number of rows from 1 on");
+		verb_fail(verb, EXIT_USAGE, "limit= takes a number of rows from 1 on, not %.60s", limit->text);
 	else if (sort->is_given && !read_sort(sort, &mappings->sort))
-		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets, expires, age or idle");
+		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets, expires, age or idle, not %.60s", sort->text);
 	else if (sort->is_given && mappings->left > SORTED_MAX)
 		verb_fail(verb, EXIT_USAGE,
 			  "with sort=, limit= is at most %d: so many rows are remembered while all flows are looked at",
@@ -141,7 +169,7 @@ static bool rank(struct verb *verb, struct mappings *mappings, uint64_t now_ms)
 	struct flow_view view;
 
 	while (engine_next_flow_within(verb->router->engine, &mappings->cursor, &budget, now_ms, &view))
-		if (is_wanted(&view, mappings->filter))
+		if (is_wanted(&view, mappings))
 			ranking_add(&mappings->ranking,
 				    &(struct ranked){.size = size_of(&view, mappings->sort), .from = view.index});
 	return budget > 0;
@@ -155,7 +183,7 @@ static enum verb_step send_ranked(struct verb *verb, struct mappings *mappings, 
 		uint32_t cursor = (uint32_t)mappings->ranking.entry[mappings->at].from, budget = 1;
 
 		if (engine_next_flow_within(verb->router->engine, &cursor, &budget, now_ms, &view) &&
-		    is_wanted(&view, mappings->filter)) /* else it has gone meanwhile */
+		    is_wanted(&view, mappings)) /* else it has gone meanwhile */
 			send_mapping(verb, &view);
 	}
 	return mappings->at < mappings->ranking.count ? VERB_AGAIN : VERB_OVER;
@@ -171,7 +199,7 @@ static enum verb_step list(struct verb *verb, struct mappings *mappings, uint64_
 			return VERB_OVER;
 		if (!engine_next_flow_within(verb->router->engine, &mappings->cursor, &budget, now_ms, &view))
 			return budget > 0 ? VERB_OVER : VERB_AGAIN;
-		if (!is_wanted(&view, mappings->filter))
+		if (!is_wanted(&view, mappings))
 			continue;
 		send_mapping(verb, &view);
 		mappings->left--;

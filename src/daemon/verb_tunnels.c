@@ -3,18 +3,28 @@
  * Tunnels: the list, and events as they happen.
  */
 #include <stdio.h>
+#include <strings.h>
 
 #include <culvert/module.h>
 
+#include "daemon/selection.h"
+#include "daemon/text.h"
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
 
-enum filter { BY_HOST, BY_REMOTE, BY_SERVICE, FILTERS };
+enum filter { BY_HOST, BY_REMOTE, BY_SERVICE, BY_STATE, FILTERS };
+
+/* What a word alone chooses. */
+enum choice { CHOOSE_ALL, CHOOSE_ONE, CHOOSE_SERVICE, CHOOSE_STATE, CHOOSE_ADDRESS };
 
 struct tunnels {
 	uint64_t cursor;
+	bool sends_ended; /* they come behind those that live */
 	struct verb_value filter[FILTERS];
+	enum choice choice;
+	enum service service;
+	uint32_t number; /* of the choice */
 };
 
 static const char *side_name(int side)
@@ -91,34 +101,121 @@ void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view)
 	verb_send(verb);
 }
 
-static bool is_wanted(const struct tunnel_view *view, const struct verb_value *filter)
+static bool is_wanted(const struct tunnels *tunnels, const struct tunnel_view *view)
 {
-	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address)
+	const struct verb_value *filter = tunnels->filter;
+
+	if ((view->end != END_NOT) != tunnels->sends_ended)
 		return false;
-	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address)
+	if ((filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address) ||
+	    (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address) ||
+	    (filter[BY_SERVICE].is_given && filter[BY_SERVICE].number != view->service) ||
+	    (filter[BY_STATE].is_given && filter[BY_STATE].number != view->state))
 		return false;
-	return !filter[BY_SERVICE].is_given || filter[BY_SERVICE].number == view->service;
+	switch (tunnels->choice) {
+	case CHOOSE_SERVICE:
+		return view->service == tunnels->service;
+	case CHOOSE_STATE:
+		return view->state == tunnels->number;
+	case CHOOSE_ADDRESS:
+		return view->inside_address == tunnels->number || view->remote_address == tunnels->number;
+	default:
+		return true;
+	}
 }
 
-enum verb_step verb_tunnels(struct verb *verb)
+static bool read_state(const char *text, uint32_t *state)
+{
+	for (*state = 0; *state < TUNNEL_STATES; (*state)++)
+		if (!strcasecmp(text, tunnel_state_name((enum tunnel_state) * state)))
+			return true;
+	return false;
+}
+
+/* False after verb_fail(). */
+static bool choose(struct verb *verb, struct tunnels *tunnels, const char *word)
+{
+	uint32_t service;
+
+	if (selection_read_tunnel(word, &tunnels->service, &tunnels->number)) {
+		tunnels->choice = CHOOSE_ONE;
+	} else if (verb_read_service(word, &service)) {
+		tunnels->choice = CHOOSE_SERVICE;
+		tunnels->service = (enum service)service;
+	} else if (read_state(word, &tunnels->number)) {
+		tunnels->choice = CHOOSE_STATE;
+	} else if (text_address(word, &tunnels->number)) {
+		tunnels->choice = CHOOSE_ADDRESS;
+	} else if (verb_is_like_address(word)) {
+		verb_fail(verb, EXIT_USAGE, "not an IPv4 address: %.60s", word);
+		return false;
+	} else {
+		verb_fail(verb, EXIT_USAGE,
+			  "%.60s is not understood: give a tunnel like pptp-17, an address, pptp, l2tp or ipsec, or a "
+			  "state",
+			  word);
+		return false;
+	}
+	return true;
+}
+
+/* False after verb_fail(). */
+static bool begin(struct verb *verb, struct tunnels *tunnels)
 {
 	static const struct verb_key keys[FILTERS] = {
 		[BY_HOST] = {"host", VERB_KEY_ADDRESS},
 		[BY_REMOTE] = {"remote", VERB_KEY_ADDRESS},
 		[BY_SERVICE] = {"service", VERB_KEY_SERVICE},
+		[BY_STATE] = {"state", VERB_KEY_WORD},
 	};
+	struct verb_value *state = &tunnels->filter[BY_STATE];
+	const char *word;
+
+	if (!verb_read_keys_and_word(verb, keys, FILTERS, tunnels->filter, &word))
+		return false;
+	if (state->is_given && !read_state(state->text, &state->number)) {
+		verb_fail(verb, EXIT_USAGE,
+			  "state= takes requested, negotiating, connected, blocked, clearing or ended, not %.60s",
+			  state->text);
+		return false;
+	}
+	return !word || choose(verb, tunnels, word);
+}
+
+/* One by its name, whether it lives or not. */
+static enum verb_step send_one(struct verb *verb, const struct tunnels *tunnels, uint64_t now_ms)
+{
+	uint64_t cursor = (uint64_t)tunnels->service << 32 | tunnels->number, next = cursor + 1;
+	struct tunnel_view view;
+
+	if (!engine_next_tunnel(verb->router->engine, &cursor, now_ms, &view) || cursor != next)
+		return verb_fail(verb, EXIT_NOT_FOUND, "there is no tunnel %s-%u: tunnels lists those there are",
+				 service_name(tunnels->service), tunnels->number);
+	verb_send_tunnel(verb, &view);
+	return VERB_OVER;
+}
+
+enum verb_step verb_tunnels(struct verb *verb)
+{
 	struct tunnels *tunnels = verb_memory(verb, sizeof(*tunnels));
 	uint64_t now_ms = clock_now_ms();
 	uint32_t seen = 0;
 	struct tunnel_view view;
 
-	if (verb->is_first && !verb_read_keys(verb, keys, FILTERS, tunnels->filter))
+	if (verb->is_first && !begin(verb, tunnels))
 		return VERB_OVER;
+	if (tunnels->choice == CHOOSE_ONE)
+		return send_one(verb, tunnels, now_ms);
 	while (verb_has_room(verb) && seen++ < VERB_RECORDS_A_TURN) {
-		if (!engine_next_tunnel(verb->router->engine, &tunnels->cursor, now_ms, &view))
+		if (engine_next_tunnel(verb->router->engine, &tunnels->cursor, now_ms, &view)) {
+			if (is_wanted(tunnels, &view))
+				verb_send_tunnel(verb, &view);
+		} else if (tunnels->sends_ended) {
 			return VERB_OVER;
-		if (is_wanted(&view, tunnels->filter))
-			verb_send_tunnel(verb, &view);
+		} else {
+			tunnels->sends_ended = true;
+			tunnels->cursor = 0;
+		}
 	}
 	return VERB_AGAIN;
 }

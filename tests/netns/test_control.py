@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from control import ENDPOINTS, Control, ask, fill, has_room
+from control import ENDPOINTS, Control, ask, fill, has_room, run_ctl
 from lab import ROUTER_LAN, ROUTER_WAN, one_of_three
 from namespace import LIMIT
 from pptp_peer import Ends, carry
@@ -131,7 +131,8 @@ def test_mappings_in_an_order(lab, router):
         assert first("sort=bytes") == first("sort=bytes limit=1000") and len(first("sort=bytes")) == 5
         too_many = (1, "with sort=, limit= is at most 1000: so many rows are remembered while all flows are looked at")
         assert control.refused("mappings sort=bytes limit=1001") == too_many
-        assert control.refused("mappings sort=size limit=3") == (1, "sort= takes bytes, packets, expires, age or idle")
+        assert control.refused("mappings sort=size limit=3") == (
+            1, "sort= takes bytes, packets, expires, age or idle, not size")
         assert control.refused("mappings limit=0")[0] == control.refused("mappings limit=x")[0] == 1
 
 
@@ -274,6 +275,26 @@ def test_tunnels_and_their_events(lab, router, ends):
         assert event["event"] == "down" and event["end"]
         assert ask(router, "tunnels service=ipsec") == [] == ask(router, "tunnels host=10.77.0.99")
     assert ask(router, "help")
+
+
+def test_those_that_live_come_first(lab, router, ends):
+    connection = ends.connect("L1", ends.serve("W1"))
+    calls = [connection.dial(7200 + number, 200 + number) for number in range(4)]
+    connection.hang_up(calls[0])
+    connection.hang_up(calls[2])
+    rows = ask(router, "tunnels pptp")
+    states = [row["state"] for row in rows]
+    assert states.count("connected") == 2 and states == sorted(states), states
+    assert {row["internal-id"] for row in rows} >= {"7200", "7201", "7202", "7203"}
+    assert ask(router, "tunnels connected") == ask(router, "tunnels state=connected") == rows[:2]
+    (ended,) = [row for row in rows if row["internal-id"] == "7202"]
+    for row in (rows[0], ended):
+        assert ask(router, f"tunnels {row['id'].upper()}") == [row]
+    lines = run_ctl(router, "tunnels", ended["id"]).stdout.splitlines()
+    assert lines[:4] == [f"tunnel: {ended['id']}", "type: PPTP", "state: ended", f"why it ended: {ended['end']}"], lines
+    assert f"inside: {lab.address('L1')}" in lines and "inside ID: 7202" in lines
+    connection.hang_up(calls[1])
+    connection.hang_up(calls[3])
 
 
 def test_a_slow_watcher_is_told_what_it_lost(lab, router, ends):

@@ -100,7 +100,7 @@ def test_every_list_in_every_form(lab, router, flows, verb):
 def test_columns_are_aligned(lab, router, flows):
     lines = run_ctl(router, "mappings", "proto=udp").stdout.splitlines()
     assert lines[0].split() == [
-        "INDEX", "PROTOCOL", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "OUT", "IN", "AGE", "IDLE", "EXPIRES",
+        "INDEX", "PROTO", "INSIDE", "OUTSIDE", "REMOTE", "STATE", "OUT", "IN", "AGE", "IDLE", "EXPIRES",
     ]
     assert len(lines) == len(document(router, "mappings", "proto=udp")) + 1
     for line in lines[1:]:
@@ -148,6 +148,23 @@ def test_a_narrow_terminal_is_spared_columns(lab, router, flows):
     assert note.startswith("no room for: ") and note.endswith("EXPIRES (| less -S shows them)")
     wide = run_ctl(router, "mappings", env={**os.environ, "COLUMNS": "40"}).stdout
     assert "EXPIRES" in wide.splitlines()[0]  # what is no terminal has no width
+
+
+def test_a_word_alone_is_understood(lab, router, flows):
+    def indices(*words):
+        return [row["index"] for row in document(router, "mappings", *words)]
+
+    host = lab.address("L1")
+    everything = document(router, "mappings")
+    assert indices(host) == indices(f"host={host}") != []
+    remote = everything[0]["external-dst-address"]
+    assert indices(remote) == [row["index"] for row in everything if row["external-dst-address"] == remote]
+    assert indices("UDP") == indices("proto=udp") != []
+    index = everything[0]["index"]
+    block = run_ctl(router, "mappings", str(index)).stdout
+    assert block.startswith(f"mapping: {index}\nprotocol: udp\ninside: {everything[0]['internal-src-address']}:"), block
+    assert run_ctl(router, "drops", "filtered").stdout == run_ctl(router, "drops", "--explain", "filtered").stdout
+    assert document(router, "tunnels", "PPTP") == document(router, "tunnels", host) == []
 
 
 def test_drops_are_explained(lab, router):
@@ -263,7 +280,7 @@ def test_metrics_without_a_listener(lab, router, flows):
         (["tunels"], 1, "tunels is none of the verbs (did you mean tunnels?): status, "),
         ([""], 1, "none of the verbs"),
         (["\x1b[31m"], 1, r"\x1b[31m is none of the verbs"),
-        (["mapp", "host=nobody"], 1, "host= takes an IPv4 address"),
+        (["mapp", "host=300.1.1.1"], 1, "host=: not an IPv4 address: 300.1.1.1"),
         (["mapp", "host=10.0.0.1 port=7"], 1, "printable ASCII"),
         (["mapp", ""], 1, "empty"),
         (["mapp", "x" * 2000], 1, "too long"),
@@ -271,7 +288,14 @@ def test_metrics_without_a_listener(lab, router, flows):
         (["mapp"] + ["port=1"] * 30, 1, "that many arguments"),
         (["--nonsense"], 1, "status has no option --nonsense; "),
         (["mappings", "--hots", "10.0.0.1"], 1, "mappings has no option --hots (did you mean --host?)"),
-        (["mappings", "--host", "nobody"], 1, "host=nobody is not good: host= takes an IPv4 address"),
+        (["mappings", "proto=tpc"], 1, "proto= takes tcp, udp, icmp, gre, esp, ah, l2tp or a number to 255, not tpc"),
+        (["mappings", "300.1.1.1"], 1, "not an IPv4 address: 300.1.1.1"),
+        (["mappings", "99999"], 7, "there is no mapping 99999"),
+        (["tunnels", "300.1.1.1"], 1, "not an IPv4 address: 300.1.1.1"),
+        (["tunnels", "pptp-4000"], 7, "there is no tunnel pptp-4000"),
+        (["tunnels", "everything"], 1, "give a tunnel like pptp-17, an address, pptp, l2tp or ipsec, or a state"),
+        (["tunnels", "state=up"], 1, "state= takes requested, negotiating, "),
+        (["drops", "filterd"], 7, "did you mean filtered?"),
         (["-o", "xml"], 1, "table, json, lines or tsv"),
         (["--color", "blue"], 1, "always, never or auto"),
         (["-o"], 1, "missing after -o"),
@@ -296,8 +320,9 @@ def test_help_and_version_need_no_daemon(lab, router, tmp_path):
         done = run_ctl(router, *words, path=nowhere)
         assert done.returncode == 0 and "usage: culvertctl" in done.stdout
         assert re.search(r"\n  mappings +every flow ", done.stdout) and max(map(len, done.stdout.splitlines())) < 80
-    assert run_ctl(router, "help", "map", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
-    assert run_ctl(router, "map", "--help", path=nowhere).stdout.startswith("  mappings [host=ADDRESS]")
+    for words in (["help", "map"], ["map", "--help"]):
+        begin = "  mappings [ADDRESS|TUNNEL|MAPPING|PROTOCOL] [host=ADDRESS]"
+        assert run_ctl(router, *words, path=nowhere).stdout.startswith(begin)
     assert run_ctl(router, "help", "nothing", path=nowhere).returncode == 7
     assert run_ctl(router, "--version", path=nowhere).stdout == f"culvertctl {VERSION}\n"
 

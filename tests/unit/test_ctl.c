@@ -212,7 +212,8 @@ static void tables_hold_hostile_values(void **state)
 {
 	static const char *const lines[] = {
 		("{\"kind\":\"tunnel\",\"type\":\"PPTP\",\"internal-src-address\":\"10.0.0.1\","
-		 "\"state\":\"\\u001b[2J\",\"bytes-out\":2048,\"age\":61,\"hint-text\":\"look\\u0007\"}"),
+		 "\"state\":\"\\u001b[2J\",\"data\":\"GRE\",\"bytes-out\":2048,\"age\":61,\"hint-text\":"
+		 "\"look\\u0007\"}"),
 		"{\"kind\":\"tunnel\",\"type\":1,\"internal-src-address\":null,\"state\":true,\"bytes-out\":\"x\"}",
 		"{\"kind\":\"new\",\"na\\u001bme\":\"\\u009b31m\",\"some-bytes\":1024}",
 		"{\"kind\":\"drop\",\"reason\":\"zero\",\"packets-lan\":0,\"packets-wan\":0,\"meaning\":\"m\"}",
@@ -269,24 +270,25 @@ static void long_tables_stream(void **state)
 	}
 	table_end(table);
 	fclose(out);
-	assert_ptr_equal(strstr(text, "PROTOCOL"), text + strlen("  INDEX  "));
+	assert_ptr_equal(strstr(text, "PROTO "), text + strlen("  INDEX  "));
 	assert_non_null(strstr(text, "\n      0  udp "));
 	assert_non_null(strstr(text, "\n  99999  udp "));
 	free(text);
 	free(table);
 }
 
-/* The widest line of a table of tunnels in a terminal of so many columns; text is what it prints, to be freed. */
-static size_t print_tunnels(uint32_t room, char **text)
+static const char a_tunnel[] =
+	"{\"kind\":\"tunnel\",\"id\":\"ipsec-117\",\"type\":\"IPsec\",\"state\":\"negotiating\",\"end\":\"the client "
+	"closed it\",\"data\":\"ESP in UDP\",\"internal-src-address\":\"192.168.177.111\",\"external-src-address\":"
+	"\"198.51.100.222\",\"external-dst-address\":\"203.0.113.111\",\"internal-id\":\"0x12345678\",\"external-id\":"
+	"\"0x12345678\",\"remote-id\":\"0x12345678\",\"age\":61,\"bytes-out\":2048,\"bytes-in\":2048,\"silent-side\":"
+	"null,"
+	"\"shared-port\":false,\"nat-traversal-remote\":true,\"hint-text\":null}";
+
+/* The widest line of a table of three such rows in a terminal of so many columns; text is what it prints, to be freed.
+ */
+static size_t print_rows(const char *line, bool in_detail, uint32_t room, char **text)
 {
-	static const char line[] =
-		"{\"kind\":\"tunnel\",\"id\":\"pptp-17\",\"type\":\"PPTP\",\"state\":\"ended\",\"end\":\"the client "
-		"closed it\","
-		"\"data\":\"GRE\",\"internal-src-address\":\"192.168.177.111\",\"external-src-address\":"
-		"\"198.51.100.222\",\"external-dst-address\":\"203.0.113.111\",\"internal-id\":\"7000\",\"external-"
-		"id\":"
-		"\"7001\",\"remote-id\":\"8000\",\"age\":61,\"bytes-out\":2048,\"bytes-in\":2048,\"silent-side\":null,"
-		"\"hint-text\":null}";
 	struct table *table = calloc(1, sizeof(*table));
 	size_t size = 0, widest = 0;
 	FILE *out = open_memstream(text, &size);
@@ -294,6 +296,7 @@ static size_t print_tunnels(uint32_t room, char **text)
 	assert_non_null(table);
 	assert_non_null(out);
 	table_start(table, out, false, false, room);
+	table->in_detail = in_detail;
 	for (int i = 0; i < 3; i++) {
 		assert_null(read(line));
 		assert_true(table_add(table, &row));
@@ -301,12 +304,11 @@ static size_t print_tunnels(uint32_t room, char **text)
 	table_end(table);
 	fclose(out);
 	free(table);
-	for (const char *at = *text; at && strncmp(at, "no room for", 11) != 0; at = strchr(at, '\n') + 1) {
+	for (const char *at = *text; *at; at += strspn(at, "\n")) {
 		size_t length = strcspn(at, "\n");
 
 		widest = length > widest ? length : widest;
-		if (!at[length + 1])
-			break;
+		at += length;
 	}
 	return widest;
 }
@@ -470,24 +472,92 @@ static void narrow_terminals_are_spared_columns(void **state)
 	char *text;
 
 	(void)state;
-	assert_true(print_tunnels(0, &text) > 100);
+	assert_true(print_rows(a_tunnel, false, 0, &text) > 120);
 	assert_non_null(strstr(text, "OUTSIDE ID"));
 	assert_non_null(strstr(text, "LAST IN"));
 	assert_non_null(strstr(text, "\n    why it ended: the client closed it\n"));
 	assert_null(strstr(text, "no room for"));
 	free(text);
 	for (uint32_t room = 60; room <= 120; room += 20) {
-		assert_true(print_tunnels(room, &text) <= room);
+		assert_in_range(print_rows(a_tunnel, false, room, &text), 1, room);
 		assert_memory_equal(text, "ID       ", 9);
-		assert_non_null(strstr(text, "\npptp-17  "));
+		assert_non_null(strstr(text, "\nipsec-117  "));
 		assert_non_null(strstr(text, "\nno room for: "));
 		assert_non_null(strstr(text, "\n    why it ended: the client closed it\n"));
-		assert_non_null(strstr(text, "PAIRED")); /* in that line, as nothing stands in it */
 		assert_non_null(strstr(text, "203.0.113.111"));
 		free(text);
 	}
 	/* Whatever is done, there is no terminal for this: it wraps. */
-	assert_true(print_tunnels(5, &text) > 5);
+	assert_true(print_rows(a_tunnel, false, 5, &text) > 5);
+	free(text);
+}
+
+/* What one looks for is there at every width, and in the next call as well, whatever the rows hold. */
+static void columns_stay_the_same(void **state)
+{
+	static const char *const rows[] = {
+		("{\"kind\":\"mapping\",\"index\":65535,\"protocol-name\":\"tcp\",\"internal-src-address\":"
+		 "\"192.168.177.111\",\"internal-src-port\":40000,\"external-src-address\":\"198.151.100.122\","
+		 "\"external-src-port\":40001,\"external-dst-address\":\"203.100.113.111\",\"external-dst-port\":"
+		 "50000,\"state\":\"established\",\"bytes-out\":1047552,\"bytes-in\":0,\"age\":3599,\"idle\":3599,"
+		 "\"lifetime\":3599}"),
+		("{\"kind\":\"mapping\",\"index\":1,\"protocol-name\":\"udp\",\"internal-src-address\":\"10.0.0.1\","
+		 "\"internal-src-port\":1,\"external-src-address\":\"198.51.100.2\",\"external-src-port\":40001,"
+		 "\"external-dst-address\":\"9.9.9.9\",\"external-dst-port\":5,\"state\":null,\"bytes-out\":1,"
+		 "\"bytes-in\":0,\"age\":3,\"idle\":3,\"lifetime\":3}"),
+		a_tunnel,
+		("{\"kind\":\"tunnel\",\"id\":\"pptp-1\",\"type\":\"PPTP\",\"state\":\"ended\",\"data\":null,"
+		 "\"internal-src-address\":\"10.0.0.1\",\"external-src-address\":\"9.9.9.9\","
+		 "\"external-dst-address\":\"8.8.8.8\",\"bytes-out\":0,\"bytes-in\":0}"),
+	};
+	static const struct {
+		uint32_t room;
+		const char *mappings, *tunnels; /* the headings */
+	} cases[] = {
+		{60, "INSIDE REMOTE STATE", "ID INSIDE REMOTE STATE"},
+		{80, "INDEX PROTO INSIDE OUTSIDE REMOTE STATE", "ID TYPE INSIDE REMOTE STATE DATA"},
+		{100, "INDEX PROTO INSIDE OUTSIDE REMOTE STATE", "ID TYPE INSIDE REMOTE STATE DATA OUT IN"},
+		{120, "INDEX PROTO INSIDE OUTSIDE REMOTE STATE OUT IN",
+		 "ID TYPE INSIDE REMOTE STATE DATA OUT IN AGE SILENT"},
+		{140, "INDEX PROTO INSIDE OUTSIDE REMOTE STATE OUT IN AGE EXPIRES", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (size_t j = 0; j < 4; j++) {
+			const char *expected = j < 2 ? cases[i].mappings : cases[i].tunnels;
+			char *text, seen[200] = "", *rest, *at;
+
+			assert_in_range(print_rows(rows[j], false, cases[i].room, &text), 1, cases[i].room);
+			rest = strdup(text);
+			rest[strcspn(rest, "\n")] = '\0';
+			for (char *word = strtok_r(rest, " ", &at); word; word = strtok_r(NULL, " ", &at))
+				snprintf(seen + strlen(seen), sizeof(seen) - strlen(seen), "%s%s", seen[0] ? " " : "",
+					 word);
+			if (expected)
+				assert_string_equal(seen, expected);
+			/* the port alone where the address has no room */
+			if (j == 0)
+				assert_true((strstr(text, "  :40001  ") != NULL) == (cases[i].room == 80));
+			free(rest);
+			free(text);
+		}
+	}
+}
+
+/* One tunnel as a block of lines, in any terminal. */
+static void details_are_lines(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_in_range(print_rows(a_tunnel, true, 60, &text), 1, 60);
+	assert_memory_equal(text, "tunnel: ipsec-117\ntype: IPsec\nstate: negotiating\n", 49);
+	assert_non_null(strstr(text, "\ninside: 192.168.177.111\n"));
+	assert_non_null(strstr(text, "\nremote ID: 0x12345678\n"));
+	assert_non_null(strstr(text, "\nNAT traversal offered outside: yes\n"));
+	assert_null(strstr(text, "shares its outside port"));
+	assert_null(strstr(text, "silent"));
 	free(text);
 }
 
@@ -507,6 +577,8 @@ int main(void)
 		cmocka_unit_test(identifiers_have_names),
 		cmocka_unit_test(messages_stand_between_rows),
 		cmocka_unit_test(narrow_terminals_are_spared_columns),
+		cmocka_unit_test(columns_stay_the_same),
+		cmocka_unit_test(details_are_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
