@@ -220,6 +220,7 @@ enum tunnel_end {
 	END_SILENT,
 	END_NO_ANSWER,
 	END_ROUTER,
+	END_BLOCKED, /* by a mode */
 	ENDS,
 };
 
@@ -239,6 +240,14 @@ enum tunnel_hint {
 #include <culvert/hints.def>
 #undef HINT
 	HINTS,
+};
+
+/* What a remote end, or a router on the way, has said about packets of a tunnel: an ICMP error of this type and code
+ * about a packet of this protocol to this port (0 for protocols without ports); type 0: a reset. */
+struct refusal {
+	uint32_t by; /* 0: nobody has refused anything */
+	uint16_t port;
+	uint8_t protocol, type, code;
 };
 
 /* A VPN tunnel: a PPTP call, an L2TP tunnel, or all IPsec between an inside host and a remote address. Identifiers
@@ -268,7 +277,11 @@ struct tunnel_view {
 	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];
 	uint32_t last_ms[SIDES]; /* since the last packet from that side; counts only if there were packets */
-	int silent;              /* enum side that has been silent for 10 s while the other one speaks, or -1 */
+	/* since the last control message from the remote end, if they are not counted in packets */
+	bool control_heard;
+	uint32_t control_ms;
+	struct refusal refusal; /* that HINT_REFUSED, HINT_UNREACHABLE or HINT_PROHIBITED is about */
+	int silent;             /* enum side that has been silent for 10 s while the other one speaks, or -1 */
 };
 
 enum engine_event_kind {
@@ -384,6 +397,10 @@ bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct o
 void engine_on_event(struct engine *engine, engine_event *event, void *context);
 /* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */
 bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view);
+/* Iterates over what inside hosts tried in vain in the last minute and no module has a record of: VPNs that a mode
+ * blocks, AH, PPTP that the server refuses. Start with *cursor 0; false at the end. index is UINT32_MAX, packets from
+ * the LAN are those of the last minute. */
+bool engine_next_attempt(struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct tunnel_view *view);
 /* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and tells of
  * each hint that was not yet told of this tunnel. */
 void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget, uint64_t now_ms);

@@ -107,8 +107,9 @@ struct module {
 	uint32_t (*quoted)(const struct engine *engine, const void *memory, const struct module_datagram *datagram);
 	/* ESP with a new SPI. The flow that takes it, or MODULE_NONE and what becomes of it. */
 	uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
-	/* An inside host sent AH, which is not translated. */
-	void (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
+	/* An inside host sent AH, which is not translated. True if it is known for other IPsec with this remote end,
+	 * and so is shown there. */
+	bool (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
 	/* Something was heard of an SA that is watched, or (is_behind) its sequence number fell far back. */
 	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE: then all of them have gone on. */

@@ -10,6 +10,7 @@
 
 #include "daemon/capture_text.h"
 #include "daemon/text.h"
+#include "daemon/tunnels.h"
 #include "daemon/verb.h"
 #include "io/clock.h"
 
@@ -33,6 +34,7 @@ static bool find_tunnel(struct selection *selection, struct verb *verb, const ch
 			uint32_t index)
 {
 	uint64_t cursor = (uint64_t)service << 32 | index, next = cursor + 1;
+	char end[TUNNEL_END];
 
 	selection->what = SELECTED_TUNNEL;
 	if (!engine_next_tunnel(verb->router->engine, &cursor, clock_now_ms(), &selection->tunnel) || cursor != next) {
@@ -42,7 +44,7 @@ static bool find_tunnel(struct selection *selection, struct verb *verb, const ch
 	}
 	if (selection->tunnel.end == END_NOT)
 		return true;
-	verb_fail(verb, EXIT_NOT_FOUND, "the tunnel %s has ended: %s", word, tunnel_end_text(selection->tunnel.end));
+	verb_fail(verb, EXIT_NOT_FOUND, "the tunnel %s has ended: %s", word, tunnels_end_text(&selection->tunnel, end));
 	return false;
 }
 

@@ -103,15 +103,72 @@ static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *vie
 			    side_names[view->silent], view->data && view->data[0] ? view->data : view->kind);
 }
 
+/* The keys that may block a part, and the words of culvertctl mode that let it through again. */
+static const struct {
+	const char *keys, *words;
+} switches[PARTS] = {
+	[PART_PPTP] = {"[pptp] mode", "mode pptp pass"},
+	[PART_L2TP] = {"[l2tp] mode", "mode l2tp pass"},
+	[PART_IKE] = {"[ipsec] mode or ike", "mode ipsec pass, or mode ike pass,"},
+	[PART_NATT] = {"[ipsec] mode or natt", "mode ipsec pass, or mode natt pass,"},
+	[PART_ESP] = {"[ipsec] mode or esp", "mode ipsec pass, or mode esp pass,"},
+	[PART_AH] = {"[ipsec] mode or ah", "mode ipsec pass, or mode ah pass,"},
+};
+
+static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal)
+{
+	char by[TEXT_ADDRESS], what[32];
+
+	snprintf(what, sizeof(what), refusal->port ? "%s port %u" : "%s",
+		 refusal->protocol == 6    ? "TCP"
+		 : refusal->protocol == 17 ? "UDP"
+		 : refusal->protocol == 47 ? "GRE"
+					   : "ESP",
+		 refusal->port);
+	if (refusal->type)
+		text_append(text, TUNNEL_HINT, "%s answers to %s with ICMP %s (type %u, code %u); ",
+			    text_print_address(refusal->by, by), what,
+			    refusal->type == 3 ? "unreachable" : "time exceeded", refusal->type, refusal->code);
+	else
+		text_append(text, TUNNEL_HINT, "%s answers to %s with a reset; ", text_print_address(refusal->by, by),
+			    what);
+}
+
+const char *tunnels_hint_text(const struct tunnel_view *view, char text[TUNNEL_HINT])
+{
+	text[0] = 0;
+	if (view->refusal.by)
+		append_refusal(text, &view->refusal);
+	if (view->hint == HINT_BLOCKED && view->part < PARTS)
+		text_append(text, TUNNEL_HINT, "%s = block refuses it: culvertctl %s lets it through again",
+			    switches[view->part].keys, switches[view->part].words);
+	else
+		text_append(text, TUNNEL_HINT, "%s", tunnel_hint_text(view->hint));
+	return text;
+}
+
+const char *tunnels_end_text(const struct tunnel_view *view, char text[TUNNEL_END])
+{
+	if (view->end == END_BLOCKED && view->part < PARTS)
+		snprintf(text, TUNNEL_END, "ended by %s = block", switches[view->part].keys);
+	else
+		snprintf(text, TUNNEL_END, "%s", tunnel_end_text(view->end));
+	return text;
+}
+
 static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 {
+	char hint[TUNNEL_HINT];
+
 	if (view->hint != HINT_NONE)
 		text_append(text, TUNNEL_TEXT, ". Hint %s: %s.", tunnel_hint_name(view->hint),
-			    tunnel_hint_text(view->hint));
+			    tunnels_hint_text(view, hint));
 }
 
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 {
+	char end[TUNNEL_END];
+
 	text[0] = 0;
 	append_ends(text, view);
 	if (view->service == SERVICE_IPSEC)
@@ -125,7 +182,7 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 		text_append(text, TUNNEL_TEXT, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
 	text_append(text, TUNNEL_TEXT, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
 	if (view->end != END_NOT)
-		text_append(text, TUNNEL_TEXT, " (%s)", tunnel_end_text(view->end));
+		text_append(text, TUNNEL_TEXT, " (%s)", tunnels_end_text(view, end));
 	append_traffic(text, view);
 	append_hint(text, view);
 }
@@ -171,6 +228,19 @@ static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, u
 	return seen;
 }
 
+static void print_attempts(struct engine *engine, uint64_t now_ms, statistics_line *line, void *context)
+{
+	char text[TUNNEL_TEXT], labelled[TUNNEL_TEXT + 24];
+	struct tunnel_view view;
+	uint32_t cursor = 0;
+
+	while (engine_next_attempt(engine, &cursor, now_ms, &view)) {
+		tunnels_describe(&view, text);
+		snprintf(labelled, sizeof(labelled), "tried in vain: %s", text);
+		line(context, labelled);
+	}
+}
+
 /* Those that live and have no encryption worth the name. L2TP in IPsec is not seen here as L2TP. */
 static void print_open_ones(struct engine *engine, uint64_t now_ms, statistics_line *line, void *context)
 {
@@ -202,6 +272,7 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 		snprintf(text, sizeof(text), "tunnels: %" PRIu32 " more are not shown", seen - room);
 		line(context, text);
 	}
+	print_attempts(engine, now_ms, line, context);
 	print_open_ones(engine, now_ms, line, context);
 }
 

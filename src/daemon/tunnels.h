@@ -9,11 +9,21 @@
 #include "daemon/log.h"
 #include "daemon/statistics.h"
 
-enum { TUNNEL_TEXT = 960, TUNNEL_FIELDS = 400, TUNNEL_NAME = 24 }; /* both fit a line of the log */
+enum {
+	TUNNEL_TEXT = 960,
+	TUNNEL_FIELDS = 400,
+	TUNNEL_NAME = 24,
+	TUNNEL_HINT = 480,
+	TUNNEL_END = 80
+}; /* both fit a line of the log */
 
 /* One line about a tunnel: who, how, which IDs, how long, what passed, which side is silent, and, if something is known
  * about what is wrong with it, a second sentence that says so. */
 void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT]);
+/* The sentence of its hint, and before it who has refused it or which switch blocks it; returns text. "": no hint. */
+const char *tunnels_hint_text(const struct tunnel_view *view, char text[TUNNEL_HINT]);
+/* Why it ended, with the switch if it was blocked; returns text. */
+const char *tunnels_end_text(const struct tunnel_view *view, char text[TUNNEL_END]);
 /* A line for each tunnel, those that live first, then those that have ended; without all at most 100 of them, the
  * youngest of the ended ones, and how many more there are. Last how many encrypt nothing. */
 void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context);

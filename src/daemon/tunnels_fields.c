@@ -24,6 +24,7 @@ static const char *const end_names[ENDS] = {
 	[END_SILENT] = "silent",
 	[END_NO_ANSWER] = "no_answer",
 	[END_ROUTER] = "router",
+	[END_BLOCKED] = "blocked",
 };
 
 const char *tunnels_end_name(enum tunnel_end end)

@@ -225,6 +225,56 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 	}
 }
 
+/* Packets of one part of a service that a mode has refused in the last minute. */
+struct refused {
+	uint32_t hosts, most, host; /* the host with the most tries */
+};
+
+static void warn_of_part(struct verb *verb, enum part part, const struct refused *refused)
+{
+	static const char *const names[PARTS] = {[PART_PPTP] = "PPTP",       [PART_L2TP] = "L2TP",
+						 [PART_IKE] = "IPsec (IKE)", [PART_NATT] = "IPsec (NAT traversal)",
+						 [PART_ESP] = "IPsec (ESP)", [PART_AH] = "IPsec (AH)"};
+	static const char *const words[PARTS] = {[PART_IKE] = "ike", [PART_NATT] = "natt", [PART_ESP] = "esp"};
+	const char *service = service_name(service_of_part(part));
+	bool has_own = verb->router->config->part[part] == PART_MODE_BLOCK && words[part];
+	char address[TEXT_ADDRESS], others[48] = "";
+
+	if (refused->hosts > 1)
+		snprintf(others, sizeof(others), ", and %u other hosts did, too", refused->hosts - 1);
+	warn(verb, "blocked-is-tried",
+	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s: culvertctl mode %s pass "
+	     "lets it "
+	     "through",
+	     names[part], service, has_own ? words[part] : "mode", text_print_address(refused->host, address),
+	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? words[part] : service);
+}
+
+/* What nobody has a record of, because it was refused at once. */
+static void warn_of_attempts(struct verb *verb, struct status *status)
+{
+	struct refused refused[PARTS] = {{0}};
+	struct tunnel_view view;
+	uint32_t cursor = 0;
+
+	while (engine_next_attempt(verb->router->engine, &cursor, clock_now_ms(), &view)) {
+		struct refused *part = &refused[view.part];
+
+		if (view.hint != HINT_BLOCKED) {
+			status->hinted++;
+			continue;
+		}
+		part->hosts++;
+		if (view.packets[SIDE_LAN] < part->most)
+			continue;
+		part->most = view.packets[SIDE_LAN];
+		part->host = view.inside_address;
+	}
+	for (int part = 0; part < PARTS; part++)
+		if (refused[part].hosts)
+			warn_of_part(verb, (enum part)part, &refused[part]);
+}
+
 static void warn_of_tunnels(struct verb *verb, const struct status *status)
 {
 	if (status->silent)
@@ -274,6 +324,7 @@ enum verb_step verb_status(struct verb *verb)
 	warn_of_links(verb, links);
 	warn_of_forwards(verb, links);
 	warn_of_limits(verb, datapath);
+	warn_of_attempts(verb, status);
 	warn_of_tunnels(verb, status);
 	return VERB_OVER;
 }

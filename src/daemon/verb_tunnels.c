@@ -20,7 +20,8 @@ enum choice { CHOOSE_ALL, CHOOSE_ONE, CHOOSE_SERVICE, CHOOSE_STATE, CHOOSE_ADDRE
 
 struct tunnels {
 	uint64_t cursor;
-	bool sends_ended; /* they come behind those that live */
+	uint32_t attempts; /* cursor of what was tried in vain, behind those that live */
+	bool sends_ended;  /* behind all others */
 	struct verb_value filter[FILTERS];
 	enum choice choice;
 	enum service service;
@@ -64,13 +65,13 @@ static void put_ipsec(struct json *row, const struct tunnel_view *view)
 
 static void put_tunnel(struct json *row, const struct tunnel_view *view)
 {
-	char name[TUNNEL_NAME];
+	char name[TUNNEL_NAME], end[TUNNEL_END], hint[TUNNEL_HINT];
 
 	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
 	json_text(row, "state", tunnel_state_name(view->state));
-	json_text(row, "end", view->end == END_NOT ? NULL : tunnel_end_text(view->end));
+	json_text(row, "end", view->end == END_NOT ? NULL : tunnels_end_text(view, end));
 	json_text(row, "data", view->data && view->data[0] ? view->data : NULL);
 	json_address(row, "internal-src-address", view->inside_address);
 	json_text(row, "internal-name", view->inside_name);
@@ -92,7 +93,7 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	put_last(row, "last-in", view, SIDE_WAN);
 	json_text(row, "silent-side", side_name(view->silent));
 	json_text(row, "hint", view->hint == HINT_NONE ? NULL : tunnel_hint_name(view->hint));
-	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnel_hint_text(view->hint));
+	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnels_hint_text(view, hint));
 }
 
 void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view)
@@ -198,6 +199,7 @@ static enum verb_step send_one(struct verb *verb, const struct tunnels *tunnels,
 enum verb_step verb_tunnels(struct verb *verb)
 {
 	struct tunnels *tunnels = verb_memory(verb, sizeof(*tunnels));
+	struct engine *engine = verb->router->engine;
 	uint64_t now_ms = clock_now_ms();
 	uint32_t seen = 0;
 	struct tunnel_view view;
@@ -207,7 +209,8 @@ enum verb_step verb_tunnels(struct verb *verb)
 	if (tunnels->choice == CHOOSE_ONE)
 		return send_one(verb, tunnels, now_ms);
 	while (verb_has_room(verb) && seen++ < VERB_RECORDS_A_TURN) {
-		if (engine_next_tunnel(verb->router->engine, &tunnels->cursor, now_ms, &view)) {
+		if (engine_next_tunnel(engine, &tunnels->cursor, now_ms, &view) ||
+		    (!tunnels->sends_ended && engine_next_attempt(engine, &tunnels->attempts, now_ms, &view))) {
 			if (is_wanted(tunnels, &view))
 				verb_send_tunnel(verb, &view);
 		} else if (tunnels->sends_ended) {

@@ -34,7 +34,9 @@ void call_flow_closes(struct engine *engine, uint32_t index)
 	const struct flow *flow = &engine->flow[index];
 	const struct call_track *track = &engine->track[index].call;
 	enum service service = service_of_call(flow);
-	enum tunnel_end why = is_expired(flow->deadline, engine->now_ms) ? END_SILENT : END_ROUTER;
+	enum tunnel_end why = is_expired(flow->deadline, engine->now_ms) ? END_SILENT
+			      : engine->is_blocking                      ? END_BLOCKED
+									 : END_ROUTER;
 
 	module_of(service)->call_over(engine, engine->module[service], track->record, track->ended ? END_NOT : why);
 }

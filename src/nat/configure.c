@@ -127,9 +127,12 @@ static bool judge(struct engine *engine, uint32_t index)
 	}
 	if (flow->control != 0)
 		control_follow_mode(engine, index);
-	if (flow_fate(engine, flow) == FLOW_STAYS)
+	enum flow_end fate = flow_fate(engine, flow);
+	if (fate == FLOW_STAYS)
 		return false;
+	engine->is_blocking = fate == FLOW_END_BLOCKED;
 	flow_close(engine, index);
+	engine->is_blocking = false;
 	return true;
 }
 

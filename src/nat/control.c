@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "nat/attempts.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
 #include "nat/tcp.h"
@@ -293,7 +294,9 @@ void control_follow_tcp(struct engine *engine, uint32_t index)
 		return;
 	if (flow->tcp_state == TCP_STATE_CLOSED)
 		end_control(engine, index, END_CONTROL_CLOSED);
-	else if (flow->tcp_state == TCP_STATE_RESET)
+	else if (flow->tcp_state == TCP_STATE_RESET && flow->packets[SIDE_WAN] == 1)
+		attempt_note_reset(engine, index);
+	if (flow->tcp_state == TCP_STATE_RESET)
 		end_control(engine, index, END_CONTROL_RESET);
 }
 
@@ -309,7 +312,8 @@ void control_follow_mode(struct engine *engine, uint32_t index)
 		part = service_of_flow(engine, index) == SERVICE_L2TP ? PART_L2TP : PART_NATT;
 	if (part != PART_NONE && engine->config.mode[part] == MODE_PASS)
 		return;
-	end_control(engine, index, END_ROUTER);
+	end_control(engine, index,
+		    part != PART_NONE && engine->config.mode[part] == MODE_BLOCK ? END_BLOCKED : END_ROUTER);
 	if (flow->protocol == PROTOCOL_UDP) {
 		flow->timeout = (uint8_t)timer_class(PROTOCOL_UDP, flow->remote_port);
 		engine->track[index].udp.shared_port = 0;
@@ -337,7 +341,7 @@ void control_flow_closes(struct engine *engine, uint32_t index)
 {
 	bool expired = is_expired(engine->flow[index].deadline, engine->now_ms);
 
-	end_control(engine, index, expired ? END_CONTROL_SILENT : END_ROUTER);
+	end_control(engine, index, expired ? END_CONTROL_SILENT : engine->is_blocking ? END_BLOCKED : END_ROUTER);
 }
 
 /* --- packets that modules keep --- */

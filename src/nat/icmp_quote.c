@@ -2,6 +2,7 @@
 /* ICMP errors passing through; docs/nat-behaviour.md section 7. */
 #include "nat/icmp_quote.h"
 
+#include "nat/attempts.h"
 #include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
@@ -233,6 +234,8 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 		return verdict_drop(drop);
 	if (passage->ip.ttl <= 1)
 		return verdict_drop(DROP_IP_TTL);
+	attempt_note_error(engine, index, passage->transport.icmp_type, passage->transport.icmp_code,
+			   passage->ip.source);
 	const struct flow *flow = &engine->flow[index];
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.destination = flow->inside_address;

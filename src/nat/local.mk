@@ -2,6 +2,8 @@
 libculvert_core_a_SOURCES += \
 	src/nat/arena.c \
 	src/nat/arena.h \
+	src/nat/attempts.c \
+	src/nat/attempts.h \
 	src/nat/configure.c \
 	src/nat/configure.h \
 	src/nat/drops.c \

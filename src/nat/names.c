@@ -50,6 +50,7 @@ const char *tunnel_end_text(enum tunnel_end end)
 		[END_SILENT] = "silence",
 		[END_NO_ANSWER] = "no answer",
 		[END_ROUTER] = "ended by the router",
+		[END_BLOCKED] = "blocked by a mode",
 	};
 
 	return end < ENDS ? texts[end] : "";

@@ -3,6 +3,7 @@
  * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside
  * source and come straight back in.
  */
+#include "nat/attempts.h"
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/fragment.h"
@@ -344,8 +345,8 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 	if (engine->header->outside_count == 0)
 		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
 	enum drop refusal = passage_refusal(engine, passage);
-	if (refusal == DROP_AH_UNTRANSLATABLE)
-		sa_note_ah(engine, passage);
+	if (refusal != DROP_NONE)
+		attempt_note_blocked(engine, passage);
 	if (refusal != DROP_NONE && !protocol_has_ports(passage->ip.protocol))
 		return refuse(engine, passage, refusal);
 	if (ip_is_fragment(&passage->ip) && fragment_arrive(engine, passage, &result))

@@ -36,12 +36,12 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t 
 	return module_of(SERVICE_IPSEC)->esp(engine, engine->module[SERVICE_IPSEC], esp, otherwise);
 }
 
-void sa_note_ah(struct engine *engine, const struct passage *passage)
+bool sa_note_ah(struct engine *engine, const struct passage *passage)
 {
-	if (engine->module[SERVICE_IPSEC] != NULL)
-		module_of(SERVICE_IPSEC)
-			->ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
-			     host_outside(engine, passage->ip.source)->address, passage->ip.destination);
+	return engine->module[SERVICE_IPSEC] != NULL &&
+	       module_of(SERVICE_IPSEC)
+		       ->ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
+			    host_outside(engine, passage->ip.source)->address, passage->ip.destination);
 }
 
 void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)

@@ -19,7 +19,7 @@ bool sa_is_paired(const struct engine *engine);
 uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
 		 struct engine_result *otherwise);
 /* AH of an inside host, which is refused. */
-void sa_note_ah(struct engine *engine, const struct passage *passage);
+bool sa_note_ah(struct engine *engine, const struct passage *passage);
 /* Counts a packet of an SA and refreshes it. */
 void sa_account(struct engine *engine, uint32_t flow, const struct passage *passage, enum side from);
 

@@ -32,7 +32,10 @@ enum {
 	MAX_TUNNELS = 32768,
 	READY_MAX = 8,
 	DROPS_KEPT = 4096,
-	SAS_EACH = 4, /* SAs there may be, for each of limits.tunnels */
+	ATTEMPT_SETS = 64,
+	ATTEMPT_WAYS = 4,
+	ATTEMPT_TENS = 6, /* a minute */
+	SAS_EACH = 4,     /* SAs there may be, for each of limits.tunnels */
 };
 #define NONE TABLE_NONE
 
@@ -222,6 +225,24 @@ struct drop_record {
 	uint8_t protocol, from, reason;
 };
 
+enum attempt_kind {
+	ATTEMPT_BLOCKED, /* by a mode */
+	ATTEMPT_AH,
+	ATTEMPT_REFUSED, /* by the remote end, or on the way there */
+};
+
+/* What an inside host has tried in vain, see attempts.h. */
+struct attempt {
+	uint64_t since_ms, last_ms; /* of the first and the last one, without a pause of a minute in between */
+	uint32_t inside, outside, remote;
+	struct refusal refusal;
+	uint32_t ten;                 /* the ten seconds of last_ms, counted from 0 on */
+	uint16_t tries[ATTEMPT_TENS]; /* in each of the last ten seconds, at their number modulo ATTEMPT_TENS */
+	uint8_t kind;                 /* enum attempt_kind */
+	uint8_t service, part;
+	bool live, told;
+};
+
 struct icmp_budget {
 	uint64_t refilled_ms;
 	uint32_t thousandths;
@@ -244,6 +265,7 @@ struct engine {
 	struct engine_config config;
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
 	bool any_blocked;             /* some service is in mode block */
+	bool is_blocking;             /* the flow that is being closed has been blocked by a mode */
 	bool follows_config;          /* no flow is left that config would end */
 	bool follows_outside;         /* the same for the outside addresses */
 	struct icmp_budget budget[SIDES];
@@ -258,8 +280,9 @@ struct engine {
 	uint64_t wake_ms; /* when a module wants to be woken, or UINT64_MAX */
 	engine_event *event;
 	void *event_context;
-	struct drop_record drop[DROPS_KEPT];    /* the last ones, a ring */
-	uint64_t drops;                         /* how many there were since this process took over */
+	struct drop_record drop[DROPS_KEPT]; /* the last ones, a ring */
+	uint64_t drops;                      /* how many there were since this process took over */
+	struct attempt attempt[ATTEMPT_SETS][ATTEMPT_WAYS];
 	uint64_t demand_at;                     /* when the next sweep on demand may be */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */

@@ -6,7 +6,7 @@
  */
 #include <culvert/module.h>
 
-#include "nat/state.h"
+#include "nat/attempts.h"
 
 bool address_is_private(uint32_t address)
 {
@@ -25,14 +25,20 @@ static enum tunnel_hint hint_of(const struct tunnel_view *view)
 /* What the module can not know. */
 static void complete(const struct engine *engine, struct tunnel_view *view)
 {
+	if (view->end == END_NOT)
+		view->hint = hint_of(view);
+	/* Of one that has ended only that there was no answer can be wrong. */
+	if (view->end == END_NOT ? view->hint != HINT_AH_SEEN && view->hint != HINT_SPI_COLLISION
+				 : view->hint == HINT_NO_ANSWER)
+		attempt_view_refusal(engine, view);
 	if (view->end != END_NOT)
 		return;
-	view->hint = hint_of(view);
 	if (engine->config.mode[view->part] != MODE_BLOCK)
 		return;
 	/* Its control messages may go on, as those of IKE do where only ESP is blocked. */
 	view->state = TUNNEL_IS_BLOCKED;
 	view->hint = HINT_BLOCKED;
+	view->refusal.by = 0;
 }
 
 bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view)
@@ -66,6 +72,8 @@ void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget,
 		*told |= bit;
 		module_report(engine, EVENT_TUNNEL_HINT, &view);
 	}
-	if (budget > 0)
-		*cursor = 0;
+	if (budget == 0)
+		return;
+	*cursor = 0;
+	attempt_tell(engine);
 }

@@ -309,13 +309,14 @@ static uint32_t quoted(const struct engine *engine, const void *memory, const st
 	return ipsec_share_target(engine, ipsec, ipsec_spi_find(engine, ipsec, group, spi));
 }
 
-static void ah(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote)
+static bool ah(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote)
 {
 	struct ipsec *ipsec = memory;
 	uint32_t index = ipsec_peer_find(engine, ipsec, inside, outside, remote);
 
 	if (index != MODULE_NONE)
 		ipsec->peer[index].sent_ah = true;
+	return index != MODULE_NONE;
 }
 
 /* --- packets that go on --- */

@@ -75,6 +75,25 @@ static bool has_asked_in_vain(const struct ipsec_peer *peer, const struct tunnel
 	       (view->age_ms >= IPSEC_SILENT_MS && view->packets[SIDE_WAN] == 0);
 }
 
+/* IKE goes on to port 4500 once both ends know of a NAT (RFC 7296 section 2.23): nothing has ever come back there. */
+static bool has_no_natt(const struct engine *engine, const struct ipsec_peer *peer)
+{
+	bool has_asked = false;
+
+	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
+		struct flow_view flow;
+		if (peer->flow[i] == MODULE_NONE)
+			continue;
+		module_view_flow(engine, peer->flow[i], &flow, NULL);
+		if (flow.remote_port != NATT_PORT)
+			continue;
+		if (flow.packets[SIDE_WAN] > 0)
+			return false;
+		has_asked |= flow.packets[SIDE_LAN] > 1 && flow.age_ms >= IPSEC_SILENT_MS;
+	}
+	return has_asked;
+}
+
 static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec *ipsec, const struct ipsec_peer *peer,
 				const struct tunnel_view *view)
 {
@@ -88,6 +107,8 @@ static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec 
 		return hint_of_server(peer, view);
 	if (client->heard && !server->heard && has_asked_in_vain(peer, view))
 		return peer->clashes ? HINT_SHARE_IMPOSSIBLE : HINT_NO_ANSWER;
+	if (!peer->is_up && server->heard && has_no_natt(engine, peer))
+		return HINT_NATT_FILTERED;
 	if (peer->is_ambiguous)
 		return HINT_AMBIGUOUS;
 	if (fell_silent_for_another(engine, ipsec, peer, view))
@@ -147,6 +168,8 @@ void ipsec_view(const struct engine *engine, const struct ipsec *ipsec, uint32_t
 		.pairing = (enum pairing)peer->pairing,
 		.end = (enum tunnel_end)peer->why,
 		.age_ms = ipsec_age(engine, peer->started_ms),
+		.control_heard = peer->end[SIDE_WAN].heard != 0,
+		.control_ms = ipsec_age(engine, peer->end[SIDE_WAN].last_ms),
 	};
 	for (int side = 0; side < SIDES; side++) {
 		view->packets[side] = peer->packets[side] + peer->natt_packets[side];

@@ -253,7 +253,7 @@ def test_reload_to_block_ends_live_tunnels(lab, router, ends):
     text = router.reload({"pptp": {"mode": "block"}, **FORWARD})
     for number, end in ((9100, "10.77.0.11"), (9101, "10.77.0.11"), (3, "203.0.113.10")):
         assert f"tunnel down: PPTP {end} " in text and f"Call ID inside {number}," in text, text
-    assert text.count("ended by the router") == 3
+    assert text.count("ended by [pptp] mode = block") == 3
     assert "5 flows ended because of the change" in text, text
     assert "PPTP is blocked now: this ends 3 tunnels" in text, text
     before = router.statistics().drop

@@ -179,6 +179,11 @@ tests_unit_test_engine_configure_SOURCES = tests/unit/test_engine_configure.c te
 	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)
 tests_unit_test_engine_configure_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_attempts
+tests_unit_test_engine_attempts_SOURCES = tests/unit/test_engine_attempts.c tests/unit/ipsec_rig.c \
+	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)
+tests_unit_test_engine_attempts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_attempts_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 UNIT_TESTS += tests/unit/test_engine_tunnels
 tests_unit_test_engine_tunnels_SOURCES = tests/unit/test_engine_tunnels.c tests/unit/ipsec_rig.c \
 	tests/unit/ipsec_rig.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h $(RIG)

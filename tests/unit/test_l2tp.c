@@ -5,6 +5,8 @@
  */
 #include "l2tp_rig.h"
 
+#include <stdlib.h>
+
 struct told {
 	uint32_t count[3];
 	struct tunnel_view last;
@@ -482,6 +484,31 @@ static void other_datagrams(void **state)
 	dialer_data(&d);
 }
 
+/* An ICMP error is an answer. */
+static void is_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct dialer d = dialer_of(rig, L1, 1701, W1, 7);
+	struct test_packet *error = malloc(sizeof *error);
+	struct tunnel_view v;
+
+	assert_non_null(error);
+	dialer_ask(&d);
+	packets_build_error(error, X, O1, 3, 1, 0, rig->out.item[0].packet.data, 60);
+	rig_send_packet(rig, SIDE_WAN, &error->packet);
+	rig_forwarded(rig, SIDE_LAN);
+	free(error);
+	assert_true(rig_tunnel(rig, L1, 7, &v));
+	assert_int_equal(v.hint, HINT_UNREACHABLE);
+	/* Once it has ended "no answer" would still be wrong. */
+	rig_wait(rig, 2 * MINUTE);
+	assert_true(rig_tunnel(rig, L1, 7, &v));
+	assert_int_equal(v.end, END_NO_ANSWER);
+	assert_int_equal(v.hint, HINT_UNREACHABLE);
+	assert_int_equal(v.refusal.by, X);
+	assert_int_equal(v.refusal.port, 1701);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +528,7 @@ int main(void)
 		l2tp_test(a_hidden_id),
 		l2tp_test(version_3),
 		l2tp_test(other_datagrams),
+		l2tp_test(is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

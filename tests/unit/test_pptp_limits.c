@@ -199,7 +199,7 @@ static void blocked(void **state)
 	rig_configure(rig);
 	assert_int_equal(told.count[EVENT_TUNNEL_DOWN], 2);
 	assert_int_equal(rig_flows(rig), 0);
-	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_ROUTER);
+	rig_expect_tunnel(rig, L1, OWN, TUNNEL_IS_ENDED, END_BLOCKED);
 	for (int from = 0; from < SIDES; from++) {
 		line_segment(&line, (enum side)from, FLAG_ACK, line.next[from], NULL, 0);
 		rig_dropped(rig, DROP_PPTP_BLOCKED);

@@ -166,7 +166,7 @@ static void tells_who_is_silent(void **state)
 static void hints_are_sentences(void **state)
 {
 	struct tunnel_view view = ipsec();
-	char text[TUNNEL_TEXT], tail[64];
+	char text[TUNNEL_TEXT], tail[64], sentence[TUNNEL_HINT];
 	char long_name[200];
 
 	(void)state;
@@ -185,17 +185,58 @@ static void hints_are_sentences(void **state)
 	view.packets[0] = view.packets[1] = UINT32_MAX;
 	view.silent = SIDE_LAN;
 	for (int hint = HINT_NONE + 1; hint < HINTS; hint++) {
-		const char *sentence = tunnel_hint_text((enum tunnel_hint)hint);
-		size_t length = strlen(sentence);
+		size_t length = strlen(tunnel_hint_text((enum tunnel_hint)hint));
 
 		view.hint = (enum tunnel_hint)hint;
 		assert_true(length > 50 && length < 400);
+		if (hint == HINT_REFUSED || hint == HINT_UNREACHABLE || hint == HINT_PROHIBITED)
+			view.refusal = (struct refusal){UINT32_MAX, UINT16_MAX, 17, 11, 255};
+		else
+			view.refusal.by = 0;
+		length = strlen(tunnels_hint_text(&view, sentence));
 		assert_true(tunnel_hint_name(view.hint)[0]);
 		snprintf(tail, sizeof(tail), "%s.", sentence + length - 40);
 		tunnels_describe(&view, text);
 		if (strlen(text) < strlen(tail) || strcmp(text + strlen(text) - strlen(tail), tail))
 			fail_msg("cut: %s", text);
 	}
+}
+
+/* Who has refused what, and which switch blocks it. */
+static void names_who_refuses(void **state)
+{
+	struct tunnel_view view = ipsec();
+	char text[TUNNEL_HINT], end[TUNNEL_END];
+
+	(void)state;
+	view.hint = HINT_REFUSED;
+	view.refusal = (struct refusal){0xcb007151, 500, 17, 3, 3};
+	assert_non_null(
+		strstr(tunnels_hint_text(&view, text),
+		       "203.0.113.81 answers to UDP port 500 with ICMP unreachable (type 3, code 3); the server"));
+	view.refusal = (struct refusal){0xcb007151, 0, 47, 11, 0};
+	assert_non_null(strstr(tunnels_hint_text(&view, text),
+			       "203.0.113.81 answers to GRE with ICMP time exceeded (type 11, code 0); "));
+	view.refusal = (struct refusal){0xcb007151, 1723, 6, 0, 0};
+	assert_non_null(strstr(tunnels_hint_text(&view, text), "203.0.113.81 answers to TCP port 1723 with a reset; "));
+	view.refusal.by = 0;
+	view.hint = HINT_BLOCKED;
+	view.end = END_BLOCKED;
+	for (int part = 0; part < PARTS; part++) {
+		static const char *const keys[PARTS] = {
+			[PART_PPTP] = "[pptp] mode",        [PART_L2TP] = "[l2tp] mode",
+			[PART_IKE] = "[ipsec] mode or ike", [PART_NATT] = "[ipsec] mode or natt",
+			[PART_ESP] = "[ipsec] mode or esp", [PART_AH] = "[ipsec] mode or ah"};
+		char want[64];
+
+		view.part = (enum part)part;
+		snprintf(want, sizeof(want), "%s = block refuses it: culvertctl mode ", keys[part]);
+		assert_ptr_equal(strstr(tunnels_hint_text(&view, text), want), text);
+		snprintf(want, sizeof(want), "ended by %s = block", keys[part]);
+		assert_string_equal(tunnels_end_text(&view, end), want);
+	}
+	view.end = END_SILENT;
+	assert_string_equal(tunnels_end_text(&view, end), "silence");
 }
 
 static void names_are_made_harmless(void **state)
@@ -219,9 +260,10 @@ static void names_are_made_harmless(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(describes_ipsec),     cmocka_unit_test(describes_a_server_inside),
-		cmocka_unit_test(describes_l2tp),      cmocka_unit_test(tells_who_is_silent),
-		cmocka_unit_test(hints_are_sentences), cmocka_unit_test(names_are_made_harmless),
+		cmocka_unit_test(describes_ipsec),         cmocka_unit_test(describes_a_server_inside),
+		cmocka_unit_test(describes_l2tp),          cmocka_unit_test(tells_who_is_silent),
+		cmocka_unit_test(hints_are_sentences),     cmocka_unit_test(names_who_refuses),
+		cmocka_unit_test(names_are_made_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
