@@ -3,4 +3,4 @@
 noinst_HEADERS += include/culvert/engine.h include/culvert/packet.h include/culvert/drops.def include/culvert/stats.def \
 	include/culvert/confkeys.def include/culvert/module.h include/culvert/hints.def include/culvert/services.def \
 	include/culvert/timeouts.def include/culvert/exit.h include/culvert/verbs.def \
-	include/culvert/explain.h include/culvert/rules.def
+	include/culvert/explain.h include/culvert/requirements.def include/culvert/rules.def

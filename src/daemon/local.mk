@@ -16,7 +16,8 @@ libculvert_daemon_a_SOURCES += src/daemon/control.c src/daemon/control.h src/dae
 	src/daemon/control_request.h src/daemon/control_socket.c src/daemon/control_socket.h src/daemon/socket_file.c src/daemon/socket_file.h src/daemon/json.c \
 	src/daemon/json.h src/daemon/loop_lines.c src/daemon/loop_lines.h src/daemon/verb.c src/daemon/verb.h \
 	src/daemon/ranking.c src/daemon/ranking.h src/daemon/verb_drops.c src/daemon/verb_mappings.c src/daemon/verb_status.c \
-	src/daemon/verb_metrics.c src/daemon/verb_selftest.c src/daemon/verb_top.c src/daemon/verb_tunnels.c
+	src/daemon/selftest.h src/daemon/selftest_config.c src/daemon/selftest_flow.c src/daemon/selftest_icmp.c \
+	src/daemon/selftest_mapping.c src/daemon/selftest_packets.c src/daemon/verb_metrics.c src/daemon/verb_selftest.c src/daemon/verb_top.c src/daemon/verb_tunnels.c
 libculvert_daemon_a_SOURCES += src/daemon/drop_rates.c src/daemon/drop_rates.h src/daemon/probe.c \
 	src/daemon/probe.h src/daemon/verb_explain.c
 libculvert_daemon_a_SOURCES += src/daemon/config_change.c src/daemon/config_edit.c src/daemon/config_edit.h \

@@ -114,11 +114,27 @@ static uint32_t put_tcp(struct packet *packet, const struct probe *probe)
 {
 	packet_put16(packet, IP_HEADER, probe->source_port);
 	packet_put16(packet, IP_HEADER + 2, probe->destination_port);
-	packet_put32(packet, IP_HEADER + 4, 1);
+	packet_put32(packet, IP_HEADER + 4, probe->sequence ? probe->sequence : 1);
+	packet_put32(packet, IP_HEADER + 8, probe->acknowledgement);
 	packet_put8(packet, IP_HEADER + 12, TCP_HEADER / 4 << 4);
 	packet_put8(packet, IP_HEADER + 13, probe->tcp_flags);
 	packet_put16(packet, IP_HEADER + 14, 65535);
 	return TCP_HEADER;
+}
+
+static uint32_t put_icmp(struct packet *packet, const struct probe *probe)
+{
+	packet_put8(packet, IP_HEADER, probe->icmp_type);
+	packet_put8(packet, IP_HEADER + 1, probe->icmp_code);
+	if (probe->quote) {
+		packet_put16(packet, IP_HEADER + 6, probe->icmp_mtu);
+		for (uint32_t i = 0; i < probe->quote_length; i++)
+			packet_put8(packet, IP_HEADER + ICMP_HEADER + i, probe->quote[i]);
+	} else {
+		packet_put16(packet, IP_HEADER + 4, probe->source_port);
+		packet_put16(packet, IP_HEADER + 6, 1);
+	}
+	return ICMP_HEADER + probe->quote_length;
 }
 
 static uint32_t put_transport(struct packet *packet, const struct probe *probe)
@@ -131,10 +147,7 @@ static uint32_t put_transport(struct packet *packet, const struct probe *probe)
 		packet_put16(packet, IP_HEADER + 2, probe->destination_port);
 		return UDP_HEADER + put_message(packet, IP_HEADER + UDP_HEADER, probe);
 	case ICMP:
-		packet_put8(packet, IP_HEADER, probe->icmp_type);
-		packet_put16(packet, IP_HEADER + 4, probe->source_port);
-		packet_put16(packet, IP_HEADER + 6, 1);
-		return ICMP_HEADER;
+		return put_icmp(packet, probe);
 	case GRE:
 		return put_gre(packet, probe);
 	case ESP:
@@ -175,7 +188,7 @@ void probe_build(const struct probe *probe, struct packet *packet, uint8_t *memo
 	packet_put8(packet, 0, 0x45);
 	packet_put16(packet, 2, (uint16_t)packet->length);
 	packet_put16(packet, 4, 0x4355);
-	packet_put16(packet, 6, (uint16_t)((probe->df ? 0x4000 : 0) | probe->offset / 8));
+	packet_put16(packet, 6, (uint16_t)((probe->df ? 0x4000 : 0) | (probe->more ? 0x2000 : 0) | probe->offset / 8));
 	packet_put8(packet, 8, probe->ttl);
 	packet_put8(packet, 9, probe->protocol);
 	packet_put32(packet, 12, probe->source);

@@ -30,7 +30,14 @@ struct probe {
 	uint32_t length; /* of the whole packet; at least what its headers need is made */
 	uint8_t ttl;
 	bool df;
-	uint16_t offset; /* of a fragment, a multiple of 8; 0: a whole packet */
+	uint16_t offset; /* of a fragment, a multiple of 8; 0: a whole packet, or the first of several */
+	bool more;       /* fragments follow */
+	uint32_t sequence, acknowledgement; /* of TCP; sequence 0 stands for 1 */
+	/* an ICMP error: what it quotes, and the low half of its second word */
+	uint8_t icmp_code;
+	uint16_t icmp_mtu;
+	const uint8_t *quote;
+	uint32_t quote_length;
 };
 
 enum {

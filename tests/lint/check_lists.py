@@ -46,6 +46,23 @@ def judge_keys(tree):
             for section, key, member in keys if member not in members and f"config.{member}" not in DEFERRED]
 
 
+def judge_deviations(tree):
+    """Each requirement that culvert deviates from stands in the table of docs/nat-behaviour.md, and no other one."""
+    text = re.sub(r"/\*.*?\*/", "", tree.text("include/culvert/requirements.def"), flags=re.DOTALL)
+    known = {(rfc, name) for rfc, names in re.findall(
+        r'(?m)^REQUIREMENT\((\d+), "([^"]+)", \w+,\s+"[^"]*",\s+(?:deviates|\w*_passes|cgn_filtering),', text)
+        for name in re.findall(r"[\d.]+[A-Za-z]?", names)}
+    rows = re.findall(r"(?m)^\| ([^|]*)\|", tree.text("docs/nat-behaviour.md").split("## 13.")[-1])
+    told = {(rfc, name) for rfc, names in re.findall(r"RFC (\d+)((?: REQ-| section |, )[\d.]+[A-Z]?(?:, \d+)*)",
+                                                     " ".join(" ".join(rows).split()))
+            for name in re.findall(r"[\d.]+[A-Za-z]?", names)}
+    named = {rfc for rfc, _ in known}
+    yield from (f"docs/nat-behaviour.md: section 13 does not name RFC {rfc} {name}"
+                for rfc, name in sorted(known - told))
+    yield from (f"include/culvert/requirements.def: RFC {rfc} {name} is a deviation in docs/nat-behaviour.md only"
+                for rfc, name in sorted(told - known) if rfc in named)
+
+
 def check(tree):
     findings = []
     words = set()
@@ -62,6 +79,7 @@ def check(tree):
     findings += [f"include/culvert/services.def: {service} claims no traffic" for service in services
                  if service not in [parts.get(claim) for claim in claims]]
     findings += judge_keys(tree)
+    findings += judge_deviations(tree)
     for name, (macro, prefix) in LISTS.items():
         seen = set()
         for line, constant, text in entries(tree, name, macro):
@@ -96,6 +114,11 @@ def plant(_tree):
     yield "a key nobody reads", line(
         "confkeys.def", 'KEY("nat", "planted", NUMBER, planted, 0, 1, "", RELOAD, "", "")',
     )
+
+    yield "a deviation that is not told", line(
+        "requirements.def", 'REQUIREMENT(4787, "REQ-99", MUST, "planted", deviates, "")')
+    yield "a deviation that is only told", lambda tree: tree.append(
+        "docs/nat-behaviour.md", "| RFC 4787 REQ-98 (MUST) | planted | planted |\n")
 
     def mentioned(tree):
         line("drops.def", 'DROP(PLANTED, "planted", "never", "nothing")')(tree)
