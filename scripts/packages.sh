@@ -31,11 +31,15 @@ need_packages() {
 		apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $missing >/dev/null
 }
 
-# copy_source FROM TO: the tree without what a build or git leaves in it, so that the checkout stays as it is.
+# copy_source FROM TO: the tree without what git, autoreconf, a build in the tree or a test leaves in it, so that the
+# checkout stays as it is. An executable file without a dot in its name is a program that was built.
 copy_source() {
-	mkdir -p "$2" &&
-		tar -C "$1" --exclude=./.git --exclude='./build*' --exclude=./autom4te.cache --exclude=./configure \
-			--exclude=./aclocal.m4 --exclude=./Makefile.in --exclude=__pycache__ \
-			--exclude=.pytest_cache -cf - . |
-		tar -C "$2" -xf -
+	local made="-path ./configure -o -path ./aclocal.m4 -o -path ./Makefile.in -o -path ./Makefile
+		-o -path ./config.status -o -name .dirstamp -o -name *.[ao] -o -name *.log -o -name *.trs"
+	mkdir -p "$2" && (
+		set -f # the patterns are for find
+		cd "$1" && find . \( -path ./.git -o -path ./build* -o -path ./autom4te.cache -o -path ./culvert-* \
+			-o -name .deps -o -name __pycache__ -o -name .pytest_cache \) -prune -o \( $made \) -o \
+			-type f -perm -u+x ! -name *.* ! -path ./.ci/* -o -type f -print0
+	) | tar -C "$1" --null --no-recursion -T - -cf - | tar -C "$2" -xf -
 }

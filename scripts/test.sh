@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs every test of culvert. On Debian 12 as root nothing else is needed: scripts/test.sh
 #
-# Four lanes run side by side. Two have packets, and mostly wait for them: the tests in network namespaces, several
+# Five lanes run side by side. Two have packets, and mostly wait for them: the tests in network namespaces, several
 # files at one time, with a daemon that gcc built with the sanitizers, then some of them again without offloads and
-# sanitizers; and calls with VPN software through a daemon without sanitizers. The other two compute, with what the
+# sanitizers; and calls with VPN software through a daemon without sanitizers. The other three compute, with what the
 # first two leave of the processors: make check with the sanitizers, a million packets against a model and a
-# distribution; and clang's build with its fuzz targets and linters. Everything happens in a copy of the tree.
+# distribution; clang's build with its fuzz targets and linters; and the demo and README.md in a Debian that has only
+# its base packages. Everything happens in a copy of the tree; packages are kept below XDG_CACHE_HOME or /var/cache.
 #
 #   FUZZ_SECONDS=N  how long each fuzz target runs (5)
 #   CI=1            a skipped test fails unless tests/allowed-skips lists it
@@ -48,7 +49,8 @@ record() {
 }
 
 # stage NAME COLLECT COMMAND...: runs the command with its output in a log, says how long it took. COLLECT reads what
-# the single tests of the stage did, or is - if the stage is one test itself.
+# the single tests of the stage did, or is - if the stage is one test itself, which says in its last line
+# why it skipped if its exit code is 77.
 stage() {
 	local name=$1 collect=$2 log begin=$SECONDS code
 	shift 2
@@ -56,7 +58,11 @@ stage() {
 	"$@" >"$log" 2>&1
 	code=$?
 	if [ "$collect" = - ]; then
-		if [ $code = 0 ]; then record pass "$name"; else record fail "$name" "exit code $code"; fi
+		case $code in
+		0) record pass "$name" ;;
+		77) record skip "$name" "$(tail -n 1 "$log")" ;;
+		*) record fail "$name" "exit code $code" ;;
+		esac
 	elif ! $collect >>"$results" 2>>"$log"; then
 		record fail "$name" "its results can not be read"
 	elif [ $code != 0 ]; then
@@ -65,6 +71,8 @@ stage() {
 	fi
 	if [ $code = 0 ]; then
 		printf '  ok      %-46s %4d s\n' "$name" $((SECONDS - begin))
+	elif [ $code = 77 ] && [ "$collect" = - ]; then
+		printf '  skipped %-46s %4d s\n' "$name" $((SECONDS - begin))
 	else
 		printf '  FAILED  %-46s %4d s   %s\n' "$name" $((SECONDS - begin)) "$log"
 		tail -n 60 "$log" | sed 's/^/          | /'
@@ -190,13 +198,24 @@ lane_clang() {
 	stage "lint" - $polite make -C "$work/fuzz" lint
 }
 
+# A Debian that has nothing, where scripts/demo.sh and README.md must bring all they need. Niced more than the others,
+# since it waits for nobody and nobody for it.
+lane_fresh() {
+	local minimal="nice -n 15 $work/source/tests/fresh/minimal.sh"
+	stage "demo in a minimal Debian" - $minimal "$work/minimal-demo" "$work/source" scripts/demo.sh
+	rm -rf "$work/minimal-demo"
+	stage "README in a minimal Debian, part of in-tree check" - \
+		$minimal "$work/minimal-readme" "$work/source" tests/fresh/readme.sh
+	rm -rf "$work/minimal-readme"
+}
+
 run_all() {
 	echo "culvert: every test, working in $work"
 	copy_source "$root" "$work/source" || exit 5
 	cd "$work/source" || exit 5
 	if stage "autoreconf" - autoreconf -fi; then
 		set -m
-		for lane in namespaces vpn check clang; do
+		for lane in namespaces vpn check clang fresh; do
 			lane_$lane &
 			lanes="$lanes $!"
 		done

@@ -99,12 +99,19 @@ def output(command, **options):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
 
 
+def unwanted(folder, names):
+    """What checks do not look at: captures, and what a build in the tree or a test run leaves."""
+    patterns = ("__pycache__", ".pytest_cache", ".deps", "*.pcap", "*.[ao]", "*.log", "*.trs")
+    built = [name for name in names if "." not in name and os.access(os.path.join(folder, name), os.X_OK)
+             and os.path.isfile(os.path.join(folder, name))]
+    return [*built, *shutil.ignore_patterns(*patterns)(folder, names)]
+
+
 def copy(tree, place):
     """A copy of what checks look at, to plant violations in."""
     for name in COPIED:
         if (tree.root / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.pcap", ".pytest_cache")
-            shutil.copytree(tree.root / name, pathlib.Path(place) / name, ignore=ignore)
+            shutil.copytree(tree.root / name, pathlib.Path(place) / name, ignore=unwanted)
     for name in (".clang-format", ".clang-tidy"):
         if (tree.root / name).exists():
             shutil.copy(tree.root / name, place)
