@@ -232,7 +232,7 @@ check "the server reaches lan2 through the forwarded port, and lan2 sees who it 
 	server curl -sS -m 5 http://198.51.100.2:8080/
 check "lan1 reaches lan2 by the outside address (hairpinning):" 'hello 198\.51\.100\.2 .* lan2' \
 	lan1 curl -sS -m 5 http://198.51.100.2:8080/
-check "the server can not reach anything else; the kernel stays silent, culvert counts it:" 'timed out|Timeout' \
+check "the server cannot reach anything else; the kernel stays silent, culvert counts it:" 'timed out|Timeout' \
 	server curl -sS -m 1 http://198.51.100.2:8081/
 check "the kernel of the router does none of this: it has no nftables rules:" '^rules: 0$' \
 	router sh -c 'echo "rules: $(nft list ruleset | wc -l)"'

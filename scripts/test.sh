@@ -64,7 +64,7 @@ stage() {
 		*) record fail "$name" "exit code $code" ;;
 		esac
 	elif ! $collect >>"$results" 2>>"$log"; then
-		record fail "$name" "its results can not be read"
+		record fail "$name" "its results cannot be read"
 	elif [ $code != 0 ]; then
 		# Whatever made the command fail is counted, even if no single test says so.
 		grep -q "^fail	$name: " "$results" || record fail "$name" "exit code $code"

@@ -59,7 +59,7 @@ static inline uint32_t table_index(uint32_t slot)
 typedef uint32_t table_lanes __attribute__((vector_size(16), may_alias));
 
 /* One bit for each slot whose tag fits; four slots at a time and without branches, because where in the bucket an entry
- * stands can not be predicted. */
+ * stands cannot be predicted. */
 static inline uint32_t table_fitting(const struct table_bucket *bucket, uint32_t tag)
 {
 	const table_lanes *lanes = (const table_lanes *)(const void *)bucket;

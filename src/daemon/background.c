@@ -60,7 +60,7 @@ int background_start(int *ready_fd, struct log *log)
 	close(ends[0]);
 	setsid();
 	if (chdir("/") < 0)
-		log_write(log, LOG_WARNING, "can not change to /: %s", strerror(errno));
+		log_write(log, LOG_WARNING, "cannot change to /: %s", strerror(errno));
 	*ready_fd = ends[1];
 	return EXIT_OK;
 }

@@ -108,7 +108,7 @@ typedef void config_tell_change(void *context, const struct config_change *chang
 /* Tells every difference; returns how many there are. */
 uint32_t config_compare(const struct config *before, const struct config *after, config_tell_change *tell,
 			void *context);
-/* What a reload can not change becomes what it is in the running configuration. */
+/* What a reload cannot change becomes what it is in the running configuration. */
 void config_keep_fixed(struct config *config, const struct config *running);
 
 /*

@@ -95,7 +95,7 @@ static void control_not_accepted(void *context, int error)
 {
 	const struct control *control = context;
 
-	log_write(control->router.log, LOG_WARNING, "a connection to the control socket can not be accepted: %s",
+	log_write(control->router.log, LOG_WARNING, "a connection to the control socket cannot be accepted: %s",
 		  strerror(error));
 }
 

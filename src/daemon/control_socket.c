@@ -29,7 +29,7 @@ int control_socket_open(struct control_socket *control, const char *path, const 
 	wrong = socket_file_open(&control->file, path, user, QUEUE, "another culvertd serves it");
 	if (!wrong)
 		return EXIT_OK;
-	log_write(log, LOG_ERR, "the control socket %s can not be made: %s; see [control] socket", path, wrong);
+	log_write(log, LOG_ERR, "the control socket %s cannot be made: %s; see [control] socket", path, wrong);
 	return EXIT_FILE;
 }
 

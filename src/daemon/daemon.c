@@ -37,7 +37,7 @@ static int daemon_start_engine(struct daemon *daemon)
 	config_to_limits(&daemon->config, &limits);
 	size = engine_arena_size(&limits);
 	if (size == 0) {
-		log_write(daemon->log, LOG_ERR, "the engine can not be that large: lower the values of [limits]");
+		log_write(daemon->log, LOG_ERR, "the engine cannot be that large: lower the values of [limits]");
 		return EXIT_CONFIG;
 	}
 	if (!random_fill(seed, sizeof(seed))) {
@@ -57,7 +57,7 @@ static int daemon_start_engine(struct daemon *daemon)
 				  engine_counters(daemon->engine)->flows);
 		else
 			log_write(daemon->log, LOG_WARNING,
-				  "what the last process left can not be used: starting without flows");
+				  "what the last process left cannot be used: starting without flows");
 	}
 	if (!daemon->engine)
 		daemon->engine = engine_new(daemon->flows.memory, size, &limits, &daemon->engine_config, seed, false,
@@ -121,7 +121,7 @@ static int daemon_start_links(struct daemon *daemon)
 	daemon_report_forwards(daemon);
 	if (!loop_watch(daemon->loop, LOOP_LAN, tun_fd(daemon->tun)) ||
 	    !loop_watch(daemon->loop, LOOP_KERNEL, kernel_event_fd(daemon->kernel))) {
-		log_write(daemon->log, LOG_ERR, "can not watch descriptors: %s", strerror(errno));
+		log_write(daemon->log, LOG_ERR, "cannot watch descriptors: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_apply_config,

@@ -63,12 +63,12 @@ int daemon_open_wan(struct daemon *daemon)
 	datapath_set_wan(daemon->datapath, daemon->wan);
 	/* What a link without offloads could not send shall not come in from the LAN. */
 	if (!tun_set_offload(daemon->tun, daemon->config.offload && wan_offloads(daemon->wan))) {
-		log_write(daemon->log, LOG_ERR, "can not set the offloads of %s: %s", daemon->config.tun,
+		log_write(daemon->log, LOG_ERR, "cannot set the offloads of %s: %s", daemon->config.tun,
 			  strerror(errno));
 		return EXIT_NETWORK;
 	}
 	if (!loop_watch(daemon->loop, LOOP_WAN, wan_fd(daemon->wan))) {
-		log_write(daemon->log, LOG_ERR, "can not watch the packet socket: %s", strerror(errno));
+		log_write(daemon->log, LOG_ERR, "cannot watch the packet socket: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	return EXIT_OK;

@@ -59,7 +59,7 @@ int daemon_open_wan(struct daemon *daemon);
 void daemon_close_wan(struct daemon *daemon);
 /* Gives the engine its configuration and outside addresses. Returns how many flows ended. */
 uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms);
-/* Says which forwards can not work as the links are now. */
+/* Says which forwards cannot work as the links are now. */
 void daemon_report_forwards(struct daemon *daemon);
 /* After anything that may have changed the links. */
 void daemon_follow_links(struct daemon *daemon, uint64_t now_ms);

@@ -95,7 +95,7 @@ static void datapath_wait(struct datapath *datapath, const struct packet *packet
 	datapath->has_waited = true;
 }
 
-/* Why the WAN as it is now can not have the packet, which may have waited while it became another link. */
+/* Why the WAN as it is now cannot have the packet, which may have waited while it became another link. */
 static enum drop datapath_refusal(const struct datapath *datapath, const struct packet *packet)
 {
 	if (!datapath->wan)

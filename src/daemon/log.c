@@ -89,7 +89,7 @@ static int open_file(struct log *log, const char *path)
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
 
 	if (fd < 0)
-		log_write(log, LOG_ERR, "the log file %s can not be opened: %s", path,
+		log_write(log, LOG_ERR, "the log file %s cannot be opened: %s", path,
 			  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
 	return fd;
 }
@@ -167,7 +167,7 @@ static const char *level_name(int level)
 	return level >= 0 && level <= LOG_DEBUG ? names[level] : "error";
 }
 
-/* A log that can not be written must not stop the packets, and there is nobody left to tell. */
+/* A log that cannot be written must not stop the packets, and there is nobody left to tell. */
 static void write_line(int fd, const char *line, size_t length)
 {
 	if (write(fd, line, length) < 0)

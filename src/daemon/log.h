@@ -2,7 +2,7 @@
 /*
  * The log: standard error, the journal (standard error with "<N>" in front of each line), syslog(3) or a file.
  *
- * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name can not forge a
+ * One message is one line: bytes that are not printable ASCII are written as \xNN, so a hostile name cannot forge a
  * line. A message whose format string has been used LOG_BURST times within LOG_WINDOW_S seconds is counted instead of
  * written; the count follows as "N similar messages suppressed", at the latest when the log is closed. Levels are those
  * of syslog(3).
@@ -33,7 +33,7 @@ void log_free(struct log *log);
  * target: "stderr", "syslog" or the absolute path of a file, which is created with mode 0640 and appended to, never
  * followed if it is a symbolic link. "auto" is standard error in the foreground. In the background everything but a
  * file is syslog, and warnings and errors go to standard error as well, as long as there is one. False, after having
- * said why to the log as it was, if a file can not be opened.
+ * said why to the log as it was, if a file cannot be opened.
  */
 bool log_open(struct log *log, const char *target, bool foreground);
 /* Messages go to the journal, where each has its level. */

@@ -227,13 +227,13 @@ static struct bufferevent *make_buffer(struct event_base *base, void *argument)
 	return buffer;
 }
 
-/* Who can not be let in stays in the kernel's queue, and the listener would be ready all the time: it has a pause. */
+/* Who cannot be let in stays in the kernel's queue, and the listener would be ready all the time: it has a pause. */
 static void on_accept_error(struct evconnlistener *listener, void *argument)
 {
 	struct metrics_http *http = the_one;
 
 	(void)argument;
-	log_write(http->router.log, LOG_WARNING, "a connection for metrics can not be accepted: %s", strerror(errno));
+	log_write(http->router.log, LOG_WARNING, "a connection for metrics cannot be accepted: %s", strerror(errno));
 	evconnlistener_disable(listener);
 	set_sweep(http);
 }

@@ -18,7 +18,7 @@ enum { QUEUE = 64 };
 
 static int refuse(struct metrics_listener *listener, const char *text, const char *why, int exit_code, struct log *log)
 {
-	log_write(log, LOG_ERR, "metrics can not be served at %s: %s; see [metrics] listen", text, why);
+	log_write(log, LOG_ERR, "metrics cannot be served at %s: %s; see [metrics] listen", text, why);
 	if (listener->file.fd >= 0)
 		close(listener->file.fd);
 	listener->file.fd = -1;
@@ -59,6 +59,6 @@ int metrics_listen_open(struct metrics_listener *listener, const char *text, con
 
 void metrics_listen_close(struct metrics_listener *listener)
 {
-	/* A file that can not be removed is replaced by the next start; a port has none. */
+	/* A file that cannot be removed is replaced by the next start; a port has none. */
 	socket_file_close(&listener->file);
 }

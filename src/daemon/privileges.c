@@ -60,13 +60,12 @@ static bool need_tun(struct log *log)
 		return true;
 	}
 	if (errno == EACCES)
-		log_write(
-			log, LOG_ERR,
-			"%s can not be opened: its mode keeps this user out; start culvertd as root, or chmod 0666 %s",
-			path, path);
+		log_write(log, LOG_ERR,
+			  "%s cannot be opened: its mode keeps this user out; start culvertd as root, or chmod 0666 %s",
+			  path, path);
 	else
 		log_write(log, LOG_ERR,
-			  "%s can not be opened (%s): load the module tun, or start the container with --device=%s "
+			  "%s cannot be opened (%s): load the module tun, or start the container with --device=%s "
 			  "(docker, podman)",
 			  path, strerror(errno), path);
 	return false;
@@ -80,8 +79,7 @@ int privileges_check(const char *user, struct log *log)
 	good = need_tun(log) && good;
 	if (user) {
 #ifndef HAVE_LIBCAP_NG
-		log_write(log, LOG_ERR,
-			  "--user: this culvertd was built without libcap-ng and can not change its user");
+		log_write(log, LOG_ERR, "--user: this culvertd was built without libcap-ng and cannot change its user");
 		return EXIT_USAGE;
 #endif
 		if (!getpwnam(user)) {
@@ -180,7 +178,7 @@ int privileges_drop(const char *user, struct log *log)
 	const char *failed = user && !owner ? "find the user" : keep_capabilities(owner, log_fd(log));
 
 	if (failed) {
-		log_write(log, LOG_ERR, "can not %s: %s", failed, errno ? strerror(errno) : "refused");
+		log_write(log, LOG_ERR, "cannot %s: %s", failed, errno ? strerror(errno) : "refused");
 		return EXIT_PERMISSION;
 	}
 	if (!has_capability(CAP_NET_ADMIN) || !has_capability(CAP_NET_RAW) || has_capability(CAP_SYS_ADMIN)) {
@@ -189,12 +187,12 @@ int privileges_drop(const char *user, struct log *log)
 	}
 #else
 	if (user) {
-		log_write(log, LOG_ERR, "can not change the user: built without libcap-ng");
+		log_write(log, LOG_ERR, "cannot change the user: built without libcap-ng");
 		return EXIT_PERMISSION;
 	}
 #endif
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		log_write(log, LOG_ERR, "can not give up new privileges: %s", strerror(errno));
+		log_write(log, LOG_ERR, "cannot give up new privileges: %s", strerror(errno));
 		return EXIT_PERMISSION;
 	}
 	privileges_filter_calls(log);

@@ -2,7 +2,7 @@
 /*
  * The system calls that a running culvertd makes; all others fail with EPERM, which their caller then reports like any
  * other error. What is left can move packets, talk netlink, and write in the state directory, /proc/sys and the log; it
- * can not start a program, enter another namespace, mount, trace or load anything.
+ * cannot start a program, enter another namespace, mount, trace or load anything.
  */
 #include "daemon/privileges.h"
 

@@ -22,7 +22,7 @@ static void append_address(char text[TUNNEL_TEXT], uint32_t address)
 	text_append(text, TUNNEL_TEXT, "%s", text_print_address(address, dotted));
 }
 
-/* What somebody calls itself; it can not look like anything else of the line. */
+/* What somebody calls itself; it cannot look like anything else of the line. */
 static void append_name(char text[TUNNEL_TEXT], const char *name)
 {
 	char escaped[NAME_TEXT];

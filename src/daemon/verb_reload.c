@@ -227,7 +227,7 @@ static enum verb_step take_text(struct verb *verb, struct rehearse_state *state)
 
 /*
  * NAME size=BYTES: we read no file for others, since who may ask us need not be allowed to read what we are. They send
- * the text, after the row "send", so that it can not be taken for requests by a daemon that does not expect it.
+ * the text, after the row "send", so that it cannot be taken for requests by a daemon that does not expect it.
  */
 static enum verb_step expect_text(struct verb *verb, struct rehearse_state *state)
 {

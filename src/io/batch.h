@@ -23,7 +23,7 @@ struct batch {
 	struct packet packets[BATCH_PACKETS]; /* the first count of them are valid */
 	uint32_t count;
 	uint32_t truncated; /* packets that did not fit a slot and are not in packets[] */
-	uint32_t foreign;   /* packets whose offload the virtio header can not express, not in packets[] */
+	uint32_t foreign;   /* packets whose offload the virtio header cannot express, not in packets[] */
 	uint8_t *memory;
 };
 

@@ -10,7 +10,7 @@ static uint64_t microseconds_of(clockid_t clock)
 {
 	struct timespec now;
 
-	/* It can not fail: these clocks exist on every Linux and the pointer is good. */
+	/* It cannot fail: these clocks exist on every Linux and the pointer is good. */
 	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }

@@ -30,7 +30,7 @@ static bool host_ports_take_hex(const char **text, int digits, uint32_t *value)
 	return true;
 }
 
-/* Reads an address; false for one that IPv4 packets can not be meant for. *address is 0 for any. */
+/* Reads an address; false for one that IPv4 packets cannot be meant for. *address is 0 for any. */
 static bool host_ports_take_address(const char **text, uint32_t *address)
 {
 	size_t length = strspn(*text, "0123456789ABCDEF");

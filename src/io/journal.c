@@ -60,12 +60,12 @@ int journal_open(struct journal *journal, const char *state_dir, bool create, ke
 	snprintf(journal->header, sizeof(journal->header), "# culvert journal 1 boot %s namespace %" PRIu64 "\n", boot,
 		 cookie);
 	if (create && mkdir(state_dir, 0755) && errno != EEXIST) {
-		report(context, LOG_ERR, "can not make the state directory %s: %s", state_dir, strerror(errno));
+		report(context, LOG_ERR, "cannot make the state directory %s: %s", state_dir, strerror(errno));
 		return EXIT_FILE;
 	}
 	journal->directory = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (journal->directory < 0 && (create || errno != ENOENT)) {
-		report(context, LOG_ERR, "can not open the state directory %s: %s", state_dir, strerror(errno));
+		report(context, LOG_ERR, "cannot open the state directory %s: %s", state_dir, strerror(errno));
 		return EXIT_FILE;
 	}
 	return 0;
@@ -115,7 +115,7 @@ static char *journal_load(const struct journal *journal, const char **why)
 	if (text) {
 		size = read(fd, text, (size_t)status.st_size);
 		if (size != status.st_size || strlen(text) != (size_t)size) {
-			*why = "it can not be read, or holds zero bytes";
+			*why = "it cannot be read, or holds zero bytes";
 			free(text);
 			text = NULL;
 		}

@@ -22,7 +22,7 @@ enum {
 	/* A dump is repeated when the kernel changed under it; a table that changes all the time is taken as it comes.
 	 */
 	DUMP_TRIES = 4,
-	/* Notifications handled in one go, so that a flood of them can not stop the packets. */
+	/* Notifications handled in one go, so that a flood of them cannot stop the packets. */
 	EVENTS_AT_ONCE = 256,
 };
 

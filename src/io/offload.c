@@ -36,7 +36,7 @@ bool offload_read(const uint8_t *header, uint16_t link_header, struct packet *pa
 	case VIRTIO_NET_HDR_GSO_TCPV4:
 		offload->gso_type = GSO_TCP4;
 		offload->gso_size = virtio.gso_size;
-		/* Segments of a tunnel that the kernel merged look like this too, and the header can not say so. */
+		/* Segments of a tunnel that the kernel merged look like this too, and the header cannot say so. */
 		return virtio.gso_size > 0 && packet_get8(packet, 9) == IP_TCP;
 	case VIRTIO_NET_HDR_GSO_UDP_L4:
 		offload->gso_type = GSO_UDP4;

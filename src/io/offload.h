@@ -14,7 +14,7 @@
 enum { OFFLOAD_HEADER = 10 }; /* bytes of a virtio-net header without its optional part */
 
 /* Fills packet->offload from the header in front of a packet whose IPv4 header stands link_header bytes behind it; data
- * and length of packet are set already. False if it is merged in a way that has no place in struct packet: it can not
+ * and length of packet are set already. False if it is merged in a way that has no place in struct packet: it cannot
  * be sent on. */
 bool offload_read(const uint8_t *header, uint16_t link_header, struct packet *packet);
 

@@ -7,7 +7,7 @@
 
 /*
  * Who was started without standard files would open something else in their place: messages would go to a device, and
- * answers to a socket. What stands there after this call can not be written to, which is an error like others. To be
+ * answers to a socket. What stands there after this call cannot be written to, which is an error like others. To be
  * called before anything is opened.
  */
 void standard_files_occupy(void);

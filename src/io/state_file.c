@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The file is one page of our own, which says of what boot and size it is, and the memory behind it, mapped shared. Its
- * space is allocated before it is mapped, so that a file system that fills up later can not kill the process. Ordinary
+ * space is allocated before it is mapped, so that a file system that fills up later cannot kill the process. Ordinary
  * memory in its place has a descriptor as well, so that both can be mapped a second time.
  */
 #include "io/state_file.h"
@@ -153,7 +153,7 @@ int state_file_open(struct state_file *file, const char *state_dir, size_t size,
 		       state_dir);
 		return EXIT_FILE;
 	}
-	report(context, LOG_WARNING, "flows will not survive a crash, because %s/flows can not be used: %s", state_dir,
+	report(context, LOG_WARNING, "flows will not survive a crash, because %s/flows cannot be used: %s", state_dir,
 	       strerror(error));
 	if (!state_file_map_memory(file)) {
 		report(context, LOG_ERR, "no memory for the tables (%zu MiB): lower [limits] flows", size >> 20);

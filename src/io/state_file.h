@@ -26,7 +26,7 @@ struct state_file {
 	size_t mapping_size;
 };
 
-/* Opens or creates the file "flows" in state_dir and locks it. Where it can not be used for want of space or rights,
+/* Opens or creates the file "flows" in state_dir and locks it. Where it cannot be used for want of space or rights,
  * the memory is ordinary memory, and that is reported as a warning. 0, or an exit code (4: no memory, 5: another
  * process holds the file) after having reported why; state_file_close() ends it. */
 int state_file_open(struct state_file *file, const char *state_dir, size_t size, kernel_report *report, void *context);

@@ -85,7 +85,7 @@ static void tun_explain(const char *name, const char *step, int error, kernel_re
 		report(context, LOG_ERR, "not allowed to %s the TUN device %s: run with CAP_NET_ADMIN", step, name);
 		break;
 	default:
-		report(context, LOG_ERR, "can not %s the TUN device %s: %s", step, name, strerror(error));
+		report(context, LOG_ERR, "cannot %s the TUN device %s: %s", step, name, strerror(error));
 	}
 }
 
@@ -100,7 +100,7 @@ static int tun_open_clone(kernel_report *report, void *context)
 		       "no /dev/net/tun: load the kernel module (modprobe tun), or give the container the device "
 		       "(--device /dev/net/tun)");
 	else
-		report(context, LOG_ERR, "can not open /dev/net/tun: %s", strerror(errno));
+		report(context, LOG_ERR, "cannot open /dev/net/tun: %s", strerror(errno));
 	return -1;
 }
 

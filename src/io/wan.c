@@ -131,7 +131,7 @@ struct wan *wan_open(int ifindex, bool ethernet, const uint8_t mac[6], kernel_re
 		if (!error)
 			error = ENOMEM;
 		*exit_code = error == EPERM || error == EACCES ? EXIT_PERMISSION : EXIT_NETWORK;
-		report(context, LOG_ERR, "can not %s a packet socket on the WAN link (index %d): %s%s", step, ifindex,
+		report(context, LOG_ERR, "cannot %s a packet socket on the WAN link (index %d): %s%s", step, ifindex,
 		       strerror(error), *exit_code == EXIT_PERMISSION ? "; run with CAP_NET_RAW" : "");
 		if (fd >= 0)
 			close(fd);

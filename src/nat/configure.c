@@ -27,7 +27,7 @@ struct rehearsal {
 	struct engine engine; /* the tables of the real one with the other configuration; nothing is ever changed */
 };
 
-/* A link of less can not carry IPv4 (RFC 791 section 3.2), but may be asked to. */
+/* A link of less cannot carry IPv4 (RFC 791 section 3.2), but may be asked to. */
 static uint32_t sane_mtu(uint32_t mtu)
 {
 	return mtu < MTU_MIN ? MTU_MIN : mtu > PACKET_LENGTH_MAX ? PACKET_LENGTH_MAX : mtu;

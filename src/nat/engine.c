@@ -31,7 +31,7 @@ static enum drop addresses_acceptable(const struct ip_header *ip)
 	return ip_is_martian(ip->destination) ? DROP_DESTINATION_MARTIAN : DROP_NONE;
 }
 
-/* Reads the headers. The reason, if the packet can not go on; faults of the transport header are judged later. */
+/* Reads the headers. The reason, if the packet cannot go on; faults of the transport header are judged later. */
 static enum drop prepare(struct engine *engine, struct passage *passage, enum side from, struct packet *packet)
 {
 	passage->packet = packet;

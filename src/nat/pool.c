@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a random place, so that
- * the choice can not be predicted, and walks on to the next free port of the wanted class and parity.
+ * the choice cannot be predicted, and walks on to the next free port of the wanted class and parity.
  */
 #include "nat/pool.h"
 

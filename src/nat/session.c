@@ -175,7 +175,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	return DROP_NONE;
 }
 
-/* An inside endpoint can not have two flows with one remote endpoint: its answers would not tell them apart. */
+/* An inside endpoint cannot have two flows with one remote endpoint: its answers would not tell them apart. */
 static bool clash_gives_way(struct engine *engine, const struct knock *knock, const struct target *target)
 {
 	struct flow_key key = {

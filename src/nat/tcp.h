@@ -2,7 +2,7 @@
 /*
  * TCP connection tracking for timers only (RFC 7857 section 2, RFC 6146 section 3.5.2): which state a flow is in, and
  * whether a segment lies in its receiver's window. Nothing is dropped here; a segment out of window changes no state,
- * so that a stranger who guesses can not shorten a timer.
+ * so that a stranger who guesses cannot shorten a timer.
  */
 #ifndef CULVERT_NAT_TCP_H
 #define CULVERT_NAT_TCP_H

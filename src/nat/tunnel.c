@@ -22,7 +22,7 @@ static enum tunnel_hint hint_of(const struct tunnel_view *view)
 	return view->part == PART_PPTP ? HINT_GRE_ONE_WAY : HINT_NONE;
 }
 
-/* What the module can not know. */
+/* What the module cannot know. */
 static void complete(const struct engine *engine, struct tunnel_view *view)
 {
 	if (view->end == END_NOT)

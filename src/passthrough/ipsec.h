@@ -97,7 +97,7 @@ struct ipsec_peer {
 	uint8_t share;          /* enum ipsec_share */
 	uint8_t unanswered;     /* first messages in a row */
 	uint32_t unanswered_ms; /* when the first of these was sent */
-	uint8_t clashes;        /* an initiator SPI of it is another one's: it can not share */
+	uint8_t clashes;        /* an initiator SPI of it is another one's: it cannot share */
 	/* waiting */
 	uint8_t waits, goes; /* in the queue of its group; its turn has come */
 	uint8_t is_busy;     /* it must not end now */

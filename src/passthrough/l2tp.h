@@ -46,7 +46,7 @@ struct __attribute__((aligned(64))) l2tp_tunnel {
 	uint8_t has_inside_id, has_remote_id;
 	uint8_t alone[SIDES]; /* packets from that side since the last one from the other; stops at 255 */
 	uint8_t has_data;     /* beside control messages */
-	uint8_t is_fixed;     /* its ID is hidden or signed, and can not be translated */
+	uint8_t is_fixed;     /* its ID is hidden or signed, and cannot be translated */
 	/* the rest is for control messages */
 	uint8_t end;       /* enum tunnel_end */
 	uint8_t closes_as; /* enum tunnel_end it will have, once it is closing */
@@ -147,7 +147,7 @@ void l2tp_strict_learn(const struct engine *engine, struct l2tp *l2tp, uint32_t 
  * own port. */
 bool l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t path);
 void l2tp_share_end(struct engine *engine, struct l2tp *l2tp, uint32_t path);
-/* An SCCRQ is about to leave; is_fixed: its ID can not be translated. It may share the port from now on. */
+/* An SCCRQ is about to leave; is_fixed: its ID cannot be translated. It may share the port from now on. */
 void l2tp_port_asks(struct engine *engine, struct l2tp *l2tp, uint32_t path, bool is_fixed);
 
 /* --- l2tp_tunnel.c --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control connections: every segment is read in order, translated, and sent on; what comes too early is kept for
- * its turn. A segment that can not be translated to its end is dropped whole: TCP sends it again, and reading goes on
+ * its turn. A segment that cannot be translated to its end is dropped whole: TCP sends it again, and reading goes on
  * where it stopped.
  */
 #include "passthrough/pptp.h"
@@ -246,7 +246,7 @@ static enum drop field_half(struct engine *engine, struct pptp *pptp, uint32_t c
 	return pptp_stream_remember(stream, stream->next - 1, translated) ? DROP_NONE : DROP_PPTP_CROWDED;
 }
 
-/* Reads what is new in a segment. If something can not be translated, the stream stands in front of it: what came
+/* Reads what is new in a segment. If something cannot be translated, the stream stands in front of it: what came
  * before is done, and stays as it was translated. */
 static enum drop read_new(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
 			  const struct module_segment *segment)

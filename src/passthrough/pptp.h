@@ -75,7 +75,7 @@ extern const struct module pptp_module;
  * the first byte that has gone out already, or -1. */
 bool pptp_call_translate(struct engine *engine, struct pptp *pptp, uint32_t control, enum side from,
 			 enum pptp_field field, uint16_t value, int high, uint16_t *translated, enum drop *why);
-/* The translated first byte of a field whose second byte has not come; false if it can not be told. */
+/* The translated first byte of a field whose second byte has not come; false if it cannot be told. */
 bool pptp_call_translate_half(struct engine *engine, const struct pptp *pptp, uint32_t control, enum side from,
 			      enum pptp_field field, uint8_t value, uint8_t *translated);
 /* What a whole message means for the calls. */

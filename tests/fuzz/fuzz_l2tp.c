@@ -67,7 +67,7 @@ static void check_name(const struct l2tp_name *name)
 		fail("a name without an end, or one that is hidden");
 	for (size_t i = 0; i < length; i++)
 		if (name->text[i] < ' ' || name->text[i] > '~')
-			fail("a name that can not be printed");
+			fail("a name that cannot be printed");
 }
 
 static void check_facts(const uint8_t *bytes, uint32_t present, const struct l2tp_header *h, const struct l2tp_facts *f)

@@ -66,7 +66,7 @@ def plant(_tree):
     yield "a reason that tests only mention", mentioned
     yield "a reason without a meaning", entry("", "nothing"), 2
     yield "a reason without advice", entry("never", ""), 2
-    yield "an entry that can not be read", lambda tree: tree.append("include/culvert/drops.def", "DROP(PLANTED)\n")
+    yield "an entry that cannot be read", lambda tree: tree.append("include/culvert/drops.def", "DROP(PLANTED)\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 """The core is pure: its objects call nothing but memory functions and hold no variable.
 
 Looks at what the compiler made (libculvert_core.a) and not at the sources, so a macro or an inline function
-can not hide a call. malloc, calloc and free belong to the objects that have engine_new(), engine_free() or
+cannot hide a call. malloc, calloc and free belong to the objects that have engine_new(), engine_free() or
 engine_shadow().
 """
 

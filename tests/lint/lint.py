@@ -3,7 +3,7 @@
 
 A check is a script with two functions. check(tree) returns what it found, one sentence each, empty if all is well.
 plant(tree) yields (what, change) or (what, change, number): change(tree) plants so many violations, one if it does not
-say, in a copy of the tree, and the check has to find as many more. run() does both, so a check that can not fail fails.
+say, in a copy of the tree, and the check has to find as many more. run() does both, so a check that cannot fail fails.
 """
 
 import functools
@@ -20,7 +20,7 @@ COPIED = ("include", "src", "tests", "man", "etc", "docs")
 
 
 class Skip(Exception):
-    """The check can not run here; the message says what is missing."""
+    """The check cannot run here; the message says what is missing."""
 
 
 class Tree:

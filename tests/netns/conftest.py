@@ -121,7 +121,7 @@ def jump(router):
     command = [*in_the_future(FAR_FUTURE), sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"a program can not be started in a time of its own here: {done.stderr.strip()}")
+        pytest.skip(f"a program cannot be started in a time of its own here: {done.stderr.strip()}")
     assert float(done.stdout) > FAR_FUTURE
     normal = router.command
 

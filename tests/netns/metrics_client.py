@@ -120,7 +120,7 @@ class Prometheus:
 
 
 def find_prometheus():
-    """The folder that Prometheus is unpacked in; software.Missing if it can not be had."""
+    """The folder that Prometheus is unpacked in; software.Missing if it cannot be had."""
     for name in ("prometheus", "promtool"):
         if not os.access(f"/usr/bin/{name}", os.X_OK):
             return software.prepare("prometheus")

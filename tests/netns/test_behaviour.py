@@ -63,7 +63,7 @@ def test_rfc4787_req1_req8_matrix(lab, number, request):
     with lab.udp("L2", port=41000) as rival, lab.udp("W1", port=3478) as a1, lab.udp("W1", port=3479) as a2, lab.udp(
         "W1", "203.0.113.11", 3478
     ) as b1, lab.udp("L1", port=41000) as client:
-        for server in (a1, a2, b1):  # so that L1's port can not simply be kept
+        for server in (a1, a2, b1):  # so that L1's port cannot simply be kept
             lab.echo_once(rival, server)
         first = lab.echo_once(client, a1)
         # Filtering, before the client has spoken to the others.

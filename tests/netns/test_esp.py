@@ -232,7 +232,7 @@ AH_PACKET = bytes.fromhex("0404000000001000000000010123456789abcdef01234567") + 
 
 @ah_rule
 def test_rfc4302_ah_fails_fast(lab, router):
-    """A real kernel is told at once that this can not work."""
+    """A real kernel is told at once that this cannot work."""
     with lab.L1.socket(socket.AF_INET, socket.SOCK_RAW, AH) as sock, router.dropping(lan={"ah_untranslatable": 1}):
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         sock.settimeout(LIMIT)

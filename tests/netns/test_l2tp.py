@@ -182,7 +182,7 @@ def test_strays_on_the_shared_port(make, router):
 
 
 def test_a_hidden_id_goes_its_own_way(make, router):
-    """It can not be told apart on a shared port, so it stays away from it."""
+    """It cannot be told apart on a shared port, so it stays away from it."""
     server, clients = make([31, 32])
     clients[1].hide = True
     dial(clients[0], server)

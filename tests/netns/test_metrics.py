@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_ends_the_start(lab, router):
         other.bind(("127.0.0.1", 9437))
         other.listen()
         done = router.run("-f", sections={"metrics": {"listen": LISTEN}})
-    assert done.returncode == 4 and "metrics can not be served at 127.0.0.1:9437" in done.stderr, done.stderr
+    assert done.returncode == 4 and "metrics cannot be served at 127.0.0.1:9437" in done.stderr, done.stderr
 
 
 def fields(line):
@@ -549,7 +549,7 @@ def test_a_stop_with_connections_open(lab, router):
 
 
 def test_when_descriptors_run_out(lab, router):
-    """Who can not be let in waits; nothing spins, and the log is not flooded."""
+    """Who cannot be let in waits; nothing spins, and the log is not flooded."""
     pid = router.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     mark = router.mark()
@@ -557,7 +557,7 @@ def test_when_descriptors_run_out(lab, router):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
         stack.callback(resource.prlimit, pid, resource.RLIMIT_NOFILE, (soft, hard))
         waiting = [stack.enter_context(connect(lab, LISTEN)) for _ in range(3)]
-        router.wait_for("for metrics can not be accepted: Too many open files", mark)
+        router.wait_for("for metrics cannot be accepted: Too many open files", mark)
         time.sleep(1)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         for sock in waiting:

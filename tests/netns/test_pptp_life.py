@@ -225,7 +225,7 @@ def enhanced(call_id, payload=b"data"):
 
 @pytest.mark.config({"pptp": {"mode": "block"}, **FORWARD})
 def test_mode_block(lab, router, ends):
-    """The client hears at once that it is forbidden; a server inside can not be reached; GRE of version 0 passes."""
+    """The client hears at once that it is forbidden; a server inside cannot be reached; GRE of version 0 passes."""
     server, inside = ends.serve("W1"), ends.serve("L2")
     line = ends.line("L1")
     with router.dropping(lan={"pptp_blocked": 2}, wan={"pptp_blocked": 1}):

@@ -24,7 +24,7 @@ BODY = {
 
 
 def forbidden(peer):
-    """RFC 5508 REQ-8: a session that can not be made is answered with type 3, code 13."""
+    """RFC 5508 REQ-8: a session that cannot be made is answered with type 3, code 13."""
     got = peer.expect()
     assert (got[ICMP].type, got[ICMP].code) == (3, 13) and got["IP in ICMP"].src == peer.address
 

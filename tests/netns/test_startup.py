@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What culvertd says and which code it exits with when it can not start, and the actions that start nothing."""
+"""What culvertd says and which code it exits with when it cannot start, and the actions that start nothing."""
 import contextlib
 import os
 import subprocess
@@ -240,7 +240,7 @@ def test_sysctls_that_can_not_be_written(lab, daemon):
     try:
         done = daemon.run(command=command)
     except subprocess.TimeoutExpired:
-        pytest.fail("culvertd started although the kernel can not be told to forward packets")
+        pytest.fail("culvertd started although the kernel cannot be told to forward packets")
     assert done.returncode in (3, 4) and "/proc/sys is read-only" in done.stderr, (done.returncode, done.stderr)
     assert not compare_states(before, read_state(lab.R))
 

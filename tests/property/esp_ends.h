@@ -2,7 +2,7 @@
 /*
  * Clients inside and a server outside that speak IPsec through an engine, in virtual time: each has a path of its own
  * length, agrees on SAs by IKE in clear headers and sealed bodies (or has them typed in), sends ESP at random moments
- * and rekeys. The ends know what is right: every packet carries, where the engine can not know to look, whose it is.
+ * and rekeys. The ends know what is right: every packet carries, where the engine cannot know to look, whose it is.
  */
 #ifndef CULVERT_TESTS_ESP_ENDS_H
 #define CULVERT_TESTS_ESP_ENDS_H

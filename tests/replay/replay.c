@@ -50,7 +50,7 @@ static uint32_t read_capture(const char *path, enum side side, struct record *re
 	FILE *f = fopen(path, "rb");
 
 	if (!f)
-		die(path, "can not be opened");
+		die(path, "cannot be opened");
 	if (fread(header, 1, 24, f) != 24 || read32(header) != PCAP_MAGIC)
 		die(path, "is no little-endian pcap file with microseconds");
 	if (read32(header + 20) != LINKTYPE_RAW)
@@ -76,7 +76,7 @@ static FILE *begin_capture(const char *path)
 	FILE *f = fopen(path, "wb");
 
 	if (!f)
-		die(path, "can not be written");
+		die(path, "cannot be written");
 	write32(f, PCAP_MAGIC);
 	write32(f, 2 | 4u << 16);
 	write32(f, 0);
@@ -170,6 +170,6 @@ int main(int argc, char **argv)
 	free(arena);
 	for (int side = 0; side < SIDES; side++)
 		if (fclose(out.file[side]))
-			die(argv[3 + side], "can not be written");
+			die(argv[3 + side], "cannot be written");
 	return 0;
 }

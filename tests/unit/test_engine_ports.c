@@ -43,7 +43,7 @@ static void low_ports_stay_low(void **state)
 	}
 }
 
-/* RFC 6056: a changed port can not be guessed from the ones before. */
+/* RFC 6056: a changed port cannot be guessed from the ones before. */
 static void changed_ports_are_spread(void **state)
 {
 	struct rig *rig = *state;

@@ -383,7 +383,7 @@ static void between_two_inside(void **state)
 	assert_int_equal(rig_stat(rig, STAT_L2TP_SHARED), 0);
 }
 
-/* --- what can not be read, and version 3 --- */
+/* --- what cannot be read, and version 3 --- */
 
 static void a_hidden_id(void **state)
 {

@@ -130,7 +130,7 @@ static void says_when_it_reloads(void **state)
 	assert_true(end == '\n' && said >= before && said <= after);
 }
 
-/* A status is told once, and can not bring other words in. */
+/* A status is told once, and cannot bring other words in. */
 static void tells_its_status(void **state)
 {
 	struct fixture *fixture = *state;

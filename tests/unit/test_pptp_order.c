@@ -110,7 +110,7 @@ static void too_far_ahead(void **state)
 	assert_int_equal(engine_counters(rig->engine)->dropped[SIDE_LAN][DROP_PPTP_AHEAD], 2);
 }
 
-/* What connections keep can not starve the fragments of everybody else. */
+/* What connections keep cannot starve the fragments of everybody else. */
 static void what_is_kept_has_a_bound(void **state)
 {
 	struct rig *rig = *state;

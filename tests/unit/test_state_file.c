@@ -145,7 +145,7 @@ static void snapshots_change_nothing(void **state)
 	state_file_close(&file, true);
 }
 
-/* Ordinary memory takes the place of a file that can not be used, and somebody says so. */
+/* Ordinary memory takes the place of a file that cannot be used, and somebody says so. */
 static void assert_ordinary(void)
 {
 	struct state_file file;

@@ -270,7 +270,7 @@ static void hidden_attributes_are_seen_but_not_read(void **state)
 	assert_true(f.host.has && f.host.is_hidden && f.host.text[0] == '\0');
 	assert_true(f.tunnel.has && f.tunnel.is_hidden && f.tunnel.value == 0 && f.tunnel.at == 0);
 	assert_true(f.session.has && f.session.is_hidden && f.session.value == 0);
-	/* A hidden message type can not be. */
+	/* A hidden message type cannot be. */
 	l2tp_begin(&message, 2, 0, 0, 0, 0);
 	l2tp_add(&message, AVP_M | AVP_H, 0, 0, "\0\1", 2);
 	assert_int_equal(facts_of_message().message, 0);

@@ -54,7 +54,7 @@ def start_xl2tpd(guest, random=None, port=1701):
 
 class Server(calls.Server):
     """in_program: data goes through xl2tpd itself, not through the kernel. A kernel looks for a tunnel by addresses and
-    ports, so it can not have two of them from one port of one address."""
+    ports, so it cannot have two of them from one port of one address."""
 
     port = "sport = :1701"
 

@@ -27,7 +27,7 @@ MERGED = ["bin", "sbin", "lib", "lib64"]
 
 
 class Missing(Exception):
-    """The software is not here and can not be fetched."""
+    """The software is not here and cannot be fetched."""
 
 
 def cache_folder():
