@@ -380,7 +380,7 @@ static void print_bash_words(void)
 
 	fputs("\t*)\n"
 	      "\t\tif [[ $word == -* ]]; then\n"
-	      "\t\t\twords='-j -J -o -w",
+	      "\t\t\twords='-j -J -o -w -q -y -V",
 	      stdout);
 	for (const char *const *name = options_names; *name; name++)
 		printf(" %s", *name);
@@ -542,7 +542,9 @@ static void print_zsh(void)
 	      "\t\t'--socket[the control socket]:path:_files' \\\n"
 	      "\t\t'--watch[again every second]' \\\n"
 	      "\t\t'(-w --write)'{-w,--write}'[a pcapng file of a capture]:path:_files' \\\n"
-	      "\t\t'--version[print the version]' \\\n"
+	      "\t\t'(-q --quiet)'{-q,--quiet}'[nothing but the exit code of status]' \\\n"
+	      "\t\t'(-y --yes)'{-y,--yes}'[no question before tunnels end]' \\\n"
+	      "\t\t'(-V --version)'{-V,--version}'[print the version]' \\\n"
 	      "\t\t'(-h --help)'{-h,--help}'[print help]' \\\n"
 	      "\t\t$keys '1:verb:->verb' '*::argument:->argument'\n"
 	      "\tcase $state in\n"

@@ -13,6 +13,7 @@
 
 #include "ctl/answer.h"
 #include "ctl/human.h"
+#include "ctl/names.h"
 #include "ctl/offer.h"
 #include "ctl/options.h"
 #include "ctl/save.h"
@@ -29,6 +30,7 @@ struct ctl {
 	struct save save;
 	struct offer offer;
 	char first_error[512]; /* of the findings that people were told */
+	char unwell[512];      /* why nothing is forwarded, for who asks for nothing else */
 };
 
 static void report(const char *error)
@@ -38,6 +40,38 @@ static void report(const char *error)
 	fprintf(stderr, "culvertctl: %s\n", shown ? shown : "no memory");
 	free(shown);
 }
+
+/* What culvertd says of the request, in the words that it was typed in. */
+static void report_answer(const struct ctl *ctl, const char *error)
+{
+	char *typed = options_as_typed(&ctl->options, error);
+
+	report(typed ? typed : error);
+	free(typed);
+}
+
+/* --- status --quiet --- */
+
+/* Keeps the first warning that means that nothing is forwarded. */
+static void judge_health(struct ctl *ctl)
+{
+	static const char *const bad[] = {"wan-gone", "wan-down", "lan-down", "no-outside-address"};
+	const char *name = row_text(&ctl->row, "warning");
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) && !ctl->unwell[0]; i++)
+		if (!strcmp(bad[i], name))
+			snprintf(ctl->unwell, sizeof(ctl->unwell), "%s", row_text(&ctl->row, "text"));
+}
+
+static int tell_health(const struct ctl *ctl, int code)
+{
+	if (code != EXIT_OK || !ctl->unwell[0])
+		return code;
+	report(ctl->unwell);
+	return EXIT_NETWORK;
+}
+
+/* --- the answer --- */
 
 /* On a terminal a stream without events looks like one that does not work. */
 static void say_what_comes(const struct ctl_options *options)
@@ -80,6 +114,10 @@ static int take_row(struct ctl *ctl, const char *line)
 		say_what_comes(&ctl->options);
 	if (take_error(ctl))
 		return EXIT_OK;
+	if (ctl->options.quiet) {
+		judge_health(ctl);
+		return EXIT_OK;
+	}
 	if (ctl->options.write)
 		return save_add(&ctl->save, &ctl->row);
 	if (ctl->offer.text && !strcmp(row_text(&ctl->row, "kind"), "send")) {
@@ -125,7 +163,7 @@ static int take_answer(struct ctl *ctl)
 	failed = (int)row_member_number(code);
 	answer_end(&ctl->answer, failed, row_text(&ctl->row, "error"));
 	if (failed && !was_told(ctl, row_text(&ctl->row, "error")))
-		report(row_text(&ctl->row, "error"));
+		report_answer(ctl, row_text(&ctl->row, "error"));
 	return failed;
 }
 
@@ -134,6 +172,14 @@ static enum answer_look look_of(const char *verb)
 	if (!strcmp(verb, "status"))
 		return ANSWER_STATUS;
 	return strcmp(verb, "metrics") ? ANSWER_PLAIN : ANSWER_METRICS;
+}
+
+/* The rows of a capture that goes to a file are not shown, and nothing is of a health probe. */
+static enum answer_format form_of(const struct ctl_options *options)
+{
+	if (options->quiet)
+		return ANSWER_LINES;
+	return options->write ? ANSWER_TABLE : options->format;
 }
 
 /* A row of a list by its name: tunnels pptp-3, mappings 42. */
@@ -203,14 +249,15 @@ static int ask(struct ctl *ctl)
 	bool is_stream = (options->verb->flags & VERB_STREAMS) != 0;
 	int code;
 
-	/* The rows of a capture that goes to a file are not shown. */
 	save_start(&ctl->save, options->write, stderr);
-	answer_start(&ctl->answer, options->write ? ANSWER_TABLE : options->format, stdout,
-		     look_of(options->verb->name), is_stream, options->in_colour, room());
+	answer_start(&ctl->answer, form_of(options), stdout, look_of(options->verb->name), is_stream,
+		     options->in_colour, room());
 	ctl->answer.table.in_detail = asks_for_one(options);
 	answer_expect(&ctl->answer, options->verb->name, options->verb->version);
 	ctl->talk.fd = -1;
-	code = start_talk(ctl, is_stream);
+	code = names_resolve(&ctl->options, stderr);
+	if (code == EXIT_OK)
+		code = start_talk(ctl, is_stream);
 	if (code == EXIT_OK && options->write)
 		talk_stop_at_signals(&ctl->talk);
 	if (code == EXIT_OK)
@@ -219,6 +266,8 @@ static int ask(struct ctl *ctl)
 		answer_end(&ctl->answer, code, "culvertd could not be asked");
 	talk_end(&ctl->talk);
 	offer_free(&ctl->offer);
+	if (options->quiet)
+		return tell_health(ctl, code);
 	return options->write ? end_capture(ctl, code) : code;
 }
 

@@ -16,7 +16,7 @@
 #include "ctl/human.h"
 #include "ctl/verbs.h"
 
-enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_VERSION, OPTION_KEY, KEYS_MAX = 32 };
+enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_KEY, KEYS_MAX = 32 };
 
 /* Those of all verbs. */
 static const struct option common[] = {
@@ -27,7 +27,9 @@ static const struct option common[] = {
 	{"socket", required_argument, NULL, OPTION_SOCKET},
 	{"watch", no_argument, NULL, OPTION_WATCH},
 	{"write", required_argument, NULL, 'w'},
-	{"version", no_argument, NULL, OPTION_VERSION},
+	{"quiet", no_argument, NULL, 'q'},
+	{"yes", no_argument, NULL, 'y'},
+	{"version", no_argument, NULL, 'V'},
 	{"help", no_argument, NULL, 'h'},
 };
 
@@ -40,8 +42,8 @@ struct known_options {
 	uint32_t keys;
 };
 
-const char *const options_names[] = {"--json",  "--lines", "--output",  "--color", "--socket",
-				     "--watch", "--write", "--version", "--help",  NULL};
+const char *const options_names[] = {"--json",  "--lines", "--output", "--color",   "--socket", "--watch",
+				     "--write", "--quiet", "--yes",    "--version", "--help",   NULL};
 
 void options_print_help(FILE *out)
 {
@@ -55,7 +57,9 @@ void options_print_help(FILE *out)
 	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
-	      "      --version       print the version\n"
+	      "  -q, --quiet         with status: nothing but the exit code, 0 if it forwards\n"
+	      "  -y, --yes           with mode: no question before tunnels end\n"
+	      "  -V, --version       print the version\n"
 	      "  -h, --help          print this, or with a verb what it does\n\n"
 	      "The verbs; \"culvertctl help VERB\" names the arguments of one:\n\n",
 	      out);
@@ -123,7 +127,13 @@ static int set_option(struct ctl_options *options, int letter, FILE *errors)
 	case 'w':
 		options->write = optarg;
 		return EXIT_OK;
-	case OPTION_VERSION:
+	case 'q':
+		options->quiet = true;
+		return EXIT_OK;
+	case 'y':
+		options->yes = true;
+		return EXIT_OK;
+	case 'V':
 		options->wants_version = true;
 		return EXIT_OK;
 	case 'h':
@@ -228,7 +238,7 @@ static int refuse_incomplete(const struct known_options *known, const char *word
 
 /* --- the whole line --- */
 
-static const char short_options[] = ":jJo:w:h";
+static const char short_options[] = ":jJo:w:qyVh";
 
 /* The first word that is no option and does not belong to one, or NULL; *unknown is the first option that no verb has.
  * Which options take a word is known for certain only when it is known which verb it is. */
@@ -244,21 +254,46 @@ static const char *first_word(int argc, char **argv, struct known_options *known
 	return optind < argc ? argv[optind] : NULL;
 }
 
+/* What other programs call it: "show" and "list" may stand before a verb. */
+static void drop_alias(int *argc, char **argv, const char *word)
+{
+	int at = 1;
+
+	while (at < *argc && argv[at] != word)
+		at++;
+	if (at == *argc)
+		return;
+	memmove(argv + at, argv + at + 1, (size_t)(*argc - at) * sizeof(*argv));
+	(*argc)--;
+}
+
 /* NULL after having said why. */
-static const struct verb_text *find_verb(struct ctl_options *options, int argc, char *const *argv,
+static const struct verb_text *find_verb(struct ctl_options *options, int *argc, char **argv,
 					 struct known_options *known, FILE *errors)
 {
-	char **copy = calloc((size_t)argc + 1, sizeof(*copy)); /* getopt changes the order */
+	char **copy = calloc((size_t)*argc + 1, sizeof(*copy)); /* getopt changes the order */
 	const struct verb_text *verb;
 	const char *unknown = NULL, *word;
+	bool is_version;
 
 	if (!copy) {
 		fputs("culvertctl: no memory\n", errors);
 		return NULL;
 	}
-	memcpy(copy, argv, (size_t)argc * sizeof(*copy));
-	word = first_word(argc, copy, known, &unknown);
+	memcpy(copy, argv, (size_t)*argc * sizeof(*copy));
+	word = first_word(*argc, copy, known, &unknown);
+	if (word && (!strcmp(word, "show") || !strcmp(word, "list"))) {
+		drop_alias(argc, argv, word);
+		memcpy(copy, argv, (size_t)*argc * sizeof(*copy));
+		copy[*argc] = NULL;
+		word = first_word(*argc, copy, known, &unknown);
+	}
 	free(copy);
+	is_version = word && !strcmp(word, "version");
+	if (is_version)
+		drop_alias(argc, argv, word);
+	options->wants_version = is_version;
+	word = is_version ? NULL : word;
 	options->names_verb = word != NULL;
 	verb = verbs_find(word ? word : "status", unknown ? NULL : errors);
 	if (!verb && unknown)
@@ -300,6 +335,7 @@ static int set_words(struct ctl_options *options, int count, char **words, FILE 
 	const char *made[OPTIONS_WORDS];
 	size_t makes = options->count;
 
+	options->made = makes;
 	memcpy(made, options->words, sizeof(made));
 	options->count = 0;
 	add_word(options, options->verb->name);
@@ -313,7 +349,59 @@ static int set_words(struct ctl_options *options, int count, char **words, FILE 
 		return refuse(errors, "--watch goes with verbs that list something, not with ", options->verb->name);
 	if (options->write && strcmp(options->verb->name, "capture") != 0)
 		return refuse(errors, "--write goes with capture, not with ", options->verb->name);
+	if (options->quiet && strcmp(options->verb->name, "status") != 0)
+		return refuse(errors, "--quiet goes with status, not with ", options->verb->name);
+	if (options->yes && strcmp(options->verb->name, "mode") != 0)
+		return refuse(errors, "--yes goes with mode, not with ", options->verb->name);
 	return EXIT_OK;
+}
+
+int options_replace_word(struct ctl_options *options, size_t index, size_t before, size_t length, const char *text,
+			 FILE *errors)
+{
+	size_t room = sizeof(options->text) - options->text_used;
+	const char *word = options->words[index];
+	char *made = options->text + options->text_used;
+	int size = snprintf(made, room, "%.*s%s%s", (int)before, word, text, word + before + length);
+
+	if (size < 0 || (size_t)size >= room)
+		return refuse(errors, "this is more than a request holds: ", word);
+	options->text_used += (size_t)size + 1;
+	options->words[index] = made;
+	return EXIT_OK;
+}
+
+/* The length of the key= at text that was typed as an option; 0: there is none. */
+static size_t typed_key(const struct ctl_options *options, const char *text)
+{
+	for (size_t i = options->count - options->made; i < options->count; i++) {
+		size_t length = strcspn(options->words[i], "=") + 1;
+
+		if (!strncmp(text, options->words[i], length))
+			return length;
+	}
+	return 0;
+}
+
+char *options_as_typed(const struct ctl_options *options, const char *error)
+{
+	char *text = NULL;
+	size_t size = 0, length;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (const char *at = error; *at; at += length) {
+		bool is_begin = at == error || at[-1] == ' ';
+
+		length = is_begin ? typed_key(options, at) : 0;
+		if (length > 0)
+			fprintf(out, "--%.*s%s", (int)length - 1, at, strchr(" :,;", at[length]) ? "" : " ");
+		else
+			fputc(*at, out);
+		length = length > 0 ? length : 1;
+	}
+	return fclose(out) == 0 ? text : NULL;
 }
 
 int options_parse(struct ctl_options *options, int argc, char **argv, FILE *errors)
@@ -326,7 +414,7 @@ int options_parse(struct ctl_options *options, int argc, char **argv, FILE *erro
 		.socket = OPTIONS_SOCKET,
 		.in_colour = isatty(STDOUT_FILENO) && (!no_colour || !no_colour[0]),
 	};
-	options->verb = find_verb(options, argc, argv, &known, errors);
+	options->verb = find_verb(options, &argc, argv, &known, errors);
 	if (!options->verb)
 		return EXIT_USAGE;
 	know_options(&known, options->verb);

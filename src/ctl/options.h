@@ -22,13 +22,15 @@ struct ctl_options {
 	enum answer_format format;
 	bool in_colour;
 	bool watch;        /* again every second */
+	bool quiet;        /* of status: nothing but the exit code */
+	bool yes;          /* of mode: no question */
 	const char *write; /* NULL, or the file a capture goes to */
 	bool wants_help, wants_version;
 	const struct verb_text *verb;
 	bool names_verb;                  /* else it is the one that is meant without any */
 	const char *words[OPTIONS_WORDS]; /* the verb's whole name, and its arguments; --KEY VALUE as KEY=VALUE */
-	size_t count;
-	char text[OPTIONS_TEXT]; /* of words that do not stand in argv as they are */
+	size_t count, made;               /* made: the last so many were --KEY VALUE */
+	char text[OPTIONS_TEXT];          /* of words that do not stand in argv as they are */
 	size_t text_used;
 };
 
@@ -36,6 +38,12 @@ struct ctl_options {
  * after having said on errors what is wrong. */
 int options_parse(struct ctl_options *options, int argc, char **argv, FILE *errors);
 void options_print_help(FILE *out);
+/* Puts text in the place of a part of a word. EXIT_OK, or EXIT_USAGE after having said that there is no room. */
+int options_replace_word(struct ctl_options *options, size_t index, size_t before, size_t length, const char *text,
+			 FILE *errors);
+/* An error of culvertd, which knows words KEY=VALUE only, with --KEY where that was typed. To be freed; NULL if there
+ * is no memory. */
+char *options_as_typed(const struct ctl_options *options, const char *error);
 
 /* The options, for those who complete them: the long names, a NULL behind the last. */
 extern const char *const options_names[];

@@ -19,6 +19,7 @@ const size_t verb_count = sizeof(verb_texts) / sizeof(verb_texts[0]);
 
 enum { HELP_COLUMNS = 79, HELP_INDENT = 8, LIST_INDENT = 12 };
 
+/* Those that begin with length bytes of the word, or, with 0, what was meant, otherwise all there are. */
 static void refuse(FILE *errors, const char *word, const char *what, size_t length)
 {
 	const char *names[sizeof(verb_texts) / sizeof(verb_texts[0])], *between = "", *suggestion;
@@ -27,8 +28,13 @@ static void refuse(FILE *errors, const char *word, const char *what, size_t leng
 	for (size_t i = 0; i < verb_count; i++)
 		names[i] = verb_texts[i].name;
 	suggestion = length == 0 ? suggest_word(word, names, verb_count) : NULL;
-	fprintf(errors, "culvertctl: %s %s%s%s%s: ", shown ? shown : "the verb", what,
-		suggestion ? " (did you mean " : "", suggestion ? suggestion : "", suggestion ? "?)" : "");
+	fprintf(errors, "culvertctl: %s %s", shown ? shown : "the verb", what);
+	free(shown);
+	if (suggestion) {
+		fprintf(errors, "; did you mean %s?\n", suggestion);
+		return;
+	}
+	fputs(": ", errors);
 	for (size_t i = 0; i < verb_count; i++) {
 		if (strncmp(verb_texts[i].name, word, length) != 0)
 			continue;
@@ -36,7 +42,6 @@ static void refuse(FILE *errors, const char *word, const char *what, size_t leng
 		between = ", ";
 	}
 	fputc('\n', errors);
-	free(shown);
 }
 
 const struct verb_text *verbs_find(const char *word, FILE *errors)

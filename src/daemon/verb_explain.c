@@ -4,8 +4,10 @@
  * memory processes; nothing of the engine itself is changed, and nothing is sent.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <culvert/explain.h>
 #include <culvert/module.h>
@@ -20,7 +22,7 @@
 #include "io/kernel.h"
 #include "io/state_file.h"
 
-enum { ICMP = 1, TCP = 6, UDP = 17, GRE = 47, ESP = 50, TTL = 64, ICMP_ECHO = 8, POSITIONS = 4 };
+enum { ICMP = 1, TCP = 6, UDP = 17, GRE = 47, ESP = 50, TTL = 64, ICMP_ECHO = 8, POSITIONS = 4, SOURCE_PORT = 50000 };
 
 enum key {
 	BY_CALL_ID,
@@ -218,21 +220,34 @@ static bool needs_ports(const struct probe *probe)
 	return (probe->protocol == TCP || probe->protocol == UDP) && probe->offset == 0;
 }
 
-/* False after verb_fail(). */
-static bool read_probe(struct verb *verb, enum side *from, struct probe *probe)
+/* Where the source has none: what people ask about is the destination. Hosts send from the port of a VPN to the same.
+ */
+static bool choose_source_port(struct probe *probe)
+{
+	uint16_t port = probe->destination_port;
+	bool is_same = probe->protocol == UDP && (port == 500 || port == 1701 || port == 4500);
+
+	if (!needs_ports(probe) || probe->source_port != 0)
+		return false;
+	probe->source_port = is_same ? port : SOURCE_PORT;
+	return true;
+}
+
+/* False after verb_fail(). *chosen: nobody has named the source port. */
+static bool read_probe(struct verb *verb, enum side *from, struct probe *probe, bool *chosen)
 {
 	const char *const *words = verb->words;
 	uint32_t protocol;
 
 	*probe = (struct probe){.ttl = TTL, .tcp_flags = PROBE_TCP_SYN, .icmp_type = ICMP_ECHO};
-	if (verb->count < POSITIONS || (strcmp(words[0], "out") != 0 && strcmp(words[0], "in") != 0)) {
+	if (verb->count < POSITIONS || (strcasecmp(words[0], "out") != 0 && strcasecmp(words[0], "in") != 0)) {
 		verb_fail(verb, EXIT_USAGE,
 			  "explain takes: in or out, a protocol, the source and the destination of the packet as it "
 			  "arrives, "
-			  "like: out tcp 192.168.1.2:40000 203.0.113.1:443");
+			  "like: out tcp 192.168.1.2 203.0.113.1:443");
 		return false;
 	}
-	*from = strcmp(words[0], "out") == 0 ? SIDE_LAN : SIDE_WAN;
+	*from = strcasecmp(words[0], "out") == 0 ? SIDE_LAN : SIDE_WAN;
 	if (!verb_read_protocol(words[1], &protocol)) {
 		verb_fail(verb, EXIT_USAGE,
 			  "%s is no protocol: give tcp, udp, icmp, gre, esp, ah, l2tp or a number to 255", words[1]);
@@ -251,13 +266,13 @@ static bool read_probe(struct verb *verb, enum side *from, struct probe *probe)
 	verb->count -= POSITIONS;
 	if (!read_options(verb, probe))
 		return false;
-	for (int i = 2; i < POSITIONS && needs_ports(probe); i++) {
-		if (strchr(words[i], ':'))
-			continue;
-		verb_fail(verb, EXIT_USAGE, "%s has no port: write it behind the address, like %s:443", words[i],
-			  words[i]);
+	*chosen = false;
+	if (needs_ports(probe) && !strchr(words[POSITIONS - 1], ':')) {
+		verb_fail(verb, EXIT_USAGE, "%s has no port: write it behind the address, like %s:443",
+			  words[POSITIONS - 1], words[POSITIONS - 1]);
 		return false;
 	}
+	*chosen = !strchr(words[2], ':') && choose_source_port(probe);
 	return true;
 }
 
@@ -511,6 +526,14 @@ static bool run_dry(const struct router *router, const struct probe *probe, enum
 	return has_run;
 }
 
+static void send_source_port(struct verb *verb, const struct probe *probe)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "the source was given without a port, and %u is taken for it", probe->source_port);
+	send_note(verb, "source-port", text);
+}
+
 enum verb_step verb_explain(struct verb *verb)
 {
 	struct explanation explanation;
@@ -518,8 +541,9 @@ enum verb_step verb_explain(struct verb *verb)
 	struct probe probe;
 	enum side from;
 	enum fate fate;
+	bool chosen;
 
-	if (!read_probe(verb, &from, &probe))
+	if (!read_probe(verb, &from, &probe, &chosen))
 		return VERB_OVER;
 	if (!run_dry(verb->router, &probe, from, &explanation))
 		return verb_fail(verb, EXIT_NETWORK, "no memory for a copy of the tables: %s", strerror(errno));
@@ -527,6 +551,8 @@ enum verb_step verb_explain(struct verb *verb)
 	send_verdict(verb, &explanation, fate);
 	if (note.name)
 		send_note(verb, note.name, note.text);
+	if (chosen)
+		send_source_port(verb, &probe);
 	for (uint32_t i = 0; i < explanation.outputs && i < EXPLAIN_OUTPUTS; i++)
 		send_output(verb, &explanation.output[i]);
 	return VERB_OVER;

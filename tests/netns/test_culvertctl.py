@@ -277,9 +277,14 @@ def test_metrics_without_a_listener(lab, router, flows):
     "words, code, said",
     [
         (["x"], 1, "x is none of the verbs: status, "),
-        (["tunels"], 1, "tunels is none of the verbs (did you mean tunnels?): status, "),
+        (["tunels"], 1, "tunels is none of the verbs; did you mean tunnels?\n"),
+        (["show", "tunels"], 1, "tunels is none of the verbs; did you mean tunnels?\n"),
         ([""], 1, "none of the verbs"),
         (["\x1b[31m"], 1, r"\x1b[31m is none of the verbs"),
+        (["mapp", "--host", "300.1.1.1"], 1, "--host: not an IPv4 address: 300.1.1.1"),
+        (["mapp", "--limit", "x"], 1, "--limit takes a number of rows from 1 on, not x"),
+        (["mapp", "--sort", "age", "--limit", "9999"], 1, "with --sort, --limit is at most 1000"),
+        (["-q", "mappings"], 1, "--quiet goes with status"),
         (["mapp", "host=300.1.1.1"], 1, "host=: not an IPv4 address: 300.1.1.1"),
         (["mapp", "host=10.0.0.1 port=7"], 1, "printable ASCII"),
         (["mapp", ""], 1, "empty"),
@@ -324,7 +329,31 @@ def test_help_and_version_need_no_daemon(lab, router, tmp_path):
         begin = "  mappings [ADDRESS|TUNNEL|MAPPING|PROTOCOL] [host=ADDRESS]"
         assert run_ctl(router, *words, path=nowhere).stdout.startswith(begin)
     assert run_ctl(router, "help", "nothing", path=nowhere).returncode == 7
-    assert run_ctl(router, "--version", path=nowhere).stdout == f"culvertctl {VERSION}\n"
+    for words in (["--version"], ["-V"], ["version"]):
+        assert run_ctl(router, *words, path=nowhere).stdout == f"culvertctl {VERSION}\n"
+
+
+def test_other_programs_words_for_it(lab, router, flows):
+    assert run_ctl(router, "show").stdout.startswith("culvertd ")
+    for words in (["show", "map"], ["--host", lab.address("L1"), "list", "mappings"]):
+        assert run_ctl(router, *words).stdout.startswith("INDEX"), words
+
+
+def test_a_health_probe_says_nothing_but_a_code(lab, router, tmp_path):
+    """As keepalived and HEALTHCHECK want it: 0 if packets are forwarded, else another one and a sentence."""
+    for words in (["status", "--quiet"], ["-q"], ["-jq"]):
+        done = run_ctl(router, *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
+    assert run_ctl(router, "-q", path=tmp_path / "nothing").returncode == 6
+    lab.X.ip("link set to_r down")
+    try:
+        wait_for(lambda: run_ctl(router, "-q").returncode == 4, "the probe sees that the WAN is down")
+        done = run_ctl(router, "status", "-q")
+        assert not done.stdout and "culvertctl: the WAN device wan0 is down or has no carrier\n" == done.stderr, done
+    finally:
+        lab.X.ip("link set to_r up")
+    wait_for(lambda: run_ctl(router, "-q").returncode == 0, "the probe sees that the WAN is up")
+    lab.introduce_raw_peers()
 
 
 # --- what can go wrong -----------------------------------------------------------------------------------------------

@@ -196,6 +196,23 @@ def test_hairpins_and_sizes(lab, router):
     router.settle()
 
 
+def test_less_need_be_said(lab, router):
+    """No source port, capitals, and names, which the tool resolves."""
+    host, server = lab.address("L1"), lab.address("W1")
+    for words, port in (("out tcp {} {}:443", 50000), ("OUT UDP {} {}:500", 500), ("out udp {} {}:53", 50000)):
+        verdict, note, packet = ask(router, f"explain {words.format(host, server)}")
+        assert (verdict["verdict"], verdict["internal-src-port"], note["note"]) == ("forwarded", port, "source-port")
+        assert note["text"] == f"the source was given without a port, and {port} is taken for it"
+        assert (packet["src-address"], packet["dst-address"]) == (ROUTER_WAN, server)
+    done = run_ctl(router, "explain", "out", "tcp", host, "localhost:443")
+    assert done.returncode == 0 and "reason: destination_martian" in done.stdout, done
+    assert run_ctl(router, "mappings", "--remote", "localhost").stdout == "nothing to list\n"
+    for words in (["mappings", "--host", "a" * 64], ["explain", "in", "tcp", "a" * 64 + ":5", f"{ROUTER_WAN}:80"],
+                  ["tunnels", "a." + "b" * 64]):
+        done = run_ctl(router, *words)
+        assert done.returncode == 7 and "has no IPv4 address: " in done.stderr and not done.stdout, done
+
+
 def test_what_can_not_be_asked(router):
     """Each mistake is named, with what to write instead."""
     for words, part in (
@@ -204,7 +221,7 @@ def test_what_can_not_be_asked(router):
         ("out what 1.2.3.4:5 6.7.8.9:1", "what is no protocol"),
         ("out tcp 1.2.3:5 6.7.8.9:1", "1.2.3:5 is no endpoint"),
         ("out tcp 1.2.3.4:65536 6.7.8.9:1", "1.2.3.4:65536 is no endpoint"),
-        ("out tcp 1.2.3.4 6.7.8.9:1", "1.2.3.4 has no port"),
+        ("out tcp 1.2.3.4 6.7.8.9", "6.7.8.9 has no port"),
         ("out tcp 1.2.3.4:5 6.7.8.9:1 flags=up", "flags= takes syn"),
         ("out udp 1.2.3.4:5 6.7.8.9:1 call-id=1", "call-id= takes a number to 65535, for gre"),
         ("out esp 1.2.3.4 6.7.8.9 spi=0x1ffffffff", "spi= takes a number"),

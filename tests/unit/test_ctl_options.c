@@ -158,6 +158,60 @@ static void too_much_is_refused(void **state)
 	assert_non_null(strstr(said, "more than a request holds"));
 }
 
+/* What other programs call them. */
+static void aliases_are_known(void **state)
+{
+	static const struct {
+		const char *line, *request;
+	} cases[] = {
+		{"show", "status"},
+		{"list", "status"},
+		{"show mappings --host 10.0.0.2", "mappings host=10.0.0.2"},
+		{"--host 10.0.0.2 list map", "mappings host=10.0.0.2"},
+		{"help show", "help show"},
+		{NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; cases[i].line; i++) {
+		assert_int_equal(parse(cases[i].line), EXIT_OK);
+		assert_string_equal(request(), cases[i].request);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(parse((const char *[]){"version", "-V", "--version"}[i]), EXIT_OK);
+		assert_true(options.wants_version);
+	}
+	assert_int_equal(parse("-q"), EXIT_OK);
+	assert_true(options.quiet);
+	assert_int_equal(parse("drops -q"), EXIT_USAGE);
+	assert_int_equal(parse("drops -y"), EXIT_USAGE);
+}
+
+/* Errors speak of what was typed. */
+static void errors_are_in_the_words_that_were_typed(void **state)
+{
+	static const struct {
+		const char *line, *error, *typed;
+	} cases[] = {
+		{"mappings --limit x", "limit= takes a number, not x", "--limit takes a number, not x"},
+		{"mappings limit=x", "limit= takes a number, not x", "limit= takes a number, not x"},
+		{"mappings sort=age --limit x", "with sort=, limit= is small", "with sort=, --limit is small"},
+		{"mappings --host x", "xhost=x: host=x", "xhost=x: --host x"},
+		{"mappings", "host=x", "host=x"},
+		{NULL, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; cases[i].line; i++) {
+		char *typed;
+
+		assert_int_equal(parse(cases[i].line), EXIT_OK);
+		typed = options_as_typed(&options, cases[i].error);
+		assert_string_equal(typed, cases[i].typed);
+		free(typed);
+	}
+}
+
 /* Every key that any verb has is an option of it, none of which is one of culvertctl's own. */
 static void all_keys_are_options(void **state)
 {
@@ -183,9 +237,13 @@ static void all_keys_are_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_are_options),     cmocka_unit_test(options_stand_anywhere),
-		cmocka_unit_test(mistakes_are_named),   cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(keys_are_options),
+		cmocka_unit_test(options_stand_anywhere),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(too_much_is_refused),
 		cmocka_unit_test(all_keys_are_options),
+		cmocka_unit_test(aliases_are_known),
+		cmocka_unit_test(errors_are_in_the_words_that_were_typed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
