@@ -390,6 +390,15 @@ bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t no
 /* Ends the flow with this index. False if there is none. */
 bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
 
+/* An inside host that has as many flows as it may have, or nearly: it gets one now and then when another one ends. */
+struct full_host {
+	uint32_t address, flows, inbound; /* inbound: of them, opened by remote ends, which may have half */
+	bool is_full;                     /* false: only the half is used up */
+};
+
+/* Iterates over them: start with *cursor 0; false at the end. Looks at every host there is. */
+bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct full_host *host);
+
 /* Iterates over the outside addresses in their order: start with *cursor 0; false at the end. */
 bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view);
 

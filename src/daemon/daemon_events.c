@@ -100,6 +100,7 @@ static void daemon_on_ticked(void *context)
 	reload_tick(daemon->reload, clock_now_ms());
 	log_flush(daemon->log);
 	drop_rates_sample(&daemon->drop_rates, engine_counters(daemon->engine), clock_now_ms());
+	quota_look(&daemon->quota, daemon->engine, daemon->config.host_flows, daemon->log, clock_now_ms());
 	engine_tell_hints(daemon->engine, &daemon->hint_cursor, HINTS_A_TICK, clock_now_ms());
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/drop_rates.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
+#include "daemon/quota.h"
 #include "io/state_file.h"
 
 struct options;
@@ -41,6 +42,7 @@ struct daemon {
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
 	struct drop_rates drop_rates;
+	struct quota quota;
 	uint64_t hint_cursor; /* of engine_tell_hints() */
 	uint32_t generation;
 	uint64_t started_ms;

@@ -14,14 +14,18 @@ enum { DROP_RATES_MS = 60000, DROP_RATES_SAMPLES = 32 };
 struct drop_rates {
 	struct {
 		uint64_t at_ms;
-		uint64_t packets[DROPS];
-	} sample[DROP_RATES_SAMPLES]; /* a ring */
+		uint64_t packets[SIDES][DROPS]; /* dropped; [DROP_NONE]: all that were received */
+	} sample[DROP_RATES_SAMPLES];           /* a ring */
 	uint32_t taken;
 };
 
 /* To be called every 2 seconds or more, and once at the start. */
 void drop_rates_sample(struct drop_rates *rates, const struct engine_counters *counters, uint64_t now_ms);
-/* Packets dropped for this reason in the last minute, or since the start if that is less. */
+/* Packets from one side that were dropped for this reason in the last minute, or since the start if that is less;
+ * DROP_NONE: that were received. */
+uint64_t drop_rates_of_side(const struct drop_rates *rates, const struct engine_counters *counters, enum side side,
+			    enum drop reason, uint64_t now_ms);
+/* The same of both sides. */
 uint64_t drop_rates_last_minute(const struct drop_rates *rates, const struct engine_counters *counters,
 				enum drop reason, uint64_t now_ms);
 

@@ -8,7 +8,7 @@ libculvert_daemon_a_SOURCES += src/daemon/background.c src/daemon/background.h s
 libculvert_daemon_a_SOURCES += src/daemon/config.c src/daemon/config.h src/daemon/config_check.c src/daemon/config_guess.c \
 	src/daemon/config_guess.h src/daemon/config_keys.c \
 	src/daemon/config_keys.h src/daemon/config_parse.c src/daemon/config_print.c src/daemon/config_values.c \
-	src/daemon/forward_check.c src/daemon/forward_check.h
+	src/daemon/forward_check.c src/daemon/forward_check.h src/daemon/quota.c src/daemon/quota.h
 libculvert_daemon_a_SOURCES += src/daemon/metrics.c src/daemon/metrics.h src/daemon/metrics_http.c \
 	src/daemon/metrics_http.h src/daemon/metrics_listen.c src/daemon/metrics_listen.h src/daemon/notify.c \
 	src/daemon/notify.h src/daemon/tunnels_fields.c

@@ -2,6 +2,7 @@
 /*
  * The router on one screen. Tunnels are counted over as many turns as it takes; the rest is said in the last one.
  */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 
 #include "daemon/config.h"
 #include "daemon/datapath.h"
+#include "daemon/drop_rates.h"
 #include "daemon/forward_check.h"
 #include "daemon/privileges.h"
+#include "daemon/quota.h"
 #include "daemon/reload.h"
 #include "daemon/text.h"
 #include "daemon/tunnels.h"
@@ -19,7 +22,13 @@
 #include "io/clock.h"
 #include "io/kernel.h"
 
-enum { NEARLY_FULL_PERCENT = 80, TUNNELS_A_TURN = 1024 };
+enum {
+	NEARLY_FULL_PERCENT = 80,
+	TUNNELS_A_TURN = 1024,
+	FULL_HOSTS_SHOWN = 4,
+	SILENCE_PACKETS = 20, /* in a minute; of fewer nothing follows */
+	SILENCE_PERCENT = 90,
+};
 
 static const char *const side_names[SIDES] = {"lan", "wan"};
 
@@ -225,6 +234,66 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 	}
 }
 
+/* Hosts that have used up their share; one after another, as many as fit a screen. */
+static void warn_of_full_hosts(struct verb *verb, uint64_t now_ms)
+{
+	const struct router *router = verb->router;
+	char text[QUOTA_TEXT];
+	struct full_host host;
+	uint32_t cursor = 0;
+
+	if (drop_rates_last_minute(router->drop_rates, engine_counters(router->engine), DROP_HOST_LIMIT, now_ms) == 0)
+		return;
+	for (int i = 0; i < FULL_HOSTS_SHOWN && engine_next_full_host(router->engine, &cursor, &host); i++) {
+		quota_describe(&host, router->config->host_flows, text);
+		warn(verb, "host-limit", "%s", text);
+	}
+}
+
+/* What inside hosts want and cannot have, because something is used up. */
+static void warn_of_shortage(struct verb *verb, uint64_t now_ms)
+{
+	static const enum drop reasons[] = {DROP_PORTS_EXHAUSTED,   DROP_FLOWS_EXHAUSTED,    DROP_HOSTS_EXHAUSTED,
+					    DROP_TUNNELS_EXHAUSTED, DROP_CALL_IDS_EXHAUSTED, DROP_OWNER_TAKEN};
+	const struct router *router = verb->router;
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		uint64_t packets = drop_rates_of_side(router->drop_rates, engine_counters(router->engine), SIDE_LAN,
+						      reasons[i], now_ms);
+
+		if (packets)
+			warn(verb, "used-up",
+			     "%" PRIu64 " packet%s of inside hosts had to be dropped in the last minute as %s: %s; %s",
+			     packets, packets == 1 ? "" : "s", drop_name(reasons[i]), drop_meaning(reasons[i]),
+			     drop_advice(reasons[i]));
+	}
+}
+
+/* The LAN is cut off, whatever for. */
+static void warn_of_silence(struct verb *verb, uint64_t now_ms)
+{
+	const struct drop_rates *rates = verb->router->drop_rates;
+	const struct engine_counters *counters = engine_counters(verb->router->engine);
+	uint64_t received = drop_rates_of_side(rates, counters, SIDE_LAN, DROP_NONE, now_ms), dropped = 0, most = 0;
+	enum drop worst = DROP_NONE;
+
+	for (int reason = DROP_NONE + 1; reason < DROPS; reason++) {
+		uint64_t packets = drop_rates_of_side(rates, counters, SIDE_LAN, (enum drop)reason, now_ms);
+
+		dropped += packets;
+		if (packets <= most)
+			continue;
+		most = packets;
+		worst = (enum drop)reason;
+	}
+	if (received >= SILENCE_PACKETS && dropped * 100 >= received * SILENCE_PERCENT)
+		warn(verb, "lan-cut-off",
+		     "%" PRIu64 " of %" PRIu64
+		     " packets from the LAN were dropped in the last minute, most of them as %s: "
+		     "%s; %s",
+		     dropped, received, drop_name(worst), drop_meaning(worst), drop_advice(worst));
+}
+
 /* Packets of one part of a service that a mode has refused in the last minute. */
 struct refused {
 	uint32_t hosts, most, host; /* the host with the most tries */
@@ -243,9 +312,8 @@ static void warn_of_part(struct verb *verb, enum part part, const struct refused
 	if (refused->hosts > 1)
 		snprintf(others, sizeof(others), ", and %u other hosts did, too", refused->hosts - 1);
 	warn(verb, "blocked-is-tried",
-	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s: culvertctl mode %s pass "
-	     "lets it "
-	     "through",
+	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s: culvertctl mode %s "
+	     "pass lets it through",
 	     names[part], service, has_own ? words[part] : "mode", text_print_address(refused->host, address),
 	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? words[part] : service);
 }
@@ -324,6 +392,9 @@ enum verb_step verb_status(struct verb *verb)
 	warn_of_links(verb, links);
 	warn_of_forwards(verb, links);
 	warn_of_limits(verb, datapath);
+	warn_of_full_hosts(verb, now_ms);
+	warn_of_shortage(verb, now_ms);
+	warn_of_silence(verb, now_ms);
 	warn_of_attempts(verb, status);
 	warn_of_tunnels(verb, status);
 	return VERB_OVER;

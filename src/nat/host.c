@@ -2,6 +2,8 @@
 /* Inside hosts. */
 #include "nat/host.h"
 
+enum { NEARLY = 64 /* within so much of a limit */ };
+
 struct host_match {
 	const struct host *host;
 	uint32_t address;
@@ -129,6 +131,26 @@ uint32_t host_take(struct engine *engine, const struct flow *flow, enum drop *wh
 	host->inbound += is_inbound;
 	engine->header->inbound += is_inbound;
 	return index;
+}
+
+bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct full_host *host)
+{
+	uint32_t all = engine->config.host_flows, half = all < 2 ? 1 : all / 2;
+
+	while (*cursor < engine->header->host_used) {
+		const struct host *record = &engine->host[(*cursor)++];
+		if (!record->live)
+			continue;
+		*host = (struct full_host){
+			.address = record->address,
+			.flows = record->flows,
+			.inbound = record->inbound,
+			.is_full = record->flows >= all - all / NEARLY,
+		};
+		if (host->is_full || record->inbound >= half - half / NEARLY)
+			return true;
+	}
+	return false;
 }
 
 void host_release(struct engine *engine, const struct flow *flow)

@@ -171,3 +171,52 @@ def icmp(kind, code, quote):
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xffff) + (total >> 16)
     return data[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + data[4:]
+
+
+@pytest.mark.config({"limits": {"host_flows": "40"}})
+def test_a_host_at_its_quota_is_named(lab, router):
+    """In the status while it lasts, and in the log once; others are not named, and have what they want."""
+    server = lab.address("W1")
+    with lab.udp("L2") as other:
+        other.sendto(b"hello", (server, 4000))
+        for _ in range(2):
+            with lab.udp("L1", port=6881) as client:
+                for port in range(5000, 5060):
+                    with contextlib.suppress(OSError):  # it hears of it by ICMP
+                        client.sendto(b"peer?", (server, port))
+            router.wait_for(r"10\.77\.0\.11 has reached \[limits\] host_flows \(40\): its new connections are dropped")
+            router.catch_up()
+    assert warnings(router)["host-limit"].startswith("10.77.0.11 has reached [limits] host_flows (40): its new conn")
+    assert not [row for row in ask(router, "status") if row["kind"] == "warning" and "10.77.0.12" in row["text"]]
+    assert router.log().count("has reached [limits] host_flows") == 1
+
+
+def test_two_hosts_and_a_protocol_without_ports(lab, router):
+    """One of them is cut off from that server for as long as the other one has it."""
+    hosts, away = [lab.raw("L1"), lab.raw("L2")], lab.raw("W1")
+    with router.dropping(lan={"owner_taken": 1}):
+        for host in hosts:
+            host.send(IP(src=host.address, dst=away.address, proto=132) / Raw(bytes(24)))
+    text = warnings(router)["used-up"]
+    assert text.startswith("1 packet of inside hosts had to be dropped in the last minute as owner_taken: an"), text
+
+
+def test_a_lan_that_is_cut_off(lab, router):
+    """Whatever for: the reason that most packets die for is in the status."""
+    away = "198.18.7.7"
+    lab.R.ip(f"route add unreachable {away}")
+    try:
+        router.settle()
+        with router.dropping(lan={"link_next_hop": 30}), lab.udp("L1") as client:
+            for _ in range(30):
+                with contextlib.suppress(OSError):
+                    client.sendto(b"anybody?", (away, 53))
+        assert warnings(router)["lan-cut-off"].startswith("30 of 30 packets from the LAN were dropped in the last minu")
+        with lab.udp("L1") as client:
+            for _ in range(10):
+                client.sendto(b"somebody", (lab.address("W1"), 9))
+            router.catch_up()
+        assert "lan-cut-off" not in warnings(router)
+    finally:
+        lab.R.ip(f"route delete unreachable {away}")
+        router.settle()

@@ -194,10 +194,23 @@ static void portless_forward_has_one_owner(void **state)
 	assert_int_equal(packets_destination(p), L2);
 }
 
+/* The hosts that have used up their share; the first one is in host. */
+static uint32_t full_hosts(struct rig *rig, struct full_host *host)
+{
+	struct full_host next;
+	uint32_t cursor = 0, count = 0;
+
+	for (; engine_next_full_host(rig->engine, &cursor, &next); count++)
+		if (count == 0)
+			*host = next;
+	return count;
+}
+
 /* Forged SYNs to a forward take half of what its target may have; the target's own flows and other hosts' go on. */
 static void strangers_get_half(void **state)
 {
 	struct rig *rig = *state;
+	struct full_host full = {0};
 
 	rig->config.host_flows = 20;
 	add_forward(rig, PROTO_TCP, 8080, 8080, L1, 80);
@@ -207,11 +220,28 @@ static void strangers_get_half(void **state)
 	}
 	rig_tcp(rig, SIDE_WAN, W1, 6000, O1, 8080, FLAG_SYN, 77, 0);
 	rig_dropped(rig, DROP_HOST_LIMIT);
+	assert_int_equal(full_hosts(rig, &full), 1);
+	assert_int_equal(full.address, L1);
+	assert_int_equal(full.inbound, 10);
+	assert_false(full.is_full);
 	for (uint16_t i = 0; i < 10; i++)
 		rig_open_udp(rig, L1, (uint16_t)(5000 + i), W1, 7);
 	rig_udp(rig, SIDE_LAN, L1, 6000, W1, 7);
 	rig_dropped(rig, DROP_HOST_LIMIT);
 	rig_open_udp(rig, L2, 5000, W1, 7);
+	assert_int_equal(full_hosts(rig, &full), 1);
+	assert_true(full.is_full);
+	assert_int_equal(full.flows, 20);
+	/* Whoever is nearly there is dropped for it most of the time. */
+	rig->config.host_flows = 128;
+	rig_configure(rig);
+	assert_int_equal(full_hosts(rig, &full), 0);
+	for (uint16_t i = 0; i < 105; i++)
+		rig_open_udp(rig, L1, (uint16_t)(7000 + i), W1, 7);
+	assert_int_equal(full_hosts(rig, &full), 0);
+	rig_open_udp(rig, L1, 8000, W1, 7);
+	assert_int_equal(full_hosts(rig, &full), 1);
+	assert_int_equal(full.flows, 126);
 }
 
 /* Invariant I6: a full table refuses the new and keeps the old. */
