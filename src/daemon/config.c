@@ -63,6 +63,20 @@ void findings_error(struct findings *findings, uint32_t line, const char *format
 	findings->errors++;
 }
 
+void findings_command_error(struct findings *findings, const char *format, ...)
+{
+	const char *file = findings->name;
+	va_list arguments;
+
+	findings->name = COMMAND_LINE;
+	va_start(arguments, format);
+	findings_add(findings, LOG_ERR, 0, format, arguments);
+	va_end(arguments);
+	findings->name = file;
+	findings->errors++;
+	findings->command_errors++;
+}
+
 void findings_warn(struct findings *findings, uint32_t line, const char *format, ...)
 {
 	va_list arguments;
@@ -85,6 +99,8 @@ static bool findings_finish(struct findings *findings)
 		snprintf(warnings, sizeof(warnings), "%" PRIu32 " warning%s", findings->warnings,
 			 findings->warnings == 1 ? "" : "s");
 	snprintf(message, sizeof(message), "%s%s%s", errors, errors[0] && warnings[0] ? ", " : "", warnings);
+	if (findings->errors && findings->errors == findings->command_errors)
+		findings->name = COMMAND_LINE;
 	if (message[0])
 		findings_report(findings, findings->errors ? LOG_ERR : LOG_NOTICE, 0, message);
 	return !findings->errors;
@@ -104,7 +120,8 @@ static void override(struct config *config, const char *section, const char *val
 		if (strcmp(key->section, section) || strcmp(key->name, "interface"))
 			continue;
 		if (!value[0] || !config_key_parse(key, config, value, problem)) {
-			findings_error(findings, 0, "--%s %s: %s", section, value, value[0] ? problem : "is empty");
+			findings_command_error(findings, "--%s %s: %s", section, value,
+					       value[0] ? problem : "is empty");
 			findings->bad[i] = true;
 		}
 	}
@@ -166,7 +183,8 @@ static bool read_file(const struct config_source *source, char **text, size_t *s
 	bool read = false;
 	int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-	if (fd < 0 && errno == ENOENT && source->optional)
+	findings->is_absent = fd < 0 && errno == ENOENT && source->optional;
+	if (findings->is_absent)
 		return true;
 	if (fd < 0) {
 		findings_error(findings, 0, "can not be opened: %s", strerror(errno));
@@ -187,7 +205,7 @@ static bool read_file(const struct config_source *source, char **text, size_t *s
 bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context)
 {
 	struct findings findings = {
-		.name = source->path ? source->path : "culvertd", .report = report, .context = context};
+		.name = source->path ? source->path : COMMAND_LINE, .report = report, .context = context};
 	char *text = NULL;
 	size_t size = 0;
 	bool good;

@@ -72,12 +72,21 @@ static void check_devices(const struct config *config, const struct config_sourc
 		if (findings->bad[i] && config_keys[i].type == KEY_INTERFACE)
 			return;
 	}
-	if (!lan[0])
+	if (!lan[0] && findings->is_absent)
+		findings_command_error(
+			findings,
+			"the LAN device is missing: there is no %s; give --lan DEVICE, or make that file with "
+			"interface = DEVICE in section [lan]",
+			source->path);
+	else if (!lan[0])
 		findings_error(findings, 0, "the LAN device is missing: write interface = DEVICE in section [lan]%s",
 			       source->path ? ", or give --lan DEVICE" : " of a file, or give --lan DEVICE");
 	if (!config->tun[0])
 		findings_error(findings, 0, "[lan] tun is empty: the TUN device needs a name");
-	if (lan[0] && !strcmp(lan, wan))
+	if (lan[0] && !strcmp(lan, wan) && source->lan && source->wan)
+		findings_command_error(findings,
+				       "%s is the device of both LAN and WAN; name another one with --wan DEVICE", lan);
+	else if (lan[0] && !strcmp(lan, wan))
 		findings_error(findings, source->wan ? 0 : line_of(findings, "wan", "interface"),
 			       "%s is the device of both LAN and WAN; name another one with %s", lan,
 			       source->wan ? "--wan DEVICE" : "interface = DEVICE in section [wan]");

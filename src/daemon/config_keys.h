@@ -94,12 +94,17 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 /* Nobody reads more of them, and each costs time in which no packet is forwarded. */
 enum { FINDINGS_ERRORS_MAX = 50 };
 
+/* What findings about options of the command line begin with. */
+#define COMMAND_LINE "culvertd"
+
 /* One configuration being read: where findings go, and how many there were. */
 struct findings {
-	const char *name; /* of the file, or "command line" */
+	const char *name; /* of the file, or COMMAND_LINE */
+	bool is_absent;   /* there is no file, and there need not be one */
 	config_report *report;
 	void *context;
 	uint32_t errors, warnings;
+	uint32_t command_errors;        /* those of errors that no file is to blame for */
 	bool is_cut;                    /* there were too many, and the rest was not read */
 	uint32_t key_line[CONFIG_KEYS]; /* where keys were first seen; 0: not in the file */
 	bool bad[CONFIG_KEYS];          /* keys with a value that was reported; what else is wrong with them is not */
@@ -108,6 +113,8 @@ struct findings {
 /* line 0: the message is about the file as a whole. */
 void findings_error(struct findings *findings, uint32_t line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* About what the command line says. */
+void findings_command_error(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void findings_warn(struct findings *findings, uint32_t line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* " (did you mean SUGGESTION?)" in out, or "" for NULL; returns out. */

@@ -115,6 +115,10 @@ static bool parse_interface(const char *text, char name[IFNAMSIZ], char problem[
 			 IFNAMSIZ - 1);
 		return false;
 	}
+	if (!strcmp(text, "lo")) {
+		snprintf(problem, PROBLEM_MAX, "is the loopback device, which leads to no other host");
+		return false;
+	}
 	if (!strcmp(text, ".") || !strcmp(text, "..") || strcspn(text, "/:% \t\"'") != length) {
 		snprintf(problem, PROBLEM_MAX,
 			 "can not be a network device; names have no spaces, quotes, '/', ':' or '%%'");

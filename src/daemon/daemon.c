@@ -6,9 +6,11 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "daemon/background.h"
 #include "daemon/control.h"
@@ -145,7 +147,10 @@ static int daemon_start(struct daemon *daemon)
 	daemon->kernel = kernel_open(&request, log_report, daemon->log, &exit_code);
 	if (!daemon->kernel)
 		return exit_code;
-	exit_code = daemon_start_loop(daemon);
+	/* Before the state directory: whoever starts a second one is told which process the first one is. */
+	exit_code = kernel_claim(daemon->kernel);
+	if (exit_code == EXIT_OK)
+		exit_code = daemon_start_loop(daemon);
 	if (exit_code == EXIT_OK)
 		exit_code = daemon_start_engine(daemon);
 	if (exit_code == EXIT_OK)
@@ -185,10 +190,19 @@ static void daemon_report_start(struct daemon *daemon)
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	char text[TEXT_ADDRESS];
 
+	const char *address =
+		links->wan.address_count ? text_print_address(links->wan.addresses[0], text) : "no address yet";
+
 	log_write(daemon->log, LOG_NOTICE, "forwarding %s -> %s (%s) via %s", daemon->config.lan_interface,
-		  links->wan.name,
-		  links->wan.address_count ? text_print_address(links->wan.addresses[0], text) : "no address yet",
-		  daemon->config.tun);
+		  links->wan.name, address, daemon->config.tun);
+	if (daemon->options->foreground)
+		return;
+	/* For whoever typed the command: the log is elsewhere. */
+	dprintf(STDOUT_FILENO,
+		"culvertd: forwarding %s -> %s (%s) in the background, as process %d; culvertctl shows the status, "
+		"kill %d stops it, and the log is %s\n",
+		daemon->config.lan_interface, links->wan.name, address, (int)getpid(), (int)getpid(),
+		daemon->config.log_target[0] == '/' ? daemon->config.log_target : "that of syslog");
 }
 
 static void daemon_start_notifying(struct daemon *daemon)

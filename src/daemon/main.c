@@ -113,6 +113,13 @@ static int start(const struct options *given, const struct config *config)
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	int code;
 
+	if (!options.foreground && getpid() == 1) {
+		fputs("culvertd: as the first process of a container culvertd must stay in the foreground, for the "
+		      "container "
+		      "ends with that process: add -f\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
 	if (!make_absolute(&options.source.path, paths[0]) || !make_absolute(&options.pidfile, paths[1]) ||
 	    !make_absolute(&options.state_dir, paths[2]))
 		return EXIT_FILE;

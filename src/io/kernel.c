@@ -66,28 +66,6 @@ static int kernel_complain_of_device(struct kernel *kernel, const char *side, co
 	return code;
 }
 
-static void kernel_report_trouble(struct kernel *kernel, int level)
-{
-	const struct kernel_trouble *trouble = &kernel->trouble;
-	char lan[INET_ADDRSTRLEN], wan[INET_ADDRSTRLEN];
-
-	if (trouble->overlap)
-		kernel->report(kernel->context, level,
-			       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the "
-			       "two sides "
-			       "apart; give the LAN other addresses",
-			       kernel->request.lan, kernel_address_text(trouble->overlap_lan.address, lan),
-			       trouble->overlap_lan.length, kernel->request.wan,
-			       kernel_address_text(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
-	if (trouble->addresses_left_out)
-		kernel->report(kernel->context, LOG_WARNING, "%s has more than %u addresses; the last %u are not used",
-			       kernel->request.wan, KERNEL_ADDRESSES_MAX, trouble->addresses_left_out);
-	if (trouble->prefixes_left_out)
-		kernel->report(kernel->context, LOG_WARNING,
-			       "more than %u networks lie behind %s; %u of them are not reached from the WAN side",
-			       PREFIXES_MAX, kernel->request.lan, trouble->prefixes_left_out);
-}
-
 /* The WAN's name: as asked for, or the device of the default route. */
 static int kernel_choose_wan(struct kernel *kernel)
 {
@@ -107,7 +85,10 @@ static int kernel_choose_wan(struct kernel *kernel)
 	}
 	if (!strcmp(kernel->request.wan, kernel->request.lan)) {
 		kernel->report(kernel->context, LOG_ERR,
-			       "%s is the LAN and can not be the WAN, too; name another device", kernel->request.wan);
+			       "the default route leads to %s, which is the LAN here: if LAN and WAN are swapped, name "
+			       "the other device with --lan; else name the WAN with --wan, and take the default route "
+			       "from %s",
+			       kernel->request.lan, kernel->request.lan);
 		return EXIT_NETWORK;
 	}
 	return 0;
@@ -128,8 +109,8 @@ static int kernel_check_links(struct kernel *kernel)
 			       kernel->request.lan, kernel->request.lan);
 		return EXIT_NETWORK;
 	}
-	kernel_report_trouble(kernel, LOG_ERR);
-	return kernel->trouble.overlap ? EXIT_NETWORK : 0;
+	kernel_links_report(&kernel->trouble, &kernel->request, kernel->report, kernel->context);
+	return kernel->trouble.overlap || kernel->trouble.swapped ? EXIT_NETWORK : 0;
 }
 
 static void kernel_merge_ports(struct port_set *to, const struct port_set *from)
@@ -372,15 +353,22 @@ static void kernel_report_rule(void *context, const struct netlink_rule *rule)
 			       rule->preference, KERNEL_PREFERENCE, KERNEL_PREFERENCE_LAST);
 }
 
-int kernel_setup(struct kernel *kernel)
+int kernel_claim(struct kernel *kernel)
 {
 	int code = kernel_check_rights(kernel->report, kernel->context);
 
-	if (code)
+	if (code || kernel->lock >= 0)
 		return code;
 	kernel->lock = kernel_take_lock(kernel->report, kernel->context);
-	if (kernel->lock < 0)
-		return -kernel->lock;
+	return kernel->lock < 0 ? -kernel->lock : 0;
+}
+
+int kernel_setup(struct kernel *kernel)
+{
+	int code = kernel_claim(kernel);
+
+	if (code)
+		return code;
 	code = kernel_made_open(&kernel->made, kernel->state_dir, true);
 	if (code)
 		return code;
@@ -523,7 +511,7 @@ static void kernel_look_again(struct kernel *kernel, bool repair)
 	memcpy(&kernel->links, &links, sizeof(links));
 	kernel->links.generation += changed;
 	if (memcmp(&before, &kernel->trouble, sizeof(before)) != 0)
-		kernel_report_trouble(kernel, LOG_ERR);
+		kernel_links_report(&kernel->trouble, &kernel->request, kernel->report, kernel->context);
 	if (wan_changed)
 		kernel_report_addresses(kernel);
 	if (lan_changed)

@@ -68,11 +68,13 @@ struct kernel *kernel_open(const struct kernel_request *request, kernel_report *
 bool kernel_peek(const char *lan, const char *wan, struct kernel_links *links);
 void kernel_close(struct kernel *kernel); /* frees, and lets go of the lock; changes nothing in the kernel */
 
+/* Takes the lock: a second daemon in the same network namespace is refused and told who holds it. 0, or, after having
+ * reported why, 3 or 4. */
+int kernel_claim(struct kernel *kernel);
 /*
- * Takes the lock (a second daemon in the same network namespace is refused and told who holds it), takes over what a
- * crash left, and makes the changes. The TUN device exists already (src/io/tun.c opened it) and is named by the
- * request. Returns 0 or, after having reported why, 3, 4 or 5 (state directory); on failure all is undone, except what
- * a journal that can not be read may name.
+ * Takes the lock if kernel_claim() has not, takes over what a crash left, and makes the changes. The TUN device exists
+ * already (src/io/tun.c opened it) and is named by the request. Returns 0 or, after having reported why, 3, 4 or 5
+ * (state directory); on failure all is undone, except what a journal that can not be read may name.
  */
 int kernel_setup(struct kernel *kernel);
 /* Prints the commands kernel_setup() stands for, one a line. 0 or 5. */

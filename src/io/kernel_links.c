@@ -4,8 +4,10 @@
  */
 #include "io/kernel_links.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 struct reading {
 	const char *lan, *wan;
@@ -13,6 +15,7 @@ struct reading {
 	struct kernel_trouble *trouble;
 	struct prefix wan_prefixes[KERNEL_ADDRESSES_MAX]; /* of links->wan.addresses */
 	uint32_t wan_prefix_count;
+	bool wan_has_default;
 };
 
 static uint32_t kernel_links_mask(uint8_t length)
@@ -126,6 +129,10 @@ static void kernel_links_keep_route(void *context, const struct netlink_route *r
 {
 	struct reading *reading = context;
 
+	if (!route->to.length && !route->unreachable && route->ifindex) {
+		reading->trouble->lan_has_default |= route->ifindex == reading->links->lan.ifindex;
+		reading->wan_has_default |= route->ifindex == reading->links->wan.ifindex;
+	}
 	if (!reading->links->lan.ifindex || route->ifindex != reading->links->lan.ifindex || route->unreachable ||
 	    !route->to.length)
 		return;
@@ -150,7 +157,48 @@ int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan,
 	kernel_links_drop_overlaps(&reading);
 	if (!error)
 		error = netlink_dump_routes(netlink, NETLINK_TABLE_MAIN, kernel_links_keep_route, &reading);
+	trouble->swapped = trouble->lan_has_default && !reading.wan_has_default;
 	return error;
+}
+
+static const char *kernel_links_address(uint32_t address, char text[INET_ADDRSTRLEN])
+{
+	struct in_addr in = {htonl(address)};
+
+	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
+}
+
+void kernel_links_report(const struct kernel_trouble *trouble, const struct kernel_request *request,
+			 kernel_report *report, void *context)
+{
+	char lan[INET_ADDRSTRLEN], wan[INET_ADDRSTRLEN];
+
+	if (trouble->overlap)
+		report(context, LOG_ERR,
+		       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the "
+		       "two sides "
+		       "apart; give the LAN other addresses",
+		       request->lan, kernel_links_address(trouble->overlap_lan.address, lan),
+		       trouble->overlap_lan.length, request->wan,
+		       kernel_links_address(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
+	if (trouble->swapped)
+		report(context, LOG_ERR,
+		       "LAN and WAN look swapped: the default route leads to %s, which is the LAN here, and none "
+		       "to the WAN, %s; exchange the two, or take the default route from %s",
+		       request->lan, request->wan, request->lan);
+	else if (trouble->lan_has_default)
+		report(context, LOG_WARNING,
+		       "the LAN device %s has a default route like the WAN device %s: what the router itself "
+		       "sends may leave by the wrong one; take the default route from %s, unless LAN and WAN are "
+		       "swapped",
+		       request->lan, request->wan, request->lan);
+	if (trouble->addresses_left_out)
+		report(context, LOG_WARNING, "%s has more than %u addresses; the last %u are not used", request->wan,
+		       KERNEL_ADDRESSES_MAX, trouble->addresses_left_out);
+	if (trouble->prefixes_left_out)
+		report(context, LOG_WARNING,
+		       "more than %u networks lie behind %s; %u of them are not reached from the WAN side",
+		       PREFIXES_MAX, request->lan, trouble->prefixes_left_out);
 }
 
 struct default_route {

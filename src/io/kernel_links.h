@@ -18,6 +18,8 @@ struct kernel_trouble {
 	bool overlap; /* an outside address left out because its prefix is the LAN's, too */
 	struct prefix overlap_lan, overlap_wan;
 	uint32_t addresses_left_out, prefixes_left_out; /* there was no room for them */
+	bool lan_has_default;                           /* a default route leads to the LAN: the two may be swapped */
+	bool swapped;                                   /* and none to the WAN */
 };
 
 /*
@@ -27,6 +29,10 @@ struct kernel_trouble {
  */
 int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan, struct kernel_links *links,
 		      struct kernel_trouble *trouble);
+
+/* Says what is wrong, and what to do about it. */
+void kernel_links_report(const struct kernel_trouble *trouble, const struct kernel_request *request,
+			 kernel_report *report, void *context);
 
 /* The device of the best default route in table main; "" if there is none. 0 or a negative errno. */
 int kernel_links_find_default(struct netlink *netlink, char name[IFNAMSIZ]);

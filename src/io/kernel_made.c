@@ -11,7 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
-enum { EXIT_PERMISSION = 3, EXIT_NETWORK = 4, EXIT_FILE = 5 };
+enum { EXIT_PERMISSION = 3, EXIT_NETWORK = 4, EXIT_FILE = 5, SETTINGS_TEXT_MAX = 512 };
 
 int kernel_made_exit_code(int error)
 {
@@ -22,9 +22,6 @@ int kernel_made_exit_code(int error)
 static const char *kernel_made_advise(const struct change *change, int error)
 {
 	switch (error) {
-	case -EROFS:
-		return "; /proc/sys is read-only here: give the container this setting when it is made, or mount "
-		       "/proc/sys writable";
 	case -EPERM:
 	case -EACCES:
 		return "; this needs CAP_NET_ADMIN in the user namespace that owns this network namespace";
@@ -225,7 +222,7 @@ static int kernel_made_apply(struct kernel_made *made, const struct change *chan
 		return CHANGE_NOTHING;
 	result = change_apply(change, made->netlink);
 	if (result < 0 && change->optional) {
-		if (making->starting && result != -ENOENT)
+		if (making->starting && result != -ENOENT && result != -EROFS)
 			kernel_made_complain(made, LOG_NOTICE, "goes without", change, result);
 		return CHANGE_NOTHING;
 	}
@@ -237,6 +234,32 @@ static int kernel_made_apply(struct kernel_made *made, const struct change *chan
 		made->report(made->context, LOG_WARNING, "somebody had undone this, so it was done again: %s", text);
 	}
 	return result;
+}
+
+/* A container's settings are made with the container: all that is missing is named at one time, to be pasted. 0, or the
+ * exit code after having said so. */
+static int kernel_made_check_sysctls(const struct kernel_made *made, const struct change_list *wanted)
+{
+	char options[SETTINGS_TEXT_MAX] = "";
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < wanted->count && used < sizeof(options); i++) {
+		const struct change *change = &wanted->items[i];
+		char name[SYSCTL_PATH_MAX], now[SYSCTL_VALUE_MAX], option[SYSCTL_PATH_MAX + SYSCTL_VALUE_MAX + 16];
+
+		if (change->kind != CHANGE_SYSCTL || change->optional || !sysctl_is_read_only(change->sysctl.path))
+			continue;
+		if (!sysctl_read(change->sysctl.path, now) && !strcmp(now, change->sysctl.value))
+			continue;
+		sysctl_print_origin(change->sysctl.path, name);
+		snprintf(option, sizeof(option), " --sysctl %s=%s", name, change->sysctl.value);
+		if (!strstr(options, option))
+			used += (size_t)snprintf(options + used, sizeof(options) - used, "%s", option);
+	}
+	if (!used)
+		return 0;
+	made->report(made->context, LOG_ERR, "/proc/sys is read-only here: start the container with%s", options);
+	return EXIT_NETWORK;
 }
 
 /* Makes wanted from its beginning, and drops from it what is not ours. 0, or when starting the exit code of the first
@@ -297,8 +320,13 @@ int kernel_made_reconcile(struct kernel_made *made, struct change_list *wanted, 
 {
 	struct change_list gone = {0};
 	bool news = false;
-	int code = EXIT_NETWORK;
+	int code = starting ? kernel_made_check_sysctls(made, wanted) : 0;
 
+	if (code) {
+		change_list_free(wanted);
+		return code;
+	}
+	code = EXIT_NETWORK;
 	if (kernel_made_compare(made, wanted, &gone, &news))
 		code = news ? kernel_made_record(made, wanted, &gone) : 0;
 	else

@@ -149,7 +149,8 @@ int state_file_open(struct state_file *file, const char *state_dir, size_t size,
 	file->left = false;
 	if (error == EWOULDBLOCK) {
 		report(context, LOG_ERR,
-		       "another culvertd uses the state directory %s: stop it, or choose another one with --state-dir",
+		       "a culvertd in another network namespace uses the state directory %s: give each its own with "
+		       "--state-dir",
 		       state_dir);
 		return EXIT_FILE;
 	}

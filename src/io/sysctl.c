@@ -69,6 +69,26 @@ bool sysctl_is_writable(const char *path)
 	return true;
 }
 
+bool sysctl_is_read_only(const char *path)
+{
+	return !sysctl_is_writable(path) && errno == EROFS;
+}
+
+void sysctl_print_origin(const char *path, char name[SYSCTL_PATH_MAX])
+{
+	static const char family[] = "net/ipv4/conf/";
+	const char *key = strrchr(path, '/');
+
+	if (strncmp(path, family, sizeof(family) - 1) || !key)
+		snprintf(name, SYSCTL_PATH_MAX, "%s", path);
+	else if (!strcmp(key, "/forwarding"))
+		snprintf(name, SYSCTL_PATH_MAX, "net.ipv4.ip_forward");
+	else
+		snprintf(name, SYSCTL_PATH_MAX, "%sdefault%s", family, key);
+	for (char *slash = name; (slash = strchr(slash, '/'));)
+		*slash = '.';
+}
+
 static bool sysctl_is_device_key(const char *path, const char *family, const char *const *keys)
 {
 	const char *device = path + strlen(family), *key = strchr(device, '/');

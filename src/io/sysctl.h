@@ -18,6 +18,11 @@ int sysctl_read(const char *path, char value[SYSCTL_VALUE_MAX]);
 int sysctl_write(const char *path, const char *value);
 /* Whether a write can work at all: false in containers whose /proc/sys is read-only. */
 bool sysctl_is_writable(const char *path);
+/* Whether that is because /proc/sys is mounted so. */
+bool sysctl_is_read_only(const char *path);
+/* The setting, as sysctl(8) writes it, from which the settings of devices come that are made later: that of
+ * net/ipv4/conf/cv0/rp_filter is net.ipv4.conf.default.rp_filter. */
+void sysctl_print_origin(const char *path, char name[SYSCTL_PATH_MAX]);
 
 /* Whether path is one that culvert sets and value looks like one of its values: what a journal may ask to be written.
  */

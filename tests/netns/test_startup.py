@@ -64,6 +64,13 @@ def test_no_configuration_file(lab, daemon):
         refused(lab, daemon.run("--check"), 2, str(daemon.config_file))
 
 
+def test_no_configuration_and_no_lan(lab, daemon):
+    """The file that is not there is not blamed."""
+    script = 'mkdir -p /etc/culvert; mount -t tmpfs none /etc/culvert && exec "$0"'
+    done = daemon.run(command=["unshare", "--mount", "sh", "-c", script, daemon.program])
+    refused(lab, done, 2, "culvertd: the LAN device is missing: there is no /", "give --lan DEVICE, or make that file")
+
+
 def test_check_says_good(lab, daemon):
     with nothing_changes(lab):
         done = daemon.run("--check")
@@ -104,9 +111,53 @@ def test_missing_device(lab, daemon, side):
 
 
 def test_lan_and_wan_are_one_device(lab, daemon):
+    """What the file says is blamed on the file, what the command line says is not."""
     with nothing_changes(lab):
         done = daemon.run("-f", sections={"wan": {"interface": "lan0"}})
-    assert done.returncode in (2, 4) and "lan0" in done.stderr, (done.returncode, done.stderr)
+        refused(lab, done, 2, f"{daemon.config_file}:", "lan0 is the device of both LAN and WAN")
+        done = daemon.run("-f", "--lan", "lan0", "--wan", "lan0", text="[lan]\ninterface = lan0\n")
+        refused(lab, done, 2, "culvertd: lan0 is the device of both LAN and WAN", "--wan DEVICE")
+        assert str(daemon.config_file) not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_lan_and_wan_that_look_swapped(lab, daemon, named):
+    """The default route leads to the LAN device, and none to the WAN."""
+    lab.R.ip("route del default", "route add default via 10.77.0.11")
+    try:
+        daemon.configure(text="[lan]\ninterface = lan0\n" + ("[wan]\ninterface = wan0\n" if named else ""))
+        with nothing_changes(lab):
+            refused(lab, daemon.run("-f"), 4, "swapped", "the default route leads to lan0, which is the LAN")
+            refused(lab, daemon.run("--dry-run"), 4, "swapped")
+        lab.R.ip(f"route add default via {UPSTREAM} metric 5")
+        if named:
+            daemon.launch()
+            daemon.wait_for("forwarding lan0")
+            daemon.wait_for("the LAN device lan0 has a default route like the WAN device wan0")
+            daemon.stop()
+    finally:
+        lab.R.ip("route flush table main exact 0/0", f"route add default via {UPSTREAM}")
+
+
+def test_the_loopback_is_no_lan(lab, daemon):
+    with nothing_changes(lab):
+        refused(lab, daemon.run("-f", "--lan", "lo"), 2, "--lan lo: is the loopback device")
+
+
+def test_the_second_start_is_told_of_the_first(lab, daemon):
+    """One sentence, whether or not they share the state directory."""
+    daemon.start()
+    for words in ((), ("--state-dir", str(daemon.folder / "other"))):
+        done = daemon.run("-f", *words)
+        refused(lab, done, 4, "culvertd already runs in this network namespace, as process")
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+    daemon.stop()
+
+
+def test_the_first_process_of_a_container_stays_in_the_foreground(lab, daemon):
+    words = ["nsenter", f"--net={lab.R.path}", "unshare", "--pid", "--fork", *inside_namespace(daemon)]
+    with nothing_changes(lab):
+        refused(lab, daemon.run(command=words), 1, "first process of a container", "add -f")
 
 
 def test_no_default_route_and_no_wan_named(lab, daemon):
@@ -242,6 +293,7 @@ def test_sysctls_that_can_not_be_written(lab, daemon):
     except subprocess.TimeoutExpired:
         pytest.fail("culvertd started although the kernel cannot be told to forward packets")
     assert done.returncode in (3, 4) and "/proc/sys is read-only" in done.stderr, (done.returncode, done.stderr)
+    assert "--sysctl net.ipv4.conf.default.rp_filter=2" in done.stderr, done.stderr
     assert not compare_states(before, read_state(lab.R))
 
 

@@ -171,7 +171,7 @@ static void command_line_wins(void **state)
 	source.lan = "a\x1b/b";
 	assert_false(
 		config_parse(&fixture->config, "f", text, strlen(text), &source, fixture_collect, &fixture->report));
-	assert_non_null(strstr(fixture->report.text, "E f: --lan a\\x1b/b: can not be a network device"));
+	assert_non_null(strstr(fixture->report.text, "E culvertd: --lan a\\x1b/b: can not be a network device"));
 	source = (struct config_source){.lan = "x"};
 	assert_true(config_load(&fixture->config, &source, fixture_collect, &fixture->report));
 	assert_string_equal(fixture->config.lan_interface, "x");

@@ -49,6 +49,7 @@ static const struct {
 	{LAN "[wan]\ninterface = eth1\n",
 	 "f:4: eth1 is the device of both LAN and WAN; name another one with interface"},
 	{LAN "[wan]\ninterface = cv0\n", "cv0 is the TUN device"},
+	{"[lan]\ninterface = lo\n", "f:2: interface = lo: is the loopback device"},
 	{"[lan]\ninterface = ..\n", "f:2: interface = ..: can not be"},
 	{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": can not be"},
 	{LAN "[wan]\nhost_ports = 0\n", "f:4: host_ports = 0: must be a port"},

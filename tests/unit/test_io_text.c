@@ -109,6 +109,22 @@ static void only_our_own_settings_may_be_written(void **state)
 	assert_false(sysctl_is_known("kernel/core_pattern", "1"));
 }
 
+static void settings_of_devices_come_from_others(void **state)
+{
+	static const char *const pairs[][2] = {
+		{"net/ipv4/conf/eth1/forwarding", "net.ipv4.ip_forward"},
+		{"net/ipv4/conf/cv0/rp_filter", "net.ipv4.conf.default.rp_filter"},
+		{"net/ipv4/icmp_errors_use_inbound_ifaddr", "net.ipv4.icmp_errors_use_inbound_ifaddr"},
+	};
+	char name[SYSCTL_PATH_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		sysctl_print_origin(pairs[i][0], name);
+		assert_string_equal(name, pairs[i][1]);
+	}
+}
+
 static void lists_of_ports(void **state)
 {
 	static const char *const wrong[] = {"x", ",1", "1-", "65536", "1 2", "-1", "99999999999999999999", "1--2"};
@@ -171,6 +187,7 @@ int main(void)
 		cmocka_unit_test(changes_are_read_as_they_are_written),
 		cmocka_unit_test(damaged_lines_are_refused_or_harmless),
 		cmocka_unit_test(only_our_own_settings_may_be_written),
+		cmocka_unit_test(settings_of_devices_come_from_others),
 		cmocka_unit_test(lists_of_ports),
 		cmocka_unit_test(sockets_of_the_router),
 	};
