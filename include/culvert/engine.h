@@ -151,11 +151,19 @@ struct engine_config {
 	uint32_t wan_mtu;
 };
 
-/* Where packets leave. The packet and its memory are valid only during the call, except that a packet of the caller's
- * own array (changed in place) stays valid as long as the caller keeps it. made is true for packets the engine made or
- * had held: copy them. */
+/* What leaves, and which packet that was received it stands for: that one is counted as forwarded, and whoever can not
+ * send what leaves says so by engine_count_drop(). */
+enum origin {
+	ORIGIN_BATCH = 0, /* a packet of the caller's own array, changed in place */
+	ORIGIN_COPY,  /* one that was held or kept, one of a merged packet, or the first piece of one that was cut */
+	ORIGIN_PIECE, /* a further piece of what was emitted last: it counts once for all its pieces */
+	ORIGIN_OWN,   /* none: made here, like ICMP errors */
+};
+
+/* Where packets leave. from is the side on which the packet was received that this one stands for. The packet and its
+ * memory are valid only during the call, except for ORIGIN_BATCH: they stay valid as long as the caller keeps them. */
 struct engine_sink {
-	void (*emit)(void *context, enum side to, struct packet *packet, bool made);
+	void (*emit)(void *context, enum side from, enum side to, struct packet *packet, enum origin origin);
 	void *context;
 };
 
@@ -358,9 +366,26 @@ uint64_t engine_deadline(const struct engine *engine);
 void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_sink *sink);
 
 const struct engine_counters *engine_counters(const struct engine *engine);
-/* A packet that the data path received or was about to send and had to drop. from is the side it came from; a packet
- * that the engine had already forwarded stops being counted as forwarded. */
-void engine_count_drop(struct engine *engine, enum side from, enum drop reason, bool was_forwarded);
+/* What a packet that was received from a side is counted as, while the data path has it. */
+enum counted {
+	COUNTED_NOT,       /* the engine has not seen it */
+	COUNTED_FORWARDED, /* it left through the sink */
+	COUNTED_HELD,      /* it waits for its link, see engine_count_wait() */
+};
+/* A packet from that side did not leave, and is dropped for this reason. */
+void engine_count_drop(struct engine *engine, enum side from, enum drop reason, enum counted before);
+/* A packet from that side, which left through the sink, waits for its link now; or (is_over) it has left. */
+void engine_count_wait(struct engine *engine, enum side from, bool is_over);
+
+/*
+ * A packet that left through the sink to the WAN did not get farther: an inside host that sent it is told by an ICMP
+ * error with this code (RFC 1812 section 5.2.7.1), unless there must be none about this packet or there were enough.
+ * packet needs only its first ICMP_QUOTE_MAX bytes. Not to be called from within the sink.
+ */
+enum unreachable { UNREACHABLE_NET = 0, UNREACHABLE_HOST = 1 };
+enum { ICMP_QUOTE_MAX = 548 }; /* RFC 1812 section 4.3.2.3 allows 576 in all */
+void engine_undeliverable(struct engine *engine, const struct packet *packet, enum unreachable code, uint64_t now_ms,
+			  const struct engine_sink *sink);
 
 /* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
 bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);

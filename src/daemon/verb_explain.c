@@ -454,8 +454,9 @@ static enum drop drop_behind(struct verb *verb, const struct explanation *explan
 			continue;
 		if (!kernel_links(kernel)->wan.up)
 			return DROP_LINK_DOWN;
-		if (kernel_peek_next_hop(kernel, output->destination) == NEXT_HOP_NONE)
-			return DROP_LINK_NEXT_HOP;
+		enum next_hop hop = kernel_peek_next_hop(kernel, output->destination);
+		if (hop == NEXT_HOP_SILENT || hop == NEXT_HOP_NO_ROUTE)
+			return hop == NEXT_HOP_SILENT ? DROP_LINK_NEXT_HOP : DROP_LINK_NO_ROUTE;
 	}
 	return DROP_NONE;
 }

@@ -565,6 +565,11 @@ enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8
 	return next_hop_find(kernel->hops, destination, mac);
 }
 
+enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway)
+{
+	return next_hop_default(kernel->hops, gateway);
+}
+
 enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination)
 {
 	return next_hop_peek(kernel->hops, destination);

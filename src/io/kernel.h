@@ -100,12 +100,14 @@ void kernel_rehearse_forwards(struct kernel *kernel, const struct port_set *forw
  * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);
 
-enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_NONE };
+enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_SILENT, NEXT_HOP_NO_ROUTE };
 /* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its
- * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; NONE: no route, or nobody answers.
+ * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; SILENT: nobody answers.
  * Cheap: called for each packet. */
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
 /* The same for questions about a packet that nobody has sent: nobody is asked for the link address. */
 enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination);
+/* What the WAN's best default route leads to, without asking anybody; *gateway is 0 if it has none. */
+enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway);
 
 #endif

@@ -257,7 +257,7 @@ static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *n
 		memcpy(mac, neighbour->mac, sizeof(neighbour->mac));
 		return NEXT_HOP_KNOWN;
 	}
-	return neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_NONE : NEXT_HOP_PENDING;
+	return neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
 enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6])
@@ -266,16 +266,16 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 
 	if (!hops->arp) {
 		memset(mac, 0, 6);
-		return next_hop_route(hops, destination) ? NEXT_HOP_KNOWN : NEXT_HOP_NONE;
+		return next_hop_route(hops, destination) ? NEXT_HOP_KNOWN : NEXT_HOP_NO_ROUTE;
 	}
 	if (!hops->has_address)
-		return NEXT_HOP_NONE;
+		return NEXT_HOP_NO_ROUTE;
 	if (slot->destination != destination || slot->round != hops->round) {
 		slot->neighbour = next_hop_resolve(hops, destination);
 		slot->destination = destination;
 		slot->round = hops->round;
 	}
-	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_NONE;
+	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_NO_ROUTE;
 }
 
 enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
@@ -284,11 +284,36 @@ enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
 	const struct neighbour *neighbour;
 
 	if (!route || (hops->arp && !hops->has_address))
-		return NEXT_HOP_NONE;
+		return NEXT_HOP_NO_ROUTE;
 	neighbour = hops->arp ? next_hop_find_neighbour(hops, route->gateway ? route->gateway : destination) : NULL;
 	if (!hops->arp || (neighbour && neighbour->resolution == NETLINK_RESOLVED))
 		return NEXT_HOP_KNOWN;
-	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_NONE : NEXT_HOP_PENDING;
+	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
+}
+
+/* Two halves of the internet are as good as one whole: some VPN clients route so. */
+static const struct hop_route *next_hop_default_route(const struct next_hops *hops)
+{
+	for (uint32_t i = 0; i < hops->route_count; i++)
+		if (hops->routes[i].mask << 1 == 0 && hops->routes[i].reachable)
+			return &hops->routes[i];
+	return NULL;
+}
+
+enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway)
+{
+	const struct hop_route *route = next_hop_default_route(hops);
+	const struct neighbour *neighbour;
+
+	*gateway = route ? route->gateway : 0;
+	if (!route)
+		return NEXT_HOP_NO_ROUTE;
+	if (!hops->arp || !route->gateway)
+		return NEXT_HOP_KNOWN;
+	neighbour = next_hop_find_neighbour(hops, route->gateway);
+	if (neighbour && neighbour->resolution == NETLINK_RESOLVED)
+		return NEXT_HOP_KNOWN;
+	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
 void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *neighbour)
@@ -322,5 +347,12 @@ void next_hop_resync(struct next_hops *hops)
 
 void next_hop_refresh(struct next_hops *hops)
 {
+	uint32_t gateway;
+	enum next_hop known = next_hop_default(hops, &gateway);
+	struct neighbour *neighbour = known == NEXT_HOP_SILENT ? next_hop_find_neighbour(hops, gateway) : NULL;
+
+	/* That a gateway answers again shall be known even if nobody sends. */
+	if (neighbour)
+		neighbour->used = true;
 	next_hop_visit(hops, true);
 }

@@ -147,7 +147,8 @@ static const char *check_hosts(const struct engine *engine)
 
 static const char *check_fragments(const struct engine *engine)
 {
-	uint64_t held[SIDES] = {engine->header->kept[SIDE_LAN], engine->header->kept[SIDE_WAN]};
+	uint64_t held[SIDES] = {engine->header->kept[SIDE_LAN] + engine->waiting[SIDE_LAN],
+				engine->header->kept[SIDE_WAN] + engine->waiting[SIDE_WAN]};
 	uint32_t used = 0;
 
 	for (uint32_t i = 0; i < fragment_store_sets(engine); i++) {

@@ -37,7 +37,8 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	passage->packet = packet;
 	passage->from = from;
 	passage->set = NULL;
-	passage->made = passage->is_read = false;
+	passage->origin = ORIGIN_BATCH;
+	passage->is_read = false;
 	passage->ip.header_length = 0; /* nothing of the header was read so far */
 	passage->fault = DROP_NONE;
 	passage->is_kept = passage->is_sa = false;
@@ -108,7 +109,8 @@ static void process_kept(struct engine *engine)
 
 	while (control_next_kept(engine, &packet, &from)) {
 		enum drop drop = prepare(engine, &passage, from, &packet);
-		passage.made = passage.is_kept = true;
+		passage.origin = ORIGIN_COPY;
+		passage.is_kept = true;
 		count_verdict(engine, &passage, process_one(engine, &passage, drop));
 	}
 }
@@ -117,10 +119,8 @@ static void process_kept(struct engine *engine)
  * and is counted as a packet. */
 static bool is_to_part(const struct engine *engine, const struct passage *passage)
 {
-	const struct offload *offload = &passage->packet->offload;
-
-	if (offload->gso_type != GSO_UDP4 || offload->gso_size == 0 || passage->ip.protocol != PROTOCOL_UDP ||
-	    passage->ip.offset != 0 || passage->fault != DROP_NONE)
+	if (passage->packet->offload.gso_type != GSO_UDP4 || passage->fault != DROP_NONE ||
+	    transport_parts_at(passage->packet, &passage->ip) == 0)
 		return false;
 	enum part part = part_claiming(PROTOCOL_UDP, passage->transport.source_port);
 	if (part != PART_IKE && part != PART_L2TP)
@@ -128,18 +128,19 @@ static bool is_to_part(const struct engine *engine, const struct passage *passag
 	return (part == PART_IKE || part == PART_L2TP) && engine->config.mode[part] == MODE_PASS;
 }
 
-static struct engine_result process_parts(struct engine *engine, enum side from, struct packet *whole)
+static struct engine_result process_parts(struct engine *engine, enum side from, const struct passage *merged)
 {
 	struct engine_result result = {VERDICT_FORWARDED, DROP_NONE};
-	uint32_t header = (uint32_t)(packet_get8(whole, 0) & 15) * 4 + UDP_HEADER, size = whole->offload.gso_size;
+	const struct packet *whole = merged->packet;
+	uint32_t header = transport_parts_at(whole, &merged->ip), size = whole->offload.gso_size;
 
 	for (uint32_t at = header; at < whole->length; at += size) {
 		struct packet part = {.data = engine->parted};
 		struct passage passage;
-		transport_part_datagram(whole, header, at, &part);
+		transport_part(whole, header, at, &part);
 		engine->counters->received[from] += at > header;
 		enum drop drop = prepare(engine, &passage, from, &part);
-		passage.made = true;
+		passage.origin = ORIGIN_COPY;
 		result = process_one(engine, &passage, drop);
 		count_verdict(engine, &passage, result);
 	}
@@ -163,7 +164,7 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 	for (uint32_t i = 0; i < n; i++) {
 		struct engine_result result;
 		if (drop[i] == DROP_NONE && is_to_part(engine, &passage[i])) {
-			result = process_parts(engine, from, &packets[i]);
+			result = process_parts(engine, from, &passage[i]);
 		} else {
 			result = process_one(engine, &passage[i], drop[i]);
 			count_verdict(engine, &passage[i], result);
@@ -287,13 +288,24 @@ const struct engine_counters *engine_counters(const struct engine *engine)
 	return engine->counters;
 }
 
-void engine_count_drop(struct engine *engine, enum side from, enum drop reason, bool was_forwarded)
+void engine_count_drop(struct engine *engine, enum side from, enum drop reason, enum counted before)
 {
-	if (was_forwarded)
-		engine->counters->forwarded[from]--;
-	else
+	if (before == COUNTED_HELD)
+		engine_count_wait(engine, from, true);
+	if (before == COUNTED_NOT)
 		engine->counters->received[from]++;
+	else
+		engine->counters->forwarded[from]--;
 	engine->counters->dropped[from][reason]++;
+}
+
+void engine_count_wait(struct engine *engine, enum side from, bool is_over)
+{
+	uint32_t change = is_over ? UINT32_MAX : 1;
+
+	engine->waiting[from] += change;
+	engine->counters->held[from] += is_over ? UINT64_MAX : 1;
+	engine->counters->forwarded[from] -= is_over ? UINT64_MAX : 1;
 }
 
 bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,

@@ -63,7 +63,7 @@ static void read_quote(struct watch *watch)
 		watch->quote = at;
 }
 
-static void emit(void *context, enum side to, struct packet *packet, bool made)
+static void emit(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct watch *watch = context;
 	struct explanation *explanation = watch->explanation;
@@ -71,6 +71,7 @@ static void emit(void *context, enum side to, struct packet *packet, bool made)
 	bool has_ports = ip_parse(packet, &passage.ip) == DROP_NONE && passage.ip.offset == 0 &&
 			 transport_parse(packet, &passage.ip, &passage.transport) == DROP_NONE;
 
+	(void)from;
 	if (explanation->outputs == 0 && has_ports) {
 		watch->out = passage;
 		watch->out.from = to;
@@ -79,7 +80,7 @@ static void emit(void *context, enum side to, struct packet *packet, bool made)
 	if (explanation->outputs < EXPLAIN_OUTPUTS)
 		explanation->output[explanation->outputs] = (struct explain_output){
 			.to = to,
-			.made = made,
+			.made = origin == ORIGIN_OWN,
 			.protocol = passage.ip.protocol,
 			.ttl = passage.ip.ttl,
 			.source = passage.ip.source,

@@ -77,7 +77,7 @@ static bool is_complete(const struct fragment_set *set)
 
 /* Sends a fragment the way of its first one; its verdict. */
 static enum drop send_later(struct engine *engine, const struct fragment_set *set, struct packet *packet,
-			    const struct ip_header *ip, bool made)
+			    const struct ip_header *ip, enum origin origin)
 {
 	struct rewrite rewrite = {
 		.source = set->new_source,
@@ -92,7 +92,7 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 	if (output_is_too_big(engine, packet, ip, (enum side)set->to))
 		return DROP_TOO_BIG;
 	rewrite_header(packet, ip, &rewrite);
-	output_send(engine, packet, ip, (enum side)set->to, made);
+	output_send(engine, packet, ip, (enum side)set->side, (enum side)set->to, origin);
 	return DROP_NONE;
 }
 
@@ -106,7 +106,7 @@ static void release_held(struct engine *engine, struct fragment_set *set)
 		fragment_store_first(engine, set, &packet);
 		enum drop drop = ip_parse(&packet, &ip);
 		if (drop == DROP_NONE)
-			drop = send_later(engine, set, &packet, &ip, true);
+			drop = send_later(engine, set, &packet, &ip, ORIGIN_COPY);
 		fragment_store_pop(engine, set);
 		counters->held[set->side]--;
 		if (drop == DROP_NONE) {
@@ -126,7 +126,7 @@ static struct engine_result later_fragment(struct engine *engine, struct passage
 	case SET_CONSUMED:
 		return (struct engine_result){VERDICT_CONSUMED, DROP_NONE};
 	case SET_TRANSLATED:
-		drop = send_later(engine, set, passage->packet, &passage->ip, false);
+		drop = send_later(engine, set, passage->packet, &passage->ip, passage->origin);
 		return (struct engine_result){drop == DROP_NONE ? VERDICT_FORWARDED : VERDICT_DROPPED, (uint8_t)drop};
 	default:
 		if (set->held_count >= SET_HELD_MAX ||

@@ -42,33 +42,47 @@ static bool error_is_allowed(const struct passage *passage)
 	       !icmp_is_error(packet_get8(passage->packet, passage->ip.header_length));
 }
 
+bool icmp_error_make(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
+		     uint8_t code, uint16_t mtu, struct packet *error)
+{
+	if (from_address == 0 || !error_is_allowed(passage) || !take_from_budget(engine, passage->from))
+		return false;
+	uint32_t most = output_mtu(engine, passage->from) - IP_HEADER_MIN - ICMP_HEADER;
+	if (most > ICMP_QUOTE_MAX)
+		most = ICMP_QUOTE_MAX;
+	uint32_t quoted = passage->packet->length < most ? passage->packet->length : most;
+
+	*error = (struct packet){.data = engine->scratch, .length = IP_HEADER_MIN + ICMP_HEADER + quoted};
+	memset(error->data, 0, IP_HEADER_MIN + ICMP_HEADER);
+	packet_put8(error, 0, 0x45);
+	packet_put8(error, 1, TOS_INTERNETWORK_CONTROL);
+	packet_put16(error, IP_OFFSET_TOTAL_LENGTH, (uint16_t)error->length);
+	packet_put16(error, IP_OFFSET_IDENTIFICATION, (uint16_t)random_next(engine));
+	packet_put8(error, IP_OFFSET_TTL, TTL_INITIAL);
+	packet_put8(error, IP_OFFSET_PROTOCOL, PROTOCOL_ICMP);
+	packet_put32(error, IP_OFFSET_SOURCE, from_address);
+	packet_put32(error, IP_OFFSET_DESTINATION, passage->ip.source);
+	packet_put16(error, IP_OFFSET_CHECKSUM, ip_header_checksum(error, 0, IP_HEADER_MIN));
+	packet_put8(error, IP_HEADER_MIN, type);
+	packet_put8(error, IP_HEADER_MIN + 1, code);
+	packet_put16(error, IP_HEADER_MIN + ICMP_OFFSET_MTU, mtu);
+	memcpy(error->data + IP_HEADER_MIN + ICMP_HEADER, passage->packet->data, quoted);
+	uint64_t sum = checksum_add(0, error->data + IP_HEADER_MIN, ICMP_HEADER + quoted);
+	packet_put16(error, IP_HEADER_MIN + ICMP_OFFSET_CHECKSUM, (uint16_t)~checksum_fold(sum));
+	return true;
+}
+
+void icmp_error_emit(struct engine *engine, enum side to, struct packet *error)
+{
+	count(engine, STAT_ICMP_SENT);
+	engine->sink->emit(engine->sink->context, to, to, error, ORIGIN_OWN);
+}
+
 void icmp_error_send(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
 		     uint8_t code, uint16_t mtu)
 {
-	if (from_address == 0 || !error_is_allowed(passage) || !take_from_budget(engine, passage->from))
-		return;
-	uint32_t most = output_mtu(engine, passage->from) - IP_HEADER_MIN - ICMP_HEADER;
-	if (most > ICMP_ERROR_MAX)
-		most = ICMP_ERROR_MAX;
-	uint32_t quoted = passage->packet->length < most ? passage->packet->length : most;
-	struct packet error = {.data = engine->scratch, .length = IP_HEADER_MIN + ICMP_HEADER + quoted};
+	struct packet error;
 
-	memset(error.data, 0, IP_HEADER_MIN + ICMP_HEADER);
-	packet_put8(&error, 0, 0x45);
-	packet_put8(&error, 1, TOS_INTERNETWORK_CONTROL);
-	packet_put16(&error, IP_OFFSET_TOTAL_LENGTH, (uint16_t)error.length);
-	packet_put16(&error, IP_OFFSET_IDENTIFICATION, (uint16_t)random_next(engine));
-	packet_put8(&error, IP_OFFSET_TTL, TTL_INITIAL);
-	packet_put8(&error, IP_OFFSET_PROTOCOL, PROTOCOL_ICMP);
-	packet_put32(&error, IP_OFFSET_SOURCE, from_address);
-	packet_put32(&error, IP_OFFSET_DESTINATION, passage->ip.source);
-	packet_put16(&error, IP_OFFSET_CHECKSUM, ip_header_checksum(&error, 0, IP_HEADER_MIN));
-	packet_put8(&error, IP_HEADER_MIN, type);
-	packet_put8(&error, IP_HEADER_MIN + 1, code);
-	packet_put16(&error, IP_HEADER_MIN + ICMP_OFFSET_MTU, mtu);
-	memcpy(error.data + IP_HEADER_MIN + ICMP_HEADER, passage->packet->data, quoted);
-	uint64_t sum = checksum_add(0, error.data + IP_HEADER_MIN, ICMP_HEADER + quoted);
-	packet_put16(&error, IP_HEADER_MIN + ICMP_OFFSET_CHECKSUM, (uint16_t)~checksum_fold(sum));
-	count(engine, STAT_ICMP_SENT);
-	engine->sink->emit(engine->sink->context, passage->from, &error, true);
+	if (icmp_error_make(engine, passage, from_address, type, code, mtu, &error))
+		icmp_error_emit(engine, passage->from, &error);
 }

@@ -11,4 +11,10 @@
 void icmp_error_send(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
 		     uint8_t code, uint16_t mtu);
 
+/* The two halves of it: makes the error in the engine's scratch memory, false if there must be none; and sends it. Of
+ * the passage its packet, its IPv4 header and its side must be known. */
+bool icmp_error_make(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
+		     uint8_t code, uint16_t mtu, struct packet *error);
+void icmp_error_emit(struct engine *engine, enum side to, struct packet *error);
+
 #endif

@@ -7,6 +7,7 @@
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
+#include "nat/icmp_error.h"
 #include "nat/output.h"
 #include "nat/rewrite.h"
 #include "nat/sa.h"
@@ -213,7 +214,7 @@ static struct engine_result send_error(struct engine *engine, struct passage *pa
 	rewrite_header(passage->packet, &passage->ip, rewrite);
 	fragment_remember(passage, rewrite, to);
 	count(engine, STAT_ICMP_TRANSLATED);
-	output_send(engine, passage->packet, &passage->ip, to, passage->made);
+	output_send(engine, passage->packet, &passage->ip, passage->from, to, passage->origin);
 	return verdict_forwarded();
 }
 
@@ -307,4 +308,48 @@ struct engine_result icmp_quote_outbound(struct engine *engine, struct passage *
 	if (caller == NONE)
 		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
 	return turn_error(engine, passage, &quote, flow->outside_address, flow->outside_port, caller);
+}
+
+/* --- what did not leave --- */
+
+/* Turns the error about a packet as it left into one about it as it came, for the inside host that sent it. */
+static bool translate_own(struct engine *engine, struct packet *error)
+{
+	struct passage passage = {.packet = error, .from = SIDE_WAN};
+	struct quote quote;
+
+	if (ip_parse(error, &passage.ip) != DROP_NONE || quote_parse(engine, &passage, &quote) != DROP_NONE)
+		return false;
+	uint32_t index = flow_of_quote_inbound(engine, &quote);
+	if (quote.ip.protocol == PROTOCOL_UDP)
+		index = control_quoted(engine, index, &passage, quote.transport, quote.ip.source, quote.ip.destination);
+	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
+		return false;
+	struct rewrite rewrite = rewrite_none(&passage);
+	rewrite.destination = engine->flow[index].inside_address;
+	rewrite_quote(&passage, &quote, true, rewrite.destination, engine->flow[index].inside_port);
+	rewrite_header(error, &passage.ip, &rewrite);
+	return true;
+}
+
+void engine_undeliverable(struct engine *engine, const struct packet *packet, enum unreachable code, uint64_t now_ms,
+			  const struct engine_sink *sink)
+{
+	struct packet left = *packet, error;
+	struct passage passage = {.packet = &left, .from = SIDE_LAN};
+	bool is_inside = false;
+
+	engine->now_ms = now_ms;
+	engine->sink = sink;
+	if (ip_parse_quoted(&left, 0, &passage.ip)) {
+		for (uint32_t i = 0; i < engine->config.insides; i++)
+			is_inside |= prefix_has(&engine->config.inside[i], passage.ip.source);
+		/* A source that is inside is that of a destination which is not translated. */
+		if ((is_inside || outside_find(engine, passage.ip.source) != NULL) &&
+		    icmp_error_make(engine, &passage, engine->config.lan_address, ICMP_UNREACHABLE, (uint8_t)code, 0,
+				    &error) &&
+		    (is_inside || translate_own(engine, &error)))
+			icmp_error_emit(engine, SIDE_LAN, &error);
+	}
+	engine->sink = NULL;
 }

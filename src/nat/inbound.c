@@ -42,7 +42,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, &rewrite, SIDE_LAN);
-	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, passage->made);
+	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_LAN, passage->origin);
 	return verdict_forwarded();
 }
 
@@ -133,7 +133,7 @@ static struct engine_result fan_out(struct engine *engine, struct passage *passa
 		memcpy(copy.data, passage->packet->data, copy.length);
 		rewrite.destination = esp->copies[i];
 		rewrite_header(&copy, &passage->ip, &rewrite);
-		output_send(engine, &copy, &passage->ip, SIDE_LAN, true);
+		output_send(engine, &copy, &passage->ip, passage->from, SIDE_LAN, i == 0 ? ORIGIN_COPY : ORIGIN_OWN);
 	}
 	return verdict_forwarded();
 }

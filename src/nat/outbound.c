@@ -80,7 +80,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, &rewrite, SIDE_WAN);
-	output_send(engine, passage->packet, &passage->ip, SIDE_WAN, passage->made);
+	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_WAN, passage->origin);
 	return verdict_forwarded();
 }
 
@@ -125,7 +125,7 @@ static struct engine_result turn_round(struct engine *engine, struct passage *pa
 	rewrite_mss(engine, passage);
 	fragment_remember(passage, rewrite, SIDE_LAN);
 	count(engine, STAT_HAIRPINNED);
-	output_send(engine, passage->packet, &passage->ip, SIDE_LAN, passage->made);
+	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_LAN, passage->origin);
 	return verdict_forwarded();
 }
 
@@ -342,8 +342,10 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 		count(engine, STAT_BYPASSED);
 		return passage_forward_unchanged(engine, passage, SIDE_WAN);
 	}
-	if (engine->header->outside_count == 0)
+	if (engine->header->outside_count == 0) {
+		icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
+	}
 	enum drop refusal = passage_refusal(engine, passage);
 	if (refusal != DROP_NONE)
 		attempt_note_blocked(engine, passage);

@@ -16,9 +16,23 @@ bool output_is_too_big(const struct engine *engine, const struct packet *packet,
 {
 	if (transport_wire_size(packet, ip) <= output_mtu(engine, to))
 		return false;
-	/* To the LAN the kernel cuts what may be cut, on its way from the TUN; to the WAN nobody cuts segments again.
-	 */
-	return ip->df || (to == SIDE_WAN && packet->offload.gso_type != GSO_NONE);
+	/* What may be cut is cut here on its way to the WAN, and by the kernel on its way from the TUN to the LAN. Of a
+	 * merged packet its segments must be known for that. */
+	return ip->df ||
+	       (to == SIDE_WAN && packet->offload.gso_type != GSO_NONE && transport_parts_at(packet, ip) == 0);
+}
+
+/* Where a packet goes and what it stands for: of a packet that is cut only the first piece does not say so. */
+struct way {
+	enum side from, to;
+	enum origin origin;
+};
+
+static void emit(struct engine *engine, struct packet *packet, struct way *way)
+{
+	engine->sink->emit(engine->sink->context, way->from, way->to, packet, way->origin);
+	if (way->origin == ORIGIN_COPY)
+		way->origin = ORIGIN_PIECE;
 }
 
 /* Copies the header for a later fragment: only options that say so are copied (RFC 791 section 3.1). Returns its
@@ -46,7 +60,7 @@ static uint32_t copy_later_header(uint8_t *to, const uint8_t *from, uint32_t hea
 }
 
 static void send_piece(struct engine *engine, uint32_t header_length, uint32_t payload, uint32_t offset, bool more,
-		       enum side to)
+		       struct way *way)
 {
 	struct packet piece = {.data = engine->scratch, .length = header_length + payload};
 
@@ -54,10 +68,10 @@ static void send_piece(struct engine *engine, uint32_t header_length, uint32_t p
 	packet_put16(&piece, IP_OFFSET_FRAGMENT, (uint16_t)(offset / 8 | (more ? IP_FLAG_MF : 0)));
 	packet_put16(&piece, IP_OFFSET_CHECKSUM, ip_header_checksum(&piece, 0, header_length));
 	count(engine, STAT_FRAGMENTS_MADE);
-	engine->sink->emit(engine->sink->context, to, &piece, true);
+	emit(engine, &piece, way);
 }
 
-static void send_fragments(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side to)
+static void send_fragments(struct engine *engine, struct packet *packet, const struct ip_header *ip, struct way *way)
 {
 	uint32_t end = packet->length;
 	uint32_t header_length = ip->header_length;
@@ -66,21 +80,45 @@ static void send_fragments(struct engine *engine, struct packet *packet, const s
 	memcpy(engine->scratch, packet->data, header_length);
 	for (uint32_t at = ip->header_length; at < end;) {
 		/* An MTU of at least 68 leaves 8 bytes behind the largest header (RFC 791). */
-		uint32_t room = (output_mtu(engine, to) - header_length) & ~7u;
+		uint32_t room = (output_mtu(engine, way->to) - header_length) & ~7u;
 		uint32_t payload = end - at < room ? end - at : room;
 		uint32_t offset = ip->offset + (at - ip->header_length);
 		memcpy(engine->scratch + header_length, packet->data + at, payload);
-		send_piece(engine, header_length, payload, offset, ip->mf || at + payload < end, to);
+		send_piece(engine, header_length, payload, offset, ip->mf || at + payload < end, way);
 		if (at == ip->header_length)
 			header_length = copy_later_header(engine->scratch, packet->data, ip->header_length);
 		at += payload;
 	}
 }
 
-void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side to, bool made)
+/* Each segment of a merged packet goes as a packet of its own, and in fragments if it must. */
+static void send_segments(struct engine *engine, const struct packet *whole, const struct ip_header *ip,
+			  struct way *way)
 {
-	if (to == SIDE_WAN && transport_wire_size(packet, ip) > engine->config.wan_mtu)
-		send_fragments(engine, packet, ip, to);
+	uint32_t header = transport_parts_at(whole, ip);
+
+	for (uint32_t at = header; at < whole->length; at += whole->offload.gso_size) {
+		struct packet segment = {.data = engine->parted};
+		transport_part(whole, header, at, &segment);
+		if (segment.length > output_mtu(engine, way->to))
+			send_fragments(engine, &segment, ip, way);
+		else
+			emit(engine, &segment, way);
+	}
+}
+
+void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side from, enum side to,
+		 enum origin origin)
+{
+	struct way way = {from, to, origin};
+
+	if (to == SIDE_LAN || transport_wire_size(packet, ip) <= engine->config.wan_mtu) {
+		emit(engine, packet, &way);
+		return;
+	}
+	way.origin = origin == ORIGIN_BATCH ? ORIGIN_COPY : origin;
+	if (packet->offload.gso_type != GSO_NONE)
+		send_segments(engine, packet, ip, &way);
 	else
-		engine->sink->emit(engine->sink->context, to, packet, made);
+		send_fragments(engine, packet, ip, &way);
 }

@@ -10,7 +10,9 @@
 bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip,
 		       enum side to);
 uint32_t output_mtu(const struct engine *engine, enum side to);
-/* Hands a packet that is not too big to the sink, cut into fragments if it must be. made: see struct engine_sink. */
-void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side to, bool made);
+/* Hands a packet that is not too big to the sink, cut into its segments and into fragments if it must be. from and
+ * origin: see struct engine_sink. */
+void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side from, enum side to,
+		 enum origin origin);
 
 #endif

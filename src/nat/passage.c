@@ -103,7 +103,7 @@ struct engine_result passage_forward_unchanged(struct engine *engine, struct pas
 	}
 	struct rewrite rewrite = rewrite_none(passage);
 	fragment_remember(passage, &rewrite, to);
-	output_send(engine, passage->packet, &passage->ip, to, passage->made);
+	output_send(engine, passage->packet, &passage->ip, passage->from, to, passage->origin);
 	return verdict_forwarded();
 }
 

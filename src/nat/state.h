@@ -24,8 +24,7 @@ enum {
 	SET_RANGES = 64,          /* disjoint ranges a set of fragments may have */
 	SET_HELD_MAX = 64,
 	BLOCK_SIZE = 2048,
-	ICMP_ERROR_MAX = 548, /* RFC 1812 section 4.3.2.3 allows 576 in all */
-	MTU_FLOOR = 68,       /* every link carries that much unfragmented (RFC 791 section 3.2) */
+	MTU_FLOOR = 68, /* every link carries that much unfragmented (RFC 791 section 3.2) */
 	MAX_FLOWS = 1 << 22,
 	MAX_HOSTS = 65536,
 	MAX_FRAGMENTS = 16384,
@@ -277,7 +276,8 @@ struct engine {
 		enum side side;
 	} ready[READY_MAX];
 	uint32_t readies;
-	uint64_t wake_ms; /* when a module wants to be woken, or UINT64_MAX */
+	uint32_t waiting[SIDES]; /* packets that the data path has and that are counted as held */
+	uint64_t wake_ms;        /* when a module wants to be woken, or UINT64_MAX */
 	engine_event *event;
 	void *event_context;
 	struct drop_record drop[DROPS_KEPT]; /* the last ones, a ring */
@@ -299,7 +299,7 @@ struct passage {
 	enum side from;
 	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
-	bool made;                /* its bytes are the engine's own, see struct engine_sink */
+	enum origin origin;       /* ORIGIN_BATCH, or ORIGIN_COPY if its bytes are the engine's own */
 	bool is_read;             /* the transport header was looked at, so that transport and fault say something */
 	bool is_kept;             /* a module kept it, and it comes for the second time */
 	bool is_sa;               /* ESP that is told apart by SPI */

@@ -209,29 +209,61 @@ bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_lengt
 	return true;
 }
 
-void transport_part_datagram(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part)
+uint32_t transport_parts_at(const struct packet *packet, const struct ip_header *ip)
 {
-	uint32_t udp = header - UDP_HEADER, left = whole->length - at;
+	uint32_t at = ip->header_length;
+	bool is_tcp = packet->offload.gso_type == GSO_TCP4;
+
+	if (packet->offload.gso_type == GSO_NONE || packet->offload.gso_size == 0 || ip_is_fragment(ip) ||
+	    ip->protocol != (is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP))
+		return 0;
+	uint32_t header = is_tcp ? (uint32_t)(packet_get8(packet, at + 12) >> 4) * 4 : UDP_HEADER;
+	if (is_tcp && header < TCP_HEADER_MIN)
+		return 0;
+	return at + header < packet->length ? at + header : 0;
+}
+
+/* RFC 9293: the sequence number counts bytes, and what ends the data ends it once. RFC 3168 section 6.1.2: CWR is said
+ * once, by the first. */
+static void part_tcp(const struct packet *whole, uint32_t tcp, uint32_t done, bool is_last, struct packet *part)
+{
+	uint8_t flags = packet_get8(whole, tcp + TCP_OFFSET_FLAGS);
+
+	if (!is_last)
+		flags &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	if (done > 0)
+		flags &= (uint8_t)~TCP_CWR;
+	packet_put8(part, tcp + TCP_OFFSET_FLAGS, flags);
+	packet_put32(part, tcp + TCP_OFFSET_SEQUENCE, packet_get32(whole, tcp + TCP_OFFSET_SEQUENCE) + done);
+}
+
+void transport_part(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part)
+{
+	uint32_t transport = (uint32_t)(packet_get8(whole, 0) & 15) * 4, left = whole->length - at;
 	uint32_t length = left < whole->offload.gso_size ? left : whole->offload.gso_size;
 	uint16_t number = (uint16_t)((at - header) / whole->offload.gso_size);
+	bool is_tcp = whole->offload.gso_type == GSO_TCP4;
 
 	memcpy(part->data, whole->data, header);
 	memcpy(part->data + header, whole->data + at, length);
 	part->length = header + length;
 	part->offload = (struct offload){
 		.partial = true,
-		.csum_start = (uint16_t)udp,
-		.csum_offset = UDP_OFFSET_CHECKSUM,
+		.csum_start = (uint16_t)transport,
+		.csum_offset = is_tcp ? TCP_OFFSET_CHECKSUM : UDP_OFFSET_CHECKSUM,
 	};
 	packet_put16(part, IP_OFFSET_TOTAL_LENGTH, (uint16_t)part->length);
 	packet_put16(part, IP_OFFSET_IDENTIFICATION,
 		     (uint16_t)(packet_get16(whole, IP_OFFSET_IDENTIFICATION) + number));
-	packet_put16(part, IP_OFFSET_CHECKSUM, 0);
-	packet_put16(part, IP_OFFSET_CHECKSUM, (uint16_t)~checksum_fold(checksum_add(0, part->data, udp)));
-	packet_put16(part, udp + UDP_OFFSET_LENGTH, (uint16_t)(UDP_HEADER + length));
-	uint64_t pseudo = checksum_pseudo(packet_get32(part, IP_OFFSET_SOURCE),
-					  packet_get32(part, IP_OFFSET_DESTINATION), PROTOCOL_UDP, UDP_HEADER + length);
-	packet_put16(part, udp + UDP_OFFSET_CHECKSUM, checksum_fold(pseudo));
+	packet_put16(part, IP_OFFSET_CHECKSUM, ip_header_checksum(part, 0, transport));
+	if (is_tcp)
+		part_tcp(whole, transport, at - header, length == left, part);
+	else
+		packet_put16(part, transport + UDP_OFFSET_LENGTH, (uint16_t)(UDP_HEADER + length));
+	uint64_t pseudo =
+		checksum_pseudo(packet_get32(part, IP_OFFSET_SOURCE), packet_get32(part, IP_OFFSET_DESTINATION),
+				is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP, part->length - transport);
+	packet_put16(part, transport + part->offload.csum_offset, checksum_fold(pseudo));
 }
 
 bool transport_complete_checksum(struct packet *packet)

@@ -13,12 +13,15 @@ enum {
 	TCP_FIN = 0x01,
 	TCP_SYN = 0x02,
 	TCP_RST = 0x04,
+	TCP_PSH = 0x08,
 	TCP_ACK = 0x10,
+	TCP_CWR = 0x80,
 	TCP_HEADER_MIN = 20,
 	UDP_HEADER = 8,
 	ICMP_HEADER = 8,
 	/* offsets from the transport header */
 	TCP_OFFSET_SEQUENCE = 4,
+	TCP_OFFSET_FLAGS = 13,
 	TCP_OFFSET_CHECKSUM = 16,
 	UDP_OFFSET_LENGTH = 4,
 	UDP_OFFSET_CHECKSUM = 6,
@@ -103,9 +106,14 @@ void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t v
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);
 
-/* Makes one datagram of a packet of GSO_UDP4 whose data starts at header: the one whose data starts at at. The part
- * brings memory for it, of at least header + gso_size bytes; its checksum is partial. */
-void transport_part_datagram(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part);
+/* Where the data of a merged packet's segments starts, from the IPv4 header; 0 if it is none, or one whose segments can
+ * not be told. The data of one segment are gso_size bytes, of the last one perhaps less. */
+uint32_t transport_parts_at(const struct packet *packet, const struct ip_header *ip);
+
+/* Makes one segment or datagram of a merged packet whose data starts at header: the one whose data starts at at. The
+ * part brings memory for it, of at least header + gso_size bytes; its checksum is partial, its identification counted
+ * on from that of the whole. */
+void transport_part(const struct packet *whole, uint32_t header, uint32_t at, struct packet *part);
 
 /* Finishes a partial checksum in software; afterwards the packet needs no device. False if its fields point outside. */
 bool transport_complete_checksum(struct packet *packet);

@@ -19,7 +19,7 @@ uint64_t nanoseconds(void);
 void bench_begin(struct bench *bench, const struct engine_limits *limits, uint32_t outsides);
 void bench_end(struct bench *bench);
 /* For engine_sink.emit; context is the bench, or begins with it. */
-void count_emission(void *context, enum side to, struct packet *packet, bool made);
+void count_emission(void *context, enum side from, enum side to, struct packet *packet, enum origin origin);
 
 /* The parts, each a file; 1 if something costs too much or goes wrong. rounds: over all calls or tunnels. */
 

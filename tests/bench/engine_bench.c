@@ -29,13 +29,14 @@ uint64_t nanoseconds(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-void count_emission(void *context, enum side to, struct packet *packet, bool made)
+void count_emission(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct bench *b = context;
 
 	(void)to;
 	(void)packet;
-	(void)made;
+	(void)from;
+	(void)origin;
 	b->emitted++;
 }
 

@@ -21,11 +21,11 @@ struct l2tp_bench {
 	uint32_t learn;
 };
 
-static void learn_tunnel(void *context, enum side to, struct packet *packet, bool made)
+static void learn_tunnel(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct l2tp_bench *b = context;
 
-	count_emission(&b->bench, to, packet, made);
+	count_emission(&b->bench, from, to, packet, origin);
 	if (b->learn == TUNNELS)
 		return;
 	if (b->sent == REQUEST) {

@@ -18,11 +18,11 @@ struct pptp_bench {
 	uint16_t *learn; /* where the Call IDs of what comes out go */
 };
 
-static void learn_id(void *context, enum side to, struct packet *packet, bool made)
+static void learn_id(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct pptp_bench *b = context;
 
-	count_emission(&b->bench, to, packet, made);
+	count_emission(&b->bench, from, to, packet, origin);
 	if (b->learn)
 		*b->learn++ = message_get16(packet->data + 40 + 12);
 }

@@ -150,7 +150,8 @@ static void check_outputs(struct ipsec_life *l, enum side from)
 		life_check(packets_verify(&e->packet));
 		if (e->to == SIDE_WAN && !life_is_outside(source))
 			life_fail("an inside address left to the WAN");
-		if (e->to == SIDE_WAN && from == SIDE_LAN && !e->made && packet_get8(&e->packet, 9) == PROTO_UDP)
+		if (e->to == SIDE_WAN && from == SIDE_LAN && e->origin == ORIGIN_BATCH &&
+		    packet_get8(&e->packet, 9) == PROTO_UDP)
 			l->port[i % HOSTS] = packets_source_port(&e->packet);
 		packets_copy(&l->life.last, &e->packet);
 		l->life.last_to = e->to;

@@ -146,7 +146,7 @@ static void send_bytes(struct l2tp_life *l, struct line *line, enum side from, u
 							     .df = !(b & 0x20)});
 	send_packet(l, from);
 	for (uint32_t i = 0; i < l->life.out.count && lan; i++)
-		if (l->life.out.item[i].to == SIDE_WAN && !l->life.out.item[i].made)
+		if (l->life.out.item[i].to == SIDE_WAN && l->life.out.item[i].origin == ORIGIN_BATCH)
 			line->seen_port = packets_source_port(&l->life.out.item[i].packet);
 }
 

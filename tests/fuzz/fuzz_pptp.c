@@ -112,7 +112,7 @@ static void send_segment(struct pptp_life *l, struct line *line, enum side from,
 					    .df = true});
 	send_packet(l, from);
 	for (uint32_t i = 0; i < l->life.out.count && lan; i++)
-		if (l->life.out.item[i].to == SIDE_WAN && !l->life.out.item[i].made)
+		if (l->life.out.item[i].to == SIDE_WAN && l->life.out.item[i].origin == ORIGIN_BATCH)
 			line->outside_port = packets_source_port(&l->life.out.item[i].packet);
 }
 

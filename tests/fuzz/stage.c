@@ -164,13 +164,13 @@ static void check_outputs(struct stage *s, enum side from, const struct packet *
 		if (wrong)
 			fail(wrong);
 		bool bypass = packets_source(came) >> 8 == 0xc00002 || packets_destination(came) >> 8 == 0xc00002;
-		if (e->to == SIDE_WAN && !e->made && !bypass && packets_source(&e->packet) >> 1 != OUTSIDE >> 1 &&
-		    packets_source(&e->packet) != OUTSIDE + 1)
+		if (e->to == SIDE_WAN && e->origin == ORIGIN_BATCH && !bypass &&
+		    packets_source(&e->packet) >> 1 != OUTSIDE >> 1 && packets_source(&e->packet) != OUTSIDE + 1)
 			fail("an inside address left to the WAN");
 		if (e->to == SIDE_LAN && from == SIDE_WAN && packets_destination(&e->packet) >> 8 != 0x0a0000)
 			fail("a packet for no inside host went to the LAN");
-		if (!e->made && (packet_get8(&e->packet, 1) != packet_get8(came, 1) ||
-				 packet_get8(&e->packet, 8) != packet_get8(came, 8)))
+		if (e->origin == ORIGIN_BATCH && (packet_get8(&e->packet, 1) != packet_get8(came, 1) ||
+						  packet_get8(&e->packet, 8) != packet_get8(came, 8)))
 			fail("type of service or time to live changed");
 	}
 }

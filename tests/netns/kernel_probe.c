@@ -103,7 +103,7 @@ static void probe_print_links(const struct kernel_links *links)
 
 static void probe_find_hop(struct kernel *kernel, const char *text)
 {
-	static const char *const names[] = {"known", "pending", "none"};
+	static const char *const names[] = {"known", "pending", "silent", "no-route"};
 	struct in_addr address = {0};
 	uint8_t mac[6] = {0};
 	enum next_hop found;

@@ -191,7 +191,7 @@ def test_without_a_route_packets_are_dropped_for_that_reason(lab, router):
     lab.R.ip("route del default")
     try:
         router.settle()
-        with router.dropping(lan={"link_next_hop": 3}):
+        with router.dropping(lan={"link_no_route": 3}):
             for number in range(3):
                 inner.send(IP(src=inner.address, dst=outer.address) / UDP(sport=54120 + number, dport=9) / b"x")
             outer.expect_nothing(0.1)

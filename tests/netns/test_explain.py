@@ -334,7 +334,7 @@ def test_what_the_engine_never_sees_is_said(lab, router):
     try:
         router.settle()
         verdict = asked("out", source, f"{remote.address}:53")
-        assert [(row["verdict"], row["reason"]) for row in verdict] == [("dropped", "link_next_hop")]
+        assert [(row["verdict"], row["reason"]) for row in verdict] == [("dropped", "link_no_route")]
         assert asked("out", source, f"{lab.address('W2')}:53")[0]["verdict"] == "forwarded"
     finally:
         lab.R.ip(f"route delete unreachable {remote.address}")

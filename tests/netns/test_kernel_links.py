@@ -75,7 +75,7 @@ def test_the_wan_is_deleted_and_made_again(place):
     assert probe.ask("refresh") == "refreshed"
     assert "can not" not in probe.log()
     assert place.R.ip_json("link", "show", "dev", "cv0")[0]["mtu"] == 1500
-    assert probe.ask("hop 203.0.113.9").startswith("none")
+    assert probe.ask("hop 203.0.113.9").startswith("no-route")
     place.wire_wan()
     wait_for(lambda: probe.links()["addresses"] == [address_number(ROUTER_WAN)], "the new WAN")
     assert probe.links()["ifindex"] not in (0, old)
@@ -135,13 +135,13 @@ def test_next_hops(place):
     wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
     wait_for(lambda: probe.ask("hop 198.51.100.1") == f"known {mac}", "on the link")
     assert probe.ask("hop 198.51.100.200").startswith("pending")
-    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "nobody answers")
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("silent"), "nobody answers")
     # that the kernel forgets it, as it does when its table is full, is no answer
     place.R.run("ip", "neighbour", "delete", "198.51.100.200", "dev", "wan0", check=False)
     for _ in range(10):
-        assert probe.ask("hop 198.51.100.200").startswith("none")
+        assert probe.ask("hop 198.51.100.200").startswith("silent")
         time.sleep(0.02)
-    assert probe.ask("hop 198.51.100.255").startswith("none"), "not to a broadcast address"
+    assert probe.ask("hop 198.51.100.255").startswith("silent"), "not to a broadcast address"
     # a longer prefix wins, of equal ones the smaller metric; unreachable means no route
     place.X.ip("address add 198.51.100.9/24 dev eth0")
     place.R.ip(
@@ -151,11 +151,11 @@ def test_next_hops(place):
         "neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:09 dev wan0",
     )
     wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:09", "the longer prefix")
-    wait_for(lambda: probe.ask("hop 203.0.113.200").startswith("none"), "unreachable")
+    wait_for(lambda: probe.ask("hop 203.0.113.200").startswith("no-route"), "unreachable")
     place.R.ip("neighbour replace 198.51.100.9 lladdr 02:00:00:00:00:0a dev wan0")
     wait_for(lambda: probe.ask("hop 203.0.113.9") == "known 02:00:00:00:00:0a", "another MAC address")
     place.R.ip("route delete default", "route delete 203.0.113.0/24 metric 10")
-    wait_for(lambda: probe.ask("hop 192.0.2.1").startswith("none"), "no default route any more")
+    wait_for(lambda: probe.ask("hop 192.0.2.1").startswith("no-route"), "no default route any more")
     assert probe.stop() == 0
 
 
@@ -168,7 +168,7 @@ def test_one_that_somebody_deletes_is_waited_for(place):
 
     def is_back():
         answer = probe.ask("hop 198.51.100.1")
-        assert not answer.startswith("none")
+        assert not answer.startswith("silent")
         return answer == f"known {mac}" and place.R.ip_json("neigh", "show", "198.51.100.1")
 
     wait_for(is_back, "asked for anew")
@@ -180,7 +180,7 @@ def test_packets_wait_a_few_seconds_whatever_the_kernel_does(place):
     probe = place.start()
     assert probe.ask("hop 198.51.100.200").startswith("pending")
     begin = time.monotonic()
-    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("none"), "given up")
+    wait_for(lambda: probe.ask("hop 198.51.100.200").startswith("silent"), "given up")
     assert time.monotonic() - begin > 2.5
     # asked for all the time: an answer still counts
     place.X.ip("address add 198.51.100.200/24 dev eth0")
@@ -218,7 +218,7 @@ def test_without_an_address_nobody_is_asked_for(place):
         wan.frames(0.1)
         wait_for(lambda: probe.links()["addresses"] == [], "the address is gone")
         for command in ("hop 203.0.113.9", "refresh", "hop 203.0.113.10", "refresh"):
-            assert probe.ask(command).split()[0] in ("refreshed", "none"), command
+            assert probe.ask(command).split()[0] in ("refreshed", "no-route"), command
         asked = [frame for frame in wan.frames(0.3) if frame.type == ETH_P_ARP]
         assert not asked, f"asked as {[socket.inet_ntoa(frame.data[28:32]) for frame in asked]}"
     place.R.ip(f"address add {ROUTER_WAN}/24 dev wan0")

@@ -412,7 +412,8 @@ static bool judge(struct judgement *j)
 		    !model_is_outside(j->m, j->destination))
 			return model_leave_unchanged(j, SIDE_WAN);
 		if (!j->m->outsides)
-			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS);
+			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS) &&
+			       expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 0, 0);
 	} else {
 		if (model_in_prefix(config->inside, config->insides, j->source))
 			return expect_drop(j, DROP_SOURCE_IS_INSIDE);

@@ -163,9 +163,10 @@ struct checksum_slot {
 /* A packet as it must leave. Its checksums are not filled in: they are judged by their slots. */
 struct translation {
 	struct test_packet *packet;
-	bool id_free;   /* the engine chooses the identification */
-	bool made;      /* it was held before */
-	uint32_t quote; /* offset of a quoted IPv4 header whose checksum must be right; 0: none */
+	bool id_free;    /* the engine chooses the identification */
+	bool made;       /* it was held before */
+	bool is_further; /* the packet that came has left pieces before */
+	uint32_t quote;  /* offset of a quoted IPv4 header whose checksum must be right; 0: none */
 	uint32_t slots;
 	struct checksum_slot slot[TRANSLATION_SLOTS];
 };

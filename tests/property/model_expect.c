@@ -88,7 +88,7 @@ bool expect_made_error(struct judgement *j, enum side to, uint32_t source, uint8
 	const char *wrong = packets_verify(e);
 	if (wrong)
 		return model_fail(j->m, "ICMP error made here: %s", wrong);
-	if (item->to != to || !item->made)
+	if (item->to != to || item->origin != ORIGIN_OWN)
 		return model_fail(j->m, "ICMP error made here: wrong side, or not marked as made");
 	if (e->length != 28 + quote)
 		return model_fail(j->m, "ICMP error made here: %u bytes, the model says %u", e->length, 28 + quote);
@@ -222,7 +222,8 @@ static bool judge_bytes(struct judgement *j, struct translation *t, struct packe
 	return t->id_free ? judge_id(j, out) : true;
 }
 
-/* Takes the fragments made of one packet and puts them together again. */
+/* Takes the fragments made of one packet and puts them together again. The first one stands for the packet that came,
+ * unless that has left pieces before. */
 static bool gather(struct judgement *j, struct translation *t, enum side to, struct test_packet *whole)
 {
 	struct packet *want = &t->packet->packet;
@@ -239,8 +240,10 @@ static bool gather(struct judgement *j, struct translation *t, enum side to, str
 		uint32_t ihl = packets_ihl(f);
 		if (packets_verify_ip(f))
 			return model_fail(j->m, "fragment made here: %s", packets_verify_ip(f));
-		if (item->to != to || !item->made || f->offload.partial || f->offload.gso_type)
-			return model_fail(j->m, "fragment made here: wrong side, not marked as made, or with offloads");
+		if (item->to != to || item->from != j->from ||
+		    item->origin != (got || t->is_further ? ORIGIN_PIECE : ORIGIN_COPY) || f->offload.partial ||
+		    f->offload.gso_type)
+			return model_fail(j->m, "fragment made here: wrong side or origin, or with offloads");
 		uint32_t room = (mtu - ihl) / 8 * 8, length = f->length - ihl;
 		bool last = got + length == payload;
 		if (f->length > mtu || (got && ihl > j->ihl) || (!got && ihl != j->ihl))
@@ -294,12 +297,73 @@ static uint32_t wire_size(const struct judgement *j)
 	return j->p->offload.gso_type ? j->ihl + header + j->p->offload.gso_size : j->total;
 }
 
+/* A segment that needs no cutting: its checksum was made here, so there is nothing to follow. */
+static bool judge_segment(struct judgement *j, struct translation *t, enum side to, uint16_t *id)
+{
+	struct emission *item = take(j);
+	uint32_t at = j->ihl + (j->protocol == PROTO_TCP ? 16 : 6);
+
+	if (!item)
+		return false;
+	if (item->to != to || item->from != j->from || item->origin != (t->is_further ? ORIGIN_PIECE : ORIGIN_COPY))
+		return model_fail(j->m, "segment made here: wrong side or origin");
+	if (packets_verify(&item->packet))
+		return model_fail(j->m, "segment made here: %s", packets_verify(&item->packet));
+	memcpy(t->packet->bytes + at, item->packet.data + at, 2);
+	*id = packet_get16(&item->packet, 4);
+	return judge_bytes(j, t, &item->packet);
+}
+
+/* Each segment of a merged packet leaves as a packet of its own, the larger ones in fragments. */
+static bool judge_segments(struct judgement *j, const struct translation *t, enum side to, uint16_t *id)
+{
+	const struct packet *whole = &t->packet->packet;
+	uint32_t size = whole->offload.gso_size, header = wire_size(j) - size, left = whole->length - header;
+	struct test_packet *packet = malloc(sizeof(*packet));
+	bool good = packet != NULL, is_tcp = j->protocol == PROTO_TCP;
+	uint16_t own = 0, first = 0;
+
+	for (uint32_t n = 0; good && left; n++) {
+		struct translation part = {.packet = packet, .id_free = t->id_free, .is_further = n > 0};
+		uint32_t length = left < size ? left : size;
+		struct packet *p = &packet->packet;
+		memcpy(packet->bytes, whole->data, header);
+		memcpy(packet->bytes + header, whole->data + header + n * size, length);
+		*p = (struct packet){.data = packet->bytes, .length = header + length, .offload = whole->offload};
+		p->offload.gso_type = GSO_NONE;
+		p->offload.gso_size = 0;
+		left -= length;
+		packet_put16(p, 2, (uint16_t)p->length);
+		packet_put16(p, 4, (uint16_t)(packet_get16(whole, 4) + n));
+		if (is_tcp) {
+			packet_put32(p, j->ihl + 4, packet_get32(whole, j->ihl + 4) + n * size);
+			if (left)
+				p->data[j->ihl + 13] &= (uint8_t) ~(FLAG_FIN | FLAG_PSH);
+			if (n)
+				p->data[j->ihl + 13] &= (uint8_t)~FLAG_CWR;
+		} else {
+			packet_put16(p, j->ihl + 4, (uint16_t)(8 + length));
+		}
+		packets_fix_ip_checksum(packet->bytes);
+		good = p->length > j->m->config.wan_mtu ? judge_fragments(j, &part, to, &own)
+							: judge_segment(j, &part, to, &own);
+		first = n ? first : own;
+		if (good && own != (uint16_t)(first + n))
+			good = model_fail(j->m, "segment made here: identification %u where %u is next", own,
+					  (uint16_t)(first + n));
+	}
+	free(packet);
+	if (id)
+		*id = first;
+	return good;
+}
+
 bool expect_too_big(struct judgement *j, enum side to, bool *good)
 {
 	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
 	uint32_t source = j->m->config.lan_address;
 
-	if (wire_size(j) <= mtu || !(j->df || (j->p->offload.gso_type && to == SIDE_WAN)))
+	if (wire_size(j) <= mtu || !j->df)
 		return false;
 	*good = expect_drop(j, DROP_TOO_BIG);
 	if (!*good || (j->from == SIDE_WAN && !j->m->outsides))
@@ -322,13 +386,13 @@ bool expect_leaves(struct judgement *j, struct translation *t, enum side to, boo
 	if (j->result && (j->result->verdict != VERDICT_FORWARDED || j->result->drop != DROP_NONE))
 		return wrong_verdict(j, to == SIDE_LAN ? "forwarded to the LAN" : "forwarded to the WAN");
 	if (wire_size(j) > mtu && to == SIDE_WAN)
-		return judge_fragments(j, t, to, id);
+		return j->p->offload.gso_type ? judge_segments(j, t, to, id) : judge_fragments(j, t, to, id);
 	struct emission *item = take(j);
 	if (!item)
 		return false;
-	if (item->to != to || item->made != t->made)
-		return model_fail(j->m, "output: %s, %s made here; the model says otherwise",
-				  item->to == SIDE_LAN ? "LAN" : "WAN", item->made ? "marked as" : "not marked as");
+	if (item->to != to || item->from != j->from || item->origin != (t->made ? ORIGIN_COPY : ORIGIN_BATCH))
+		return model_fail(j->m, "output: %s, origin %u of side %u; the model says otherwise",
+				  item->to == SIDE_LAN ? "LAN" : "WAN", item->origin, item->from);
 	if (id)
 		*id = packet_get16(&item->packet, 4);
 	return judge_bytes(j, t, &item->packet);

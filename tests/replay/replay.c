@@ -86,12 +86,13 @@ static FILE *begin_capture(const char *path)
 	return f;
 }
 
-static void emit(void *context, enum side to, struct packet *packet, bool made)
+static void emit(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct recording *out = context;
 	FILE *f = out->file[to];
 
-	(void)made;
+	(void)from;
+	(void)origin;
 	write32(f, (uint32_t)(out->microseconds / 1000000));
 	write32(f, (uint32_t)(out->microseconds % 1000000));
 	write32(f, packet->length);

@@ -170,6 +170,10 @@ UNIT_TESTS += tests/unit/test_engine_fragment
 tests_unit_test_engine_fragment_SOURCES = tests/unit/test_engine_fragment.c $(RIG)
 tests_unit_test_engine_fragment_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_engine_merged
+tests_unit_test_engine_merged_SOURCES = tests/unit/test_engine_merged.c $(RIG)
+tests_unit_test_engine_merged_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_engine_packet
 tests_unit_test_engine_packet_SOURCES = tests/unit/test_engine_packet.c $(RIG)
 tests_unit_test_engine_packet_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
@@ -212,6 +216,12 @@ tests_unit_test_wire_udp_LDADD = $(CORE_LIBS) $(CMOCKA_LIBS)
 
 # PPTP: control connections and calls.
 PPTP_RIG = $(RIG) tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_messages.h
+
+UNIT_TESTS += tests/unit/test_datapath
+tests_unit_test_datapath_SOURCES = tests/unit/test_datapath.c $(PPTP_RIG) tests/unit/ipsec_rig.c \
+	tests/unit/ipsec_rig.h
+tests_unit_test_datapath_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_datapath_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_pptp_messages
 tests_unit_test_pptp_messages_SOURCES = tests/unit/test_pptp_messages.c $(PPTP_RIG)

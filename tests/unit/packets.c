@@ -300,7 +300,7 @@ void emissions_free(struct emissions *emissions)
 	memset(emissions, 0, sizeof(*emissions));
 }
 
-void emissions_emit(void *context, enum side to, struct packet *packet, bool made)
+void emissions_emit(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	struct emissions *emissions = context;
 
@@ -308,7 +308,8 @@ void emissions_emit(void *context, enum side to, struct packet *packet, bool mad
 		abort(); /* a test that emits this much must clear in between */
 	struct emission *item = &emissions->item[emissions->count++];
 	item->to = to;
-	item->made = made;
+	item->from = from;
+	item->origin = origin;
 	item->packet = *packet;
 	item->packet.data = emissions->memory + emissions->used;
 	if (packet->length)

@@ -129,8 +129,8 @@ static inline uint16_t packets_icmp_id(const struct packet *packet)
 
 /* What came out of an engine, in order. */
 struct emission {
-	enum side to;
-	bool made;
+	enum side from, to;
+	enum origin origin;
 	struct packet packet; /* its bytes are our copy */
 };
 
@@ -145,7 +145,7 @@ void emissions_init(struct emissions *emissions);
 void emissions_clear(struct emissions *emissions);
 void emissions_free(struct emissions *emissions);
 /* For engine_sink.emit; context is the struct emissions. */
-void emissions_emit(void *context, enum side to, struct packet *packet, bool made);
+void emissions_emit(void *context, enum side from, enum side to, struct packet *packet, enum origin origin);
 
 /* NULL, or the side for which received = forwarded + consumed + held + dropped does not hold. */
 const char *packets_check_conservation(const struct engine_counters *counters);

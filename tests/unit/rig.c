@@ -131,7 +131,7 @@ static void compare_output(const struct explain_output *told, const struct emiss
 	bool has_ports = told->protocol == PROTO_TCP || told->protocol == PROTO_UDP;
 
 	assert_int_equal(told->to, e->to);
-	assert_int_equal(told->made, e->made);
+	assert_int_equal(told->made, e->origin == ORIGIN_OWN);
 	assert_int_equal(told->protocol, packet_get8(packet, 9));
 	assert_int_equal(told->ttl, packet_get8(packet, 8));
 	assert_int_equal(told->source, packets_source(packet));
@@ -323,7 +323,7 @@ void rig_made_error(struct rig *rig, const struct emission *e, enum side to, uin
 	uint32_t total = packet_get16(about, 2), quote = total < 548 ? total : 548;
 
 	assert_int_equal(e->to, to);
-	assert_true(e->made);
+	assert_int_equal(e->origin, ORIGIN_OWN);
 	assert_null(packets_verify(p));
 	assert_int_equal(p->length, 28 + quote);
 	assert_int_equal(packet_get8(p, 1), 0xc0);

@@ -222,6 +222,101 @@ static void small_mtus_pass(void **state)
 	free(error);
 }
 
+static void undeliverable(struct rig *rig, const struct packet *packet, enum unreachable code)
+{
+	struct engine_sink sink = {.emit = emissions_emit, .context = &rig->out};
+	struct packet part = *packet;
+
+	/* The data path keeps no more than what is quoted. */
+	part.length = part.length < ICMP_QUOTE_MAX ? part.length : ICMP_QUOTE_MAX;
+	engine_undeliverable(rig->engine, &part, code, rig->now, &sink);
+	rig_check(rig);
+}
+
+/* RFC 1812 section 5.2.7.1: who sent what did not get farther hears of it, and sees the packet that it sent. */
+static void senders_hear_what_did_not_leave(void **state)
+{
+	static const uint8_t protocols[] = {PROTO_UDP, PROTO_TCP, PROTO_ICMP, PROTO_ESP, PROTO_SCTP};
+	struct rig *rig = *state;
+	struct test_packet *sent = malloc(sizeof(*sent)), *left = malloc(sizeof(*left));
+
+	for (uint32_t n = 0; n < 2 * sizeof(protocols); n++) {
+		rig_restart(rig);
+		rig->config.bypasses = 0;
+		rig_open_udp(rig, L2, 5000, W1, 53); /* L1 gets another port */
+		packets_build(sent, &(struct packet_spec){.protocol = protocols[n / 2],
+							  .source = L1,
+							  .source_port = 5000,
+							  .destination = W1,
+							  .destination_port = 53,
+							  .df = true,
+							  .icmp_type = 8,
+							  .flags = FLAG_SYN,
+							  .spi = 7,
+							  .payload_length = n % 2 ? 1000 : 20});
+		rig_send_packet(rig, SIDE_LAN, &sent->packet);
+		rig_forwarded(rig, SIDE_WAN);
+		packets_copy(left, &rig->out.item[0].packet);
+		emissions_clear(&rig->out);
+		undeliverable(rig, &left->packet, n % 2 ? UNREACHABLE_NET : UNREACHABLE_HOST);
+		assert_int_equal(rig->out.count, 1);
+		packets_copy(&rig->packet, &sent->packet); /* what is quoted is the packet as it came */
+		rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, n % 2 ? 0 : 1, 0);
+	}
+	free(sent);
+	free(left);
+}
+
+/* A destination that is not translated; and packets about which nothing may be said. */
+static void some_senders_hear_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct test_packet *left = malloc(sizeof(*left)), *error = malloc(sizeof(*error));
+
+	rig->config.bypass[0] = (struct prefix){W2, 32};
+	rig->config.bypasses = 1;
+	rig_configure(rig);
+	rig_udp(rig, SIDE_LAN, L1, 5000, W2, 53);
+	rig_forwarded(rig, SIDE_WAN);
+	packets_copy(left, &rig->out.item[0].packet);
+	emissions_clear(&rig->out);
+	undeliverable(rig, &left->packet, UNREACHABLE_HOST);
+	assert_int_equal(rig->out.count, 1);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 1, 0);
+	/* nobody's flow */
+	rig_open_udp(rig, L1, 5000, W1, 53);
+	packets_copy(left, &rig->out.item[0].packet);
+	emissions_clear(&rig->out);
+	packet_put16(&left->packet, 20, 4999);
+	undeliverable(rig, &left->packet, UNREACHABLE_HOST);
+	assert_int_equal(rig->out.count, 0);
+	/* an ICMP error, a later fragment, somebody else's source, no header */
+	packet_put16(&left->packet, 20, 5000);
+	packets_build_error(error, O1, W1, 3, 1, 0, left->bytes, 28);
+	undeliverable(rig, &error->packet, UNREACHABLE_HOST);
+	packets_build_fragment(error, left, 8, 8);
+	undeliverable(rig, &error->packet, UNREACHABLE_HOST);
+	packets_copy(error, &left->packet);
+	packet_put32(&error->packet, 12, X);
+	packets_fix_ip_checksum(error->bytes);
+	undeliverable(rig, &error->packet, UNREACHABLE_HOST);
+	for (uint32_t length = 0; length < 28; length++) {
+		left->packet.length = length;
+		undeliverable(rig, &left->packet, UNREACHABLE_HOST);
+	}
+	assert_int_equal(rig->out.count, 0);
+	/* no more than icmp_rate a second */
+	left->packet.length = 28;
+	rig->config.icmp_rate = 10;
+	rig_configure(rig);
+	rig_wait(rig, 2000);
+	for (int i = 0; i < 100; i++)
+		undeliverable(rig, &left->packet, UNREACHABLE_HOST);
+	assert_in_range(rig->out.count, 7, 20);
+	free(left);
+	free(error);
+}
+
 /* RFC 5508 REQ-3: inner options are skipped, a wrong inner transport checksum does not matter, extensions stay. */
 static void odd_but_good_errors_pass(void **state)
 {
@@ -429,6 +524,8 @@ int main(void)
 		rig_test(bad_errors_are_dropped),
 		rig_test(odd_but_good_errors_pass),
 		rig_test(small_mtus_pass),
+		rig_test(senders_hear_what_did_not_leave),
+		rig_test(some_senders_hear_nothing),
 		rig_test(quoted_sequence_must_be_in_flight),
 		rig_test(errors_of_hairpins_turn_round),
 		rig_test(the_hosts_own_errors_are_consumed),

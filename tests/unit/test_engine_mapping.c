@@ -338,6 +338,7 @@ static void outside_addresses_that_go_take_their_flows(void **state)
 	assert_int_equal(engine_set_outside(rig->engine, NULL, 0, rig->now), 2);
 	rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
 	rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 0, 0);
 }
 
 /* Who has how many ports of each outside address; those that rest belong to nobody. */

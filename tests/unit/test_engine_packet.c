@@ -273,38 +273,6 @@ static void fragments_are_made(void **state)
 	free(whole);
 }
 
-/* Super-packets: what counts is the size of a segment; offload facts and partial sums pass. */
-static void super_packets_pass(void **state)
-{
-	struct rig *rig = *state;
-
-	for (int protocol = 0; protocol < 2; protocol++)
-		for (uint16_t more = 0; more < 2; more++) {
-			uint16_t header = protocol ? 28 : 40;
-			struct packet *p =
-				rig_send(rig, SIDE_LAN,
-					 &(struct packet_spec){.protocol = protocol ? PROTO_UDP : PROTO_TCP,
-							       .source = L1,
-							       .source_port = 5000,
-							       .destination = W1,
-							       .destination_port = 80,
-							       .flags = FLAG_ACK,
-							       .df = true,
-							       .payload_length = 64000,
-							       .gso_size = (uint16_t)(1500 - header + more)});
-			if (more) {
-				rig_dropped(rig, DROP_TOO_BIG);
-				rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 4, 1500);
-				continue;
-			}
-			rig_forwarded(rig, SIDE_WAN);
-			assert_int_equal(p->length, 64000 + header);
-			assert_int_equal(p->offload.gso_size, 1500 - header);
-			assert_true(p->offload.partial);
-			assert_null(packets_verify(p));
-		}
-}
-
 /* A UDP checksum of 0 stays 0; one that comes out as 0 is written ffff (RFC 768). Every sum there is. */
 static void udp_checksums_through_the_engine(void **state)
 {
@@ -520,7 +488,6 @@ int main(void)
 		rig_test(time_to_live_runs_out_here),
 		rig_test(too_big_is_told),
 		rig_test(fragments_are_made),
-		rig_test(super_packets_pass),
 		rig_test(udp_checksums_through_the_engine),
 		rig_test(mss_is_clamped),
 		rig_test(bypassed_destinations_are_untouched),

@@ -55,7 +55,7 @@ static void out_of_order(void **state)
 		const uint8_t *data = line_data(p, &count);
 		assert_int_equal(count, 168);
 		assert_int_equal(packet_get32(p, 24), start + i * 168);
-		assert_int_equal(rig->out.item[i].made, i > 0);
+		assert_int_equal(rig->out.item[i].origin, i > 0 ? ORIGIN_COPY : ORIGIN_BATCH);
 		assert_int_equal(packets_source(p), O1);
 		assert_int_not_equal(message_get16(data + 12), OWN + i);
 		assert_int_equal(message_get16(data + 14), i);
@@ -275,12 +275,13 @@ static void crowded(void **state)
 	assert_int_equal(rig_stat(rig, STAT_PPTP_CALLS), 80);
 }
 
-static void ignore(void *context, enum side to, struct packet *packet, bool made)
+static void ignore(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	(void)context;
 	(void)to;
 	(void)packet;
-	(void)made;
+	(void)from;
+	(void)origin;
 }
 
 /* Damaged on the way: the receiver throws it away, so it was never said. What TCP sends again is what counts. */

@@ -64,12 +64,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void throw_away(void *context, enum side to, struct packet *packet, bool made)
+static void throw_away(void *context, enum side from, enum side to, struct packet *packet, enum origin origin)
 {
 	(void)context;
 	(void)to;
 	(void)packet;
-	(void)made;
+	(void)from;
+	(void)origin;
 }
 
 static void process(struct fixture *fixture, enum side from, uint8_t *data, uint32_t length)
@@ -104,7 +105,7 @@ static void prints_what_happened(void **state)
 	process_gre(fixture);
 	process(fixture, SIDE_WAN, garbage, 4);
 	process(fixture, SIDE_WAN, garbage, 3);
-	engine_count_drop(fixture->engine, SIDE_LAN, DROP_LINK_DOWN, true);
+	engine_count_drop(fixture->engine, SIDE_LAN, DROP_LINK_DOWN, COUNTED_FORWARDED);
 	statistics_print(fixture->engine, 1000, false, collect, fixture);
 	assert_non_null(strstr(fixture->text,
 			       "from LAN: received 1 (28 bytes) = forwarded 0 + consumed 0 + held 0 + dropped 1\n"));
