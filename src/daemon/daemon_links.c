@@ -132,6 +132,37 @@ uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 	return ended;
 }
 
+/* Says once that what goes to other networks ends here, and once that it does no longer. While the WAN is down, that is
+ * what was said; while the gateway is asked, only the route is known. */
+static void daemon_follow_gateway(struct daemon *daemon)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	char text[TEXT_ADDRESS];
+	uint32_t gateway;
+	enum next_hop hop = kernel_default_hop(daemon->kernel, &gateway);
+
+	if (hop == NEXT_HOP_PENDING)
+		hop = daemon->default_hop == NEXT_HOP_NO_ROUTE ? NEXT_HOP_KNOWN : daemon->default_hop;
+	if (!links->wan.up || hop == daemon->default_hop)
+		return;
+	if (hop == NEXT_HOP_NO_ROUTE)
+		log_write(daemon->log, LOG_WARNING,
+			  "%s has no default route: packets to other networks are dropped, and inside hosts hear "
+			  "network unreachable; add a default route",
+			  links->wan.name);
+	else if (hop == NEXT_HOP_SILENT)
+		log_write(
+			daemon->log, LOG_WARNING,
+			"the gateway %s does not answer to ARP: packets through it are dropped, and inside hosts hear "
+			"host unreachable; check that it is there",
+			text_print_address(gateway, text));
+	else if (daemon->default_hop == NEXT_HOP_SILENT)
+		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", text_print_address(gateway, text));
+	else
+		log_write(daemon->log, LOG_NOTICE, "%s has a default route again", links->wan.name);
+	daemon->default_hop = hop;
+}
+
 void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
@@ -143,6 +174,7 @@ void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 	} else if (!daemon->wan && links->wan.ifindex != 0) {
 		daemon_follow_wan(daemon);
 	}
+	daemon_follow_gateway(daemon);
 	notify_links(&daemon->notify, daemon->config.lan_interface, kernel_links(daemon->kernel));
 	datapath_retry(daemon->datapath, now_ms);
 	daemon_set_timer(daemon, now_ms);

@@ -16,6 +16,7 @@
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/quota.h"
+#include "io/kernel.h"
 #include "io/state_file.h"
 
 struct options;
@@ -41,6 +42,7 @@ struct daemon {
 	int wan_ifindex;
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
+	enum next_hop default_hop; /* as it was last logged */
 	struct drop_rates drop_rates;
 	struct quota quota;
 	uint64_t hint_cursor; /* of engine_tell_hints() */

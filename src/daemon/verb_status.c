@@ -154,6 +154,26 @@ static void warn(struct verb *verb, const char *name, const char *format, ...)
 	verb_send(verb);
 }
 
+/* Where what goes to other networks ends. A WAN that is down has no routes, and says so itself. */
+static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
+{
+	char text[TEXT_ADDRESS];
+	uint32_t gateway;
+	enum next_hop hop = kernel_default_hop(verb->router->kernel, &gateway);
+
+	if (!links->wan.up)
+		return;
+	if (hop == NEXT_HOP_NO_ROUTE)
+		warn(verb, "no-default-route",
+		     "there is no default route through %s: inside hosts hear network unreachable; add one",
+		     links->wan.name);
+	if (hop == NEXT_HOP_SILENT)
+		warn(verb, "gateway-silent",
+		     "the gateway %s does not answer to ARP: inside hosts hear host unreachable; check that it is "
+		     "there",
+		     text_print_address(gateway, text));
+}
+
 static void warn_of_links(struct verb *verb, const struct kernel_links *links)
 {
 	if (links->wan.ifindex == 0)
@@ -390,6 +410,7 @@ enum verb_step verb_status(struct verb *verb)
 	send_services(verb, status);
 	warn_of_configuration(verb, now_ms);
 	warn_of_links(verb, links);
+	warn_of_gateway(verb, links);
 	warn_of_forwards(verb, links);
 	warn_of_limits(verb, datapath);
 	warn_of_full_hosts(verb, now_ms);

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from lab import ROUTER_WAN, UPSTREAM, one_of_three
+from control import ask
+from lab import ROUTER_LAN, ROUTER_WAN, UPSTREAM, one_of_three, wait_for
 from namespace import LIMIT
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
 from scapy.packet import Raw
@@ -359,3 +360,57 @@ def test_rfc1812_errors_made_here_are_limited(lab, router):
             got.append(packet)
     assert 50 <= len(got) <= 250 and all(packet[ICMP].type == 11 for packet in got), len(got)
     assert router.statistics().counter["icmp_limited"] - before == 300 - len(got)
+
+
+# --- what can not leave: RFC 1812 section 5.2.7.1 ---
+
+
+def warnings(router):
+    return [row["warning"] for row in ask(router, "status") if row["kind"] == "warning"]
+
+
+def expect_unreachable(router, inner, sent, code, reason):
+    """Sends a packet that can not leave: its sender hears of it from the router, and the drop is counted."""
+    with router.dropping(lan={reason: 1}):
+        inner.send(sent)
+        got = inner.expect(want=lambda ip: ICMP in ip and ip[ICMP].type == 3)
+    assert got.src == ROUTER_LAN and got[ICMP].code == code and checksums_right(got)
+    quoted = IP(bytes(got[ICMP].payload))
+    assert (quoted.src, quoted.dst, quoted[UDP].sport) == (sent.src, sent.dst, sent[UDP].sport)
+
+
+@culvert_only
+def test_without_a_default_route_hosts_hear_net_unreachable(lab, router):
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    sent = IP(src=inner.address, dst=outer.address) / UDP(sport=5100, dport=53) / Raw(b"q" * 700)
+    lab.R.ip("route del default")
+    try:
+        router.settle()
+        expect_unreachable(router, inner, sent, 0, "link_no_route")
+        assert "no-default-route" in warnings(router)
+    finally:
+        lab.R.ip(f"route replace default via {UPSTREAM}")
+        router.settle()
+    assert "no-default-route" not in warnings(router)
+    router.wait_for("has a default route again")
+    assert router.log().count("has no default route: ") == 1
+    inner.send(sent)
+    assert outer.expect().src == ROUTER_WAN
+
+
+@culvert_only
+def test_a_dead_gateway_is_told_of(lab, router):
+    inner, outer = lab.raw("L1"), lab.raw("W1")
+    sent = IP(src=inner.address, dst=outer.address) / UDP(sport=5101, dport=53) / Raw(b"q" * 20)
+    nobody = "198.51.100.78"
+    lab.R.ip(f"route replace default via {nobody}")
+    try:
+        router.settle()
+        expect_unreachable(router, inner, sent, 1, "link_next_hop")
+        wait_for(lambda: inner.send(sent) or "gateway-silent" in warnings(router), "the warning")
+        router.wait_for(f"the gateway {nobody} does not answer to ARP: ")
+    finally:
+        lab.R.ip(f"route replace default via {UPSTREAM}")
+        router.settle()
+    wait_for(lambda: inner.send(sent) or "gateway-silent" not in warnings(router), "the gateway that answers")
+    router.wait_for(f"the gateway {UPSTREAM} answers to ARP")
