@@ -258,7 +258,7 @@ bool config_reload(struct config *config, const struct config_source *source, co
 		free(fresh);
 		return false;
 	}
-	if (config_compare(config, fresh, report_change, &changes) == 0)
+	if (config_compare(config, fresh, source->default_wan, report_change, &changes) == 0)
 		report(context, LOG_NOTICE, "reload: nothing is different");
 	config_keep_fixed(fresh, config);
 	*config = *fresh;

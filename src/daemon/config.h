@@ -75,6 +75,9 @@ struct config_source {
 	const char *path;      /* NULL: only defaults and the two members below */
 	bool optional;         /* a file that does not exist counts as an empty one */
 	const char *lan, *wan; /* from the command line, NULL if not given; they win over the file */
+	/* for a reload: the device of the default route now, which an empty [wan] interface stands for; NULL: unknown
+	 */
+	const char *default_wan;
 };
 
 /* Receives one finding, without a newline: "FILE:LINE: message". level is LOG_ERR, LOG_WARNING or LOG_NOTICE of
@@ -105,9 +108,10 @@ struct config_change {
 };
 typedef void config_tell_change(void *context, const struct config_change *change);
 
-/* Tells every difference; returns how many there are. */
-uint32_t config_compare(const struct config *before, const struct config *after, config_tell_change *tell,
-			void *context);
+/* Tells every difference; returns how many there are. That an empty [wan] interface is the one that the file names
+ * (default_wan, see struct config_source) is none. */
+uint32_t config_compare(const struct config *before, const struct config *after, const char *default_wan,
+			config_tell_change *tell, void *context);
 /* What a reload cannot change becomes what it is in the running configuration. */
 void config_keep_fixed(struct config *config, const struct config *running);
 

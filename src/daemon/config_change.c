@@ -4,6 +4,7 @@
  */
 #include "daemon/config_keys.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { VALUE_TEXT = 4096 /* longer lists are cut */ };
@@ -89,8 +90,18 @@ static uint32_t compare_forwards(const struct config *before, const struct confi
 	return changes;
 }
 
-uint32_t config_compare(const struct config *before, const struct config *after, config_tell_change *tell,
-			void *context)
+/* A restart would take the same device. */
+static bool is_same_wan(const struct config_key *key, const struct config *before, const struct config *after,
+			const char *default_wan)
+{
+	const char *old = before->wan_interface, *next = after->wan_interface;
+
+	return key->offset == offsetof(struct config, wan_interface) && default_wan && default_wan[0] &&
+	       !strcmp(old[0] ? old : default_wan, next[0] ? next : default_wan);
+}
+
+uint32_t config_compare(const struct config *before, const struct config *after, const char *default_wan,
+			config_tell_change *tell, void *context)
 {
 	char text[2][VALUE_TEXT];
 	uint32_t changes = 0;
@@ -98,7 +109,7 @@ uint32_t config_compare(const struct config *before, const struct config *after,
 	for (size_t i = 0; i < CONFIG_KEYS; i++) {
 		const struct config_key *key = &config_keys[i];
 
-		if (config_key_equal(key, before, after))
+		if (config_key_equal(key, before, after) || is_same_wan(key, before, after, default_wan))
 			continue;
 		changes++;
 		describe_key(key, before, text[0]);

@@ -126,8 +126,8 @@ static int daemon_start_links(struct daemon *daemon)
 		log_write(daemon->log, LOG_ERR, "cannot watch descriptors: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
-	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_apply_config,
-				    daemon_on_reloaded, daemon);
+	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_default_wan,
+				    daemon_apply_config, daemon_on_reloaded, daemon);
 	if (!daemon->reload) {
 		log_write(daemon->log, LOG_ERR, "no memory for reloads");
 		return EXIT_NETWORK;

@@ -146,6 +146,13 @@ static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 	}
 }
 
+const char *daemon_default_wan(void *context)
+{
+	struct daemon *daemon = context;
+
+	return kernel_default_wan(daemon->kernel);
+}
+
 uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 {
 	struct daemon *daemon = context;

@@ -76,6 +76,8 @@ int daemon_start_loop(struct daemon *daemon);
 void daemon_set_timer(struct daemon *daemon, uint64_t now_ms);
 /* For engine_on_event(); context is the daemon. */
 void daemon_on_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
+/* For reload_new(); context is the daemon. */
+const char *daemon_default_wan(void *context);
 /* For reload_new(); context is the daemon, whose configuration is another one now. Returns how many flows ended. */
 uint32_t daemon_apply_config(void *context, uint64_t now_ms);
 void daemon_on_reloaded(void *context, bool succeeded);

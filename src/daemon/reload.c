@@ -18,6 +18,7 @@ struct reload {
 	struct log *log;
 	const struct options *options;
 	struct config *config;
+	reload_default_wan *default_wan;
 	reload_apply *apply;
 	reload_done *done;
 	void *context;
@@ -35,8 +36,8 @@ struct reader {
 	char problem[RELOAD_PROBLEM]; /* the first error */
 };
 
-struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
-			  reload_done *done, void *context)
+struct reload *reload_new(struct log *log, const struct options *options, struct config *config,
+			  reload_default_wan *default_wan, reload_apply *apply, reload_done *done, void *context)
 {
 	struct reload *reload = calloc(1, sizeof(*reload));
 
@@ -45,6 +46,7 @@ struct reload *reload_new(struct log *log, const struct options *options, struct
 	reload->log = log;
 	reload->options = options;
 	reload->config = config;
+	reload->default_wan = default_wan;
 	reload->apply = apply;
 	reload->done = done;
 	reload->context = context;
@@ -81,6 +83,7 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	       uint64_t now_ms)
 {
 	struct reader reader = {.log = reload->log, .report = report, .context = context};
+	struct config_source source = reload->options->source;
 	struct config *before = NULL;
 
 	*ended = 0;
@@ -94,7 +97,8 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 			return refuse(&reader, EXIT_NETWORK, "reload: no memory to keep the configuration from before");
 		*before = *reload->config;
 	}
-	if (!config_reload(reload->config, &reload->options->source, tell, &reader)) {
+	source.default_wan = reload->default_wan(reload->context);
+	if (!config_reload(reload->config, &source, tell, &reader)) {
 		free(before);
 		log_write(reload->log, LOG_ERR, "the configuration was not read again: the one from before holds");
 		memcpy(reload->problem, reader.problem, sizeof(reload->problem));

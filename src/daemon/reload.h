@@ -23,9 +23,12 @@ typedef uint32_t reload_apply(void *context, uint64_t now_ms);
  * over; a reload that is refused because of one does not count. */
 typedef void reload_done(void *context, bool succeeded);
 
+/* The device of the default route now, or "". */
+typedef const char *reload_default_wan(void *context);
+
 /* *config is the running configuration, which a reload changes. NULL: no memory. */
-struct reload *reload_new(struct log *log, const struct options *options, struct config *config, reload_apply *apply,
-			  reload_done *done, void *context);
+struct reload *reload_new(struct log *log, const struct options *options, struct config *config,
+			  reload_default_wan *default_wan, reload_apply *apply, reload_done *done, void *context);
 void reload_free(struct reload *reload); /* NULL is allowed; a trial that is going on is simply forgotten */
 
 /*

@@ -181,7 +181,7 @@ static enum verb_step start_comparison(struct verb *verb, struct rehearse_state 
 	if (!is_good)
 		return verb_fail(verb, EXIT_CONFIG, "%s", findings->error);
 	send_forwards(verb, next, findings);
-	config_compare(router->config, next, send_change, verb);
+	config_compare(router->config, next, kernel_default_wan(router->kernel), send_change, verb);
 	state->rehearse = rehearse_new(router->config, next, router->kernel, router->engine);
 	if (!state->rehearse)
 		return verb_fail(verb, EXIT_NETWORK, "no memory");

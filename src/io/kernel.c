@@ -43,6 +43,7 @@ struct kernel {
 	struct next_hops *hops;
 	struct kernel_links links;
 	struct kernel_trouble trouble;
+	char default_wan[IFNAMSIZ];           /* for kernel_default_wan() */
 	struct port_set found_tcp, found_udp; /* in use at start */
 	struct kernel_made made;
 	int lock;
@@ -573,4 +574,11 @@ enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway)
 enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination)
 {
 	return next_hop_peek(kernel->hops, destination);
+}
+
+const char *kernel_default_wan(struct kernel *kernel)
+{
+	if (kernel_links_find_default(kernel->netlink, kernel->default_wan))
+		kernel->default_wan[0] = '\0';
+	return kernel->default_wan;
 }

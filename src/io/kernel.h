@@ -91,6 +91,8 @@ const struct kernel_links *kernel_links(const struct kernel *kernel);
  */
 int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
+/* The name of the device of the default route now, "" if there is none; valid until the next call. */
+const char *kernel_default_wan(struct kernel *kernel);
 /* Other forwards after a reload. */
 void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp);
 /* The router's own ports with other forwards: what kernel_links() would say then. Changes nothing. */

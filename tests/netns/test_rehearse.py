@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from control import Control, member, rehearse
+from control import Control, answer_of, member, rehearse
+from lab import UPSTREAM
 from namespace import LIMIT
 from router import BASE, merge, write_config
 
@@ -87,3 +88,23 @@ def test_culvertctl_reads_the_file_as_who_asks(lab, router):
         assert run("rehearse", str(own), "size=3").returncode == 1
         assert run("rehearse", "/dev/zero").returncode == 2
         assert run("rehearse", str(folder)).returncode == 2
+
+
+def test_the_default_route_may_be_named(lab, router):
+    """An empty [wan] interface is the device of the default route: to write its name is no change."""
+    text = write_config(merge(BASE, {"wan": {"interface": ""}}))
+    before = router.config_file.read_text()
+    assert rehearse(router, text)[0][-1]["changes"] == 0
+    router.config_file.write_text(text)
+    try:
+        rows, last = answer_of(router, "reload")
+        assert last == {"code": 0} and not [row for row in rows if row.get("severity") == "warning"], rows
+    finally:
+        router.config_file.write_text(before)
+    lab.R.ip("route delete default")
+    try:
+        rows, last = rehearse(router, text)
+        assert [(row["key"], row["needs-restart"]) for row in rows if row["kind"] == "change"] == [("interface", True)]
+    finally:
+        lab.R.ip(f"route replace default via {UPSTREAM}")
+        router.settle()

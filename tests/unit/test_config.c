@@ -222,6 +222,12 @@ static void reads_files(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+static void ignore_change(void *context, const struct config_change *change)
+{
+	(void)context;
+	(void)change;
+}
+
 static void reloads(void **state)
 {
 	struct fixture *fixture = *state;
@@ -252,6 +258,19 @@ static void reloads(void **state)
 			    "N reload: [timeouts] udp has changed from 200 to 201\n"
 			    "W reload: [limits] flows is different now, but only a restart changes it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
+	fixture->report.used = 0;
+	fixture->report.text[0] = 0;
+	struct config_source here = {.path = path, .default_wan = "eth0"};
+	fixture->again = fixture->config;
+	memcpy(fixture->again.wan_interface, "eth0", 5);
+	assert_int_equal(config_compare(&fixture->again, &fixture->config, "eth0", ignore_change, NULL), 0);
+	assert_int_equal(config_compare(&fixture->config, &fixture->again, "eth0", ignore_change, NULL), 0);
+	assert_int_equal(config_compare(&fixture->again, &fixture->config, "eth2", ignore_change, NULL), 1);
+	assert_int_equal(config_compare(&fixture->again, &fixture->config, "", ignore_change, NULL), 1);
+	assert_int_equal(config_compare(&fixture->again, &fixture->config, NULL, ignore_change, NULL), 1);
+	assert_true(config_reload(&fixture->again, &here, fixture_collect, &fixture->report));
+	assert_null(strstr(fixture->report.text, "[wan] interface"));
+
 	assert_string_equal(fixture->config.lan_interface, "eth1");
 	assert_int_equal(fixture->config.flows, 262144);
 	assert_true(port_set_has(&fixture->config.host_tcp, 22) && !port_set_has(&fixture->config.host_tcp, 23));
