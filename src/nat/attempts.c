@@ -13,7 +13,7 @@
 #include "nat/host.h"
 #include "nat/sa.h"
 
-enum { SHOWN_MS = 60000, TEN_S_MS = 10000 };
+enum { SHOWN_MS = 60000, TEN_S_MS = 10000, PATIENCE_MS = 6000 /* between the second and the fourth SYN */ };
 
 static uint32_t set_of(const struct engine *engine, const struct attempt *like)
 {
@@ -87,30 +87,54 @@ void attempt_note_blocked(struct engine *engine, const struct passage *passage)
 		     });
 }
 
-static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, uint32_t from)
+/* What a flow is an attempt at. False if no module reads it, and for a server inside: what its callers refuse is not
+ * what people ask about. */
+static bool describe(const struct engine *engine, uint32_t index, enum attempt_kind kind, struct attempt *attempt)
 {
 	const struct flow *flow = &engine->flow[index];
-	bool has_ports = protocol_has_ports(flow->protocol);
+	uint16_t port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0;
 	enum service service = flow->flags & FLOW_CALL ? SERVICE_PPTP
 			       : flow->flags & FLOW_SA ? SERVICE_IPSEC
 						       : control_service_of(engine, index);
 
-	/* A server inside is called: what its callers refuse is not what people ask about. */
-	if (service == SERVICE_NONE || (flow->flags & (FLOW_FORWARD | FLOW_HAIRPIN)))
+	*attempt = (struct attempt){
+		.inside = flow->inside_address,
+		.outside = flow->outside_address,
+		.remote = flow->remote_address,
+		.kind = (uint8_t)kind,
+		.service = (uint8_t)service,
+		.part = (uint8_t)part_claiming(flow->protocol, port),
+	};
+	return service != SERVICE_NONE && !(flow->flags & (FLOW_FORWARD | FLOW_HAIRPIN));
+}
+
+void attempt_forget_unanswered(struct engine *engine, uint32_t index)
+{
+	struct attempt like, *set;
+
+	describe(engine, index, ATTEMPT_UNANSWERED, &like);
+	set = engine->attempt[set_of(engine, &like)];
+	for (int i = 0; i < ATTEMPT_WAYS; i++)
+		if (is_like(&set[i], &like))
+			set[i].live = false;
+}
+
+static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, uint32_t from)
+{
+	const struct flow *flow = &engine->flow[index];
+	struct attempt attempt;
+
+	if (!describe(engine, index, ATTEMPT_REFUSED, &attempt))
 		return;
-	note(engine, &(struct attempt){
-			     .inside = flow->inside_address,
-			     .outside = flow->outside_address,
-			     .remote = flow->remote_address,
-			     .kind = ATTEMPT_REFUSED,
-			     .service = (uint8_t)service,
-			     .part = (uint8_t)part_claiming(flow->protocol, has_ports ? flow->remote_port : 0),
-			     .refusal = {.by = from,
-					 .port = has_ports ? flow->remote_port : 0,
-					 .protocol = flow->protocol,
-					 .type = type,
-					 .code = code},
-		     });
+	attempt.refusal = (struct refusal){
+		.by = from,
+		.port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0,
+		.protocol = flow->protocol,
+		.type = type,
+		.code = code,
+	};
+	note(engine, &attempt);
+	attempt_forget_unanswered(engine, index);
 }
 
 void attempt_note_error(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, uint32_t from)
@@ -125,6 +149,14 @@ void attempt_note_error(struct engine *engine, uint32_t index, uint8_t type, uin
 void attempt_note_reset(struct engine *engine, uint32_t index)
 {
 	note_refusal(engine, index, 0, 0, engine->flow[index].remote_address);
+}
+
+void attempt_note_unanswered(struct engine *engine, uint32_t index)
+{
+	struct attempt attempt;
+
+	if (describe(engine, index, ATTEMPT_UNANSWERED, &attempt))
+		note(engine, &attempt);
 }
 
 /* --- as people see it --- */
@@ -171,7 +203,9 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 	static const char *const kinds[SERVICES] = {
 		[SERVICE_PPTP] = "PPTP", [SERVICE_L2TP] = "L2TP", [SERVICE_IPSEC] = "IPsec"};
 	struct attempt now = *attempt;
-	bool is_refused = attempt->kind == ATTEMPT_REFUSED;
+	static const enum tunnel_hint hints[] = {
+		[ATTEMPT_BLOCKED] = HINT_BLOCKED, [ATTEMPT_AH] = HINT_AH_SEEN, [ATTEMPT_UNANSWERED] = HINT_NO_ANSWER};
+	bool is_ours = attempt->kind == ATTEMPT_BLOCKED || attempt->kind == ATTEMPT_AH;
 
 	advance(&now, engine->now_ms);
 	*view = (struct tunnel_view){
@@ -183,10 +217,8 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 		.inside_address = attempt->inside,
 		.outside_address = attempt->outside,
 		.remote_address = attempt->remote,
-		.state = is_refused ? TUNNEL_IS_REQUESTED : TUNNEL_IS_BLOCKED,
-		.hint = is_refused                    ? hint_of(&attempt->refusal)
-			: attempt->kind == ATTEMPT_AH ? HINT_AH_SEEN
-						      : HINT_BLOCKED,
+		.state = is_ours ? TUNNEL_IS_BLOCKED : TUNNEL_IS_REQUESTED,
+		.hint = attempt->kind == ATTEMPT_REFUSED ? hint_of(&attempt->refusal) : hints[attempt->kind],
 		.refusal = attempt->refusal,
 		.age_ms = (uint32_t)(engine->now_ms - attempt->since_ms),
 		.last_ms = {(uint32_t)(engine->now_ms - attempt->last_ms), 0},
@@ -203,6 +235,8 @@ static bool is_shown(const struct engine *engine, const struct attempt *attempt)
 		return false;
 	if (attempt->kind == ATTEMPT_BLOCKED)
 		return engine->config.mode[attempt->part] == MODE_BLOCK;
+	if (attempt->kind == ATTEMPT_UNANSWERED)
+		return attempt->last_ms - attempt->since_ms >= PATIENCE_MS;
 	return attempt->kind == ATTEMPT_AH || attempt->refusal.protocol == PROTOCOL_TCP;
 }
 

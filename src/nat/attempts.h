@@ -15,6 +15,9 @@ void attempt_note_blocked(struct engine *engine, const struct passage *passage);
 void attempt_note_error(struct engine *engine, uint32_t flow, uint8_t type, uint8_t code, uint32_t from);
 /* The same for a control connection that was reset before the remote end had said anything else. */
 void attempt_note_reset(struct engine *engine, uint32_t flow);
+/* A control connection over TCP: asked for once more without an answer, and answered. */
+void attempt_note_unanswered(struct engine *engine, uint32_t flow);
+void attempt_forget_unanswered(struct engine *engine, uint32_t flow);
 /* Tells view what the remote end has refused since the tunnel was requested and since it was last heard. */
 void attempt_view_refusal(const struct engine *engine, struct tunnel_view *view);
 /* Tells of each attempt that was not yet told of. */

@@ -205,6 +205,19 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 	return result;
 }
 
+/* A connection that does not open, though it was asked for again. */
+static void watch_answer(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *tcp)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (flow->tcp_state != TCP_STATE_OPENING || !(tcp->flags & (TCP_SYN | TCP_RST)))
+		return;
+	if (from == SIDE_WAN)
+		attempt_forget_unanswered(engine, index);
+	else if (flow->packets[SIDE_LAN] > 0 && flow->packets[SIDE_WAN] == 0)
+		attempt_note_unanswered(engine, index);
+}
+
 struct engine_result control_inspect(struct engine *engine, uint32_t *index, enum side from,
 				     const struct passage *passage)
 {
@@ -223,6 +236,8 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 		control_attach(engine, *index);
 	if (flow->control == 0 && is_first_answer(flow, from, passage))
 		attach(engine, *index, service_read(engine, PROTOCOL_TCP, server_port_of(flow)), true);
+	if (flow->control != 0)
+		watch_answer(engine, *index, from, &passage->transport.tcp);
 	return flow->control != 0 ? inspect_segment(engine, *index, from, passage, is_over) : verdict_forwarded();
 }
 

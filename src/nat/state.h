@@ -227,7 +227,8 @@ struct drop_record {
 enum attempt_kind {
 	ATTEMPT_BLOCKED, /* by a mode */
 	ATTEMPT_AH,
-	ATTEMPT_REFUSED, /* by the remote end, or on the way there */
+	ATTEMPT_REFUSED,    /* by the remote end, or on the way there */
+	ATTEMPT_UNANSWERED, /* a control connection that does not open */
 };
 
 /* What an inside host has tried in vain, see attempts.h. */

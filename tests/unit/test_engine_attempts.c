@@ -249,6 +249,37 @@ static void pptp_is_refused(void **state)
 	assert_int_equal(attempts(rig, &view), 0);
 }
 
+/* The control connection never opens. A client asks after 1, 3, 7 and 15 seconds again. */
+static void pptp_is_unanswered(void **state)
+{
+	struct rig *rig = *state;
+	struct tunnel_view view;
+
+	for (uint32_t at = 0; at < 15; at++) {
+		if (at == 0 || at == 1 || at == 3 || at == 7)
+			dial(rig, L1);
+		assert_int_equal(attempts(rig, &view), at >= 7);
+		rig_wait(rig, SECOND);
+	}
+	assert_int_equal(view.service, SERVICE_PPTP);
+	assert_int_equal(view.state, TUNNEL_IS_REQUESTED);
+	assert_int_equal(view.hint, HINT_NO_ANSWER);
+	rig_tcp(rig, SIDE_WAN, W1, 1723, O1, LINE_PORT, FLAG_SYN | FLAG_ACK, 500, 101);
+	rig_forwarded(rig, SIDE_LAN);
+	assert_int_equal(attempts(rig, &view), 0);
+	/* Only what was answered is forgotten. */
+	for (uint32_t at = 0; at < 10; at++) {
+		dial(rig, L2);
+		rig_tcp(rig, SIDE_LAN, L3, LINE_PORT, W2, 1723, FLAG_SYN, 100, 0);
+		rig_wait(rig, SECOND);
+	}
+	assert_int_equal(attempts(rig, &view), 2);
+	answer_with_error(rig, X, 3, 1, dial(rig, L2));
+	assert_int_equal(attempts(rig, &view), 2);
+	rig_wait(rig, MINUTE);
+	assert_int_equal(attempts(rig, &view), 0);
+}
+
 static void gre_is_refused(void **state)
 {
 	struct rig *rig = *state;
@@ -339,6 +370,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ike_is_refused, ipsec_rig_setup, rig_teardown),
 		cmocka_unit_test_setup_teardown(a_refusal_is_of_its_time, ipsec_rig_setup, rig_teardown),
 		pptp_test(pptp_is_refused),
+		pptp_test(pptp_is_unanswered),
 		pptp_test(gre_is_refused),
 		cmocka_unit_test_setup_teardown(natt_is_filtered, ipsec_rig_setup, rig_teardown),
 		pptp_test(attempts_are_told_once),
