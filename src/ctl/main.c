@@ -16,6 +16,7 @@
 #include "ctl/names.h"
 #include "ctl/offer.h"
 #include "ctl/options.h"
+#include "ctl/question.h"
 #include "ctl/save.h"
 #include "ctl/talk.h"
 #include "ctl/top.h"
@@ -305,6 +306,8 @@ static int act(struct ctl *ctl)
 		return help(options);
 	if (options->format == ANSWER_TABLE && !strcmp(options->verb->name, "top"))
 		return top_run(options);
+	if (!question_allows(options, &ctl->talk, &ctl->row))
+		return EXIT_OK;
 	for (;;) {
 		if (options->watch && options->format == ANSWER_TABLE && isatty(STDOUT_FILENO))
 			fputs("\033[H\033[J", stdout);

@@ -85,6 +85,8 @@ static const struct table_kind kinds[] = {
 	 TABLE_UPRIGHT,
 	 {{"flows-ended", "flows that ended", TABLE_COUNT},
 	  {"confirm-within", "on trial, to be confirmed within", TABLE_SECONDS}}},
+	{"mode", TABLE_ROWS, {{"switch", "WHAT", TABLE_TEXT}, {"mode", "MODE", TABLE_TEXT}}},
+	{"mode-change", TABLE_UPRIGHT, {{"text", "mode", TABLE_TEXT}}},
 	{"confirmed", TABLE_UPRIGHT, {{"configuration", "the configuration", TABLE_TEXT}}},
 	{"change",
 	 TABLE_ROWS,

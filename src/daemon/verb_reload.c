@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
 
 #include <culvert/module.h>
@@ -24,6 +25,7 @@
 
 struct findings_sent {
 	struct verb *verb; /* NULL: only the first error is kept */
+	int level;         /* what is less important than this is not sent; 0: all is */
 	char error[400];   /* the first one */
 };
 
@@ -33,7 +35,7 @@ static void send_finding(void *context, int level, const char *text)
 
 	if (level <= LOG_ERR && !findings->error[0])
 		text_escape(findings->error, sizeof(findings->error), text); /* cut so that it can be seen */
-	if (!findings->verb)
+	if (!findings->verb || (findings->level && level > findings->level))
 		return;
 	struct json *row = verb_row(findings->verb, "finding");
 	json_text(row, "severity", verb_severity(level));
@@ -51,9 +53,9 @@ static void send_forwards(struct verb *verb, const struct config *config, struct
 
 /* --- reload, confirm --- */
 
-static enum verb_step reload(struct verb *verb, uint32_t trial_s)
+static enum verb_step reload(struct verb *verb, uint32_t trial_s, int level)
 {
-	struct findings_sent findings = {.verb = verb};
+	struct findings_sent findings = {.verb = verb, .level = level};
 	uint32_t ended = 0;
 	int code = reload_now(verb->router->reload, trial_s, send_finding, &findings, &ended, clock_now_ms());
 
@@ -81,7 +83,7 @@ enum verb_step verb_reload(struct verb *verb)
 	if (confirm.is_given && (!text_number(confirm.text, RELOAD_TRIAL_MAX_S, &trial_s) || trial_s == 0))
 		return verb_fail(verb, EXIT_USAGE, "confirm=%s is not good: it takes seconds, 1 to %d", confirm.text,
 				 RELOAD_TRIAL_MAX_S);
-	return reload(verb, trial_s);
+	return reload(verb, trial_s, 0);
 }
 
 enum verb_step verb_confirm(struct verb *verb)
@@ -299,66 +301,148 @@ enum verb_step verb_rehearse(struct verb *verb)
 
 /* --- mode --- */
 
-/* What mode changes: the word that people say, and where it stands in the file. */
-static const struct {
-	const char *word, *section, *key;
+enum { HOSTS_COUNTED = 1024 };
+
+/* What mode changes: the word that people say, what it is called, and where it stands in the file. */
+static const struct mode_switch {
+	const char *word, *name, *section, *key;
+	enum part part; /* whose mode it is, or that of the first part of its service */
 } switches[] = {
-	{"pptp", "pptp", "mode"},  {"l2tp", "l2tp", "mode"}, {"ipsec", "ipsec", "mode"}, {"ike", "ipsec", "ike"},
-	{"natt", "ipsec", "natt"}, {"esp", "ipsec", "esp"},  {"ah", "ipsec", "ah"},
+	{"pptp", "PPTP", "pptp", "mode", PART_PPTP},
+	{"l2tp", "L2TP", "l2tp", "mode", PART_L2TP},
+	{"ipsec", "IPsec", "ipsec", "mode", PART_NONE},
+	{"ike", "IKE", "ipsec", "ike", PART_IKE},
+	{"natt", "NAT traversal of IPsec", "ipsec", "natt", PART_NATT},
+	{"esp", "ESP", "ipsec", "esp", PART_ESP},
+	{"ah", "AH", "ipsec", "ah", PART_AH},
 };
 
 enum { SWITCHES = sizeof(switches) / sizeof(switches[0]) };
 
-/* The switch that is asked for, with a good value; -1 after verb_fail(). */
-static int choose_switch(struct verb *verb, struct config *scratch)
+static const char *const mode_names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+
+/* What is asked for, and what comes of it. */
+struct mode_change {
+	const struct mode_switch *what;
+	const char *value;  /* as it stands in the file */
+	bool is_rehearsal;  /* nothing is changed */
+	struct config next; /* with that */
+	enum service_mode before, after;
+	uint32_t tunnels, hosts; /* that end */
+};
+
+static enum service_mode mode_of(const struct config *config, const struct mode_switch *what)
+{
+	return what->part == PART_NONE ? config->service[SERVICE_IPSEC] : config_mode_of(config, what->part);
+}
+
+static enum verb_step list_modes(struct verb *verb)
+{
+	for (int i = 0; i < SWITCHES; i++) {
+		struct json *row = verb_row(verb, "mode");
+
+		json_text(row, "switch", switches[i].word);
+		json_text(row, "mode", mode_names[mode_of(verb->router->config, &switches[i])]);
+		json_text(row, "section", switches[i].section);
+		json_text(row, "key", switches[i].key);
+		verb_send(verb);
+	}
+	return VERB_OVER;
+}
+
+/* In small letters; as routers of other makers have it, too. */
+static const char *read_mode(const char *word)
+{
+	static const struct {
+		const char *word, *value;
+	} modes[] = {{"pass", "pass"},   {"on", "pass"},   {"plain", "plain"},
+		     {"block", "block"}, {"off", "block"}, {"inherit", "inherit"}};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcasecmp(word, modes[i].word))
+			return modes[i].value;
+	return word;
+}
+
+/* False after verb_fail(). */
+static bool read_change(struct verb *verb, struct mode_change *change)
 {
 	char problem[PROBLEM_MAX];
 
-	if (verb->count != 2) {
+	change->is_rehearsal = verb->count == 3 && !strcmp(verb->words[2], "rehearse=yes");
+	if (verb->count != 2 && !change->is_rehearsal) {
 		verb_fail(verb, EXIT_USAGE,
-			  "mode takes what (pptp, l2tp, ipsec, or of ipsec: ike, natt, esp, ah) and how (pass, plain, "
-			  "block)");
-		return -1;
+			  "mode takes what (pptp, l2tp, ipsec, or of ipsec: ike, natt, esp, ah) and how (pass or on, "
+			  "plain, block or off)");
+		return false;
 	}
+	change->value = read_mode(verb->words[1]);
 	for (int i = 0; i < SWITCHES; i++) {
-		if (strcmp(switches[i].word, verb->words[0]) != 0)
+		if (strcasecmp(switches[i].word, verb->words[0]) != 0)
 			continue;
+		change->what = &switches[i];
 		for (size_t j = 0; j < CONFIG_KEYS; j++) {
 			if (strcmp(config_keys[j].section, switches[i].section) ||
 			    strcmp(config_keys[j].name, switches[i].key))
 				continue;
-			if (config_key_parse(&config_keys[j], scratch, verb->words[1], problem))
-				return i;
+			if (config_key_parse(&config_keys[j], &change->next, change->value, problem))
+				return true;
 			verb_fail(verb, EXIT_USAGE, "%s: %s", verb->words[1], problem);
-			return -1;
+			return false;
 		}
 	}
 	verb_fail(verb, EXIT_USAGE, "%s has no mode: take pptp, l2tp, ipsec, ike, natt, esp or ah", verb->words[0]);
-	return -1;
+	return false;
+}
+
+/* Of the tunnels that live now. False after verb_fail(). */
+static bool count_ends(struct verb *verb, struct mode_change *change)
+{
+	const struct router *router = verb->router;
+	struct rehearse *rehearse = rehearse_new(router->config, &change->next, router->kernel, router->engine);
+	uint32_t *host = calloc(HOSTS_COUNTED, sizeof(*host)), budget = UINT32_MAX, i;
+	struct tunnel_view view;
+	bool good = rehearse && host;
+	enum flow_end why;
+
+	while (good && rehearse_next_tunnel(rehearse, router->engine, &budget, clock_now_ms(), &view, &why)) {
+		change->tunnels++;
+		for (i = 0; i < change->hosts && host[i] != view.inside_address; i++)
+			continue;
+		if (i == change->hosts && i < HOSTS_COUNTED)
+			host[change->hosts++] = view.inside_address;
+	}
+	free(host);
+	rehearse_free(rehearse);
+	if (!good)
+		verb_fail(verb, EXIT_NETWORK, "no memory");
+	return good;
 }
 
 /* The file as it is, with one value changed, if that is a good configuration. */
-static bool rewrite(struct verb *verb, const char *path, const struct config_file *file, int which,
-		    struct config *scratch)
+static bool rewrite(struct verb *verb, const char *path, const struct config_file *file, struct mode_change *change)
 {
 	const char *refused = reload_problem(verb->router->reload);
 	struct findings_sent findings = {.verb = NULL}; /* the reload that follows sends them */
 	char problem[EDIT_PROBLEM];
 	size_t size;
-	char *text = config_edit_text(file->text, file->size, switches[which].section, switches[which].key,
-				      verb->words[1], &size);
+	char *text = config_edit_text(file->text, file->size, change->what->section, change->what->key, change->value,
+				      &size);
 	bool good = false;
 
 	if (!text)
 		verb_fail(verb, EXIT_NETWORK, "no memory");
-	else if (!config_parse(scratch, path, text, size, &verb->router->options->source, send_finding, &findings))
+	else if (!config_parse(&change->next, path, text, size, &verb->router->options->source, send_finding,
+			       &findings))
 		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because the file is not good: %s", findings.error);
 	else if (refused[0])
 		verb_fail(verb, EXIT_USAGE,
 			  "nothing has changed: the file is not in force since the last reload (%.200s), and all of it "
 			  "would be: reload it first",
 			  refused);
-	else if (size == file->size && !memcmp(text, file->text, size))
+	else if (!count_ends(verb, change))
+		good = false;
+	else if (change->is_rehearsal || (size == file->size && !memcmp(text, file->text, size)))
 		good = true;
 	else if (!config_file_replace(file, path, text, size, problem))
 		verb_fail(verb, EXIT_FILE, "nothing has changed: %s: %s", path, problem);
@@ -368,36 +452,74 @@ static bool rewrite(struct verb *verb, const char *path, const struct config_fil
 	return good;
 }
 
-static enum verb_step change_mode(struct verb *verb, struct config *scratch)
+static void send_change_of_mode(struct verb *verb, const struct mode_change *change)
+{
+	static const char *const are[] = {[MODE_PASS] = "passes",
+					  [MODE_PLAIN] = "is translated like any other traffic",
+					  [MODE_BLOCK] = "is blocked"};
+	struct json *row = verb_row(verb, "mode-change");
+	const char *end = change->is_rehearsal ? "would end" : "ended";
+	char text[200] = "";
+
+	if (!change->is_rehearsal)
+		text_append(text, sizeof(text), "%s %s %s; ", change->what->name, are[change->after],
+			    change->before == change->after ? "as before" : "now");
+	if (change->tunnels == 0)
+		text_append(text, sizeof(text), "no tunnel %s", end);
+	else
+		text_append(text, sizeof(text), "%u tunnel%s of %u host%s %s", change->tunnels,
+			    change->tunnels == 1 ? "" : "s", change->hosts, change->hosts == 1 ? "" : "s", end);
+	json_text(row, "switch", change->what->word);
+	json_text(row, "before", mode_names[change->before]);
+	json_text(row, "mode", mode_names[change->after]);
+	json_number(row, "tunnels", change->tunnels);
+	json_number(row, "hosts", change->hosts);
+	json_bool(row, "done", !change->is_rehearsal);
+	json_text(row, "text", text);
+	verb_send(verb);
+}
+
+static enum verb_step change_mode(struct verb *verb, struct mode_change *change)
 {
 	const char *path = verb->router->options->source.path;
 	char problem[EDIT_PROBLEM];
 	struct config_file file;
-	int which = choose_switch(verb, scratch);
+	enum verb_step step;
 	bool good;
 	int code;
 
-	if (which < 0)
+	if (!read_change(verb, change))
 		return VERB_OVER;
 	if (reload_is_on_trial(verb->router->reload))
 		return verb_fail(verb, EXIT_USAGE, "a configuration is on trial: confirm it first, or wait");
 	code = config_file_read(&file, path, problem);
 	if (code != EXIT_OK)
 		return verb_fail(verb, code, "nothing has changed: %s: %s", path, problem);
-	good = rewrite(verb, path, &file, which, scratch);
+	good = rewrite(verb, path, &file, change);
 	config_file_free(&file);
-	return good ? reload(verb, 0) : VERB_OVER;
+	if (!good)
+		return VERB_OVER;
+	change->before = mode_of(verb->router->config, change->what);
+	change->after = mode_of(&change->next, change->what);
+	step = change->is_rehearsal ? VERB_OVER : reload(verb, 0, LOG_WARNING);
+	if (!verb->has_failed)
+		send_change_of_mode(verb, change);
+	return step;
 }
 
 enum verb_step verb_mode(struct verb *verb)
 {
-	struct config *scratch = malloc(sizeof(*scratch));
+	struct mode_change *change = calloc(1, sizeof(*change));
 	enum verb_step step;
 
-	if (!scratch)
+	if (verb->count == 0) {
+		free(change);
+		return list_modes(verb);
+	}
+	if (!change)
 		return verb_fail(verb, EXIT_NETWORK, "no memory");
-	config_default(scratch);
-	step = change_mode(verb, scratch);
-	free(scratch);
+	config_default(&change->next);
+	step = change_mode(verb, change);
+	free(change);
 	return step;
 }

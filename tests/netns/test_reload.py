@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Another configuration while packets go on: what is unchanged loses nothing, a bad file changes nothing, a rehearsal
-names what the reload then ends, a trial ends by itself, and one mode is changed in the file."""
+names what the reload then ends, and a trial ends by itself."""
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -499,90 +498,3 @@ def test_a_bad_file_is_not_tried(lab, restored):
     restored.config_file.write_text(GOOD)
     ask(restored, "reload")
     assert not warnings(restored)
-
-
-# --- one mode --------------------------------------------------------------------------------------------------------
-
-WRITTEN = """# My router.
-[lan]
-interface = lan0   ; the green cable
-
-[wan]
-interface = wan0
-
-# Nobody needs it.
-[l2tp]
-#mode = pass
-
-[pptp]
-mode = pass        # for the old one
-"""
-
-
-def test_a_mode_is_changed_in_the_file(lab, restored):
-    router = restored
-    router.config_file.write_text(WRITTEN)
-    router.config_file.chmod(0o640)
-    ask(router, "reload")
-    mode, owner = router.config_file.stat().st_mode, router.config_file.stat().st_uid
-    ends = pptp_peer.Ends(lab)
-    try:
-        server = ends.serve("W1")
-        ends.connect("L1", server)
-        ask(router, "mode pptp block")
-        expected = WRITTEN.replace("mode = pass        #", "mode = block        #")
-        assert router.config_file.read_text() == expected
-        with pytest.raises(OSError):
-            ends.connect("L2", server)
-        ask(router, "mode l2tp plain")
-        expected = expected.replace("#mode = pass\n", "#mode = pass\nmode = plain\n")
-        assert router.config_file.read_text() == expected
-        ask(router, "mode natt block")
-        assert router.config_file.read_text() == expected + "\n[ipsec]\nnatt = block\n"
-        assert [row["mode"] for row in ask(router, "status") if row["kind"] == "service"][:2] == ["block", "plain"]
-        ask(router, "mode pptp pass")
-        ends.connect("L2", server)
-        ask(router, "mode pptp pass")
-    finally:
-        ends.close()
-    after = router.config_file.stat()
-    assert (after.st_mode, after.st_uid) == (mode, owner)
-    assert sorted(path.name for path in router.folder.iterdir() if "~" in path.name) == []
-
-
-def test_a_mode_that_can_not_be_changed(lab, restored):
-    router = restored
-    text = router.config_file.read_text()
-    for words in ("pptp", "pptp off", "pptp inherit", "gre block", "pptp block now", ""):
-        code, error = answer_of(router, f"mode {words}")[1].values()
-        assert code == 1 and error
-    bad = text + "[nat]\nno such key\n"
-    router.config_file.write_text(bad)
-    code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 2 and "nothing has changed" in error and router.config_file.read_text() == bad
-    twice = text + "[pptp]\nmode = pass\n[nat]\n[pptp]\nmode = pass\n"
-    router.config_file.write_text(twice)
-    code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 2 and "stands here again" in error and router.config_file.read_text() == twice
-    aside = pathlib.Path(f"{router.config_file}.aside")
-    router.config_file.rename(aside)
-    for request in ("reload", "rehearse", "mode pptp block", "reload confirm=9"):  # and --check, test_startup.py
-        code, error = answer_of(router, request)[1].values()
-        assert code == 2 and "can not be opened: No such file or directory" in error, (request, code, error)
-    assert run_ctl(router, "rehearse", str(router.config_file)).returncode == 2
-    router.config_file.symlink_to(aside)
-    code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 5 and "symbolic link" in error and router.config_file.is_symlink()
-    router.config_file.unlink()
-    shutil.copy(aside, router.config_file)
-    router.config_file.write_text(text)
-    code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 1 and "can not be opened" in error and error.endswith("reload it first"), error
-    ask(router, "reload")
-    os.chown(router.folder, 1234, 1234)  # culvertd has given up the right to write where it likes
-    try:
-        code, error = answer_of(router, "mode pptp block")[1].values()
-        assert code == 5 and "edit it yourself" in error and router.config_file.read_text() == text
-    finally:
-        os.chown(router.folder, 0, 0)
-    assert [row["mode"] for row in ask(router, "status") if row["kind"] == "service"][0] == "pass"
