@@ -4,6 +4,6 @@ dist_doc_DATA += etc/culvert.ini etc/culvert-strict.ini
 
 # Completion of culvertctl; made by make update-lists.
 bashcompletiondir = $(datadir)/bash-completion/completions
-dist_bashcompletion_DATA = etc/completion/culvertctl
+dist_bashcompletion_DATA = etc/completion/culvertctl etc/completion/culvertd
 zshcompletiondir = $(datadir)/zsh/site-functions
-dist_zshcompletion_DATA = etc/completion/_culvertctl
+dist_zshcompletion_DATA = etc/completion/_culvertctl etc/completion/_culvertd

@@ -10,27 +10,27 @@
 #include "ctl/options.h"
 #include "ctl/verbs.h"
 
+static const char service_words[] = ""
+#define SERVICE(name, section) section " "
+#include <culvert/services.def>
+#undef SERVICE
+	;
+static const char drop_words[] = ""
+#define DROP(name, text, meaning, advice) text " "
+#include <culvert/drops.def>
+#undef DROP
+	;
+
 /* What KEY= and --KEY take, where that is a short list which the arguments of the verbs do not have. */
 static const struct {
 	const char *key, *values;
 } values[] = {
 	{"proto", "tcp udp icmp gre esp ah l2tp"},
-	{"service", ""
-#define SERVICE(name, section) section " "
-#include <culvert/services.def>
-#undef SERVICE
-	},
-	{"explain", ""
-#define DROP(name, text, meaning, advice) text " "
-#include <culvert/drops.def>
-#undef DROP
-	},
-	{"reason", ""
-#define DROP(name, text, meaning, advice) text " "
-#include <culvert/drops.def>
-#undef DROP
-	},
+	{"service", service_words},
+	{"explain", drop_words},
+	{"reason", drop_words},
 	{"drops", "yes"},
+	{"rehearse", "yes"},
 	{"output", "table json lines tsv"},
 	{"color", "always never auto"},
 };
@@ -41,18 +41,12 @@ enum { VALUES = sizeof(values) / sizeof(values[0]), WORDS_MAX = 256 };
 static const struct {
 	const char *word, *list;
 } live[] = {
-	{"host", "hosts"}, {"remote", "remotes"}, {"HOST", "hosts"}, {"TUNNEL", "tunnels"}, {"MAPPING", "mappings"},
+	{"host", "hosts"},       {"remote", "remotes"},  {"HOST", "hosts"},
+	{"ADDRESS", "hosts"},    {"ADDRESS", "remotes"}, {"TUNNEL", "tunnels"},
+	{"MAPPING", "mappings"}, {"SOURCE", "hosts"},    {"DESTINATION", "remotes"},
 };
 
 enum { LIVE = sizeof(live) / sizeof(live[0]) };
-
-static const char *find_live(const char *word, size_t length)
-{
-	for (size_t i = 0; i < LIVE; i++)
-		if (strlen(live[i].word) == length && !strncmp(live[i].word, word, length))
-			return live[i].list;
-	return NULL;
-}
 
 static void print_verbs(void)
 {
@@ -60,85 +54,102 @@ static void print_verbs(void)
 		printf("%s%s", i == 0 ? "" : " ", verb_texts[i].name);
 }
 
-/* What plain arguments stand for, where that is a short list. */
+/* What plain arguments stand for, where that is a list. */
 static const struct {
 	const char *placeholder, *words;
 } placeholders[] = {
-	{"SERVICE", "pptp l2tp ipsec ike natt esp ah"},
-	{"MODE", "pass plain block"},
+	{"SWITCH", "pptp l2tp ipsec ike natt esp ah"},
+	{"MODE", "pass plain block on off"},
 	{"PROTOCOL", "tcp udp icmp gre esp ah l2tp"},
+	{"SERVICE", service_words},
+	{"STATE", "requested negotiating connected blocked clearing ended"},
+	{"REASON", drop_words},
 };
 
-static bool print_placeholder(const char *word, size_t length, const char *between)
+/* A plain argument of a verb: one of several words between bars. */
+struct plain {
+	char text[64];
+	bool is_optional;
+};
+
+/* The plain argument at this place, counted from 0; false if there is none. Keys are none. */
+static bool find_plain(const struct verb_text *verb, uint32_t place, struct plain *plain)
 {
-	if (length == 4 && !strncmp(word, "VERB", length)) {
+	const char *at = verb->arguments;
+
+	for (size_t length; *at; at += length) {
+		at += strspn(at, " []");
+		length = strcspn(at, " []");
+		if (length == 0 || memchr(at, '=', length) || place-- > 0)
+			continue;
+		snprintf(plain->text, sizeof(plain->text), "%.*s", (int)length, at);
+		plain->is_optional = at > verb->arguments && at[-1] == '[' && at[length] == ']';
+		return true;
+	}
+	return false;
+}
+
+/* Words in small letters are themselves. Returns true if something was printed. */
+static bool print_word(const char *word, const char *between)
+{
+	size_t length;
+
+	for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++) {
+		if (strcmp(placeholders[i].placeholder, word) != 0)
+			continue;
+		length = strlen(placeholders[i].words);
+		while (length > 0 && placeholders[i].words[length - 1] == ' ')
+			length--;
+		printf("%s%.*s", between, (int)length, placeholders[i].words);
+		return true;
+	}
+	if (!strcmp(word, "VERB")) {
 		fputs(between, stdout);
 		print_verbs();
 		return true;
 	}
-	for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++) {
-		if (strlen(placeholders[i].placeholder) != length || strncmp(placeholders[i].placeholder, word, length))
-			continue;
-		printf("%s%s", between, placeholders[i].words);
-		return true;
-	}
-	return false;
+	if (word[0] >= 'a' && word[0] <= 'z')
+		printf("%s%s", between, word);
+	return word[0] >= 'a' && word[0] <= 'z';
 }
 
-/* What may stand behind a verb: KEY= words, words in small letters, and what placeholders stand for. */
-static void print_keys(const struct verb_text *verb)
+/* What may stand there: KEY= words, unless something else must, and what the plain argument may be. */
+static void print_words(const struct verb_text *verb, const struct plain *plain)
 {
+	char text[sizeof(plain->text)] = "", *rest = text, *word;
 	const char *between = "";
+	struct verb_key key;
 
-	for (const char *at = verb->arguments + strspn(verb->arguments, "["); *at; at += strspn(at, " []|")) {
-		size_t length = strcspn(at, " =]|");
-
-		if (*at >= 'a' && *at <= 'z') {
-			printf("%s%.*s", between, (int)length + (at[length] == '='), at);
+	if (plain)
+		snprintf(text, sizeof(text), "%s", plain->text);
+	for (const char *at = NULL; (!plain || plain->is_optional) && verbs_next_key(verb, &at, &key); between = " ")
+		printf("%s%s=", between, key.name);
+	while (text[0] && (word = strsep(&rest, "|")))
+		if (print_word(word, between))
 			between = " ";
-		} else if (print_placeholder(at, length, between)) {
-			between = " ";
-		}
-		/* the values of a key are no words */
-		at += strcspn(at, memchr(at, '=', strcspn(at, " ]|")) ? " ]" : " ]|");
-	}
-}
-
-/* The length of the word of a verb's arguments at *at, which goes to it; 0: there is no more. Keys are none. */
-static size_t next_plain(const char **at)
-{
-	size_t length;
-
-	for (;; *at += length) {
-		*at += strspn(*at, " []|");
-		length = strcspn(*at, " ]");
-		if (!memchr(*at, '=', length))
-			return strcspn(*at, " ]|");
-	}
 }
 
 static bool takes_file(const struct verb_text *verb)
 {
-	const char *at = verb->arguments;
+	struct plain plain;
 
-	for (size_t length; (length = next_plain(&at)) > 0; at += length)
-		if (length == 4 && !strncmp(at, "FILE", length))
-			return true;
-	return false;
+	return find_plain(verb, 0, &plain) && !strcmp(plain.text, "FILE");
 }
 
-/* The live lists that may stand behind a verb. */
-static void print_live(const struct verb_text *verb, const char *before, const char *between, const char *after)
+/* The live lists that may stand there. */
+static void print_live(const struct plain *plain, const char *before, const char *between, const char *after)
 {
-	const char *at = verb->arguments, *list;
+	char text[sizeof(plain->text)], *rest = text, *word;
 	bool is_first = true;
 
-	for (size_t length; (length = next_plain(&at)) > 0; at += length) {
-		list = find_live(at, length);
-		if (!list)
-			continue;
-		printf("%s%s", is_first ? before : between, list);
-		is_first = false;
+	snprintf(text, sizeof(text), "%s", plain->text);
+	while ((word = strsep(&rest, "|"))) {
+		for (size_t i = 0; i < LIVE; i++) {
+			if (strcmp(live[i].word, word) != 0)
+				continue;
+			printf("%s%s", is_first ? before : between, live[i].list);
+			is_first = false;
+		}
 	}
 	if (!is_first)
 		fputs(after, stdout);
@@ -177,8 +188,9 @@ static bool has_values(const char *key)
 	find_listed(key, words);
 	if (words[1])
 		return true;
-	if (find_live(key, strlen(key)))
-		return true;
+	for (size_t i = 0; i < LIVE; i++)
+		if (!strcmp(live[i].word, key))
+			return true;
 	for (size_t i = 0; i < VALUES; i++)
 		if (!strcmp(values[i].key, key))
 			return true;
@@ -212,24 +224,30 @@ struct branches {
 	const char *live_before, *live_between, *live_after;
 };
 
-/* The branches of a "case" over verbs. */
+/* The branches of a "case" over verbs and places behind them; at the last place, and behind it, keys may stand. */
 static void print_branches(const struct branches *how)
 {
+	struct plain plain;
+
 	for (size_t i = 0; i < verb_count; i++) {
 		const struct verb_text *verb = &verb_texts[i];
 
 		if (!verb->arguments[0])
 			continue;
-		printf("%s%s) ", how->indent, verb->name);
 		if (takes_file(verb)) {
-			fputs(how->files, stdout);
-		} else {
-			fputs(how->before, stdout);
-			print_keys(verb);
-			fputs(how->after, stdout);
-			print_live(verb, how->live_before, how->live_between, how->live_after);
+			printf("%s%s:*) %s ;;\n", how->indent, verb->name, how->files);
+			continue;
 		}
-		fputs(" ;;\n", stdout);
+		for (uint32_t place = 0; find_plain(verb, place, &plain); place++) {
+			printf("%s%s:%u) %s", how->indent, verb->name, place, how->before);
+			print_words(verb, &plain);
+			fputs(how->after, stdout);
+			print_live(&plain, how->live_before, how->live_between, how->live_after);
+			fputs(" ;;\n", stdout);
+		}
+		printf("%s%s:*) %s", how->indent, verb->name, how->before);
+		print_words(verb, NULL);
+		printf("%s ;;\n", how->after);
 	}
 }
 
@@ -245,15 +263,15 @@ static void print_live_keys(const char *indent, const char *before, const char *
  * taken only if no shell sees more in it than a word. */
 static void print_live_function(void)
 {
-	fputs("# _culvertctl_live LIST PROGRAM SOCKET: what a running culvertd knows, a word a line; nothing if none "
-	      "runs.\n"
+	fputs("# _culvertctl_live LIST PROGRAM SOCKET WORD: what a running culvertd knows, a word a line; nothing if "
+	      "none runs.\n# Numbers of mappings say nothing to people: only if a digit was typed.\n"
 	      "_culvertctl_live()\n{\n"
 	      "\tlocal program=$2 socket=${3:-" OPTIONS_SOCKET "}\n\n"
 	      "\tcase $1 in\n"
 	      "\thosts) set -- internal-src-address top show=hosts limit=100 ;;\n"
 	      "\tremotes) set -- external-dst-address tunnels ;;\n"
 	      "\ttunnels) set -- id tunnels ;;\n"
-	      "\tmappings) set -- index mappings limit=100 ;;\n"
+	      "\tmappings)\n\t\t[[ $4 == [0-9]* ]] || return 0\n\t\tset -- index mappings limit=100\n\t\t;;\n"
 	      "\tesac\n"
 	      "\t{\n"
 	      "\t\ttimeout 1 \"$program\" --socket \"$socket\" -o tsv \"${@:2}\" </dev/null | awk -F '\\t' -v "
@@ -388,7 +406,7 @@ static void print_bash_words(void)
 	print_option_branches("\t\t\t", "words+=' ", "'");
 	fputs("\t\t\tesac\n\t\telif [[ ! $verb ]]; then\n\t\t\twords='", stdout);
 	print_verbs();
-	fputs("'\n\t\telse\n\t\t\tcase $verb in\n", stdout);
+	fputs("'\n\t\telse\n\t\t\tcase $verb:$place in\n", stdout);
 	print_branches(&branches);
 	fputs("\t\t\tesac\n\t\tfi\n\t\t;;\n", stdout);
 }
@@ -401,7 +419,7 @@ static void print_bash(void)
 	print_live_function();
 	fputs("_culvertctl()\n{\n"
 	      "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} key= verb= words= i\n"
-	      "\tlocal socket= live= files= option\n\n"
+	      "\tlocal socket= live= files= option place=0\n\n"
 	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 	      "\t\toption=${COMP_WORDS[i]}\n"
 	      "\t\tcase $option in\n"
@@ -413,11 +431,14 @@ static void print_bash(void)
 	      "\t\t\t((i++))\n"
 	      "\t\t\t[[ $option == --socket ]] && socket=${COMP_WORDS[i]}\n"
 	      "\t\t\t;;\n"
-	      "\t\t-*) ;;\n"
-	      "\t\t*) verb=${verb:-$option} ;;\n"
+	      "\t\t-* | show | list) ;;\n"
+	      "\t\t*)\n"
+	      "\t\t\t[[ $verb ]] && ((place++))\n"
+	      "\t\t\t[[ $verb && ${COMP_WORDS[i + 1]} == \"=\" ]] && ((i += 2, place--))\n"
+	      "\t\t\tverb=${verb:-$option}\n"
+	      "\t\t\t;;\n"
 	      "\t\tesac\n"
 	      "\tdone\n"
-	      "\t# An equals sign is a word of its own.\n"
 	      "\tif [[ $word == \"=\" ]]; then\n"
 	      "\t\tkey=$before word=\n"
 	      "\telif [[ $before == \"=\" ]]; then\n"
@@ -442,7 +463,7 @@ static void print_bash(void)
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tfor i in $live; do\n"
-	      "\t\twords+=\" $(_culvertctl_live \"$i\" \"${1:-culvertctl}\" \"$socket\")\"\n"
+	      "\t\twords+=\" $(_culvertctl_live \"$i\" \"${1:-culvertctl}\" \"$socket\" \"$word\")\"\n"
 	      "\tdone\n"
 	      "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
 	      "\tif [[ ${COMPREPLY[0]} == *= ]]; then\n"
@@ -485,22 +506,25 @@ static void print_zsh_arguments(void)
 		"compadd -S '' -- ",
 		"",
 		"; compadd -- $(_culvertctl_live ",
-		" $program $socket) $(_culvertctl_live ",
-		" $program $socket)",
+		" $program \"$socket\" \"$PREFIX\") $(_culvertctl_live ",
+		" $program \"$socket\" \"$PREFIX\")",
 	};
 
 	fputs("_culvertctl_value()\n{\n\tcase $1 in\n", stdout);
 	print_value_branches(&(struct listing){"\t", "compadd -- ", "", "2"});
-	print_live_keys("\t", "compadd -- $(_culvertctl_live ", " $program $socket)");
+	print_live_keys("\t", "compadd -- $(_culvertctl_live ", " $program \"$socket\" \"$PREFIX\")");
 	fputs("\tesac\n}\n\n"
 	      "_culvertctl_argument()\n{\n"
-	      "\tlocal key=${PREFIX%%=*}\n\n"
+	      "\tlocal key=${PREFIX%%=*} word place=0\n\n"
 	      "\tif [[ $PREFIX == *=* ]]; then\n"
 	      "\t\tcompset -P '*='\n"
 	      "\t\t_culvertctl_value $key $1\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
-	      "\tcase $1 in\n",
+	      "\tfor word in ${words[2,CURRENT-1]}; do\n"
+	      "\t\t[[ $word == *=* ]] || ((place++))\n"
+	      "\tdone\n"
+	      "\tcase $1:$place in\n",
 	      stdout);
 	print_branches(&branches);
 	fputs("\tesac\n}\n\n", stdout);

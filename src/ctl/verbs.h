@@ -32,7 +32,7 @@ const struct verb_text *verbs_find(const char *word, FILE *errors);
 
 /* A KEY=VALUE word of a verb's arguments. */
 struct verb_key {
-	char name[16], value[32];
+	char name[16], value[64];
 };
 
 /* Iterates over the keys of a verb: start with *at NULL; false at the end. */

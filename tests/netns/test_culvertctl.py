@@ -546,6 +546,7 @@ def test_completion_asks_the_router(lab, router):
         return done.stdout.split()
 
     at = ["--socket", str(socket_of(router))]
-    assert {str(row["index"]), lab.address("L1")} <= set(complete(*at, "forget", ""))
+    assert lab.address("L1") in complete(*at, "forget", "")
+    assert str(row["index"]) in complete(*at, "forget", str(row["index"])[:1])
     assert lab.address("L1") in complete(*at, "mappings", "host", "=", "10.")
     assert complete("--socket", "/nowhere", "forget", "") == []

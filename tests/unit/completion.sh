@@ -28,7 +28,16 @@ complete "filtered" drops --explain filt
 complete "filtered" drops explain = filt
 complete "tunnels" help tu
 complete "ipsec ike" mode i
-complete "out" explain ou
+complete "pass plain block on off" mode pptp ""
+complete "rehearse=" mode pptp off r
+complete "in out" explain ""
+complete "tcp" explain out t
+complete "flags=" explain out tcp 10.0.0.1 10.0.0.2 f
+complete "drops" show d
+complete "filtered" drops filt
+complete "pptp" tunnels p
+complete "ended" tunnels state = e
+complete "negotiating" tunnels host = 10.0.0.1 neg
 complete "--explain" drops --ex
 complete "--help --host" mappings --h
 complete "--host" mappings --proto tcp --ho
@@ -71,7 +80,7 @@ esac
 END
 chmod +x "$live/culvertctl"
 PATH=$live:$PATH
-complete "10.0.0.7 10.0.0.9 pptp-17 42 4711" forget ""
+complete "10.0.0.7 10.0.0.9 pptp-17" forget ""
 complete "pptp-17" forget p
 complete "4711" --socket /some/where forget 47
 complete "pptp-17" --socket = /some/where trace pp
@@ -90,6 +99,15 @@ complete "explain=" drops ex
 [ -s "$live/asked" ] && { echo "bash: culvertd was asked in vain" >&2; status=1; }
 (cd "$live" && : >"a file.ini" && complete "asked a file.ini" rehearse a && exit $status) || status=1
 [ -e "$live/bad" ] && { echo "bash: has run what culvertd said" >&2; status=1; }
+# culvertd says its options itself.
+printf '#!/bin/sh\nprintf "  -f, --foreground   stay\\n      --lan DEVICE   inside\\n"\n' >"$live/culvertd"
+chmod +x "$live/culvertd"
+for case in "--foreground --lan=" "--lan=--la" "lo=--lan lo"; do
+	got=$(bash -c '. "$0"; COMP_WORDS=(culvertd $1); [[ $1 ]] || COMP_WORDS+=("")
+		COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _culvertd culvertd; echo "${COMPREPLY[*]}"' \
+		"$file/culvertd" "${case#*=}") || status=1
+	[ "$got" = "${case%%=*}" ] || { echo "bash: culvertd ${case#*=}: got \"$got\"" >&2; status=1; }
+done
 [ $status = 0 ] && echo "bash: completes"
 if command -v zsh >/dev/null; then
 	zsh -n "$file/_culvertctl" || status=1
@@ -100,16 +118,22 @@ if command -v zsh >/dev/null; then
 		PREFIX=x; _culvertctl_argument tunnels
 		words=(culvertctl); program=culvertctl socket=/some/where
 		PREFIX=47; _culvertctl_argument forget
+		words=(mode pptp x) CURRENT=3; PREFIX=x; socket= _culvertctl_argument mode
+		words=(explain x) CURRENT=2; _culvertctl_argument explain
+		words=(culvertctl); unset CURRENT
 		PREFIX=remote=; _culvertctl_argument tunnels
 		PREFIX=sort=; _culvertctl_argument top
 		PREFIX=a; _culvertctl_argument rehearse
-		socket=; _culvertctl_live hosts culvertctl $socket
+		socket=; _culvertctl_live hosts culvertctl "$socket" ""
 		words=(culvertctl -j reload --c); _arguments() { print -r -- $@[-3] }; _culvertctl' \
 		"$file/_culvertctl") || status=1
 	if [ "$got" != "tcp udp icmp gre esp ah l2tp
- -- host= remote= service=
+ -- host= remote= service= state= pptp l2tp ipsec requested negotiating connected blocked clearing ended
+
  --
 10.0.0.7 10.0.0.9 pptp-17 42 4711
+ -- pass plain block on off
+ -- in out
 203.0.113.1
 bytes packets age
 files
