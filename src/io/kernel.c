@@ -163,14 +163,10 @@ static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
 static int kernel_reload_hops(struct kernel *kernel)
 {
 	const struct kernel_links *links = &kernel->links;
-	struct netlink_link wan = {0};
-	int error;
-
-	kernel_links_find(kernel->netlink, kernel->request.wan, &wan);
-	error = next_hop_reload(kernel->hops, links->wan.ifindex, wan.arp, links->wan.address_count > 0);
+	int error = next_hop_reload(kernel->hops, links->wan.ifindex, links->wan.arp, links->wan.address_count > 0);
 
 	if (error)
-		kernel->report(kernel->context, LOG_ERR, "can not read the routes of %s: %s", kernel->request.wan,
+		kernel->report(kernel->context, LOG_ERR, "cannot read the routes of %s: %s", kernel->request.wan,
 			       strerror(-error));
 	return error;
 }
@@ -366,7 +362,7 @@ int kernel_claim(struct kernel *kernel)
 
 int kernel_setup(struct kernel *kernel)
 {
-	int code = kernel_claim(kernel);
+	int code = kernel_claim(kernel), error;
 
 	if (code)
 		return code;
@@ -378,7 +374,11 @@ int kernel_setup(struct kernel *kernel)
 			       "an earlier culvertd ended without undoing its %u changes; they are taken over",
 			       kernel->made.list.count);
 	kernel_report_ports(kernel);
-	netlink_dump_rules(kernel->netlink, kernel_report_rule, kernel);
+	error = netlink_dump_rules(kernel->netlink, kernel_report_rule, kernel);
+	if (error)
+		kernel->report(kernel->context, LOG_WARNING,
+			       "cannot read the rules of others (%s): whether they come before ours is not known",
+			       strerror(-error));
 	code = kernel_reconcile(kernel, true);
 	kernel->set_up = !code;
 	/* From now on the range of ports is what the kernel says it is. */

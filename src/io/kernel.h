@@ -33,6 +33,7 @@ struct kernel_links {
 		int ifindex;
 		bool up;       /* administratively and carrier */
 		bool ethernet; /* false: packets go out without a link header (tun, ppp, wireguard, ...) */
+		bool arp;      /* it resolves its neighbours */
 		uint8_t mac[6];
 		uint32_t mtu;
 		uint32_t addresses[KERNEL_ADDRESSES_MAX]; /* host order; primary first */

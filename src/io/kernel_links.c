@@ -52,6 +52,7 @@ static void kernel_links_keep_link(void *context, const struct netlink_link *lin
 		links->wan.ifindex = link->ifindex;
 		links->wan.up = link->admin_up && link->carrier;
 		links->wan.ethernet = link->ethernet;
+		links->wan.arp = link->arp;
 		links->wan.mtu = link->mtu;
 		memcpy(links->wan.mac, link->mac, sizeof(links->wan.mac));
 		snprintf(links->wan.name, sizeof(links->wan.name), "%s", link->name);
