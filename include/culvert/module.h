@@ -30,10 +30,10 @@ enum {
 
 extern const struct service_claim service_claims[SERVICE_CLAIMS];
 
-/* The part of a service that claims a protocol and port (port 0: only protocols without ports), or PART_NONE. */
+/* Returns the part that claims a protocol and port (port 0: only protocols without ports), or PART_NONE. */
 enum part part_claiming(uint8_t protocol, uint16_t port);
 enum service service_of_part(enum part part);
-/* The reason counted for what a part in mode block refuses. */
+/* Returns the drop reason of packets that a part in mode block refuses. */
 enum drop part_drop(enum part part);
 const char *service_name(enum service service);
 
@@ -71,58 +71,61 @@ struct module_esp {
 	uint32_t outside_address, remote_address;
 	uint32_t spi, sequence;
 	bool may_fan_out;   /* a copy may go to each of several inside hosts */
-	uint32_t copies[4]; /* to be filled in: who they are, with VERDICT_FORWARDED and no flow */
+	uint32_t copies[4]; /* for the module to fill in: these hosts, with VERDICT_FORWARDED and no flow */
 	uint32_t copies_count;
 };
 
 struct module {
-	/* Bytes of memory for its records; 0: the limits leave it none. */
+	/* Returns the bytes of memory for the module's records; 0: the limits leave no room for any. */
 	size_t (*memory_size)(const struct engine_limits *limits);
-	/* Makes the memory empty. */
+	/* Initialises the memory without any record. */
 	void (*start)(void *memory, const struct engine_limits *limits);
-	/* The memory is a copy at another place: what points into it points there from now on, and nothing else
-	 * changes. */
+	/* The memory is a copy at another address: sets the pointers into it, and changes nothing else. */
 	void (*place)(void *memory, const struct engine_limits *limits);
-	/* The memory is that of a process that died: keeps what still fits the engine's flows. */
+	/* The memory comes from a process that died: keeps the records that still fit the engine's flows. */
 	void (*recover)(struct engine *engine, void *memory, const struct engine_limits *limits);
-	/* The records say so of this flow, too: it is read with this state or (control 0) is known by the identifiers
-	 * of this record. */
+	/* Returns true if the module's own records agree that it reads this flow with this state, or (control 0) that
+	 * this record owns the flow. */
 	bool (*knows)(const struct engine *engine, const void *memory, uint32_t flow, uint16_t control,
 		      uint32_t record);
-	/* A flow that controls the service was opened. Its state, from 1 on, or 0: not read. answered: the called end
-	 * has agreed; until then a stranger may be all there is, and it is asked again. Flows may share a state. */
+	/* A flow that controls the service was opened. Returns the number of its state, from 1 on, or 0 if the module
+	 * does not read the flow. answered: the called end has agreed; before that a stranger may have sent alone, and
+	 * the engine asks again later. Flows may share a state. */
 	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow, bool answered);
-	/* Reads and changes a segment. VERDICT_FORWARDED: it may go on. VERDICT_HELD: it was kept by module_keep(). */
+	/* Reads and changes a segment. Returns VERDICT_FORWARDED if the segment may pass, and VERDICT_HELD if the
+	 * module has kept it with module_keep(). */
 	struct engine_result (*inspect)(struct engine *engine, void *memory, uint16_t control, enum side from,
 					const struct module_segment *segment);
-	/* The same for a datagram. One from the WAN may be sent another way by giving it another flow of the same
-	 * outside address. */
+	/* The same for a datagram. The module may give a datagram from the WAN to another flow of the same outside
+	 * address. */
 	struct engine_result (*datagram)(struct engine *engine, void *memory, uint16_t control, enum side from,
 					 struct module_datagram *datagram);
-	/* A datagram from the WAN for a port of the service, or for a mapping that a flow which is read has with its
-	 * sender, and no flow knows the two endpoints. The flow it is meant for, or MODULE_NONE. */
+	/* A datagram came from the WAN for a port of the service, or for a mapping that has a flow with its sender
+	 * which the module reads, and no flow has these two endpoints. Returns the flow that it is for, or MODULE_NONE.
+	 */
 	uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *datagram);
-	/* An ICMP error quotes a datagram that left from a port which several hosts may share. The flow it was of, or
-	 * MODULE_NONE; datagram->flow is what the ports say, and from there on it is the quote. */
+	/* An ICMP error quotes a datagram that left from a port which several hosts may share. Returns the flow of the
+	 * quoted datagram, or MODULE_NONE; datagram->flow is the flow that the ports alone would name. */
 	uint32_t (*quoted)(const struct engine *engine, const void *memory, const struct module_datagram *datagram);
-	/* ESP with a new SPI. The flow that takes it, or MODULE_NONE and what becomes of it. */
+	/* ESP came with a new SPI. Returns the flow that takes it, or MODULE_NONE with the verdict in *otherwise. */
 	uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
-	/* An inside host sent AH, which is not translated. True if it is known for other IPsec with this remote end,
-	 * and so is shown there. */
+	/* An inside host sent AH, which is not translated. Returns true if the module knows other IPsec between this
+	 * host and this remote end, and so shows the AH there. */
 	bool (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
-	/* Something was heard of an SA that is watched, or (is_behind) its sequence number fell far back. */
+	/* A packet of a watched SA came, or (is_behind) its sequence number fell far back. */
 	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
-	/* A kept packet whose turn it is, to be taken by the caller, or MODULE_NONE: then all of them have gone on. */
+	/* Returns the next kept packet that may be sent, which the caller takes, or MODULE_NONE if there is none. */
 	uint32_t (*next_kept)(struct engine *engine, void *memory, uint16_t control, enum side from);
-	/* The time asked for by module_wake_at() has come. */
+	/* The time that the module has set with module_wake_at() has come. */
 	void (*wake)(struct engine *engine, void *memory);
-	/* The flow is no longer read; control is free afterwards, unless other flows share it. */
+	/* The module no longer reads this flow; control is free afterwards, unless other flows share it. */
 	void (*control_over)(struct engine *engine, void *memory, uint16_t control, uint32_t flow, enum tunnel_end why);
-	/* A call's or SA's flow is over; why is END_NOT if the module itself ended it before. */
+	/* The flow of a call or an SA has ended; why is END_NOT if the module itself has ended it before. */
 	void (*call_over)(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
-	/* Lists tunnels: start with *cursor 0; false at the end. */
+	/* Lists tunnels: start with *cursor 0. Returns false at the end. */
 	bool (*next_tunnel)(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view);
-	/* The hints that were told of a tunnel, a bit each; all 0 in a new one. tunnel: the index of its view. */
+	/* Returns the hints that were reported for a tunnel, a bit for each; all are 0 in a new tunnel. tunnel: the
+	 * index of its view. */
 	uint32_t *(*told)(void *memory, uint32_t tunnel);
 };
 

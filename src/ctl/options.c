@@ -315,7 +315,7 @@ static int set_options(struct ctl_options *options, const struct known_options *
 		if (letter == ':')
 			return refuse_incomplete(known, last, errors);
 		if (letter == '?' && !strncmp(last, "--", 2) && optopt != 0)
-			return refuse(errors, "no argument is taken by ", last);
+			return refuse(errors, "this option takes no argument: ", last);
 		word[1] = (char)optopt;
 		if (letter == '?')
 			return refuse_option(known, options->verb, optopt != 0 ? word : last, errors);

@@ -33,7 +33,7 @@ static int refuse(const struct save *save, int code, const char *what)
 	return code;
 }
 
-/* What passes a router is not for everybody to read, in a file that was there either. Only now that goes empty. */
+/* Captures are private: the mode of an existing file is tightened before the file is truncated. */
 static int claim(const struct save *save, int fd)
 {
 	struct stat status;

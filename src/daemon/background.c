@@ -43,12 +43,12 @@ int background_start(int *ready_fd, struct log *log)
 	pid_t child;
 
 	if (pipe2(ends, O_CLOEXEC) < 0) {
-		log_write(log, LOG_ERR, "no pipe to the background process: %s", strerror(errno));
+		log_write(log, LOG_ERR, "cannot make a pipe to the background process: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	child = fork();
 	if (child < 0) {
-		log_write(log, LOG_ERR, "no background process: %s", strerror(errno));
+		log_write(log, LOG_ERR, "cannot start the background process: %s", strerror(errno));
 		close(ends[0]);
 		close(ends[1]);
 		return EXIT_NETWORK;

@@ -256,7 +256,7 @@ static void check_forward_modes(const struct config *config, const struct config
 	for (uint32_t i = 0; i < count; i++) {
 		enum part part = part_claiming(expanded[i].protocol, expanded[i].port_first);
 
-		/* Of GRE only PPTP's is refused. */
+		/* Blocking PPTP refuses enhanced GRE only. */
 		if (expanded[i].port_first != expanded[i].port_last || part == PART_NONE ||
 		    expanded[i].protocol == PROTOCOL_GRE || !is_blocked(config, part))
 			continue;

@@ -62,8 +62,8 @@ struct control_peer {
 	char error[512];
 };
 
-static const char sent_away[] = "{\"code\":3,\"error\":\"permission denied: root, the user of culvertd and members of "
-				"the socket's group may ask\"}\n";
+static const char sent_away[] =
+	"{\"code\":3,\"error\":\"permission denied: root, the user of culvertd and members of the socket's group may ask\"}\n";
 static const char crowded[] = "{\"code\":6,\"error\":\"too many connections at one time: try again\"}\n";
 static const char too_long[] = "{\"code\":1,\"error\":\"the line is too long: 1024 bytes at most\"}\n";
 
@@ -95,7 +95,7 @@ static void control_not_accepted(void *context, int error)
 {
 	const struct control *control = context;
 
-	log_write(control->router.log, LOG_WARNING, "a connection to the control socket cannot be accepted: %s",
+	log_write(control->router.log, LOG_WARNING, "cannot accept a connection to the control socket: %s",
 		  strerror(error));
 }
 
@@ -233,7 +233,7 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 
 	*exit_code = EXIT_NETWORK;
 	if (!control) {
-		log_write(router->log, LOG_ERR, "no memory for the control socket");
+		log_write(router->log, LOG_ERR, "out of memory: no control socket");
 		return NULL;
 	}
 	control->router = *router;
@@ -248,7 +248,7 @@ struct control *control_open(struct loop *loop, const struct router *router, int
 			log_listen(router->log, control_hear, control);
 			return control;
 		}
-		log_write(router->log, LOG_ERR, "no memory for the control socket");
+		log_write(router->log, LOG_ERR, "out of memory: no control socket");
 		*exit_code = EXIT_NETWORK;
 	}
 	control_close(control);

@@ -20,23 +20,23 @@ int control_socket_open(struct control_socket *control, const char *path, const 
 
 	control->file.fd = -1;
 	if (strlen(path) >= sizeof(control->file.path)) {
-		log_write(log, LOG_ERR,
-			  "the path of the control socket is longer than %zu bytes: give a shorter one in [control] "
-			  "socket",
-			  sizeof(control->file.path) - 1);
+		log_write(
+			log, LOG_ERR,
+			"the path of the control socket is longer than %zu bytes; set a shorter one in [control] socket",
+			sizeof(control->file.path) - 1);
 		return EXIT_FILE;
 	}
 	wrong = socket_file_open(&control->file, path, user, QUEUE, "another culvertd serves it");
 	if (!wrong)
 		return EXIT_OK;
-	log_write(log, LOG_ERR, "the control socket %s cannot be made: %s; see [control] socket", path, wrong);
+	log_write(log, LOG_ERR, "cannot make the control socket %s: %s; see [control] socket", path, wrong);
 	return EXIT_FILE;
 }
 
 void control_socket_close(struct control_socket *control, struct log *log)
 {
 	if (!socket_file_close(&control->file))
-		log_write(log, LOG_NOTICE, "the control socket %s is left there (%s); the next start replaces it",
+		log_write(log, LOG_NOTICE, "cannot remove the control socket %s (%s); the next start replaces it",
 			  control->file.path, strerror(errno));
 }
 

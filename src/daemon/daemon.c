@@ -39,11 +39,11 @@ static int daemon_start_engine(struct daemon *daemon)
 	config_to_limits(&daemon->config, &limits);
 	size = engine_arena_size(&limits);
 	if (size == 0) {
-		log_write(daemon->log, LOG_ERR, "the engine cannot be that large: lower the values of [limits]");
+		log_write(daemon->log, LOG_ERR, "the tables would be too large; lower the values of [limits]");
 		return EXIT_CONFIG;
 	}
 	if (!random_fill(seed, sizeof(seed))) {
-		log_write(daemon->log, LOG_ERR, "no random numbers from the kernel: %s", strerror(errno));
+		log_write(daemon->log, LOG_ERR, "cannot get random numbers from the kernel: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	exit_code = state_file_open(&daemon->flows, daemon->options->state_dir, size, log_report, daemon->log);
@@ -55,17 +55,17 @@ static int daemon_start_engine(struct daemon *daemon)
 		daemon->engine = engine_new(daemon->flows.memory, size, &limits, &daemon->engine_config, seed, true,
 					    clock_now_ms());
 		if (daemon->engine)
-			log_write(daemon->log, LOG_NOTICE, "took over %u flows of a process that ended unexpectedly",
+			log_write(daemon->log, LOG_NOTICE, "took over %u flows from a process that ended unexpectedly",
 				  engine_counters(daemon->engine)->flows);
 		else
 			log_write(daemon->log, LOG_WARNING,
-				  "what the last process left cannot be used: starting without flows");
+				  "cannot use the tables that the last process has left; starting without flows");
 	}
 	if (!daemon->engine)
 		daemon->engine = engine_new(daemon->flows.memory, size, &limits, &daemon->engine_config, seed, false,
 					    clock_now_ms());
 	if (!daemon->engine) {
-		log_write(daemon->log, LOG_ERR, "no memory for the engine: lower the values of [limits]");
+		log_write(daemon->log, LOG_ERR, "out of memory: no tables; lower the values of [limits]");
 		return EXIT_NETWORK;
 	}
 	engine_on_event(daemon->engine, daemon_on_event, daemon);
@@ -108,7 +108,7 @@ static int daemon_start_links(struct daemon *daemon)
 		return exit_code;
 	daemon->datapath = datapath_new(daemon->tun, daemon->engine, daemon->kernel, daemon->log);
 	if (!daemon->datapath) {
-		log_write(daemon->log, LOG_ERR, "no memory for the data path: %s", strerror(errno));
+		log_write(daemon->log, LOG_ERR, "out of memory: no data path: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	exit_code = kernel_setup(daemon->kernel);
@@ -129,7 +129,7 @@ static int daemon_start_links(struct daemon *daemon)
 	daemon->reload = reload_new(daemon->log, daemon->options, &daemon->config, daemon_default_wan,
 				    daemon_apply_config, daemon_on_reloaded, daemon);
 	if (!daemon->reload) {
-		log_write(daemon->log, LOG_ERR, "no memory for reloads");
+		log_write(daemon->log, LOG_ERR, "out of memory: no reloads");
 		return EXIT_NETWORK;
 	}
 	exit_code = daemon_open_control(daemon);
@@ -199,8 +199,7 @@ static void daemon_report_start(struct daemon *daemon)
 		return;
 	/* For whoever typed the command: the log is elsewhere. */
 	dprintf(STDOUT_FILENO,
-		"culvertd: forwarding %s -> %s (%s) in the background, as process %d; culvertctl shows the status, "
-		"kill %d stops it, and the log is %s\n",
+		"culvertd: forwarding %s -> %s (%s) in the background, as process %d; culvertctl shows the status, kill %d stops it, and the log is %s\n",
 		daemon->config.lan_interface, links->wan.name, address, (int)getpid(), (int)getpid(),
 		daemon->config.log_target[0] == '/' ? daemon->config.log_target : "that of syslog");
 }
@@ -210,7 +209,8 @@ static void daemon_start_notifying(struct daemon *daemon)
 	notify_links(&daemon->notify, daemon->config.lan_interface, kernel_links(daemon->kernel));
 	notify_ready(&daemon->notify);
 	if (daemon->notify.watchdog_ms && !loop_set_beat(daemon->loop, daemon->notify.watchdog_ms))
-		log_write(daemon->log, LOG_WARNING, "no memory to feed the watchdog of the service manager");
+		log_write(daemon->log, LOG_WARNING,
+			  "out of memory: the watchdog of the service manager gets no signal");
 }
 
 int daemon_run(const struct config *config, const struct options *options)
@@ -219,7 +219,7 @@ int daemon_run(const struct config *config, const struct options *options)
 	int exit_code;
 
 	if (!daemon) {
-		log_write(options->log, LOG_ERR, "no memory for the daemon");
+		log_write(options->log, LOG_ERR, "out of memory");
 		return EXIT_NETWORK;
 	}
 	daemon->options = options;

@@ -70,7 +70,7 @@ static void daemon_on_readable(void *context, enum loop_source source)
 	}
 	got = datapath_receive(daemon->datapath, source == LOOP_LAN ? SIDE_LAN : SIDE_WAN, now_ms);
 	if (got < 0 && source == LOOP_LAN) {
-		log_write(daemon->log, LOG_ERR, "the TUN device %s is gone: somebody removed it; stopping",
+		log_write(daemon->log, LOG_ERR, "the TUN device %s is gone; somebody has removed it; stopping",
 			  daemon->config.tun);
 		daemon_fail(daemon, EXIT_NETWORK);
 		return;
@@ -113,15 +113,15 @@ static void daemon_print_statistics(struct daemon *daemon)
 	statistics_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
 	tunnels_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
 	for (int side = 0; side < SIDES; side++) {
-		snprintf(text, sizeof(text),
-			 "data path %s: %llu batches, %llu receive errors, %llu packets refused by the kernel, %llu "
-			 "lost before they were read",
-			 names[side], (unsigned long long)counters->batches[side],
-			 (unsigned long long)counters->receive_errors[side],
-			 (unsigned long long)counters->refused[side], (unsigned long long)counters->lost[side]);
+		snprintf(
+			text, sizeof(text),
+			"data path %s: %llu batches, %llu receive errors, %llu packets refused by the kernel, %llu lost before they were read",
+			names[side], (unsigned long long)counters->batches[side],
+			(unsigned long long)counters->receive_errors[side], (unsigned long long)counters->refused[side],
+			(unsigned long long)counters->lost[side]);
 		log_line(daemon->log, text);
 	}
-	snprintf(text, sizeof(text), "data path: %llu packets have waited for their next hop",
+	snprintf(text, sizeof(text), "data path: %llu packets have waited for the link address of their next hop",
 		 (unsigned long long)counters->waited);
 	log_line(daemon->log, text);
 }
@@ -140,7 +140,7 @@ static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 		if (mode != daemon->engine_config.mode[part])
 			tunnels = tunnels_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
-			log_write(daemon->log, LOG_NOTICE, "%s is %s: this ends %u tunnel%s", names[part],
+			log_write(daemon->log, LOG_NOTICE, "%s is now %s; this ends %u tunnel%s", names[part],
 				  mode == MODE_BLOCK ? "blocked now" : "not read any more", tunnels,
 				  tunnels == 1 ? "" : "s");
 	}
@@ -236,7 +236,7 @@ int daemon_start_loop(struct daemon *daemon)
 
 	daemon->loop = loop_new(&handlers);
 	if (!daemon->loop) {
-		log_write(daemon->log, LOG_ERR, "no event loop: %s", strerror(errno));
+		log_write(daemon->log, LOG_ERR, "cannot make an event loop: %s", strerror(errno));
 		return EXIT_NETWORK;
 	}
 	return EXIT_OK;

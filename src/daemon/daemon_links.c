@@ -95,10 +95,10 @@ static void daemon_report_private(struct daemon *daemon, const uint32_t *address
 
 	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
 		if (address_is_private(addresses[i]))
-			log_write(daemon->log, LOG_NOTICE,
-				  "%s is not a public address: if another NAT stands before this router, forwards are "
-				  "reached through it only if it forwards the same ports and protocols to here",
-				  text_print_address(addresses[i], text));
+			log_write(
+				daemon->log, LOG_NOTICE,
+				"%s is not a public address; if there is another NAT between this router and the Internet, it must forward the ports and protocols of the forwards to this router",
+				text_print_address(addresses[i], text));
 }
 
 void daemon_report_forwards(struct daemon *daemon)
@@ -116,13 +116,13 @@ uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 
 	if (count > daemon->config.addresses) {
 		log_write(daemon->log, LOG_WARNING,
-			  "%s has %u addresses, only the first %u are used: see [limits] addresses", links->wan.name,
+			  "%s has %u addresses; only the first %u are used; see [limits] addresses", links->wan.name,
 			  count, daemon->config.addresses);
 		count = daemon->config.addresses;
 	}
 	if (count == 0)
 		log_write(daemon->log, LOG_WARNING,
-			  "the WAN has no IPv4 address: nothing can be translated until it gets one");
+			  "the WAN has no IPv4 address; nothing can be translated until it gets one");
 	daemon_fill_engine_config(daemon);
 	ended = engine_configure(daemon->engine, &daemon->engine_config, now_ms);
 	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
@@ -146,15 +146,14 @@ static void daemon_follow_gateway(struct daemon *daemon)
 	if (!links->wan.up || hop == daemon->default_hop)
 		return;
 	if (hop == NEXT_HOP_NO_ROUTE)
-		log_write(daemon->log, LOG_WARNING,
-			  "%s has no default route: packets to other networks are dropped, and inside hosts hear "
-			  "network unreachable; add a default route",
-			  links->wan.name);
+		log_write(
+			daemon->log, LOG_WARNING,
+			"%s has no default route; packets to other networks are dropped, and inside hosts get network unreachable; add a default route",
+			links->wan.name);
 	else if (hop == NEXT_HOP_SILENT)
 		log_write(
 			daemon->log, LOG_WARNING,
-			"the gateway %s does not answer to ARP: packets through it are dropped, and inside hosts hear "
-			"host unreachable; check that it is there",
+			"the gateway %s does not answer to ARP; packets through it are dropped, and inside hosts get host unreachable; check the gateway",
 			text_print_address(gateway, text));
 	else if (daemon->default_hop == NEXT_HOP_SILENT)
 		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", text_print_address(gateway, text));

@@ -114,9 +114,7 @@ static int start(const struct options *given, const struct config *config)
 	int code;
 
 	if (!options.foreground && getpid() == 1) {
-		fputs("culvertd: as the first process of a container culvertd must stay in the foreground, for the "
-		      "container "
-		      "ends with that process: add -f\n",
+		fputs("culvertd: culvertd is the first process of this container, and the container ends with it; add -f to stay in the foreground\n",
 		      stderr);
 		return EXIT_USAGE;
 	}

@@ -233,7 +233,7 @@ static void on_accept_error(struct evconnlistener *listener, void *argument)
 	struct metrics_http *http = the_one;
 
 	(void)argument;
-	log_write(http->router.log, LOG_WARNING, "a connection for metrics cannot be accepted: %s", strerror(errno));
+	log_write(http->router.log, LOG_WARNING, "cannot accept a connection for metrics: %s", strerror(errno));
 	evconnlistener_disable(listener);
 	set_sweep(http);
 }
@@ -283,7 +283,7 @@ struct metrics_http *metrics_http_open(struct loop *loop, const struct router *r
 			return http;
 	}
 	if (*exit_code == EXIT_OK) {
-		log_write(router->log, LOG_ERR, "no memory for the metrics");
+		log_write(router->log, LOG_ERR, "out of memory: no metrics");
 		*exit_code = EXIT_NETWORK;
 	}
 	metrics_http_close(http);

@@ -18,7 +18,7 @@ enum { QUEUE = 64 };
 
 static int refuse(struct metrics_listener *listener, const char *text, const char *why, int exit_code, struct log *log)
 {
-	log_write(log, LOG_ERR, "metrics cannot be served at %s: %s; see [metrics] listen", text, why);
+	log_write(log, LOG_ERR, "cannot serve metrics at %s: %s; see [metrics] listen", text, why);
 	if (listener->file.fd >= 0)
 		close(listener->file.fd);
 	listener->file.fd = -1;

@@ -54,7 +54,8 @@ static void read_watchdog(struct notify *notify, struct log *log)
 	if (process && read_number(process, INT32_MAX, &pid) && pid != (uint64_t)getpid())
 		return;
 	if (!read_number(time, UINT64_MAX / 2, &us) || (process && !read_number(process, INT32_MAX, &pid))) {
-		log_write(log, LOG_WARNING, "WATCHDOG_USEC or WATCHDOG_PID is not a number: the watchdog is not fed");
+		log_write(log, LOG_WARNING,
+			  "WATCHDOG_USEC or WATCHDOG_PID is not a number; the watchdog gets no signal");
 		return;
 	}
 	notify->watchdog_ms = us / 2000 ? us / 2000 : 1;
@@ -68,14 +69,14 @@ void notify_open(struct notify *notify, struct log *log)
 	if (!text || !text[0])
 		return;
 	if (!read_address(notify, text)) {
-		log_write(log, LOG_WARNING,
-			  "NOTIFY_SOCKET is neither an absolute path nor @NAME, or too long: the service manager is "
-			  "told nothing");
+		log_write(
+			log, LOG_WARNING,
+			"NOTIFY_SOCKET is neither an absolute path nor @NAME, or is too long; the service manager gets no message");
 		return;
 	}
 	notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (notify->fd < 0) {
-		log_write(log, LOG_WARNING, "no socket to the service manager: %s", strerror(errno));
+		log_write(log, LOG_WARNING, "cannot make a socket to the service manager: %s", strerror(errno));
 		return;
 	}
 	read_watchdog(notify, log);

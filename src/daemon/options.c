@@ -28,23 +28,23 @@ static const struct option_text {
 	const char *argument; /* NULL: takes none */
 	const char *sentence;
 } table[] = {
-	{"config", 'c', "FILE", "read FILE; without it " CONFIG_FILE_DEFAULT " if that exists"},
+	{"config", 'c', "FILE", "read FILE; the default is " CONFIG_FILE_DEFAULT ", if that exists"},
 	{"lan", OPTION_LAN, "DEVICE", "the device of the inside hosts"},
-	{"wan", OPTION_WAN, "DEVICE", "the device towards the outside; without it that of the default route"},
+	{"wan", OPTION_WAN, "DEVICE", "the device towards the outside; the default is the device of the default route"},
 	{"foreground", 'f', NULL, "stay in the foreground"},
-	{"user", 'u', "USER", "become USER once everything is open"},
+	{"user", 'u', "USER", "become USER once all files and devices are open"},
 	{"pidfile", 'p', "FILE", "write the process number to FILE and lock it"},
 	{"state-dir", OPTION_STATE_DIR, "DIR",
-	 "keep the journal of kernel changes in DIR; without it " OPTIONS_STATE_DIR},
-	{"verbose", 'v', NULL, "write more to the log; twice: still more"},
+	 "keep the journal of kernel changes in DIR; the default is " OPTIONS_STATE_DIR},
+	{"verbose", 'v', NULL, "write more to the log; given twice, still more"},
 	{"quiet", 'q', NULL, "write only warnings and errors to the log"},
-	{"check", 't', NULL, "check the configuration (--check FILE), report every error, and end"},
-	{"dry-run", 'n', NULL, "print what would be changed in the kernel, and end"},
-	{"cleanup", OPTION_CLEANUP, NULL, "undo in the kernel what a daemon that died has left, and end"},
-	{"print-config", OPTION_PRINT_CONFIG, NULL, "print the configuration in force, and end"},
+	{"check", 't', NULL, "check the configuration (--check FILE), report every error, and exit"},
+	{"dry-run", 'n', NULL, "print what culvertd would change in the kernel, and exit"},
+	{"cleanup", OPTION_CLEANUP, NULL, "remove from the kernel what a culvertd that died has left there, and exit"},
+	{"print-config", OPTION_PRINT_CONFIG, NULL, "print the configuration in force, and exit"},
 	{"print-defaults", OPTION_PRINT_DEFAULTS, NULL,
-	 "print a configuration file with every key and default, and end"},
-	{"version", OPTION_VERSION, NULL, "print the version; with -v features and libraries, too"},
+	 "print a configuration file with every key and default, and exit"},
+	{"version", OPTION_VERSION, NULL, "print the version; with -v, the features and libraries as well"},
 	{"help", 'h', NULL, "print this"},
 };
 
@@ -65,9 +65,8 @@ void options_print_help(FILE *out)
 			 table[i].argument ? table[i].argument : "");
 		fprintf(out, "  %s--%-18s %s\n", letter, name, table[i].sentence);
 	}
-	fputs("\nSignals: TERM and INT stop, HUP reads the configuration again, USR1 writes statistics to the log, "
-	      "USR2 opens the\n"
-	      "log file again. Exit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel, 5 files.\n",
+	fputs("\nSignals: TERM and INT stop, HUP reads the configuration again, USR1 writes statistics to the log, USR2 opens the\n"
+	      "log file again. Exit codes: 0 success, 1 usage, 2 configuration, 3 rights, 4 network or kernel, 5 files.\n",
 	      out);
 }
 
@@ -117,7 +116,7 @@ static int refuse_option(FILE *errors, const char *argument, int letter)
 	for (size_t i = 0; i < OPTIONS_COUNT; i++) {
 		names[i] = table[i].name;
 		if (letter == table[i].letter)
-			return refuse(errors, "no argument is taken by --", table[i].name, NULL);
+			return refuse(errors, "this option takes no argument: --", table[i].name, NULL);
 	}
 	argument += strspn(argument, "-");
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(argument, "="), argument);

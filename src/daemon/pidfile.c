@@ -49,7 +49,7 @@ static int open_locked(const char *path, struct log *log)
 		struct stat status;
 
 		if (fd < 0) {
-			log_write(log, LOG_ERR, "the pid file %s cannot be opened: %s", path,
+			log_write(log, LOG_ERR, "cannot open the pid file %s: %s", path,
 				  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
 			return -1;
 		}
@@ -59,7 +59,7 @@ static int open_locked(const char *path, struct log *log)
 			if (errno == EWOULDBLOCK)
 				report_holder(fd, path, log);
 			else
-				log_write(log, LOG_ERR, "the pid file %s cannot be locked: %s", path, strerror(errno));
+				log_write(log, LOG_ERR, "cannot lock the pid file %s: %s", path, strerror(errno));
 		} else if (still_there(fd, path)) {
 			return fd;
 		} else {
@@ -69,7 +69,7 @@ static int open_locked(const char *path, struct log *log)
 		close(fd);
 		return -1;
 	}
-	log_write(log, LOG_ERR, "the pid file %s is removed again and again", path);
+	log_write(log, LOG_ERR, "the pid file %s is removed each time it is made", path);
 	return -1;
 }
 
@@ -84,7 +84,7 @@ int pidfile_open(struct pidfile *pidfile, const char *path, struct log *log)
 		return EXIT_FILE;
 	if (ftruncate(pidfile->fd, 0) == 0 && pwrite(pidfile->fd, text, (size_t)length, 0) == length)
 		return EXIT_OK;
-	log_write(log, LOG_ERR, "the pid file %s cannot be written: %s", path, strerror(errno));
+	log_write(log, LOG_ERR, "cannot write the pid file %s: %s", path, strerror(errno));
 	pidfile_close(pidfile);
 	return EXIT_FILE;
 }

@@ -60,14 +60,15 @@ static bool need_tun(struct log *log)
 		return true;
 	}
 	if (errno == EACCES)
-		log_write(log, LOG_ERR,
-			  "%s cannot be opened: its mode keeps this user out; start culvertd as root, or chmod 0666 %s",
-			  path, path);
+		log_write(
+			log, LOG_ERR,
+			"cannot open %s: its mode does not allow it to this user; start culvertd as root, or chmod 0666 %s",
+			path, path);
 	else
-		log_write(log, LOG_ERR,
-			  "%s cannot be opened (%s): load the module tun, or start the container with --device=%s "
-			  "(docker, podman)",
-			  path, strerror(errno), path);
+		log_write(
+			log, LOG_ERR,
+			"cannot open %s: %s; load the module tun, or start the container with --device=%s (docker, podman)",
+			path, strerror(errno), path);
 	return false;
 }
 
@@ -182,7 +183,7 @@ int privileges_drop(const char *user, struct log *log)
 		return EXIT_PERMISSION;
 	}
 	if (!has_capability(CAP_NET_ADMIN) || !has_capability(CAP_NET_RAW) || has_capability(CAP_SYS_ADMIN)) {
-		log_write(log, LOG_ERR, "the capabilities are not what was asked for");
+		log_write(log, LOG_ERR, "the kernel did not set the capabilities as asked");
 		return EXIT_PERMISSION;
 	}
 #else

@@ -18,14 +18,15 @@ void quota_describe(const struct full_host *host, uint32_t host_flows, char text
 	text_print_address(host->address, address);
 	if (host->is_full)
 		snprintf(text, QUOTA_TEXT,
-			 "%s has reached [limits] host_flows (%" PRIu32 "): its new connections are dropped; find out "
-			 "what it does, or raise host_flows",
+			 "%s has reached [limits] host_flows (%" PRIu32
+			 "): its new connections are dropped; find out what it does, or raise host_flows",
 			 address, host_flows);
 	else
-		snprintf(text, QUOTA_TEXT,
-			 "%s has %" PRIu32 " flows that came from outside, which is half of [limits] host_flows: new "
-			 "ones from outside are dropped",
-			 address, host->inbound);
+		snprintf(
+			text, QUOTA_TEXT,
+			"%s has %" PRIu32
+			" flows that came from outside, which is half of [limits] host_flows: new ones from outside are dropped",
+			address, host->inbound);
 }
 
 /* True if it was not told of lately; it is from now on. */

@@ -75,7 +75,7 @@ static void tell(void *context, int level, const char *text)
 static int refuse(struct reader *reader, int code, const char *why)
 {
 	tell(reader, LOG_ERR, why);
-	log_write(reader->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+	log_write(reader->log, LOG_ERR, "reload failed; keeping the running configuration");
 	return code;
 }
 
@@ -88,19 +88,20 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 
 	*ended = 0;
 	if (reload->before)
-		return refuse(&reader, EXIT_USAGE,
-			      "reload: a configuration is on trial: confirm it, or wait until the one from before is "
-			      "back");
+		return refuse(
+			&reader, EXIT_USAGE,
+			"reload: a configuration is on trial; confirm it, or wait until the previous one is back");
 	if (trial_s) {
 		before = malloc(sizeof(*before));
 		if (!before)
-			return refuse(&reader, EXIT_NETWORK, "reload: no memory to keep the configuration from before");
+			return refuse(&reader, EXIT_NETWORK,
+				      "reload: out of memory: cannot keep the previous configuration");
 		*before = *reload->config;
 	}
 	source.default_wan = reload->default_wan(reload->context);
 	if (!config_reload(reload->config, &source, tell, &reader)) {
 		free(before);
-		log_write(reload->log, LOG_ERR, "the configuration was not read again: the one from before holds");
+		log_write(reload->log, LOG_ERR, "reload failed; keeping the running configuration");
 		memcpy(reload->problem, reader.problem, sizeof(reload->problem));
 		reload->done(reload->context, false);
 		return EXIT_CONFIG;
@@ -113,7 +114,8 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	log_write(reload->log, LOG_NOTICE, "the configuration was read again");
 	if (before)
 		log_write(reload->log, LOG_NOTICE,
-			  "it is on trial: the one from before comes back in %" PRIu32 " s unless somebody confirms it",
+			  "the configuration is on trial; the previous one comes back in %" PRIu32
+			  " s unless somebody confirms the new one",
 			  trial_s);
 	else
 		reload->done(reload->context, true);
@@ -160,6 +162,6 @@ void reload_tick(struct reload *reload, uint64_t now_ms)
 	reload->done(reload->context, false);
 	log_write(reload->log, LOG_WARNING,
 		  "nobody has confirmed the configuration within %" PRIu32
-		  " s: the one from before holds again; the file is as it was",
+		  " s; the previous one is in force again; the file is unchanged",
 		  reload->trial_s);
 }

@@ -25,7 +25,7 @@ static bool find_mapping(struct selection *selection, struct verb *verb, uint32_
 	selection->what = SELECTED_MAPPING;
 	if (engine_next_flow_within(verb->router->engine, &cursor, &budget, clock_now_ms(), &selection->flow))
 		return true;
-	verb_fail(verb, EXIT_NOT_FOUND, "there is no mapping %" PRIu32 " (any more): mappings lists those there are",
+	verb_fail(verb, EXIT_NOT_FOUND, "there is no mapping %" PRIu32 " (any more); mappings lists those that exist",
 		  index);
 	return false;
 }
@@ -38,7 +38,7 @@ static bool find_tunnel(struct selection *selection, struct verb *verb, const ch
 
 	selection->what = SELECTED_TUNNEL;
 	if (!engine_next_tunnel(verb->router->engine, &cursor, clock_now_ms(), &selection->tunnel) || cursor != next) {
-		verb_fail(verb, EXIT_NOT_FOUND, "there is no tunnel %s (any more): tunnels lists those there are",
+		verb_fail(verb, EXIT_NOT_FOUND, "there is no tunnel %s (any more); tunnels lists those that exist",
 			  word);
 		return false;
 	}
@@ -73,17 +73,16 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 		selection->what = SELECTED_HOST;
 		if (takes_hosts)
 			return true;
-		verb_fail(verb, EXIT_USAGE, "%s is an address: write host=%s, or remote=%s", word, word, word);
+		verb_fail(verb, EXIT_USAGE, "%s is an address; write host=%s, or remote=%s", word, word, word);
 		return false;
 	}
 	if (verb_is_like_address(word))
 		verb_fail(verb, EXIT_USAGE, "not an IPv4 address: %.60s", word);
 	else
-		verb_fail(verb, EXIT_USAGE,
-			  "%.60s is not understood: give %sa tunnel like pptp-17 or the number of a mapping, as "
-			  "tunnels and "
-			  "mappings list them",
-			  word, takes_hosts ? "the address of an inside host like 192.168.1.2, " : "");
+		verb_fail(
+			verb, EXIT_USAGE,
+			"cannot understand %.60s: give %sa tunnel like pptp-17 or the number of a mapping, as tunnels and mappings list them",
+			word, takes_hosts ? "the address of an inside host like 192.168.1.2, " : "");
 	return false;
 }
 

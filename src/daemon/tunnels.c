@@ -236,7 +236,7 @@ static void print_attempts(struct engine *engine, uint64_t now_ms, statistics_li
 
 	while (engine_next_attempt(engine, &cursor, now_ms, &view)) {
 		tunnels_describe(&view, text);
-		snprintf(labelled, sizeof(labelled), "tried in vain: %s", text);
+		snprintf(labelled, sizeof(labelled), "tried without success: %s", text);
 		line(context, labelled);
 	}
 }
@@ -329,7 +329,7 @@ void tunnels_log_event(void *context, enum engine_event_kind kind, const struct 
 		text[0] = 0;
 		append_ends(text, view);
 		log_event(log, LOG_WARNING,
-			  "%s: the control connection is not understood (any more) and passes as it is%s%s", text,
+			  "%s: the control connection cannot be read (any more) and passes unchanged%s%s", text,
 			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "", fields);
 		return;
 	}

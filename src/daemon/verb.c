@@ -112,7 +112,7 @@ static bool read_word(struct verb *verb, const char *word, const struct verb_key
 		if (strlen(keys[i].name) != length || memcmp(keys[i].name, word, length) != 0)
 			continue;
 		if (values[i].is_given) {
-			verb_fail(verb, EXIT_USAGE, "%s= stands there twice", keys[i].name);
+			verb_fail(verb, EXIT_USAGE, "%s= was given twice", keys[i].name);
 			return false;
 		}
 		expected = read_value(keys[i].type, equals + 1, &values[i]);
@@ -123,7 +123,7 @@ static bool read_word(struct verb *verb, const char *word, const struct verb_key
 		return !expected;
 	}
 	list_keys(keys, count, all, sizeof(all));
-	verb_fail(verb, EXIT_USAGE, "%.60s is not understood: give %s", word, all);
+	verb_fail(verb, EXIT_USAGE, "cannot understand %.60s: give %s", word, all);
 	return false;
 }
 
@@ -166,7 +166,7 @@ bool verb_has_no_words(struct verb *verb)
 {
 	if (verb->count == 0)
 		return true;
-	verb_fail(verb, EXIT_USAGE, "%.60s is not understood: this verb takes no arguments", verb->words[0]);
+	verb_fail(verb, EXIT_USAGE, "cannot understand %.60s: this verb takes no arguments", verb->words[0]);
 	return false;
 }
 

@@ -164,17 +164,17 @@ static enum verb_step look_start(struct verb *verb, struct look *look, const cha
 	    !read_number(verb, &look->value[SNAP], "snap", SNAP_MIN, CAPTURE_SNAP_MAX, SNAP_USUAL, &snap))
 		return VERB_OVER;
 	if (look->value[BY_DROPS].is_given && strcmp(look->value[BY_DROPS].text, "yes") != 0)
-		return verb_fail(verb, EXIT_USAGE, "drops= takes yes, or leave it out");
+		return verb_fail(verb, EXIT_USAGE, "drops= takes only yes; omit it otherwise");
 	read_filter(look->value, &filter);
 	if (word && !selection_read(&filter.selection, verb, word, false))
 		return VERB_OVER;
 	look->capture =
 		capture_new(&filter, look->with_data ? snap : SNAP_MIN, rate, verb->router->engine, look_wake, verb);
 	if (!look->capture)
-		return verb_fail(verb, EXIT_NETWORK, "no memory for a capture: %s", strerror(errno));
+		return verb_fail(verb, EXIT_NETWORK, "out of memory: no capture: %s", strerror(errno));
 	if (!datapath_add_tap(verb->router->datapath, capture_tap(look->capture))) {
 		capture_free(look->capture);
-		return verb_fail(verb, EXIT_NETWORK, "%d others trace or capture already: stop one of them",
+		return verb_fail(verb, EXIT_NETWORK, "%d others already trace or capture; stop one of them",
 				 DATAPATH_TAPS);
 	}
 	verb->over = look_over;

@@ -217,7 +217,7 @@ static enum verb_step list_packets(struct verb *verb, struct drops *drops)
 	if (!drops->row) {
 		drops->row = calloc(drops->left, sizeof(*drops->row));
 		if (!drops->row)
-			return verb_fail(verb, EXIT_NETWORK, "no memory for the list");
+			return verb_fail(verb, EXIT_NETWORK, "out of memory: no list");
 		verb->over = let_go;
 	}
 	if (drops->phase == COLLECT)
@@ -272,7 +272,7 @@ enum verb_step verb_drops(struct verb *verb)
 	drops->left = PACKETS_KEPT;
 	if (filter[BY_LAST].is_given &&
 	    (!text_number(filter[BY_LAST].text, PACKETS_KEPT, &drops->left) || drops->left == 0))
-		return verb_fail(verb, EXIT_USAGE, "last= takes a number from 1 to %d: so many packets are remembered",
+		return verb_fail(verb, EXIT_USAGE, "last= takes a number from 1 to %d; no more packets are remembered",
 				 PACKETS_KEPT);
 	if (filter[BY_REASON].is_given)
 		drops->reason = find_reason(verb, filter[BY_REASON].text);

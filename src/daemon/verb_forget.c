@@ -60,9 +60,9 @@ enum verb_step verb_forget(struct verb *verb)
 	struct flow_view view;
 
 	if (verb->is_first && verb->count != 1)
-		return verb_fail(verb, EXIT_USAGE,
-				 "forget takes one word: the address of an inside host like 192.168.1.2, a tunnel like "
-				 "pptp-17, or the number of a mapping");
+		return verb_fail(
+			verb, EXIT_USAGE,
+			"forget takes one word: the address of an inside host like 192.168.1.2, a tunnel like pptp-17, or the number of a mapping");
 	if (verb->is_first && !selection_read(&forget->selection, verb, verb->words[0], true))
 		return VERB_OVER;
 	while (engine_next_flow_within(engine, &forget->cursor, &budget, now_ms, &view))

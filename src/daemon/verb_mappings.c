@@ -153,10 +153,10 @@ static bool begin(struct verb *verb, struct mappings *mappings)
 		verb_fail(verb, EXIT_USAGE, "sort= takes bytes, packets, expires, age or idle, not %.60s", sort->text);
 	else if (sort->is_given && mappings->left > SORTED_MAX)
 		verb_fail(verb, EXIT_USAGE,
-			  "with sort=, limit= is at most %d: so many rows are remembered while all flows are looked at",
+			  "with sort=, limit= is at most %d, because the rows are kept until all flows were read",
 			  SORTED_MAX);
 	else if (sort->is_given && !ranking_start(&mappings->ranking, mappings->left))
-		verb_fail(verb, EXIT_NETWORK, "no memory to sort: %s", strerror(errno));
+		verb_fail(verb, EXIT_NETWORK, "out of memory: cannot sort: %s", strerror(errno));
 	else
 		return true;
 	return false;

@@ -81,7 +81,7 @@ enum verb_step verb_reload(struct verb *verb)
 	if (!verb_read_keys(verb, keys, 1, &confirm))
 		return VERB_OVER;
 	if (confirm.is_given && (!text_number(confirm.text, RELOAD_TRIAL_MAX_S, &trial_s) || trial_s == 0))
-		return verb_fail(verb, EXIT_USAGE, "confirm=%s is not good: it takes seconds, 1 to %d", confirm.text,
+		return verb_fail(verb, EXIT_USAGE, "confirm=%s is not a number of seconds from 1 to %d", confirm.text,
 				 RELOAD_TRIAL_MAX_S);
 	return reload(verb, trial_s, 0);
 }
@@ -91,9 +91,9 @@ enum verb_step verb_confirm(struct verb *verb)
 	if (!verb_has_no_words(verb))
 		return VERB_OVER;
 	if (!reload_confirm(verb->router->reload))
-		return verb_fail(verb, EXIT_NOT_FOUND,
-				 "no configuration is on trial: its time was over, or it was not reloaded with "
-				 "confirm=SECONDS");
+		return verb_fail(
+			verb, EXIT_NOT_FOUND,
+			"no configuration is on trial; its time has run out, or the reload had no confirm=SECONDS");
 	json_text(verb_row(verb, "confirmed"), "configuration", "stays");
 	verb_send(verb);
 	return VERB_OVER;
@@ -237,9 +237,9 @@ static enum verb_step expect_text(struct verb *verb, struct rehearse_state *stat
 	uint32_t size;
 
 	if (verb->count != 2 || strncmp(verb->words[1], key, strlen(key)) != 0)
-		return verb_fail(verb, EXIT_USAGE,
-				 "rehearse takes the text of a file: NAME size=BYTES, or nothing for the configuration "
-				 "file");
+		return verb_fail(
+			verb, EXIT_USAGE,
+			"rehearse takes NAME size=BYTES for the text of a file, or nothing for the configuration file");
 	if (strlen(verb->words[0]) > REHEARSE_NAME_MAX)
 		return verb_fail(verb, EXIT_USAGE, "the name of the file is longer than %d bytes", REHEARSE_NAME_MAX);
 	if (!text_number(verb->words[1] + strlen(key), CONFIG_FILE_MAX, &size))
@@ -371,9 +371,9 @@ static bool read_change(struct verb *verb, struct mode_change *change)
 
 	change->is_rehearsal = verb->count == 3 && !strcmp(verb->words[2], "rehearse=yes");
 	if (verb->count != 2 && !change->is_rehearsal) {
-		verb_fail(verb, EXIT_USAGE,
-			  "mode takes what (pptp, l2tp, ipsec, or of ipsec: ike, natt, esp, ah) and how (pass or on, "
-			  "plain, block or off)");
+		verb_fail(
+			verb, EXIT_USAGE,
+			"mode takes a service (pptp, l2tp, ipsec, or a part of ipsec: ike, natt, esp, ah) and a mode (pass or on, plain, block or off)");
 		return false;
 	}
 	change->value = read_mode(verb->words[1]);
@@ -391,7 +391,7 @@ static bool read_change(struct verb *verb, struct mode_change *change)
 			return false;
 		}
 	}
-	verb_fail(verb, EXIT_USAGE, "%s has no mode: take pptp, l2tp, ipsec, ike, natt, esp or ah", verb->words[0]);
+	verb_fail(verb, EXIT_USAGE, "%s has no mode; give pptp, l2tp, ipsec, ike, natt, esp or ah", verb->words[0]);
 	return false;
 }
 
@@ -434,12 +434,12 @@ static bool rewrite(struct verb *verb, const char *path, const struct config_fil
 		verb_fail(verb, EXIT_NETWORK, "no memory");
 	else if (!config_parse(&change->next, path, text, size, &verb->router->options->source, send_finding,
 			       &findings))
-		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because the file is not good: %s", findings.error);
+		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because the file has an error: %s", findings.error);
 	else if (refused[0])
-		verb_fail(verb, EXIT_USAGE,
-			  "nothing has changed: the file is not in force since the last reload (%.200s), and all of it "
-			  "would be: reload it first",
-			  refused);
+		verb_fail(
+			verb, EXIT_USAGE,
+			"nothing has changed: the file is not in force since the last reload (%.200s), and this would put all of it in force; reload it first",
+			refused);
 	else if (!count_ends(verb, change))
 		good = false;
 	else if (change->is_rehearsal || (size == file->size && !memcmp(text, file->text, size)))
@@ -491,7 +491,7 @@ static enum verb_step change_mode(struct verb *verb, struct mode_change *change)
 	if (!read_change(verb, change))
 		return VERB_OVER;
 	if (reload_is_on_trial(verb->router->reload))
-		return verb_fail(verb, EXIT_USAGE, "a configuration is on trial: confirm it first, or wait");
+		return verb_fail(verb, EXIT_USAGE, "a configuration is on trial; confirm it first, or wait");
 	code = config_file_read(&file, path, problem);
 	if (code != EXIT_OK)
 		return verb_fail(verb, code, "nothing has changed: %s: %s", path, problem);

@@ -151,10 +151,10 @@ static bool choose(struct verb *verb, struct tunnels *tunnels, const char *word)
 		verb_fail(verb, EXIT_USAGE, "not an IPv4 address: %.60s", word);
 		return false;
 	} else {
-		verb_fail(verb, EXIT_USAGE,
-			  "%.60s is not understood: give a tunnel like pptp-17, an address, pptp, l2tp or ipsec, or a "
-			  "state",
-			  word);
+		verb_fail(
+			verb, EXIT_USAGE,
+			"cannot understand %.60s: give a tunnel like pptp-17, an address, pptp, l2tp or ipsec, or a state",
+			word);
 		return false;
 	}
 	return true;
@@ -190,7 +190,7 @@ static enum verb_step send_one(struct verb *verb, const struct tunnels *tunnels,
 	struct tunnel_view view;
 
 	if (!engine_next_tunnel(verb->router->engine, &cursor, now_ms, &view) || cursor != next)
-		return verb_fail(verb, EXIT_NOT_FOUND, "there is no tunnel %s-%u: tunnels lists those there are",
+		return verb_fail(verb, EXIT_NOT_FOUND, "there is no tunnel %s-%u; tunnels lists those that exist",
 				 service_name(tunnels->service), tunnels->number);
 	verb_send_tunnel(verb, &view);
 	return VERB_OVER;

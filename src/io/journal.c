@@ -81,9 +81,7 @@ void journal_close(struct journal *journal)
 static int journal_refuse(const struct journal *journal, kernel_report *report, void *context, const char *why)
 {
 	report(context, LOG_ERR,
-	       "%s/%s is not a journal that culvert wrote (%s), so it is not followed; look at it, undo by hand what "
-	       "it "
-	       "says if it makes sense, and remove it",
+	       "%s/%s is not a journal that culvert has written (%s) and is ignored; look at it, undo what it lists by hand if that makes sense, and remove it",
 	       journal->path, journal->name, why);
 	return EXIT_FILE;
 }
@@ -155,10 +153,10 @@ int journal_read(struct journal *journal, struct change_list *list, kernel_repor
 		return why ? journal_refuse(journal, report, context, why) : 0;
 	if (!strncmp(text, journal->header, strlen(journal->header))) {
 		line = journal_parse(text + strlen(journal->header), list);
-		snprintf(wrong, sizeof(wrong), "line %u is no change of culvert's", line);
+		snprintf(wrong, sizeof(wrong), "line %u is not a change that culvert makes", line);
 		why = line ? wrong : NULL;
 	} else if (!strncmp(text, begin, strlen(begin))) {
-		report(context, LOG_INFO, "%s/%s is from before the machine started; what it describes is gone",
+		report(context, LOG_INFO, "%s/%s is from before the machine was started; the changes in it are gone",
 		       journal->path, journal->name);
 		unlinkat(journal->directory, journal->name, 0);
 	} else {

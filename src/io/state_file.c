@@ -149,15 +149,14 @@ int state_file_open(struct state_file *file, const char *state_dir, size_t size,
 	file->left = false;
 	if (error == EWOULDBLOCK) {
 		report(context, LOG_ERR,
-		       "a culvertd in another network namespace uses the state directory %s: give each its own with "
-		       "--state-dir",
+		       "a culvertd in another network namespace uses the state directory %s; give each its own with --state-dir",
 		       state_dir);
 		return EXIT_FILE;
 	}
-	report(context, LOG_WARNING, "flows will not survive a crash, because %s/flows cannot be used: %s", state_dir,
-	       strerror(error));
+	report(context, LOG_WARNING, "flows will not survive a crash, because culvertd cannot use %s/flows: %s",
+	       state_dir, strerror(error));
 	if (!state_file_map_memory(file)) {
-		report(context, LOG_ERR, "no memory for the tables (%zu MiB): lower [limits] flows", size >> 20);
+		report(context, LOG_ERR, "out of memory: no tables (%zu MiB); lower [limits] flows", size >> 20);
 		state_file_close(file, false);
 		return EXIT_NETWORK;
 	}

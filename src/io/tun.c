@@ -75,9 +75,7 @@ static void tun_explain(const char *name, const char *step, int error, kernel_re
 	case EBUSY:
 	case EEXIST:
 		report(context, LOG_ERR,
-		       "there is a device %s already: stop the program that has it (or: ip link del %s), or choose "
-		       "another "
-		       "name with [lan] tun",
+		       "there is a device %s already: stop the program that has it (or: ip link del %s), or choose another name with [lan] tun",
 		       name, name);
 		break;
 	case EPERM:
@@ -97,8 +95,7 @@ static int tun_open_clone(kernel_report *report, void *context)
 		return fd;
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		report(context, LOG_ERR,
-		       "no /dev/net/tun: load the kernel module (modprobe tun), or give the container the device "
-		       "(--device /dev/net/tun)");
+		       "no /dev/net/tun: load the kernel module (modprobe tun), or give the container the device (--device /dev/net/tun)");
 	else
 		report(context, LOG_ERR, "cannot open /dev/net/tun: %s", strerror(errno));
 	return -1;

@@ -220,7 +220,7 @@ void module_call_keep(struct engine *engine, uint32_t call_flow)
 {
 	struct flow *flow = &engine->flow[call_flow];
 
-	/* What is over does not live again because its memory was not cleaned up yet. */
+	/* An expired call must not be revived just because it has not been swept yet. */
 	if (!is_expired(flow->deadline, engine->now_ms))
 		timer_touch(engine, flow);
 }

@@ -233,7 +233,8 @@ static void recover_modules(struct engine *engine, const struct engine_limits *l
 	}
 }
 
-/* Nobody swept while nobody was there, and modules choose among the hosts whose flows there are. */
+/* No sweep ran while the daemon was down. Expired flows are closed now, or modules would choose among hosts that are
+ * gone. */
 static void close_expired(struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->header->flow_used; i++)

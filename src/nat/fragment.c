@@ -85,7 +85,7 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 		.identification = set->new_identification,
 	};
 
-	/* What goes on as it is goes to the router itself or is bypassed: its hop is not ours to count. */
+	/* Untranslated fragments are for the router or bypassed: their time to live is not decremented here. */
 	bool is_translated = set->new_destination != set->destination;
 	if (set->to == SIDE_LAN && is_translated && ip->ttl <= 1)
 		return DROP_IP_TTL;

@@ -16,8 +16,8 @@ static struct engine_result drop(enum drop reason)
 
 /* --- windows: who has just begun to send, and waits for an answer --- */
 
-/* Milliseconds until no other peer of the group has a window that makes this one wait; 0: none has. Who has paired ESP
- * already waits for fresh ones only: what it sends is not to be held for long. */
+/* Milliseconds until no other peer of the group has a window that makes this one wait; 0: none has. A peer that has
+ * paired ESP waits only for fresh windows, because its packets must not be held for long. */
 static uint32_t others_window(const struct engine *engine, const struct ipsec *ipsec, uint32_t index)
 {
 	const struct ipsec_group *group = &ipsec->group[ipsec->peer[index].group];
@@ -58,7 +58,7 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		ipsec_wait(engine, ipsec, index, others_window(engine, ipsec, group->wait_first));
 }
 
-/* Who has paired ESP already stands in front: others wait longer for the same windows. */
+/* Peers that already have a paired SA are queued first, because new peers must wait for longer windows anyway. */
 static void enqueue(const struct engine *engine, struct ipsec *ipsec, struct ipsec_group *group, uint32_t index)
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];

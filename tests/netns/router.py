@@ -217,5 +217,5 @@ class Culvert:
         self.configure(sections)
         mark = self.mark()
         self.process.send_signal(signal.SIGHUP)
-        self.wait_for(r"the configuration was (not )?read again", mark)
+        self.wait_for(r"the configuration was read again|reload failed", mark)
         return self.log(mark)

@@ -243,8 +243,8 @@ def test_limits_hold(lab, router):
             one.send(udp(one.address, 5500, w1.address, 53))
         lab.echo_once(lab.udp("L1"), lab.udp("W1"))
     for words, part in (
-        ("trace snap=64", "is not understood"), ("trace count=0", "count= takes a number from 1"),
-        ("trace drops=no", "drops= takes yes"), ("capture snap=1", "snap= takes a number from 64 to 2048"),
+        ("trace snap=64", "cannot understand snap=64"), ("trace count=0", "count= takes a number from 1"),
+        ("trace drops=no", "drops= takes only yes"), ("capture snap=1", "snap= takes a number from 64 to 2048"),
         ("capture rate=10001", "rate= takes a number from 1 to 10000"), ("trace host=x", "an IPv4 address"),
     ):
         with Control(router) as control:

@@ -129,7 +129,7 @@ def test_mappings_in_an_order(lab, router):
         assert len(first("limit=2")) == 2 and sorted(first("limit=4000000000")) == [0, 1, 2, 3, 4]
         assert control.ask("mappings host=10.77.0.99 sort=bytes limit=5") == []
         assert first("sort=bytes") == first("sort=bytes limit=1000") and len(first("sort=bytes")) == 5
-        too_many = (1, "with sort=, limit= is at most 1000: so many rows are remembered while all flows are looked at")
+        too_many = (1, "with sort=, limit= is at most 1000, because the rows are kept until all flows were read")
         assert control.refused("mappings sort=bytes limit=1001") == too_many
         assert control.refused("mappings sort=size limit=3") == (
             1, "sort= takes bytes, packets, expires, age or idle, not size")
@@ -211,7 +211,7 @@ def test_forget_ends_one_tunnel(lab, router):
             router.wait_for(rf"{name} was forgotten by request: 2 of its flows ended")
             assert control.refused(f"forget {name}")[0] == 7
             assert control.refused("forget pptp-32000") == (
-                7, "there is no tunnel pptp-32000 (any more): tunnels lists those there are")
+                7, "there is no tunnel pptp-32000 (any more); tunnels lists those that exist")
             (row,) = [row for row in control.ask("tunnels") if row["end"] is None]
             assert row["id"] == names[lab.address("L2")]
         carry(ends, calls[1:], 2)

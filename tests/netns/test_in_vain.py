@@ -93,7 +93,7 @@ def test_a_pptp_server_that_is_not_there(lab, router):
     assert (row["id"], row["state"], row["packets-out"]) == (None, "requested", 1)
     assert f"{server} answers to TCP port 1723 with a reset; " in row["hint-text"], row
     assert "tunnels-hints" in warnings(router)
-    assert "tried in vain: PPTP 10.77.0.11 -> " in router.statistics().text
+    assert "tried without success: PPTP 10.77.0.11 -> " in router.statistics().text
 
 
 def test_nat_traversal_is_filtered_upstream(lab, router, jump):

@@ -96,5 +96,5 @@ def test_a_journal_from_before_the_boot_is_dropped(place):
     probe.stop()
     path.write_text(text)
     done = place.run("cleanup")
-    assert done.returncode == 0 and "from before the machine started" in done.stderr, done.stderr
+    assert done.returncode == 0 and "from before the machine was started" in done.stderr, done.stderr
     assert_same(before, place)

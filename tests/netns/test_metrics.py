@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_ends_the_start(lab, router):
         other.bind(("127.0.0.1", 9437))
         other.listen()
         done = router.run("-f", sections={"metrics": {"listen": LISTEN}})
-    assert done.returncode == 4 and "metrics cannot be served at 127.0.0.1:9437" in done.stderr, done.stderr
+    assert done.returncode == 4 and "cannot serve metrics at 127.0.0.1:9437" in done.stderr, done.stderr
 
 
 def fields(line):
@@ -557,7 +557,7 @@ def test_when_descriptors_run_out(lab, router):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
         stack.callback(resource.prlimit, pid, resource.RLIMIT_NOFILE, (soft, hard))
         waiting = [stack.enter_context(connect(lab, LISTEN)) for _ in range(3)]
-        router.wait_for("for metrics cannot be accepted: Too many open files", mark)
+        router.wait_for("cannot accept a connection for metrics: Too many open files", mark)
         time.sleep(1)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         for sock in waiting:

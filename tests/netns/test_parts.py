@@ -392,7 +392,7 @@ def test_a_hint_where_nobody_answers(lab, router, jump):
 @pytest.mark.config(SERVERS)
 def test_a_private_wan_address_is_told_where_there_are_forwards(lab, router):
     mark = router.mark()
-    with_forwards = "192.168.55.2 is not a public address: if another NAT stands before this router, forwards are"
+    with_forwards = "192.168.55.2 is not a public address; if there is another NAT between this router and the"
     lab.R.ip("address add 192.168.55.2/24 dev wan0")
     try:
         router.wait_for(re.escape(with_forwards), mark)

@@ -99,12 +99,12 @@ def test_reloads_modes_and_trials(lab, router):
         assert answer_of(router, "reload confirm=1")[1] == {"code": 0}
         watch.hears("notice", root + "reload confirm=1")
         watch.hears("warning", r"reload: \[limits\] flows is different now, but only a restart changes it")
-        watch.hears("notice", "it is on trial: the one from before comes back in 1 s unless somebody confirms it")
-        watch.hears("warning", "nobody has confirmed the configuration within 1 s: the one from before holds again.*")
+        watch.hears("notice", "the configuration is on trial; the previous one comes back in 1 s unless somebody .*")
+        watch.hears("warning", "nobody has confirmed the configuration within 1 s; the previous one is in force.*")
         router.config_file.write_text("[nat]\nhairpinnin = no\n")
         assert answer_of(router, "reload")[1]["code"] == 2
         watch.hears("error", r"\S+:2: \[nat\] has no key \"hairpinnin\".*|\S+:2: .*hairpinnin.*")
-        watch.hears("error", "the configuration was not read again: the one from before holds")
+        watch.hears("error", "reload failed; keeping the running configuration")
         assert answer_of(router, "forget 10.77.0.99")[1]["code"] == 7
         watch.hears("notice", root + r"forget 10\.77\.0\.99")
         answer_of(router, "mappings")  # asking changes nothing

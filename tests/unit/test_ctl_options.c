@@ -125,7 +125,7 @@ static void mistakes_are_named(void **state)
 		{"mappings --host", "an argument is missing: write --host ADDRESS\n"},
 		{"trace --drops", "an argument is missing: write --drops yes\n"},
 		{"status -o", "an argument is missing after -o"},
-		{"status --json=5", "no argument is taken by --json=5"},
+		{"status --json=5", "this option takes no argument: --json=5"},
 		{"nothing --host 1", "nothing is none of the verbs"},
 		{"mappings --watch --write x", "--write goes with capture"},
 		{NULL, NULL},
