@@ -163,7 +163,8 @@ lane_namespaces() {
 		run_pytest "namespaces" netns "$work/sanitizers/culvertd" $together $longest "$tests"
 	wait_for_build plain || return
 	# The filter of system calls is not in a build with sanitizers.
-	run_pytest "privileges" privileges "$work/plain/culvertd" "$tests/test_privileges.py" "$tests/test_systemd.py"
+	run_pytest "privileges" privileges "$work/plain/culvertd" "$tests/test_privileges.py" \
+		"$tests/test_systemd.py" "$tests/test_container.py"
 	run_without_offloads "$work/plain/culvertd"
 }
 

@@ -287,7 +287,7 @@ static int kernel_take_lock(kernel_report *report, void *context)
 
 static void kernel_report_ports(struct kernel *kernel)
 {
-	char tcp[SYSCTL_VALUE_MAX], udp[SYSCTL_VALUE_MAX];
+	char tcp[SYSCTL_VALUE_MAX], udp[SYSCTL_VALUE_MAX], range[SYSCTL_VALUE_MAX];
 
 	if (!sysctl_print_ports(&kernel->found_tcp, tcp))
 		snprintf(tcp, sizeof(tcp), "many");
@@ -300,11 +300,12 @@ static void kernel_report_ports(struct kernel *kernel)
 	if (port_set_has(&kernel->request.host_tcp, UINT16_MAX) || port_set_has(&kernel->request.host_udp, UINT16_MAX))
 		kernel->report(kernel->context, LOG_WARNING,
 			       "port 65535 can not be reached from the WAN: the kernel's rules do not know that port");
-	if (!sysctl_is_writable("net/ipv4/ip_local_port_range"))
+	if (kernel_rules_lack_range(range))
 		kernel->report(kernel->context, LOG_NOTICE,
-			       "net.ipv4.ip_local_port_range can not be set here, so the ports it names stay the "
-			       "router's own, and NAT "
-			       "has only the others");
+			       "net.ipv4.ip_local_port_range cannot be set here, so the ports it names stay the "
+			       "router's own, and NAT has only the others; start the container with "
+			       "--sysctl net.ipv4.ip_local_port_range=\"%s\" for NAT to have nearly all",
+			       range);
 }
 
 static struct kernel_facts kernel_facts_of(const struct kernel *kernel)

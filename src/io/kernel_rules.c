@@ -338,6 +338,14 @@ bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp
 	return true;
 }
 
+bool kernel_rules_lack_range(char wanted[SYSCTL_VALUE_MAX])
+{
+	char now[SYSCTL_VALUE_MAX];
+
+	snprintf(wanted, SYSCTL_VALUE_MAX, "%u %u", OWN_FIRST, OWN_LAST);
+	return !sysctl_is_writable(port_range) && (sysctl_read(port_range, now) || strcmp(now, wanted) != 0);
+}
+
 bool kernel_rules_build(struct change_list *list, const struct kernel_facts *facts)
 {
 	struct builder to = {list, facts, false};

@@ -25,4 +25,7 @@ bool kernel_rules_build(struct change_list *list, const struct kernel_facts *fac
  * both sets. made as above. False if the kernel's range could not be read, and nothing was added. */
 bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp, struct port_set *udp);
 
+/* The range of ports that the router's own connections should get. True if it is another one and cannot be set. */
+bool kernel_rules_lack_range(char wanted[SYSCTL_VALUE_MAX]);
+
 #endif

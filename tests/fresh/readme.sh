@@ -40,6 +40,10 @@ built=$(find . -type f -perm -u+x ! -name '*.*' ! -path './.ci/*' ! -path './bui
 	sort | xargs)
 [ "$built" = "./culvertctl ./culvertd" ] || fail "make alone built $built"
 
+for name in $(grep -o '](\S*)' README.md | tr -d '()]' | grep -v :); do
+	[ -e "/usr/share/doc/culvert/$name" ] || fail "README.md names $name, which is not installed"
+done
+
 echo "== a machine with two network cards"
 need_packages iproute2 iputils-ping procps
 for name in router isp host; do

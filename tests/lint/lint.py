@@ -112,7 +112,7 @@ def copy(tree, place):
     for name in COPIED:
         if (tree.root / name).is_dir():
             shutil.copytree(tree.root / name, pathlib.Path(place) / name, ignore=unwanted)
-    for name in (".clang-format", ".clang-tidy"):
+    for name in (".clang-format", ".clang-tidy", "README.md", "HACKING.md"):
         if (tree.root / name).exists():
             shutil.copy(tree.root / name, place)
     # A distribution under test is read-only; its copy must not be.

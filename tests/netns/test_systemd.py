@@ -14,6 +14,7 @@ from machine import Machine, Missing
 from metrics_client import CONTRIB, ask, samples
 from namespace import compare_states, read_state
 from router import BASE, find_culvertd, merge, write_config
+from shown import block
 from test_metrics import fields
 from test_privileges import NET_ADMIN_AND_RAW, has_feature, read_status
 
@@ -134,6 +135,19 @@ def test_little_is_exposed(machine):
     for line in ("ProtectKernelTunables=yes", "SystemCallFilter=~@privileged @resources"):
         assert line in UNIT.read_text()
         assert exposure(machine, UNIT.read_text().replace(line, "")).returncode != 0, line
+
+
+def test_the_readmes_way_to_start_at_each_boot(machine, service, flow):
+    """Its commands as they stand there, with the lab's name for the LAN's device."""
+    machine.write("/tmp/readme/contrib/culvertd.service", UNIT.read_text())
+    machine.run("rm -r /etc/systemd/system/culvertd.service /etc/culvert")
+    try:
+        lines = block("README.md", "cp contrib/culvertd.service").replace("eth1", "lan0")
+        machine.run(f"set -e; cd /tmp/readme\n{lines}")
+        flow()
+        assert service.run("systemctl is-enabled culvertd").strip() == "enabled"
+    finally:
+        machine.try_run("systemctl disable --now culvertd")
 
 
 # --- a life --------------------------------------------------------------------------------------------------------

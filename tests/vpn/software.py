@@ -21,6 +21,7 @@ SETS = {
     "tunnels": ["openvpn", "wireguard-go", "wireguard-tools", "ocserv", "openconnect"],
     "prometheus": ["prometheus"],
     "systemd": ["systemd"],
+    "podman": ["podman", "crun", "containernetworking-plugins"],
 }
 # Directories that are symbolic links into /usr on the host; a directory of that name would hide the link.
 MERGED = ["bin", "sbin", "lib", "lib64"]
