@@ -9,6 +9,7 @@
 
 #include "ctl/colour.h"
 #include "ctl/human.h"
+#include "ctl/packet_text.h"
 #include "ctl/table_kinds.h"
 #include "ctl/wrap.h"
 
@@ -66,7 +67,6 @@ static char *cell_clock(const struct row *row, const char *name)
 static char *cell_identifier(const struct row *row, const char *name)
 {
 	const char *protocol = row_text(row, "protocol-name");
-	bool is_seen = !strcmp(row_text(row, "kind"), "seen");
 	uint64_t number = row_number(row, name);
 	char text[40] = "-";
 
@@ -74,10 +74,8 @@ static char *cell_identifier(const struct row *row, const char *name)
 		snprintf(text, sizeof(text), "SPI 0x%08" PRIx64, number);
 	else if (!strcmp(protocol, "gre"))
 		snprintf(text, sizeof(text), "call %" PRIu64, number);
-	else if (!strcmp(protocol, "icmp") && !is_seen)
+	else if (!strcmp(protocol, "icmp"))
 		snprintf(text, sizeof(text), "type %" PRIu64 "/%" PRIu64, number >> 8 & 255, number & 255);
-	else if (!strcmp(protocol, "icmp") && number)
-		snprintf(text, sizeof(text), "query %" PRIu64, number);
 	return strdup(text);
 }
 
@@ -115,6 +113,15 @@ static char *cell_below(const struct row *row, const struct table_column *column
 	return shown;
 }
 
+/* Control characters of a text that was made of an answer are made visible. */
+static char *escape_and_free(char *text)
+{
+	char *shown = text ? human_escape(text) : NULL;
+
+	free(text);
+	return shown;
+}
+
 static char *cell_of_column(const struct row *row, const struct table_column *column)
 {
 	if (column->form == TABLE_ENDPOINT)
@@ -123,6 +130,10 @@ static char *cell_of_column(const struct row *row, const struct table_column *co
 		return cell_port(row, column->name);
 	if (column->form == TABLE_DATA)
 		return row_text(row, "data")[0] ? cell_make(row_find(row, column->name), TABLE_BYTES) : strdup("-");
+	if (column->form == TABLE_WAY)
+		return escape_and_free(packet_text_way(row));
+	if (column->form == TABLE_PACKET)
+		return escape_and_free(packet_text_sentence(row));
 	if (column->form == TABLE_CLOCK)
 		return cell_clock(row, column->name);
 	if (column->form == TABLE_IDENTIFIER)
@@ -221,7 +232,7 @@ static uint32_t width_of(const struct table *table, bool usual)
 
 		if (table->column[i].is_hidden)
 			continue;
-		if (table->column[i].is_sentence && (own > SENTENCE_WIDTH || table->at_once))
+		if (table->column[i].is_sentence && !usual && (own > SENTENCE_WIDTH || table->at_once))
 			own = SENTENCE_WIDTH;
 		width += own + (width > 0 ? 2 : 0);
 	}
@@ -341,7 +352,7 @@ static void table_print(struct table *table)
 				table->column[column].width = width;
 		}
 	}
-	if (table->lines == TABLE_AHEAD)
+	if (table->lines == TABLE_AHEAD || table->at_once)
 		widen(table);
 	if (table->lines > 0 && !table->has_heading) {
 		if (table->room)
@@ -385,7 +396,7 @@ static bool add_column(struct table *table, const char *name, const char *headin
 	table->column[table->columns].width = (uint32_t)strlen(table->column[table->columns].heading);
 	table->column[table->columns].is_right = form == TABLE_COUNT || form == TABLE_INDEX || form == TABLE_BYTES ||
 						 form == TABLE_DATA || form == TABLE_NOT_ZERO;
-	table->column[table->columns].is_sentence = form == TABLE_SENTENCE;
+	table->column[table->columns].is_sentence = form == TABLE_SENTENCE || form == TABLE_PACKET;
 	table->column[table->columns].is_port = table->column[table->columns].is_hidden = form == TABLE_PORT;
 	table->column[table->columns].usual = form == TABLE_PORT ? PORT_WIDTH : table_kind_width(table->kind, name);
 	if (table->at_once && form == TABLE_ENDPOINT)
@@ -517,6 +528,8 @@ bool table_add(struct table *table, const struct row *row)
 	}
 	if (table->layout && table->layout->shape == TABLE_UPRIGHT)
 		return print_upright(table, row);
+	if (table->at_once && !strcmp(table->kind, "seen") && packet_text_is_told(row, &table->told))
+		return true;
 	if (is_nothing(table, row)) {
 		table->hidden++;
 		return true;

@@ -37,6 +37,7 @@ struct table {
 	bool has_heading; /* the headings were printed */
 	bool is_below;    /* the sentences of the last column stand below their rows */
 	bool has_rows;    /* something was printed at all */
+	uint64_t told;    /* the packet that came and whose leaving was told with that */
 	uint64_t hidden;  /* rows that say nothing but zeros */
 };
 

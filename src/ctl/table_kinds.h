@@ -21,6 +21,8 @@ enum table_form {
 	TABLE_PORT,       /* NAME-port alone, where there is no room for the endpoint of the same name */
 	TABLE_DATA,       /* bytes of a tunnel, none of which are seen while it has no data */
 	TABLE_YES,        /* only said if it is true */
+	TABLE_WAY,        /* the sides of a packet */
+	TABLE_PACKET,     /* a sentence about it */
 	TABLE_SENTENCE,   /* in the last column: in several lines, or below the row, if the terminal is narrow */
 	TABLE_BELOW,      /* a sentence under the row, behind the heading, if there is one */
 };

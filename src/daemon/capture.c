@@ -153,6 +153,8 @@ static void capture_note(struct capture *capture, enum side side, enum capture_e
 	record->length = packet->length;
 	record->stored = packet->length < capture->snap ? packet->length : capture->snap;
 	record->data = bytes;
+	record->has_translation = false;
+	capture_text_detail(packet, ends, record->detail);
 	record->comment[0] = '\0';
 	memcpy(bytes, packet->data, record->stored);
 }
@@ -216,7 +218,8 @@ static uint32_t mapping_of_last_drop(const struct capture *capture, enum drop re
 /* Of the packet under way everything is known. */
 static void capture_finish(struct capture *capture, struct engine_result result)
 {
-	const struct capture_packet *came = capture_pending(capture, 0), *left = NULL;
+	struct capture_packet *came = capture_pending(capture, 0);
+	const struct capture_packet *left = NULL;
 	uint32_t mapping = 0;
 
 	if (result.verdict == VERDICT_DROPPED)
@@ -228,6 +231,11 @@ static void capture_finish(struct capture *capture, struct engine_result result)
 		return;
 	if (capture->pending > 1)
 		left = capture_pending(capture, 1);
+	if (left && left->event == CAPTURE_LEFT && result.verdict == VERDICT_FORWARDED) {
+		came->has_translation = true;
+		came->to = left->side;
+		came->after = left->ends;
+	}
 	for (uint32_t i = 0; i < capture->pending; i++)
 		capture_text_comment(capture_pending(capture, i), came, left, mapping);
 	capture_choose(capture);

@@ -12,7 +12,7 @@
 #include "daemon/datapath.h"
 #include "daemon/selection.h"
 
-enum { CAPTURE_RING = 512, CAPTURE_SNAP_MAX = 2048, CAPTURE_COMMENT = 320 };
+enum { CAPTURE_RING = 512, CAPTURE_SNAP_MAX = 2048, CAPTURE_COMMENT = 320, CAPTURE_DETAIL = 128 };
 
 /* All that are set must fit, each to the packet as it came or as it left. Numbers in host byte order. */
 struct capture_filter {
@@ -46,6 +46,10 @@ struct capture_packet {
 	enum capture_event event;
 	struct engine_result result;
 	struct capture_ends ends;
+	char detail[CAPTURE_DETAIL]; /* of ICMP: its type, and what an error quotes; else empty */
+	bool has_translation;        /* it came and was forwarded: to that side, as that */
+	enum side to;
+	struct capture_ends after;
 	uint32_t length, stored; /* bytes of the packet, and those of them that are at data */
 	const uint8_t *data;
 	char comment[CAPTURE_COMMENT]; /* what was translated, or why it was dropped */

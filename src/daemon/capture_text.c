@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "daemon/text.h"
+#include "daemon/verb.h"
 
 static uint32_t read_identifier(const struct packet *packet, uint32_t at, uint8_t protocol)
 {
@@ -43,14 +44,82 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 	ends->destination_port = packet_get16(packet, at + 2);
 }
 
-static void add_end(char comment[CAPTURE_COMMENT], uint32_t address, uint16_t port)
+static void append_end(char *text, size_t size, uint32_t address, uint16_t port)
 {
 	char dotted[TEXT_ADDRESS];
 
-	text_append(comment, CAPTURE_COMMENT, "%s", text_print_address(address, dotted));
+	text_append(text, size, "%s", text_print_address(address, dotted));
 	if (port)
-		text_append(comment, CAPTURE_COMMENT, ":%u", port);
+		text_append(text, size, ":%u", port);
 }
+
+static void add_end(char comment[CAPTURE_COMMENT], uint32_t address, uint16_t port)
+{
+	append_end(comment, CAPTURE_COMMENT, address, port);
+}
+
+/* --- ICMP (RFC 792, RFC 1191, RFC 1812) --- */
+
+/* NULL: it has no name of its own. */
+static const char *unreachable_name(uint8_t code)
+{
+	static const char *const names[] = {
+		"network unreachable",      "host unreachable",       "protocol unreachable",
+		"port unreachable",         "fragmentation needed",   "source route failed",
+		[9] = "network prohibited", [10] = "host prohibited", [13] = "administratively prohibited"};
+
+	return code < sizeof(names) / sizeof(names[0]) ? names[code] : NULL;
+}
+
+static const char *icmp_name(uint8_t type, uint8_t code)
+{
+	static const char *const names[] = {
+		[0] = "echo reply",     [4] = "source quench",      [5] = "redirect",   [8] = "echo request",
+		[11] = "time exceeded", [12] = "parameter problem", [13] = "timestamp", [14] = "timestamp reply"};
+
+	if (type == 3)
+		return unreachable_name(code);
+	return type < sizeof(names) / sizeof(names[0]) ? names[type] : NULL;
+}
+
+/* The packet that the sender of an error has seen. */
+static void add_quote(const struct packet *packet, uint32_t at, char detail[CAPTURE_DETAIL])
+{
+	uint32_t header = (packet_get8(packet, at) & 15U) * 4;
+	uint8_t protocol = packet_get8(packet, at + 9);
+	bool has_ports = (protocol == CAPTURE_TCP || protocol == CAPTURE_UDP) && header >= 20 &&
+			 (packet_get16(packet, at + 6) & 0x1fff) == 0 && at + header + 4 <= packet->length;
+	char memory[8];
+
+	if (packet_get8(packet, at) >> 4 != 4 || at + 20 > packet->length)
+		return;
+	text_append(detail, CAPTURE_DETAIL, " of %s ", verb_protocol_name(protocol, memory));
+	append_end(detail, CAPTURE_DETAIL, packet_get32(packet, at + 12),
+		   has_ports ? packet_get16(packet, at + header) : 0);
+	text_append(detail, CAPTURE_DETAIL, " -> ");
+	append_end(detail, CAPTURE_DETAIL, packet_get32(packet, at + 16),
+		   has_ports ? packet_get16(packet, at + header + 2) : 0);
+}
+
+void capture_text_detail(const struct packet *packet, const struct capture_ends *ends, char detail[CAPTURE_DETAIL])
+{
+	uint32_t at = (packet_get8(packet, 0) & 15U) * 4;
+	uint8_t type = packet_get8(packet, at), code = packet_get8(packet, at + 1);
+	const char *name = icmp_name(type, code);
+
+	detail[0] = '\0';
+	if (ends->protocol != CAPTURE_ICMP || (packet_get16(packet, 6) & 0x1fff) != 0 || at + 8 > packet->length)
+		return;
+	text_append(detail, CAPTURE_DETAIL, "%s", name ? name : "type");
+	if (type == 3 && code == 4)
+		text_append(detail, CAPTURE_DETAIL, ", MTU %u", packet_get16(packet, at + 6));
+	if (!name || type == 3 || type == 5 || type == 11)
+		text_append(detail, CAPTURE_DETAIL, " (%u/%u)", type, code);
+	if (type == 3 || type == 4 || type == 5 || type == 11 || type == 12)
+		add_quote(packet, at + 8, detail);
+}
+
+/* --- comments --- */
 
 static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_ends *before,
 			    const struct capture_ends *after)

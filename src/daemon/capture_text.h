@@ -20,6 +20,9 @@ enum {
 /* What is not there is 0; a packet may hold anything. */
 void capture_text_read(const struct packet *packet, struct capture_ends *ends);
 
+/* Of an ICMP message: its type and code in words, and the packet that an error quotes; empty for all others. */
+void capture_text_detail(const struct packet *packet, const struct capture_ends *ends, char detail[CAPTURE_DETAIL]);
+
 /* The comment of a packet that came (packet == came; left is the first one that left, or NULL) or of one that left
  * because of it. mapping is the inside host it was sent to although it was dropped, or 0. */
 void capture_text_comment(struct capture_packet *packet, const struct capture_packet *came,

@@ -16,6 +16,7 @@ enum { PACKETS_MAX = 1000000, PACKETS = 10000, RATE_MAX = 10000, RATE_USUAL = 10
 struct look {
 	struct capture *capture;
 	uint32_t left; /* packets still to be shown */
+	uint64_t last; /* the number of the one that was shown last */
 	bool with_data;
 	struct verb_value value[FILTERS];
 };
@@ -46,6 +47,25 @@ static void put_data(struct json *row, const struct capture_packet *packet)
 	json_text(row, "data", text);
 }
 
+/* What the packet was made of that came, so that one row tells all of it. */
+static void put_translation(struct json *row, const struct capture_packet *packet)
+{
+	static const char *const names[] = {"to-side",           "after-src-address", "after-src-port",
+					    "after-dst-address", "after-dst-port",    "after-identifier"};
+	const struct capture_ends *after = &packet->after;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !packet->has_translation; i++)
+		json_null(row, names[i]);
+	if (!packet->has_translation)
+		return;
+	json_text(row, names[0], packet->to == SIDE_LAN ? "lan" : "wan");
+	json_address(row, names[1], after->source);
+	json_number(row, names[2], after->source_port);
+	json_address(row, names[3], after->destination);
+	json_number(row, names[4], after->destination_port);
+	json_number(row, names[5], after->identifier);
+}
+
 static void send_packet(struct verb *verb, const struct look *look, const struct capture_packet *packet)
 {
 	const struct capture_ends *ends = &packet->ends;
@@ -68,6 +88,8 @@ static void send_packet(struct verb *verb, const struct look *look, const struct
 	json_number(row, "identifier", ends->identifier);
 	json_number(row, "bytes", packet->length);
 	json_text(row, "comment", packet->comment);
+	json_text(row, "detail", packet->detail[0] ? packet->detail : NULL);
+	put_translation(row, packet);
 	if (look->with_data)
 		put_data(row, packet);
 	verb_send(verb);
@@ -85,18 +107,25 @@ static void send_lost(struct verb *verb, struct look *look)
 	verb_send(verb);
 }
 
+/* For people a packet is one, whether it came or left; for a file each of the two is one. */
+static bool is_another(const struct look *look, const struct capture_packet *packet)
+{
+	return look->with_data || packet->event == CAPTURE_CAME || packet->number != look->last;
+}
+
 static enum verb_step look_on(struct verb *verb, struct look *look)
 {
 	const struct capture_packet *packet;
 
 	while (verb_has_room(verb)) {
-		packet = look->left > 0 ? capture_fetch(look->capture) : NULL;
-		if (!packet) {
+		packet = look->left > 0 || !look->with_data ? capture_fetch(look->capture) : NULL;
+		if (!packet || (look->left == 0 && is_another(look, packet))) {
 			send_lost(verb, look);
 			return look->left > 0 ? VERB_WAITS : VERB_OVER;
 		}
+		look->left -= is_another(look, packet);
+		look->last = packet->number;
 		send_packet(verb, look, packet);
-		look->left--;
 	}
 	return VERB_AGAIN;
 }

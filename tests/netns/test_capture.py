@@ -213,7 +213,7 @@ def test_limits_hold(lab, router):
         for _ in range(3):
             one.send(udp(one.address, 5500, w1.address, 53))
             w1.expect()
-        look.seen(3)
+        look.seen(6)  # each of them came and left
         assert look.control.line() == {"code": 0}
     with Look(router, "trace rate=1") as look:
         begin, lost, seen = time.monotonic(), 0, 0
@@ -227,7 +227,7 @@ def test_limits_hold(lab, router):
             lost += row["packets"] if row["kind"] == "lost" else 0
             seen += row["kind"] == "seen"
         assert lost + seen / 2 == 9 and 2 <= seen / 2 <= time.monotonic() - begin + 1, (lost, seen)
-    with Look(router, "trace rate=1 count=4") as look:  # what was lost is said at the end, too
+    with Look(router, "trace rate=1 count=2") as look:  # what was lost is said at the end, too
         sent = 0
         while not look.is_over():
             one.send(udp(one.address, 5500, w1.address, 53))
@@ -415,6 +415,24 @@ def test_what_a_link_refuses_is_no_packet_that_left(lab, router):
     assert brief(row)[:3] == ("came", "wan", "dropped") and row["reason"] == "link_send"
 
 
+def test_an_error_says_what_it_is_about(lab, router):
+    """Type, code and quoted packet, before and behind the translation."""
+    one, w1 = lab.raw("L1"), lab.raw("W1")
+    with Look(router, "trace") as look:
+        one.send(udp(one.address, 5800, w1.address, 53))
+        out = w1.expect()
+        came, _ = look.seen(2)
+        assert (came["to-side"], came["detail"]) == ("wan", None)
+        assert (came["after-src-address"], came["after-src-port"]) == (ROUTER_WAN, out[UDP].sport)
+        assert (came["after-dst-address"], came["after-dst-port"]) == (w1.address, 53)
+        for kind, code, text in ((3, 3, "port unreachable (3/3)"), (11, 0, "time exceeded (11/0)")):
+            w1.send(IP(src=w1.address, dst=ROUTER_WAN) / ICMP(type=kind, code=code) / out)
+            came, left = look.seen(2)
+            assert came["detail"] == f"{text} of udp {ROUTER_WAN}:{out[UDP].sport} -> {w1.address}:53"
+            assert left["detail"] == f"{text} of udp {one.address}:5800 -> {w1.address}:53"
+            assert (came["to-side"], came["after-dst-address"]) == ("lan", one.address)
+
+
 def test_for_people(lab, router, tmp_path):
     one, w1 = lab.raw("L1"), lab.raw("W1")
     with subprocess.Popen(
@@ -426,7 +444,8 @@ def test_for_people(lab, router, tmp_path):
             time.sleep(0.1)
         lines = child.communicate(timeout=60)[0].splitlines()
     assert child.returncode == 0 and re.match(r"\d\d:\d\d:\d\d\.\d{6} ", lines[-1]), lines
-    assert f"forwarded: source {one.address}:5700 -> {ROUTER_WAN}" in lines[-1]
+    assert [line.split()[1:3] + line.split()[4:] for line in lines[-2:]] == [
+        ["lan->wan", "udp", f"{one.address}:5700", "->", f"{w1.address}:53", "as", f"{ROUTER_WAN}:5700"]] * 2, lines
     path = tmp_path / "kept"
     path.write_text("as it was")
     for words, code, part in (

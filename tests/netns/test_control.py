@@ -358,7 +358,7 @@ def test_a_stream_goes_on_for_who_closes_its_half(lab, router, ends):
         assert watcher.line()["event"] == "up"
         carry(ends, [call])
         rows, last = tracer.answer()
-        assert [row["kind"] for row in rows] == ["seen", "seen"] and last == {"code": 0}
+        assert [row["event"] for row in rows] == ["came", "left"] * 2 and last == {"code": 0}
         assert len(tracer.answer()[0]) == 2 and tracer.is_closed()
         connection.hang_up(call)
         assert watcher.line()["event"] == "down"

@@ -46,6 +46,10 @@ UNIT_TESTS += tests/unit/test_ctl
 tests_unit_test_ctl_SOURCES = tests/unit/test_ctl.c
 tests_unit_test_ctl_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_ctl_packet
+tests_unit_test_ctl_packet_SOURCES = tests/unit/test_ctl_packet.c
+tests_unit_test_ctl_packet_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_ctl_options
 tests_unit_test_ctl_options_SOURCES = tests/unit/test_ctl_options.c
 tests_unit_test_ctl_options_LDADD = libculvert_ctl.a $(CMOCKA_LIBS)
