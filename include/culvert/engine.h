@@ -111,7 +111,7 @@ struct forward {
 
 enum { FORWARDS_MAX = 256, PREFIXES_MAX = 64 };
 
-/* A set of ports, one bit each: the ports of the router itself, never given to a mapping. */
+/* A set of ports, one bit each. */
 struct port_set {
 	uint64_t bits[65536 / 64];
 };
@@ -126,6 +126,20 @@ static inline void port_set_add(struct port_set *set, uint16_t port)
 	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
+static inline void port_set_remove(struct port_set *set, uint16_t port)
+{
+	set->bits[port / 64] &= ~(UINT64_C(1) << (port % 64));
+}
+
+/* A connection of a socket of the router itself, at one of the outside addresses. */
+struct host_connection {
+	uint32_t local, remote;
+	uint16_t local_port, remote_port;
+	uint32_t protocol; /* TCP or UDP */
+};
+
+enum { HOST_CONNECTIONS_MAX = 128 };
+
 /* Everything that a reload may change. Copied by the engine. */
 struct engine_config {
 	enum dependence mapping, filtering;
@@ -136,8 +150,11 @@ struct engine_config {
 	enum service_mode mode[PARTS];
 	uint32_t timeout[TIMEOUTS];         /* milliseconds */
 	uint32_t host_flows;                /* flows one inside host may have */
-	struct port_set host_tcp, host_udp; /* the router's own ports on the outside addresses */
-	uint32_t icmp_rate;                 /* ICMP errors made a second, each side; 0 makes none */
+	struct port_set host_tcp, host_udp; /* the router's own ports on the outside addresses: no mapping gets them */
+	struct port_set open_tcp, open_udp; /* those of them that the WAN may reach */
+	struct host_connection kept[HOST_CONNECTIONS_MAX]; /* go on, though their ports are not open */
+	uint32_t kepts;
+	uint32_t icmp_rate; /* ICMP errors made a second, each side; 0 makes none */
 	struct forward forward[FORWARDS_MAX];
 	uint32_t forwards;
 	struct prefix bypass[PREFIXES_MAX]; /* destinations that are not translated (RFC 6888 REQ-6) */
@@ -426,6 +443,10 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 
 /* Iterates over the outside addresses in their order: start with *cursor 0; false at the end. */
 bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view);
+
+/* How many TCP or UDP ports from 1024 up mappings may have of each outside address: those of the router itself and of
+ * forwards do not count. */
+uint32_t engine_port_limit(const struct engine *engine, uint8_t protocol);
 
 /* Who is told of events; NULL: nobody. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);

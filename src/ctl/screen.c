@@ -16,6 +16,7 @@ enum {
 	WARNING = 9,   /* columns of the word */
 	INDENT = 4,    /* of what goes on in the next line */
 	SERVICES = 74, /* columns that all states of tunnels take */
+	OPEN_TEXT = 1024,
 };
 
 static void print_label(struct screen *screen, const char *colour, const char *label)
@@ -106,6 +107,31 @@ static void end_addresses(struct screen *screen)
 	screen->addresses = 0;
 }
 
+/* What of the router itself the WAN can reach. */
+static bool print_open(struct screen *screen, const struct row *row)
+{
+	const char *tcp = row_text(row, "tcp"), *udp = row_text(row, "udp"), *answers = row_text(row, "answers");
+	uint64_t kept = row_number(row, "kept");
+	char text[OPEN_TEXT], connections[64] = "", *safe;
+	bool is_auto = !strcmp(row_text(row, "in-use-at-start"), "open");
+
+	if (kept)
+		snprintf(connections, sizeof(connections), "; %" PRIu64 " connection%s from before the start", kept,
+			 kept == 1 ? "" : "s");
+	snprintf(text, sizeof(text), "open to the WAN: %s%s%s%s%s%secho%s%s%s%s%s", tcp[0] ? "TCP " : "", tcp,
+		 tcp[0] ? ", " : "", udp[0] ? "UDP " : "", udp, udp[0] ? ", " : "",
+		 is_auto ? " (host_ports = auto: whatever was in use at the start)" : "", answers[0] ? ", and " : "",
+		 answers, answers[0] ? " for answers (UDP: from anybody)" : "", connections);
+	safe = human_escape(text);
+	if (!safe)
+		return false;
+	fputs("  ", screen->out);
+	wrap_print(screen->out, safe, 2, INDENT, screen->room);
+	fputc('\n', screen->out);
+	free(safe);
+	return true;
+}
+
 static bool print_traffic(struct screen *screen, const struct row *row)
 {
 	char bytes[HUMAN_MAX];
@@ -183,7 +209,7 @@ static const struct {
 	const char *kind;
 	bool (*print)(struct screen *screen, const struct row *row);
 } kinds[] = {
-	{"daemon", print_daemon},   {"interface", print_interface}, {"address", print_address},
+	{"daemon", print_daemon},   {"interface", print_interface}, {"address", print_address}, {"open", print_open},
 	{"traffic", print_traffic}, {"service", print_service},     {"warning", print_warning},
 };
 

@@ -134,6 +134,7 @@ static bool parse(struct config *config, const char *text, size_t size, const st
 	config_parse_text(config, text, size, findings);
 	override(config, "lan", source->lan, findings);
 	override(config, "wan", source->wan, findings);
+	config_yield_defaults(config, findings);
 	if (!findings->is_cut)
 		config_check(config, source, findings);
 	return findings_finish(findings);
@@ -301,6 +302,8 @@ void config_to_engine(const struct config *config, struct engine_config *engine)
 	engine->host_tcp = config->host_tcp;
 	engine->host_udp = config->host_udp;
 	port_set_add(&engine->host_udp, DHCP_CLIENT_PORT);
+	engine->open_tcp = engine->host_tcp;
+	engine->open_udp = engine->host_udp;
 	engine->icmp_rate = config->icmp_rate;
 	engine->forwards = 0;
 	memset(engine->forward, 0, sizeof(engine->forward));
@@ -343,15 +346,22 @@ void config_forwarded_ports(const struct config *config, struct port_set *tcp, s
 	}
 }
 
+void config_to_ports(const struct config *config, struct kernel_ports_wanted *wanted)
+{
+	memset(wanted, 0, sizeof(*wanted));
+	wanted->host_tcp = config->host_tcp;
+	wanted->host_udp = config->host_udp;
+	port_set_add(&wanted->host_udp, DHCP_CLIENT_PORT);
+	wanted->open_all = config->host_auto;
+	config_forwarded_ports(config, &wanted->forward_tcp, &wanted->forward_udp);
+}
+
 void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request)
 {
 	memset(request, 0, sizeof(*request));
 	memcpy(request->lan, config->lan_interface, sizeof(request->lan));
 	memcpy(request->wan, config->wan_interface, sizeof(request->wan));
 	memcpy(request->tun, config->tun, sizeof(request->tun));
-	request->host_tcp = config->host_tcp;
-	request->host_udp = config->host_udp;
-	port_set_add(&request->host_udp, DHCP_CLIENT_PORT);
+	config_to_ports(config, &request->ports);
 	request->state_dir = state_dir;
-	config_forwarded_ports(config, &request->forward_tcp, &request->forward_udp);
 }

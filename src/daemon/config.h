@@ -49,7 +49,8 @@ struct config {
 	char tun[IFNAMSIZ];
 	char wan_interface[IFNAMSIZ]; /* "": the device of the default route */
 	struct port_set host_tcp, host_udp;
-	bool offload; /* false: neither the TUN nor the packet socket asks for segmentation offload */
+	bool host_auto; /* what has a socket at the start is open to the WAN, too */
+	bool offload;   /* false: neither the TUN nor the packet socket asks for segmentation offload */
 	enum dependence mapping, filtering;
 	bool hairpinning;
 	struct prefix bypass[PREFIXES_MAX];
@@ -136,6 +137,8 @@ void config_to_limits(const struct config *config, struct engine_limits *limits)
 void config_forwarded_ports(const struct config *config, struct port_set *tcp, struct port_set *udp);
 /* The kernel's part; state_dir is kept by the caller. */
 struct kernel_request;
+struct kernel_ports_wanted;
+void config_to_ports(const struct config *config, struct kernel_ports_wanted *wanted);
 void config_to_kernel(const struct config *config, const char *state_dir, struct kernel_request *request);
 
 #endif

@@ -15,6 +15,7 @@ enum {
 	PROTOCOL_UDP = 17,
 	PROTOCOL_GRE = 47,
 	DHCP_CLIENT_PORT = 68,
+	SSH_PORT = 22,
 	PORT_HIGH = 1024,       /* the first one that hosts choose for their own use */
 	PORTS_LEFT_MIN = 16384, /* fewer are soon used up */
 };
@@ -362,6 +363,29 @@ static void check_forwards(const struct config *config, struct findings *finding
 			}
 		}
 		count += more;
+	}
+}
+
+/* Nobody has asked for the default, but somebody has for the forward. */
+void config_yield_defaults(struct config *config, struct findings *findings)
+{
+	struct forward expanded[FORWARD_EXPANDS_MAX];
+
+	if (line_of(findings, "wan", "host_ports"))
+		return;
+	for (uint32_t i = 0; i < config->forwards; i++) {
+		uint32_t count = config_forward_expand(&config->forward[i], expanded);
+
+		for (uint32_t j = 0; j < count; j++) {
+			if (expanded[j].protocol != PROTOCOL_TCP || expanded[j].port_first > SSH_PORT ||
+			    expanded[j].port_last < SSH_PORT || !port_set_has(&config->host_tcp, SSH_PORT))
+				continue;
+			config->host_tcp = (struct port_set){0};
+			findings_warn(
+				findings, config->forward[i].line,
+				"[forward:%s] takes TCP port 22; the WAN no longer reaches ssh on the router itself; to confirm that, write host_ports = in section [wan]",
+				config->forward[i].name);
+		}
 	}
 }
 

@@ -41,23 +41,26 @@ bool config_key_is_list(const struct config_key *key)
 	return key->type == KEY_PORTS || key->type == KEY_PREFIXES;
 }
 
+void config_key_empty(const struct config_key *key, struct config *config)
+{
+	if (key->type == KEY_PORTS) {
+		memset(&config->host_tcp, 0, sizeof(config->host_tcp));
+		memset(&config->host_udp, 0, sizeof(config->host_udp));
+		config->host_auto = false;
+	} else {
+		memset(config->bypass, 0, sizeof(config->bypass));
+		config->bypasses = 0;
+	}
+}
+
 void config_key_reset(const struct config_key *key, struct config *config)
 {
 	char problem[PROBLEM_MAX];
 
-	switch (key->type) {
-	case KEY_PORTS:
-		memset(&config->host_tcp, 0, sizeof(config->host_tcp));
-		memset(&config->host_udp, 0, sizeof(config->host_udp));
-		break;
-	case KEY_PREFIXES:
-		memset(config->bypass, 0, sizeof(config->bypass));
-		config->bypasses = 0;
-		break;
-	default:
+	if (config_key_is_list(key))
+		config_key_empty(key, config);
+	if (!config_key_is_list(key) || key->initial[0])
 		(void)config_key_parse(key, config, key->initial, problem);
-		break;
-	}
 }
 
 /* Bytes of the member; lists are more than one member. */
@@ -93,7 +96,7 @@ bool config_key_equal(const struct config_key *key, const struct config *a, cons
 {
 	switch (key->type) {
 	case KEY_PORTS:
-		return !memcmp(&a->host_tcp, &b->host_tcp, sizeof(a->host_tcp)) &&
+		return a->host_auto == b->host_auto && !memcmp(&a->host_tcp, &b->host_tcp, sizeof(a->host_tcp)) &&
 		       !memcmp(&a->host_udp, &b->host_udp, sizeof(a->host_udp));
 	case KEY_PREFIXES:
 		if (a->bypasses != b->bypasses)
@@ -114,6 +117,7 @@ void config_key_copy(const struct config_key *key, struct config *to, const stru
 	case KEY_PORTS:
 		to->host_tcp = from->host_tcp;
 		to->host_udp = from->host_udp;
+		to->host_auto = from->host_auto;
 		break;
 	case KEY_PREFIXES:
 		memcpy(to->bypass, from->bypass, sizeof(to->bypass));

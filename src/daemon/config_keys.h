@@ -15,7 +15,7 @@
 
 enum key_type {
 	KEY_INTERFACE,  /* name of a network device, or empty */
-	KEY_PORTS,      /* list of ports into host_tcp and host_udp */
+	KEY_PORTS,      /* list of ports into host_tcp and host_udp, and the word auto */
 	KEY_BOOLEAN,    /* yes or no */
 	KEY_DEPENDENCE, /* enum dependence */
 	KEY_PREFIXES,   /* list of prefixes into bypass */
@@ -78,7 +78,9 @@ void config_key_describe(const struct config_key *key, char *out, size_t size);
 /* Sets the member to what text says; for a list, text is one element and is added. On failure nothing is changed and
  * problem says what is wrong, without naming the key and the text. */
 bool config_key_parse(const struct config_key *key, struct config *config, const char *text, char problem[PROBLEM_MAX]);
-/* The member back to its empty or default value. */
+/* A list without elements. */
+void config_key_empty(const struct config_key *key, struct config *config);
+/* The member back to its empty or default value; the default of a list is one element at most. */
 void config_key_reset(const struct config_key *key, struct config *config);
 /* The value as config_key_parse() takes it. Long lists go on in indented lines. */
 void config_key_print(const struct config_key *key, const struct config *config, FILE *out);
@@ -120,6 +122,8 @@ void findings_warn(struct findings *findings, uint32_t line, const char *format,
 /* " (did you mean SUGGESTION?)" in out, or "" for NULL; returns out. */
 const char *findings_hint(char *out, size_t size, const char *suggestion);
 
+/* What a default holds and a forward asks for is the forward's; says so. To be called before config_check(). */
+void config_yield_defaults(struct config *config, struct findings *findings);
 /* Lines of config->forward sections are in there; everything that concerns more than one key is checked here. */
 void config_check(const struct config *config, const struct config_source *source, struct findings *findings);
 

@@ -308,6 +308,8 @@ static void set_key(struct parser *parser, const char *name, const char *value)
 		if (!note_line(parser, &parser->findings->key_line[i], name))
 			return;
 		if (config_key_is_list(key)) {
+			if (!parser->continued)
+				config_key_empty(key, parser->config);
 			parser->in_list = true;
 			set_list(parser, i, value);
 		} else {

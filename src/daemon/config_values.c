@@ -225,8 +225,12 @@ static bool parse_host_port(struct config *config, const char *text, char proble
 	bool tcp = strncmp(text, "udp:", 4) != 0, udp = strncmp(text, "tcp:", 4) != 0;
 	uint16_t first, last;
 
+	if (!strcmp(text, "auto")) {
+		config->host_auto = true;
+		return true;
+	}
 	if (!parse_port_range(text + (tcp && udp ? 0 : 4), &first, &last,
-			      "a port from 1 to 65535; write 22, 8000-8010, tcp:80 or udp:123", problem))
+			      "a port from 1 to 65535, or auto; write 22, 8000-8010, tcp:80 or udp:123", problem))
 		return false;
 	for (uint32_t port = first; port <= last; port++) {
 		if (tcp)
@@ -334,7 +338,7 @@ void config_key_describe(const struct config_key *key, char *out, size_t size)
 		snprintf(out, size, "a network device");
 		return;
 	case KEY_PORTS:
-		snprintf(out, size, "a list of PORT, FIRST-LAST, tcp:PORT, udp:PORT");
+		snprintf(out, size, "a list of PORT, FIRST-LAST, tcp:PORT, udp:PORT, auto; or nothing");
 		return;
 	case KEY_PREFIXES:
 		snprintf(out, size, "a list of IPv4 prefixes");
@@ -424,7 +428,7 @@ bool config_key_is_empty(const struct config_key *key, const struct config *conf
 	case KEY_LISTEN:
 		return !*((const char *)config + key->offset);
 	case KEY_PORTS:
-		return !memcmp(&config->host_tcp, &none, sizeof(none)) &&
+		return !config->host_auto && !memcmp(&config->host_tcp, &none, sizeof(none)) &&
 		       !memcmp(&config->host_udp, &none, sizeof(none));
 	case KEY_PREFIXES:
 		return !config->bypasses;
@@ -446,6 +450,8 @@ void config_key_print(const struct config_key *key, const struct config *config,
 		fputs(member, out);
 		break;
 	case KEY_PORTS:
+		if (config->host_auto)
+			print_element(out, "auto", &column);
 		print_ports(out, config, true, true, &column);
 		print_ports(out, config, true, false, &column);
 		print_ports(out, config, false, true, &column);

@@ -119,6 +119,7 @@ static int daemon_start_links(struct daemon *daemon)
 	if (exit_code)
 		return exit_code;
 	daemon->generation = links->generation;
+	daemon->told.count = UINT32_MAX;
 	daemon_tell_engine(daemon, clock_now_ms());
 	daemon_report_forwards(daemon);
 	if (!loop_watch(daemon->loop, LOOP_LAN, tun_fd(daemon->tun)) ||

@@ -156,14 +156,15 @@ const char *daemon_default_wan(void *context)
 uint32_t daemon_apply_config(void *context, uint64_t now_ms)
 {
 	struct daemon *daemon = context;
-	struct port_set tcp, udp;
+	struct kernel_ports_wanted ports;
 	uint32_t ended;
 
 	log_set_level(daemon->log, options_log_level(daemon->options, &daemon->config));
 	log_open(daemon->log, daemon->config.log_target, daemon->options->foreground);
 	daemon_report_ends(daemon, now_ms);
-	config_forwarded_ports(&daemon->config, &tcp, &udp);
-	kernel_set_forwards(daemon->kernel, &tcp, &udp);
+	config_to_ports(&daemon->config, &ports);
+	kernel_set_ports(daemon->kernel, &ports);
+	daemon->told.count = UINT32_MAX;
 	ended = daemon_tell_engine(daemon, now_ms);
 	daemon_report_forwards(daemon);
 	daemon_set_timer(daemon, now_ms);

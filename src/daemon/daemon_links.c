@@ -30,6 +30,10 @@ void daemon_fill_engine_config(struct daemon *daemon)
 	config_to_engine(&daemon->config, engine);
 	engine->host_tcp = links->host_tcp;
 	engine->host_udp = links->host_udp;
+	engine->open_tcp = links->open_tcp;
+	engine->open_udp = links->open_udp;
+	memcpy(engine->kept, links->kept, sizeof(engine->kept));
+	engine->kepts = links->kepts;
 	engine->lan_address = links->lan.address;
 	engine->hop_address = links->hop_address;
 	memcpy(engine->inside, links->lan.prefixes, sizeof(engine->inside));
@@ -109,26 +113,41 @@ void daemon_report_forwards(struct daemon *daemon)
 		       daemon->log);
 }
 
+/* Says what is remarkable about the outside addresses, when they are others than those that it was said of. */
+static void daemon_report_addresses(struct daemon *daemon, const struct kernel_links *links)
+{
+	uint32_t count = links->wan.address_count, used = count;
+
+	if (count == daemon->told.count &&
+	    memcmp(daemon->told.address, links->wan.addresses, count * sizeof(links->wan.addresses[0])) == 0)
+		return;
+	daemon->told.count = count;
+	memcpy(daemon->told.address, links->wan.addresses, count * sizeof(links->wan.addresses[0]));
+	if (count > daemon->config.addresses) {
+		log_write(daemon->log, LOG_WARNING,
+			  "%s has %u addresses; only the first %u are used; see [limits] addresses", links->wan.name,
+			  count, daemon->config.addresses);
+		used = daemon->config.addresses;
+	}
+	if (count == 0)
+		log_write(daemon->log, LOG_WARNING,
+			  "the WAN has no IPv4 address; nothing can be translated until it gets one");
+	daemon_report_private(daemon, links->wan.addresses, used);
+}
+
 uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	uint32_t count = links->wan.address_count, ended;
 
-	if (count > daemon->config.addresses) {
-		log_write(daemon->log, LOG_WARNING,
-			  "%s has %u addresses; only the first %u are used; see [limits] addresses", links->wan.name,
-			  count, daemon->config.addresses);
+	if (count > daemon->config.addresses)
 		count = daemon->config.addresses;
-	}
-	if (count == 0)
-		log_write(daemon->log, LOG_WARNING,
-			  "the WAN has no IPv4 address; nothing can be translated until it gets one");
 	daemon_fill_engine_config(daemon);
 	ended = engine_configure(daemon->engine, &daemon->engine_config, now_ms);
 	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
 	if (ended)
 		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
-	daemon_report_private(daemon, links->wan.addresses, count);
+	daemon_report_addresses(daemon, links);
 	return ended;
 }
 

@@ -43,6 +43,10 @@ struct daemon {
 	uint8_t wan_mac[6];
 	bool wan_ethernet;
 	enum next_hop default_hop; /* as it was last logged */
+	struct {
+		uint32_t address[KERNEL_ADDRESSES_MAX];
+		uint32_t count; /* UINT32_MAX: say it again */
+	} told;                 /* the outside addresses that the log was told */
 	struct drop_rates drop_rates;
 	struct quota quota;
 	uint64_t hint_cursor; /* of engine_tell_hints() */

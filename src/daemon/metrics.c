@@ -3,6 +3,7 @@
 #include "daemon/metrics.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,10 +228,12 @@ static void print_outside(FILE *out, const struct metrics_view *view)
 			fprintf(out, "culvert_outside_ports{address=\"%s\",protocol=\"%s\"} %" PRIu32 "\n",
 				text_print_address(outside->address, address), port_owners[protocol], used[protocol]);
 	}
-	describe(out, "outside_ports_limit", "gauge", "How many there are of each outside address.");
+	describe(out, "outside_ports_limit", "gauge",
+		 "How many of them, from port 1024 up, mappings may have of each outside address: not those of the "
+		 "router itself and of forwards.");
 	for (int protocol = 0; protocol < 3; protocol++)
-		fprintf(out, "culvert_outside_ports_limit{protocol=\"%s\"} %d\n", port_owners[protocol],
-			protocol < 2 ? OUTSIDE_PORTS : OUTSIDE_IDENTIFIERS);
+		fprintf(out, "culvert_outside_ports_limit{protocol=\"%s\"} %" PRIu32 "\n", port_owners[protocol],
+			protocol < 2 ? view->port_limit[protocol] : (uint32_t)OUTSIDE_IDENTIFIERS);
 }
 
 static void print_datapath(FILE *out, const struct datapath_counters *datapath)
@@ -288,6 +291,8 @@ char *metrics_of_router(const struct router *router, const struct metrics_census
 		.census = census,
 		.outside = outside,
 		.outsides = outsides,
+		.port_limit = {engine_port_limit(router->engine, IPPROTO_TCP),
+			       engine_port_limit(router->engine, IPPROTO_UDP)},
 		.cpu_s = (double)clock_cpu_us() / 1e6,
 	};
 

@@ -45,7 +45,8 @@ struct metrics_view {
 	const struct metrics_census *census;
 	const struct outside_view *outside; /* of each outside address */
 	uint32_t outsides;
-	double cpu_s; /* time on a processor that the process has used */
+	uint32_t port_limit[2]; /* TCP, UDP: of each outside address */
+	double cpu_s;           /* time on a processor that the process has used */
 };
 
 /* unix_ms: since 1970. */

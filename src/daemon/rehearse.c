@@ -23,7 +23,7 @@ static bool fill(struct engine_config *engine, const struct config *running, con
 		 struct kernel *kernel)
 {
 	struct config *merged = malloc(sizeof(*merged));
-	struct port_set tcp, udp;
+	struct kernel_ports_wanted ports;
 
 	if (!merged)
 		return false;
@@ -31,8 +31,8 @@ static bool fill(struct engine_config *engine, const struct config *running, con
 	config_keep_fixed(merged, running);
 	engine_config_default(engine);
 	config_to_engine(merged, engine);
-	config_forwarded_ports(merged, &tcp, &udp);
-	kernel_rehearse_forwards(kernel, &tcp, &udp, &engine->host_tcp, &engine->host_udp);
+	config_to_ports(merged, &ports);
+	kernel_rehearse_ports(kernel, &ports, &engine->host_tcp, &engine->host_udp);
 	free(merged);
 	return true;
 }

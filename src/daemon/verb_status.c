@@ -3,6 +3,7 @@
  * The router on one screen. Tunnels are counted over as many turns as it takes; the rest is said in the last one.
  */
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "daemon/verb.h"
 #include "io/clock.h"
 #include "io/kernel.h"
+#include "io/sysctl.h"
 
 enum {
 	NEARLY_FULL_PERCENT = 80,
@@ -93,6 +95,36 @@ static void send_links(struct verb *verb, const struct kernel_links *links)
 	send_interface(verb, SIDE_WAN, links->wan.name, links->wan.up, links->wan.mtu);
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
 		send_address(verb, SIDE_WAN, links->wan.addresses[i]);
+}
+
+/* Those of one protocol that the operator has opened, or that were in use when all of these are open: beside the ports
+ * that answers to the router itself come to. */
+static void add_open_ports(struct json *row, const char *name, const struct port_set *open,
+			   const struct port_set *named, const struct kernel_links *links)
+{
+	struct port_set ports = *open;
+	char text[SYSCTL_VALUE_MAX];
+
+	for (uint32_t port = links->own_first; port && port <= links->own_last; port++)
+		if (!port_set_has(named, (uint16_t)port))
+			port_set_remove(&ports, (uint16_t)port);
+	json_text(row, name, sysctl_print_ports(&ports, text) ? text : "many");
+}
+
+static void send_open(struct verb *verb, const struct kernel_links *links)
+{
+	const struct config *config = verb->router->config;
+	struct json *row = verb_row(verb, "open");
+	char answers[32] = "";
+
+	if (links->own_first)
+		snprintf(answers, sizeof(answers), "%u-%u", links->own_first, links->own_last);
+	add_open_ports(row, "tcp", &links->open_tcp, &config->host_tcp, links);
+	add_open_ports(row, "udp", &links->open_udp, &config->host_udp, links);
+	json_text(row, "answers", answers);
+	json_number(row, "kept", links->kepts);
+	json_text(row, "in-use-at-start", config->host_auto ? "open" : "closed");
+	verb_send(verb);
 }
 
 static uint64_t sum_of_drops(const struct engine_counters *counters, int side)
@@ -218,13 +250,16 @@ static void warn_of_ports(struct verb *verb)
 	uint32_t cursor = 0;
 
 	while (engine_next_outside(verb->router->engine, &cursor, &outside)) {
-		uint32_t used = outside.tcp_ports > outside.udp_ports ? outside.tcp_ports : outside.udp_ports;
+		const uint32_t used[] = {outside.tcp_ports, outside.udp_ports};
 
-		if (is_nearly_full(used, OUTSIDE_PORTS))
-			warn(verb, "ports-nearly-full",
-			     "%u of %d %s ports of %s are in use: give the WAN device another address", used,
-			     OUTSIDE_PORTS, used == outside.tcp_ports ? "TCP" : "UDP",
-			     text_print_address(outside.address, address));
+		for (int i = 0; i < 2; i++) {
+			uint32_t limit = engine_port_limit(verb->router->engine, i ? IPPROTO_UDP : IPPROTO_TCP);
+
+			if (is_nearly_full(used[i], limit))
+				warn(verb, "ports-nearly-full",
+				     "%u of %u %s ports of %s are in use: give the WAN device another address", used[i],
+				     limit, i ? "UDP" : "TCP", text_print_address(outside.address, address));
+		}
 	}
 }
 
@@ -406,6 +441,7 @@ enum verb_step verb_status(struct verb *verb)
 	datapath = datapath_counters(verb->router->datapath);
 	send_daemon(verb);
 	send_links(verb, links);
+	send_open(verb, links);
 	send_traffic(verb, datapath);
 	send_services(verb, status);
 	warn_of_configuration(verb, now_ms);

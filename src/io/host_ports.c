@@ -8,12 +8,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_TIME_WAIT = 6 };
+enum {
+	STATE_SYN_RECV = 3,
+	STATE_TIME_WAIT = 6,
+	STATE_CLOSE = 7,
+	STATE_LISTEN = 10,
+	STATE_NEW_SYN_RECV = 12,
+};
 
 /* Reads exactly digits hexadecimal digits from *text, and moves it behind them. */
 static bool host_ports_take_hex(const char **text, int digits, uint32_t *value)
@@ -30,7 +37,7 @@ static bool host_ports_take_hex(const char **text, int digits, uint32_t *value)
 	return true;
 }
 
-/* Reads an address; false for one that IPv4 packets cannot be meant for. *address is 0 for any. */
+/* Reads an address; false for one that IPv4 packets cannot come from or be meant for. *address is 0 for any. */
 static bool host_ports_take_address(const char **text, uint32_t *address)
 {
 	size_t length = strspn(*text, "0123456789ABCDEF");
@@ -46,30 +53,38 @@ static bool host_ports_take_address(const char **text, uint32_t *address)
 	return length == 8 || (!words[0] && !words[1] && (words[2] == htonl(0xffff) || (!words[2] && !words[3])));
 }
 
-/* The line's local port, or 0 if it is none of ours. */
-static uint16_t host_ports_parse_line(const char *line, const uint32_t *addresses, uint32_t count)
+/* ADDRESS:PORT and the blanks behind it. */
+static bool host_ports_take_endpoint(const char **text, uint32_t *address, uint16_t *port)
 {
-	const char *text = strchr(line, ':'), *remote;
-	uint32_t address, port, state;
-	bool ours;
+	uint32_t number;
 
-	if (!text)
-		return 0;
-	text += 1 + strspn(text + 1, " ");
-	if (!host_ports_take_address(&text, &address) || *text++ != ':' || !host_ports_take_hex(&text, 4, &port))
-		return 0;
-	remote = text + strspn(text, " ");
-	text = remote + strcspn(remote, " ");
-	text += strspn(text, " ");
-	if (!host_ports_take_hex(&text, 2, &state) || state == STATE_TIME_WAIT)
-		return 0;
-	ours = !address;
-	for (uint32_t i = 0; i < count; i++)
-		ours |= addresses[i] == address;
-	return ours ? (uint16_t)port : 0;
+	if (!host_ports_take_address(text, address) || *(*text)++ != ':' || !host_ports_take_hex(text, 4, &number))
+		return false;
+	*port = (uint16_t)number;
+	*text += strspn(*text, " ");
+	return true;
 }
 
-int host_ports_read(const char *path, const uint32_t *addresses, uint32_t count, struct port_set *ports)
+/* False if the line is no socket that is ours to know of. */
+static bool host_ports_parse_line(const char *line, struct host_socket *socket)
+{
+	const char *text = strchr(line, ':');
+	uint32_t state;
+
+	if (!text)
+		return false;
+	text += 1 + strspn(text + 1, " ");
+	if (!host_ports_take_endpoint(&text, &socket->local, &socket->local_port) ||
+	    !host_ports_take_endpoint(&text, &socket->remote, &socket->remote_port) ||
+	    !host_ports_take_hex(&text, 2, &state) || state == STATE_TIME_WAIT || !socket->local_port)
+		return false;
+	socket->is_server = state == STATE_LISTEN || state == STATE_CLOSE;
+	socket->is_up = !socket->is_server && state != STATE_SYN_RECV && state != STATE_NEW_SYN_RECV && socket->local &&
+			socket->remote && socket->remote_port;
+	return true;
+}
+
+int host_ports_read(const char *path, uint8_t protocol, host_socket_visit *visit, void *context)
 {
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
@@ -78,31 +93,31 @@ int host_ports_read(const char *path, const uint32_t *addresses, uint32_t count,
 	if (!file)
 		return errno == ENOENT ? 0 : -errno; /* a kernel without IPv6 */
 	while (getline(&line, &size, file) > 0) {
-		uint16_t port = host_ports_parse_line(line, addresses, count);
+		struct host_socket socket = {.protocol = protocol};
 
-		if (port)
-			port_set_add(ports, port);
+		if (host_ports_parse_line(line, &socket))
+			visit(context, &socket);
 	}
 	free(line);
 	fclose(file);
 	return 0;
 }
 
-int host_ports_find(const uint32_t *addresses, uint32_t count, struct port_set *tcp, struct port_set *udp)
+int host_ports_visit(host_socket_visit *visit, void *context)
 {
-	const struct {
+	static const struct {
 		const char *path;
-		struct port_set *ports;
+		uint8_t protocol;
 	} files[] = {
-		{"/proc/self/net/tcp", tcp},
-		{"/proc/self/net/tcp6", tcp},
-		{"/proc/self/net/udp", udp},
-		{"/proc/self/net/udp6", udp},
+		{"/proc/self/net/tcp", IPPROTO_TCP},
+		{"/proc/self/net/tcp6", IPPROTO_TCP},
+		{"/proc/self/net/udp", IPPROTO_UDP},
+		{"/proc/self/net/udp6", IPPROTO_UDP},
 	};
 	int result = 0;
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		int error = host_ports_read(files[i].path, addresses, count, files[i].ports);
+		int error = host_ports_read(files[i].path, files[i].protocol, visit, context);
 
 		if (error)
 			result = error;

@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #include "io/clock.h"
-#include "io/host_ports.h"
 #include "io/kernel_links.h"
 #include "io/kernel_lock.h"
 #include "io/kernel_made.h"
+#include "io/kernel_ports.h"
 #include "io/kernel_rules.h"
 #include "io/netlink.h"
 #include "io/next_hop.h"
@@ -28,7 +28,6 @@ enum {
 	EXIT_PERMISSION = 3,
 	EXIT_NETWORK = 4,
 	EXIT_FILE = 5,
-	DHCP_CLIENT_PORT = 68,
 	/* Somebody who undoes our changes as soon as they are made is not answered more often than this. */
 	REPAIR_MS = 1000,
 	ADDRESSES_TEXT_MAX = 256,
@@ -43,8 +42,8 @@ struct kernel {
 	struct next_hops *hops;
 	struct kernel_links links;
 	struct kernel_trouble trouble;
-	char default_wan[IFNAMSIZ];           /* for kernel_default_wan() */
-	struct port_set found_tcp, found_udp; /* in use at start */
+	char default_wan[IFNAMSIZ]; /* for kernel_default_wan() */
+	struct kernel_ports ports;
 	struct kernel_made made;
 	int lock;
 	bool set_up;
@@ -114,39 +113,34 @@ static int kernel_check_links(struct kernel *kernel)
 	return kernel->trouble.overlap || kernel->trouble.swapped ? EXIT_NETWORK : 0;
 }
 
-static void kernel_merge_ports(struct port_set *to, const struct port_set *from)
+static struct kernel_ports_view kernel_ports_of(const struct kernel *kernel)
 {
-	for (size_t i = 0; i < sizeof(to->bits) / sizeof(to->bits[0]); i++)
-		to->bits[i] |= from->bits[i];
-}
-
-static void kernel_remove_ports(struct port_set *from, const struct port_set *which)
-{
-	for (size_t i = 0; i < sizeof(from->bits) / sizeof(from->bits[0]); i++)
-		from->bits[i] &= ~which->bits[i];
-}
-
-/* The router's own ports: those in use at start and those its connections get, unless a forward is written for them,
- * and those of the configuration. */
-void kernel_rehearse_forwards(struct kernel *kernel, const struct port_set *forward_tcp,
-			      const struct port_set *forward_udp, struct port_set *host_tcp, struct port_set *host_udp)
-{
-	*host_tcp = kernel->found_tcp;
-	*host_udp = kernel->found_udp;
-	if (!kernel_rules_own_ports(&kernel->made.list, host_tcp, host_udp))
-		kernel->report(kernel->context, LOG_WARNING,
-			       "can not read net.ipv4.ip_local_port_range: the router's own connections may fail");
-	kernel_remove_ports(host_tcp, forward_tcp);
-	kernel_remove_ports(host_udp, forward_udp);
-	kernel_merge_ports(host_tcp, &kernel->request.host_tcp);
-	kernel_merge_ports(host_udp, &kernel->request.host_udp);
-	port_set_add(host_udp, DHCP_CLIENT_PORT);
+	return (struct kernel_ports_view){
+		.wanted = &kernel->request.ports,
+		.links = &kernel->links,
+		.made = &kernel->made.list,
+		.report = kernel->report,
+		.context = kernel->context,
+	};
 }
 
 static void kernel_collect_ports(struct kernel *kernel, struct kernel_links *links)
 {
-	kernel_rehearse_forwards(kernel, &kernel->request.forward_tcp, &kernel->request.forward_udp, &links->host_tcp,
-				 &links->host_udp);
+	struct kernel_ports_view view = kernel_ports_of(kernel);
+
+	kernel_ports_fill(&kernel->ports, &view, links);
+}
+
+void kernel_rehearse_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted, struct port_set *host_tcp,
+			   struct port_set *host_udp)
+{
+	struct kernel_ports_view view = kernel_ports_of(kernel);
+	struct kernel_links links = kernel->links;
+
+	view.wanted = wanted;
+	kernel_ports_fill(&kernel->ports, &view, &links);
+	*host_tcp = links.host_tcp;
+	*host_udp = links.host_udp;
 }
 
 static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
@@ -173,6 +167,7 @@ static int kernel_reload_hops(struct kernel *kernel)
 
 static int kernel_look(struct kernel *kernel)
 {
+	struct kernel_ports_view view;
 	int code = kernel_choose_wan(kernel), error;
 
 	if (code)
@@ -183,13 +178,8 @@ static int kernel_look(struct kernel *kernel)
 	code = kernel_check_links(kernel);
 	if (code)
 		return code;
-	error = host_ports_find(kernel->links.wan.addresses, kernel->links.wan.address_count, &kernel->found_tcp,
-				&kernel->found_udp);
-	if (error)
-		kernel->report(
-			kernel->context, LOG_WARNING,
-			"can not read which ports the router's own sockets use (%s): list them in [wan] host_ports",
-			strerror(-error));
+	view = kernel_ports_of(kernel);
+	kernel_ports_look(&kernel->ports, &view, true);
 	kernel_collect_ports(kernel, &kernel->links);
 	error = kernel_reload_hops(kernel);
 	return error ? kernel_made_exit_code(error) : 0;
@@ -206,6 +196,7 @@ static bool kernel_prepare(struct kernel *kernel, const struct kernel_request *r
 		return false;
 	}
 	kernel->made.netlink = kernel->netlink;
+	kernel_ports_open(&kernel->ports);
 	kernel->hops = next_hop_new(kernel->netlink);
 	if (kernel->state_dir && kernel->hops)
 		return true;
@@ -245,6 +236,7 @@ void kernel_close(struct kernel *kernel)
 		return;
 	kernel_made_close(&kernel->made);
 	next_hop_free(kernel->hops);
+	kernel_ports_close(&kernel->ports);
 	netlink_free(kernel->netlink);
 	if (kernel->lock >= 0)
 		close(kernel->lock);
@@ -283,29 +275,6 @@ static int kernel_take_lock(kernel_report *report, void *context)
 	else
 		report(context, LOG_ERR, "can not take the lock: %s", strerror(-lock));
 	return -EXIT_NETWORK;
-}
-
-static void kernel_report_ports(struct kernel *kernel)
-{
-	char tcp[SYSCTL_VALUE_MAX], udp[SYSCTL_VALUE_MAX], range[SYSCTL_VALUE_MAX];
-
-	if (!sysctl_print_ports(&kernel->found_tcp, tcp))
-		snprintf(tcp, sizeof(tcp), "many");
-	if (!sysctl_print_ports(&kernel->found_udp, udp))
-		snprintf(udp, sizeof(udp), "many");
-	if (tcp[0] || udp[0])
-		kernel->report(kernel->context, LOG_INFO,
-			       "in use by the router itself, so not for NAT: TCP ports %s, UDP ports %s",
-			       tcp[0] ? tcp : "none", udp[0] ? udp : "none");
-	if (port_set_has(&kernel->request.host_tcp, UINT16_MAX) || port_set_has(&kernel->request.host_udp, UINT16_MAX))
-		kernel->report(kernel->context, LOG_WARNING,
-			       "port 65535 can not be reached from the WAN: the kernel's rules do not know that port");
-	if (kernel_rules_lack_range(range))
-		kernel->report(kernel->context, LOG_NOTICE,
-			       "net.ipv4.ip_local_port_range cannot be set here, so the ports it names stay the "
-			       "router's own, and NAT has only the others; start the container with "
-			       "--sysctl net.ipv4.ip_local_port_range=\"%s\" for NAT to have nearly all",
-			       range);
 }
 
 static struct kernel_facts kernel_facts_of(const struct kernel *kernel)
@@ -363,6 +332,7 @@ int kernel_claim(struct kernel *kernel)
 
 int kernel_setup(struct kernel *kernel)
 {
+	struct kernel_ports_view view = kernel_ports_of(kernel);
 	int code = kernel_claim(kernel), error;
 
 	if (code)
@@ -374,7 +344,6 @@ int kernel_setup(struct kernel *kernel)
 		kernel->report(kernel->context, LOG_NOTICE,
 			       "an earlier culvertd ended without undoing its %u changes; they are taken over",
 			       kernel->made.list.count);
-	kernel_report_ports(kernel);
 	error = netlink_dump_rules(kernel->netlink, kernel_report_rule, kernel);
 	if (error)
 		kernel->report(kernel->context, LOG_WARNING,
@@ -382,10 +351,12 @@ int kernel_setup(struct kernel *kernel)
 			       strerror(-error));
 	code = kernel_reconcile(kernel, true);
 	kernel->set_up = !code;
+	if (code)
+		return code;
 	/* From now on the range of ports is what the kernel says it is. */
-	if (!code)
-		kernel_collect_ports(kernel, &kernel->links);
-	return code;
+	kernel_collect_ports(kernel, &kernel->links);
+	kernel_ports_report(&kernel->ports, &view);
+	return 0;
 }
 
 int kernel_print_plan(struct kernel *kernel, FILE *out)
@@ -541,14 +512,16 @@ void kernel_read_events(struct kernel *kernel)
 		next_hop_resync(kernel->hops);
 }
 
-void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp)
+void kernel_set_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted)
 {
-	if (!memcmp(tcp, &kernel->request.forward_tcp, sizeof(*tcp)) &&
-	    !memcmp(udp, &kernel->request.forward_udp, sizeof(*udp)))
+	struct kernel_ports_view view = kernel_ports_of(kernel);
+
+	if (!memcmp(wanted, &kernel->request.ports, sizeof(*wanted)))
 		return;
-	kernel->request.forward_tcp = *tcp;
-	kernel->request.forward_udp = *udp;
+	kernel->request.ports = *wanted;
+	kernel_ports_look(&kernel->ports, &view, false);
 	kernel_collect_ports(kernel, &kernel->links);
+	kernel_ports_report(&kernel->ports, &view);
 	kernel->links.generation++;
 	if (kernel->set_up)
 		kernel_reconcile(kernel, false);
@@ -558,6 +531,7 @@ void kernel_refresh(struct kernel *kernel)
 {
 	if (kernel->lock >= 0)
 		kernel_lock_serve(kernel->lock);
+	kernel_ports_watch(&kernel->ports, &kernel->links);
 	kernel_look_again(kernel, true);
 	next_hop_refresh(kernel->hops);
 }

@@ -18,12 +18,17 @@
 
 enum { KERNEL_ADDRESSES_MAX = 64 };
 
+/* What the operator says of ports. */
+struct kernel_ports_wanted {
+	struct port_set host_tcp, host_udp;       /* the router's own that the WAN may reach */
+	struct port_set forward_tcp, forward_udp; /* of forwards: not the router's, even if a socket of it is there */
+	bool open_all;                            /* all that is the router's own may be reached */
+};
+
 /* What the operator asked for. wan may be empty: the device of the default route. */
 struct kernel_request {
 	char lan[IFNAMSIZ], wan[IFNAMSIZ], tun[IFNAMSIZ];
-	struct port_set host_tcp, host_udp; /* configured host ports; kernel_setup() adds what it finds */
-	struct port_set forward_tcp,
-		forward_udp;   /* ports of forwards: not the router's, even if a socket of it is there */
+	struct kernel_ports_wanted ports;
 	const char *state_dir; /* where the journal and the WAN lock live */
 };
 
@@ -52,7 +57,11 @@ struct kernel_links {
 	} lan;
 	uint32_t hop_address;               /* the TUN's own address, host order (192.0.0.8, RFC 7600) */
 	struct port_set host_tcp, host_udp; /* ports of the router itself: configured, ephemeral, and in use at start */
-	uint32_t generation;                /* grows with every change of anything above */
+	struct port_set open_tcp, open_udp; /* those of them that the WAN may reach */
+	struct host_connection kept[HOST_CONNECTIONS_MAX]; /* up at the start, at ports that are not open */
+	uint32_t kepts;
+	uint32_t own_first, own_last; /* ports that the router's own connections get; 0: not known */
+	uint32_t generation;          /* grows with every change of anything above */
 };
 
 struct kernel;
@@ -94,11 +103,11 @@ int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
 /* The name of the device of the default route now, "" if there is none; valid until the next call. */
 const char *kernel_default_wan(struct kernel *kernel);
-/* Other forwards after a reload. */
-void kernel_set_forwards(struct kernel *kernel, const struct port_set *tcp, const struct port_set *udp);
-/* The router's own ports with other forwards: what kernel_links() would say then. Changes nothing. */
-void kernel_rehearse_forwards(struct kernel *kernel, const struct port_set *forward_tcp,
-			      const struct port_set *forward_udp, struct port_set *host_tcp, struct port_set *host_udp);
+/* Other ports after a reload. Connections that are up go on. */
+void kernel_set_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted);
+/* The router's own ports if that were wanted: what kernel_links() would say then. Changes nothing. */
+void kernel_rehearse_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted, struct port_set *host_tcp,
+			   struct port_set *host_udp);
 /* Looks again at everything; to be called every few seconds for what notifications can miss, for neighbours in use,
  * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);

@@ -45,8 +45,8 @@ static bool change_same_rule(const struct netlink_rule *a, const struct netlink_
 {
 	return a->preference == b->preference && change_same_prefix(a->from, b->from) &&
 	       change_same_prefix(a->to, b->to) && !strcmp(a->iif, b->iif) && a->protocol == b->protocol &&
-	       a->port_first == b->port_first && a->port_last == b->port_last && a->invert == b->invert &&
-	       a->action == b->action && a->table == b->table;
+	       a->source_port == b->source_port && a->port_first == b->port_first && a->port_last == b->port_last &&
+	       a->invert == b->invert && a->action == b->action && a->table == b->table;
 }
 
 static bool change_is_same(const struct change *a, const struct change *b)

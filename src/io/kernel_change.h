@@ -15,9 +15,9 @@
 #include "io/sysctl.h"
 
 enum {
-	/* Rules take preferences 100 to 111, see kernel_rules.c. */
+	/* Rules take preferences 100 to 112, see kernel_rules.c. */
 	KERNEL_PREFERENCE = 100,
-	KERNEL_PREFERENCE_LAST = 111,
+	KERNEL_PREFERENCE_LAST = 112,
 	KERNEL_TABLE = 2747,
 	CHANGE_TEXT_MAX = 2 * SYSCTL_VALUE_MAX + SYSCTL_PATH_MAX + 64,
 };

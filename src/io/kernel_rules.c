@@ -7,16 +7,18 @@
  *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (ping)
  *        iif LAN to OUT ... lookup local    the router's own ports
  *   101  iif LAN to OUT lookup T            hairpins
- *   102  not iif WAN goto 105               the guard below is for packets from the WAN only
- *   103  iif WAN to OUT ... lookup local    ICMP and the router's own ports
- *   104  iif WAN ... blackhole              all else, each protocol by its number
- *   105  lookup local                       stands in for preference 0, which is removed last
- *   106  iif WAN blackhole                  nothing is forwarded from the WAN, whatever its sysctl says
- *   107  iif LAN to PREFIX lookup main      inside to inside
- *   108  iif LAN lookup T                   all that goes out
- *   109  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN
- *   110  iif TUN to PREFIX lookup main      what comes in
- *   111  iif TUN unreachable                never out of the WAN untranslated
+ *   102  not iif WAN goto 106               the guard below is for packets from the WAN only
+ *   103  from REMOTE to OUT iif WAN ...     connections of the router that were up at the start
+ *          lookup local
+ *   104  iif WAN to OUT ... lookup local    ICMP and those of the router's own ports that are open to the WAN
+ *   105  iif WAN ... blackhole              all else, each protocol by its number
+ *   106  lookup local                       stands in for preference 0, which is removed last
+ *   107  iif WAN blackhole                  nothing is forwarded from the WAN, whatever its sysctl says
+ *   108  iif LAN to PREFIX lookup main      inside to inside
+ *   109  iif LAN lookup T                   all that goes out
+ *   110  from HOP iif lo lookup T           ICMP errors the kernel made about packets from the TUN
+ *   111  iif TUN to PREFIX lookup main      what comes in
+ *   112  iif TUN unreachable                never out of the WAN untranslated
  *
  * The guard names protocols one by one because the kernel asks the rules about ARP requests, too, as packets of
  * protocol 0: a rule for any protocol would stop the router from answering ARP. Only what the LAN owns is hidden from
@@ -41,6 +43,7 @@ enum {
 	TO_ROUTER = KERNEL_PREFERENCE,
 	LAN_TO_OUTSIDE,
 	NOT_FROM_WAN,
+	KEPT,
 	HOST,
 	GUARD,
 	LOCAL,
@@ -212,8 +215,30 @@ static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
 		(struct netlink_rule){
 			.preference = HOST, .to = address, .protocol = IPPROTO_ICMP, .table = NETLINK_TABLE_LOCAL},
 		facts->wan);
-	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_TCP, &facts->links->host_tcp);
-	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_UDP, &facts->links->host_udp);
+	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_TCP, &facts->links->open_tcp);
+	kernel_rules_build_ports(to, HOST, facts->wan, outside, IPPROTO_UDP, &facts->links->open_udp);
+}
+
+static void kernel_rules_build_kept(struct builder *to)
+{
+	const struct kernel_facts *facts = to->facts;
+
+	for (uint32_t i = 0; i < facts->links->kepts; i++) {
+		const struct host_connection *kept = &facts->links->kept[i];
+
+		kernel_rules_rule(to,
+				  (struct netlink_rule){
+					  .preference = KEPT,
+					  .from = {kept->remote, 32},
+					  .to = {kept->local, 32},
+					  .protocol = (uint8_t)kept->protocol,
+					  .source_port = kept->remote_port,
+					  .port_first = kept->local_port,
+					  .port_last = kept->local_port,
+					  .table = NETLINK_TABLE_LOCAL,
+				  },
+				  facts->wan);
+	}
 }
 
 static void kernel_rules_blackhole(struct builder *to, struct prefix hidden, uint8_t protocol)
@@ -274,6 +299,7 @@ static void kernel_rules_build_rules(struct builder *to)
 			  facts->wan);
 	for (uint32_t i = 0; i < facts->links->wan.address_count; i++)
 		kernel_rules_build_outside(to, facts->links->wan.addresses[i]);
+	kernel_rules_build_kept(to);
 	kernel_rules_rule(to,
 			  (struct netlink_rule){
 				  .preference = NOT_FROM_WAN, .invert = true, .action = NETLINK_GOTO, .table = LOCAL},
@@ -322,20 +348,16 @@ static void kernel_rules_build_own_ports(struct builder *to)
 		kernel_rules_sysctl(to, reserved_ports, value, OPTIONAL | ONCE);
 }
 
-bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp, struct port_set *udp)
+bool kernel_rules_own_range(const struct change_list *made, uint32_t *first, uint32_t *last)
 {
 	const struct kernel_facts facts = {.made = made};
-	uint32_t first = OWN_FIRST, last = OWN_LAST;
 	char now[SYSCTL_VALUE_MAX];
 
-	if (kernel_rules_was_made(&facts, port_range) || !sysctl_is_writable(port_range))
-		if (sysctl_read(port_range, now) || !sysctl_parse_range(now, &first, &last))
-			return false;
-	for (uint32_t port = first; port <= last; port++) {
-		port_set_add(tcp, (uint16_t)port);
-		port_set_add(udp, (uint16_t)port);
-	}
-	return true;
+	*first = OWN_FIRST;
+	*last = OWN_LAST;
+	if (!kernel_rules_was_made(&facts, port_range) && sysctl_is_writable(port_range))
+		return true;
+	return !sysctl_read(port_range, now) && sysctl_parse_range(now, first, last);
 }
 
 bool kernel_rules_lack_range(char wanted[SYSCTL_VALUE_MAX])

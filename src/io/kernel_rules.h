@@ -21,9 +21,9 @@ struct kernel_facts {
 /* Appends the changes to list, in the order in which they are to be made. False if memory ran out. */
 bool kernel_rules_build(struct change_list *list, const struct kernel_facts *facts);
 
-/* The ports that the kernel gives to the router's own connections: ours, if it can be set, else as it is. Adds them to
- * both sets. made as above. False if the kernel's range could not be read, and nothing was added. */
-bool kernel_rules_own_ports(const struct change_list *made, struct port_set *tcp, struct port_set *udp);
+/* The ports that the kernel gives to the router's own connections: ours, if the range can be set, else as it is. made
+ * as above. False if the kernel's range could not be read. */
+bool kernel_rules_own_range(const struct change_list *made, uint32_t *first, uint32_t *last);
 
 /* The range of ports that the router's own connections should get. True if it is another one and cannot be set. */
 bool kernel_rules_lack_range(char wanted[SYSCTL_VALUE_MAX]);

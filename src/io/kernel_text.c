@@ -67,6 +67,8 @@ static void change_print_rule(FILE *out, const char *verb, const struct netlink_
 		fprintf(out, " iif %s", rule->iif);
 	if (rule->protocol)
 		fprintf(out, " ipproto %u", rule->protocol);
+	if (rule->source_port)
+		fprintf(out, " sport %u", rule->source_port);
 	if (rule->port_first)
 		fprintf(out, " dport %u-%u", rule->port_first, rule->port_last);
 	if (rule->action == NETLINK_LOOKUP)
@@ -197,6 +199,8 @@ static void change_parse_rule(struct netlink_rule *rule, struct words *words)
 		change_take_device(words, rule->iif);
 	if (change_skip(words, "ipproto"))
 		rule->protocol = (uint8_t)change_take_number(words);
+	if (change_skip(words, "sport"))
+		rule->source_port = (uint16_t)change_take_number(words);
 	if (change_skip(words, "dport"))
 		change_take_ports(words, rule);
 	if (change_skip(words, "blackhole"))

@@ -209,7 +209,7 @@ uint32_t netlink_get_address(const struct nlattr *attribute)
 	return attribute && nla_len(attribute) == sizeof(uint32_t) ? ntohl(nla_get_u32(attribute)) : 0;
 }
 
-static struct nl_sock *netlink_connect(int *error)
+static struct nl_sock *netlink_connect(int protocol, int *error)
 {
 	struct nl_sock *sock = nl_socket_alloc();
 	int on = 1;
@@ -217,7 +217,7 @@ static struct nl_sock *netlink_connect(int *error)
 	*error = -ENOMEM;
 	if (!sock)
 		return NULL;
-	*error = nl_connect(sock, NETLINK_ROUTE);
+	*error = nl_connect(sock, protocol);
 	if (*error < 0) {
 		*error = errno ? -errno : -EIO;
 		nl_socket_free(sock);
@@ -240,7 +240,7 @@ static int netlink_subscribe(struct nl_sock *sock)
 	return result ? -EIO : 0;
 }
 
-struct netlink *netlink_new(int *error)
+static struct netlink *netlink_new_requests(int protocol, int *error)
 {
 	/* The kernel never keeps anybody waiting; should it, better an error than a daemon that hangs. */
 	struct timeval limit = {.tv_sec = 10};
@@ -249,11 +249,27 @@ struct netlink *netlink_new(int *error)
 	*error = -ENOMEM;
 	if (!netlink)
 		return NULL;
-	netlink->requests = netlink_connect(error);
+	netlink->requests = netlink_connect(protocol, error);
 	if (netlink->requests) {
 		setsockopt(nl_socket_get_fd(netlink->requests), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		netlink->events = netlink_connect(error);
+		return netlink;
 	}
+	netlink_free(netlink);
+	return NULL;
+}
+
+struct netlink *netlink_new_diag(int *error)
+{
+	return netlink_new_requests(NETLINK_SOCK_DIAG, error);
+}
+
+struct netlink *netlink_new(int *error)
+{
+	struct netlink *netlink = netlink_new_requests(NETLINK_ROUTE, error);
+
+	if (!netlink)
+		return NULL;
+	netlink->events = netlink_connect(NETLINK_ROUTE, error);
 	if (netlink->events)
 		*error = netlink_subscribe(netlink->events);
 	if (*error) {

@@ -61,6 +61,7 @@ struct netlink_rule {
 	struct prefix from, to;
 	char iif[IFNAMSIZ];
 	uint8_t protocol;
+	uint16_t source_port;
 	uint16_t port_first, port_last; /* destination ports */
 	enum netlink_action action;
 	uint32_t table; /* of NETLINK_LOOKUP; of NETLINK_GOTO the preference to go on with */
@@ -78,6 +79,8 @@ struct netlink_neighbour {
 };
 
 struct netlink *netlink_new(int *error); /* NULL, with *error set to a negative errno */
+/* The same for questions about sockets, and for nothing else. */
+struct netlink *netlink_new_diag(int *error);
 void netlink_free(struct netlink *netlink);
 
 int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link),
@@ -105,6 +108,13 @@ int netlink_delete_rule(struct netlink *netlink, const struct netlink_rule *rule
 int netlink_use_neighbour(struct netlink *netlink, int ifindex, uint32_t address);
 /* -ENOENT if the kernel knows no such neighbour. */
 int netlink_get_neighbour(struct netlink *netlink, int ifindex, uint32_t address, struct netlink_neighbour *neighbour);
+
+/* TCP sockets that listen and take IPv4; address 0 is any. A table of its own in the kernel, so it is quick however
+ * many connections there are. */
+int netlink_dump_listeners(struct netlink *diag, void (*visit)(void *context, uint32_t address, uint16_t port),
+			   void *context);
+/* Looks for the socket of a connection. -ENOENT: there is none, or the kernel cannot tell. */
+int netlink_find_connection(struct netlink *diag, const struct host_connection *connection);
 
 /* What netlink_read_events() saw. */
 struct netlink_events {

@@ -129,15 +129,13 @@ int netlink_delete_route(struct netlink *netlink, const struct netlink_route *ro
 	return netlink_change_route(netlink, RTM_DELROUTE, 0, route);
 }
 
-static void netlink_parse_rule_ports(struct netlink_rule *rule, struct nlattr *attribute)
+static struct fib_rule_port_range netlink_get_ports(struct nlattr *attribute)
 {
-	struct fib_rule_port_range range;
+	struct fib_rule_port_range range = {0};
 
-	if (!attribute || nla_len(attribute) != sizeof(range))
-		return;
-	memcpy(&range, nla_data(attribute), sizeof(range));
-	rule->port_first = range.start;
-	rule->port_last = range.end;
+	if (attribute && nla_len(attribute) == sizeof(range))
+		memcpy(&range, nla_data(attribute), sizeof(range));
+	return range;
 }
 
 static void netlink_parse_rule(void *context, struct nlmsghdr *header)
@@ -157,7 +155,9 @@ static void netlink_parse_rule(void *context, struct nlmsghdr *header)
 		nla_strlcpy(rule.iif, attributes[FRA_IIFNAME], sizeof(rule.iif));
 	if (attributes[FRA_IP_PROTO])
 		rule.protocol = nla_get_u8(attributes[FRA_IP_PROTO]);
-	netlink_parse_rule_ports(&rule, attributes[FRA_DPORT_RANGE]);
+	rule.source_port = netlink_get_ports(attributes[FRA_SPORT_RANGE]).start;
+	rule.port_first = netlink_get_ports(attributes[FRA_DPORT_RANGE]).start;
+	rule.port_last = netlink_get_ports(attributes[FRA_DPORT_RANGE]).end;
 	rule.invert = info->flags & FIB_RULE_INVERT;
 	rule.action = info->action == FR_ACT_GOTO          ? NETLINK_GOTO
 		      : info->action == FR_ACT_BLACKHOLE   ? NETLINK_BLACKHOLE
@@ -185,6 +185,7 @@ int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, con
 static int netlink_put_rule(struct nl_msg *message, const struct netlink_rule *rule)
 {
 	struct fib_rule_port_range range = {rule->port_first, rule->port_last};
+	struct fib_rule_port_range source = {rule->source_port, rule->source_port};
 	int failed = nla_put_u32(message, FRA_PRIORITY, rule->preference);
 
 	if (rule->from.length)
@@ -195,6 +196,8 @@ static int netlink_put_rule(struct nl_msg *message, const struct netlink_rule *r
 		failed |= nla_put_string(message, FRA_IIFNAME, rule->iif);
 	if (rule->protocol)
 		failed |= nla_put_u8(message, FRA_IP_PROTO, rule->protocol);
+	if (rule->source_port)
+		failed |= nla_put(message, FRA_SPORT_RANGE, sizeof(source), &source);
 	if (rule->port_first)
 		failed |= nla_put(message, FRA_DPORT_RANGE, sizeof(range), &range);
 	if (rule->action == NETLINK_LOOKUP)

@@ -8,7 +8,7 @@
 
 #include "nat/fragment_store.h"
 
-enum { ARENA_VERSION = 9, LINE = 64 };
+enum { ARENA_VERSION = 10, LINE = 64 };
 #define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
 
 /* Changes whenever a record does: an arena of another build is not taken over. */

@@ -21,7 +21,7 @@
 #include "nat/passages.h"
 #include "nat/sa.h"
 
-enum { MTU_MIN = 68 };
+enum { MTU_MIN = 68, FIRST_PORT = 1024 };
 
 struct rehearsal {
 	struct engine engine; /* the tables of the real one with the other configuration; nothing is ever changed */
@@ -31,6 +31,19 @@ struct rehearsal {
 static uint32_t sane_mtu(uint32_t mtu)
 {
 	return mtu < MTU_MIN ? MTU_MIN : mtu > PACKET_LENGTH_MAX ? PACKET_LENGTH_MAX : mtu;
+}
+
+static uint32_t count_usable(const struct engine *engine, enum port_space space)
+{
+	const uint64_t *host = host_ports(engine, space)->bits, *forwarded = engine->forwarded[space].bits;
+	uint32_t usable = 0;
+
+	for (uint32_t i = FIRST_PORT / WORD_BITS; i < 65536 / WORD_BITS; i++) {
+		uint64_t taken = host[i] | forwarded[i];
+		for (usable += WORD_BITS; taken != 0; taken &= taken - 1)
+			usable--;
+	}
+	return usable;
 }
 
 void configure_adopt(struct engine *engine, const struct engine_config *config)
@@ -46,6 +59,8 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 		     space >= 0 && space != SPACE_ICMP && port <= forward->port_last; port++)
 			port_set_add(&engine->forwarded[space], (uint16_t)port);
 	}
+	for (int space = SPACE_TCP; space <= SPACE_UDP; space++)
+		engine->usable_ports[space] = count_usable(engine, (enum port_space)space);
 	engine->any_blocked = false;
 	for (int part = 0; part < PARTS; part++)
 		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
@@ -96,11 +111,7 @@ static enum flow_end flow_fate(const struct engine *engine, const struct flow *f
 
 	if (fate != FLOW_STAYS)
 		return fate;
-	if (flow->protocol == PROTOCOL_TCP && port_set_has(&engine->config.host_tcp, flow->outside_port))
-		return FLOW_END_HOST_PORT;
-	if (flow->protocol == PROTOCOL_UDP && port_set_has(&engine->config.host_udp, flow->outside_port))
-		return FLOW_END_HOST_PORT;
-	return FLOW_STAYS;
+	return port_is_of_host(engine, flow->protocol, flow->outside_port) ? FLOW_END_HOST_PORT : FLOW_STAYS;
 }
 
 bool configure_allows(const struct engine *engine, const struct flow *flow)
@@ -169,11 +180,9 @@ static void ports_in_question(const struct engine *engine, const struct engine_c
 /* What a port says of a mapping's flows is the same for all of them that a forward has opened, and often nothing. */
 static bool port_may_end(const struct engine *engine, const struct mapping *mapping)
 {
-	const struct port_set *host =
-		mapping->protocol == PROTOCOL_TCP ? &engine->config.host_tcp : &engine->config.host_udp;
-
-	return port_set_has(host, mapping->outside_port) || !leads_to(engine, mapping->protocol, mapping->outside_port,
-								      mapping->inside_address, mapping->inside_port);
+	return port_is_of_host(engine, mapping->protocol, mapping->outside_port) ||
+	       !leads_to(engine, mapping->protocol, mapping->outside_port, mapping->inside_address,
+			 mapping->inside_port);
 }
 
 static uint32_t judge_mapping(struct engine *engine, uint32_t mapping)

@@ -461,7 +461,7 @@ bool module_owns_flow(const struct engine *engine, enum service service, uint32_
 
 void module_share_port(struct engine *engine, uint32_t index, uint16_t outside_port)
 {
-	if (outside_port == 0 || !port_set_has(&engine->config.host_udp, outside_port))
+	if (outside_port == 0 || !port_is_of_host(engine, PROTOCOL_UDP, outside_port))
 		engine->track[index].udp.shared_port = outside_port;
 }
 

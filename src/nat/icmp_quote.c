@@ -171,9 +171,8 @@ static bool quote_is_of_host(const struct engine *engine, const struct quote *qu
 {
 	switch (quote->ip.protocol) {
 	case PROTOCOL_TCP:
-		return port_set_has(&engine->config.host_tcp, quote->ports.source_port);
 	case PROTOCOL_UDP:
-		return port_set_has(&engine->config.host_udp, quote->ports.source_port);
+		return port_is_of_host(engine, quote->ip.protocol, quote->ports.source_port);
 	case PROTOCOL_ICMP:
 		return icmp_is_request(quote->ports.icmp_type);
 	default:

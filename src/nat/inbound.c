@@ -54,15 +54,27 @@ static bool icmp_fits_flow(const struct passage *passage, const struct flow *flo
 	return icmp_is_request(passage->transport.icmp_type) == ((flow->flags & FLOW_FORWARD) != 0);
 }
 
+static bool is_of_host_connection(const struct engine *engine, const struct passage *passage)
+{
+	for (uint32_t i = 0; i < engine->config.kepts; i++) {
+		const struct host_connection *kept = &engine->config.kept[i];
+		if (kept->remote == passage->ip.source && kept->local == passage->ip.destination &&
+		    kept->remote_port == passage->transport.source_port &&
+		    kept->local_port == passage->transport.destination_port && kept->protocol == passage->ip.protocol)
+			return true;
+	}
+	return false;
+}
+
 static bool is_for_the_router(const struct engine *engine, const struct passage *passage)
 {
 	uint16_t port = passage->transport.destination_port;
 
 	switch (passage->ip.protocol) {
 	case PROTOCOL_TCP:
-		return port_set_has(&engine->config.host_tcp, port);
+		return port_set_has(&engine->config.open_tcp, port) || is_of_host_connection(engine, passage);
 	case PROTOCOL_UDP:
-		return port_set_has(&engine->config.host_udp, port);
+		return port_set_has(&engine->config.open_udp, port) || is_of_host_connection(engine, passage);
 	case PROTOCOL_ICMP:
 		return icmp_is_answer(passage->transport.icmp_type) || forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
 	default:
@@ -108,6 +120,9 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 	};
 	struct target target;
 
+	if (port_is_of_host(engine, knock.protocol, knock.port) &&
+	    forward_find(engine, knock.protocol, knock.port) == NULL)
+		return verdict_drop(DROP_NOT_OPEN);
 	if (knock.protocol == PROTOCOL_UDP) {
 		uint32_t claimed = find_claimed(engine, passage, &knock);
 		if (claimed != NONE)

@@ -94,9 +94,8 @@ static bool is_for_the_router(struct engine *engine, const struct passage *passa
 
 	switch (passage->ip.protocol) {
 	case PROTOCOL_TCP:
-		return port_set_has(&engine->config.host_tcp, port);
 	case PROTOCOL_UDP:
-		return port_set_has(&engine->config.host_udp, port);
+		return port_is_of_host(engine, passage->ip.protocol, port);
 	case PROTOCOL_ICMP:
 		mapping = mapping_at(outside, PROTOCOL_ICMP, port);
 		return icmp_is_request(passage->transport.icmp_type) &&

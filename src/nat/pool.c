@@ -55,8 +55,7 @@ static bool port_is_reserved(const struct engine *engine, enum port_space space,
 {
 	if (space == SPACE_ICMP)
 		return false;
-	const struct port_set *host = space == SPACE_TCP ? &engine->config.host_tcp : &engine->config.host_udp;
-	return port_set_has(host, port) || port_set_has(&engine->forwarded[space], port);
+	return port_set_has(host_ports(engine, space), port) || port_set_has(&engine->forwarded[space], port);
 }
 
 /* Nobody has this port, and it does not rest for somebody else. */
@@ -155,6 +154,11 @@ void pool_sweep(struct engine *engine, struct outside *outside, enum port_space 
 		if ((entry & PORT_RESTING) && rest_is_over(engine, entry))
 			set_entry(engine, outside, space, port, 0);
 	}
+}
+
+uint32_t engine_port_limit(const struct engine *engine, uint8_t protocol)
+{
+	return engine->usable_ports[protocol == PROTOCOL_TCP ? SPACE_TCP : SPACE_UDP];
 }
 
 bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view)

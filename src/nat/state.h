@@ -264,6 +264,7 @@ struct engine {
 	struct block *block;
 	struct engine_config config;
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
+	uint32_t usable_ports[2];     /* TCP, UDP: those from 1024 up that mappings may have */
 	bool any_blocked;             /* some service is in mode block */
 	bool is_blocking;             /* the flow that is being closed has been blocked by a mode */
 	bool follows_config;          /* no flow is left that config would end */
@@ -328,6 +329,20 @@ static inline int port_space(uint8_t protocol)
 	default:
 		return -1;
 	}
+}
+
+/* The router's own ports; TCP or UDP. */
+static inline const struct port_set *host_ports(const struct engine *engine, enum port_space space)
+{
+	return space == SPACE_TCP ? &engine->config.host_tcp : &engine->config.host_udp;
+}
+
+static inline bool port_is_of_host(const struct engine *engine, uint8_t protocol, uint16_t port)
+{
+	int space = port_space(protocol);
+
+	return (space == SPACE_TCP || space == SPACE_UDP) &&
+	       port_set_has(host_ports(engine, (enum port_space)space), port);
 }
 
 /* The outside address record, or NULL if the address is not ours. */

@@ -48,6 +48,8 @@ void stage_begin(struct stage *s)
 	s->config.forward[1] = (struct forward){PROTO_GRE, 0, 0, INSIDE + 1, 0};
 	s->config.forwards = 2;
 	port_set_add(&s->config.host_tcp, 22);
+	port_set_add(&s->config.host_udp, 53);
+	s->config.open_tcp = s->config.host_tcp;
 	size_t size = engine_arena_size(&limits);
 	if (!s->arena)
 		s->arena = aligned_alloc(64, (size + 63) / 64 * 64);

@@ -98,6 +98,9 @@ static void probe_print_links(const struct kernel_links *links)
 	putchar(']');
 	probe_print_ports("tcp", &links->host_tcp);
 	probe_print_ports("udp", &links->host_udp);
+	probe_print_ports("open_tcp", &links->open_tcp);
+	probe_print_ports("open_udp", &links->open_udp);
+	printf(", \"kept\": %u", links->kepts);
 	puts("}");
 }
 
@@ -223,15 +226,21 @@ static int probe_act(const struct kernel_request *request, const char *action)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"lan", required_argument, NULL, 'l'},       {"wan", required_argument, NULL, 'w'},
-		{"tun", required_argument, NULL, 't'},       {"tcp", required_argument, NULL, 'T'},
-		{"udp", required_argument, NULL, 'U'},       {"fail", required_argument, NULL, 'f'},
-		{"state-dir", required_argument, NULL, 's'}, {0},
+		{"lan", required_argument, NULL, 'l'},
+		{"wan", required_argument, NULL, 'w'},
+		{"tun", required_argument, NULL, 't'},
+		{"tcp", required_argument, NULL, 'T'},
+		{"udp", required_argument, NULL, 'U'},
+		{"fail", required_argument, NULL, 'f'},
+		{"state-dir", required_argument, NULL, 's'},
+		{"auto", no_argument, NULL, 'a'},
+		{0},
 	};
 	struct kernel_request request = {.tun = "cv0", .state_dir = "."};
 	struct sigaction action = {.sa_handler = probe_stop};
 	int option;
 
+	port_set_add(&request.ports.host_udp, 68 /* DHCP */);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'l':
@@ -244,10 +253,13 @@ int main(int argc, char **argv)
 			snprintf(request.tun, sizeof(request.tun), "%s", optarg);
 			break;
 		case 'T':
-			probe_add_ports(&request.host_tcp, optarg);
+			probe_add_ports(&request.ports.host_tcp, optarg);
 			break;
 		case 'U':
-			probe_add_ports(&request.host_udp, optarg);
+			probe_add_ports(&request.ports.host_udp, optarg);
+			break;
+		case 'a':
+			request.ports.open_all = true;
 			break;
 		case 'f':
 			fail_at = (int)strtol(optarg, NULL, 10);

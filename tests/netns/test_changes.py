@@ -273,7 +273,7 @@ def test_adv_85_guard_rules_removed_behind_our_back(lab, router):
         # What else is on its way may be of connections that earlier tests have left.
         router.allow = lambda ip: TCP in ip and ip[TCP].sport != peer[1]
         before = len(lab.R.ip_json("rule"))
-        lab.R.ip("rule del pref 104 ipproto tcp iif wan0 blackhole", "rule del pref 108")
+        lab.R.ip("rule del pref 105 ipproto tcp iif wan0 blackhole", "rule del pref 109")
         wait_for(lambda: len(lab.R.ip_json("rule")) == before, "the rules are back")
         carry(server, client, os.urandom(50000))
         carry(client, server, os.urandom(50000))

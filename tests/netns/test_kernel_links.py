@@ -96,7 +96,7 @@ def test_networks_behind_the_lan_are_followed(place):
     assert prefixes() == [("10.77.0.0", 24), ("10.88.0.0", 16)]
     place.R.ip(f"route add 10.99.0.0/24 via {HOST}", "route delete 10.88.0.0/16")
     wait_for(lambda: prefixes() == [("10.77.0.0", 24), ("10.99.0.0", 24)], "the new network")
-    assert any(rule["priority"] == 107 and rule["dst"] == "10.99.0.0" for rule in place.R.ip_json("rule"))
+    assert any(rule["priority"] == 108 and rule["dst"] == "10.99.0.0" for rule in place.R.ip_json("rule"))
     # a route that holds the WAN's own network is no network of the LAN
     place.R.ip(f"route add 198.51.0.0/16 via {HOST}")
     assert probe.ask("refresh") == "refreshed"

@@ -215,14 +215,15 @@ def test_a_forward_wins_over_a_listener_of_the_router(lab, daemon):
                 listener.accept()[0].close()
 
         lab.guard.host_ports.add(2200)
-        daemon.start()
+        auto = {"wan": {"host_ports": "auto"}}
+        daemon.start(auto)
         answers(own)
-        daemon.reload({"forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
+        daemon.reload({**auto, "forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
         answers(inside)
-        daemon.reload({})
+        daemon.reload(auto)
         answers(own)
         daemon.stop()
-        daemon.start({"forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
+        daemon.start({**auto, "forward:ssh": {"protocol": "tcp", "port": "2200", "to": "10.77.0.11"}})
         answers(inside)
 
 

@@ -23,15 +23,37 @@ static void random_forwards(struct test_random *r, struct engine_config *c)
 		f->port_first = (uint16_t)(8000 + 10 * i);
 		f->port_last = (uint16_t)(f->port_first + test_random_below(r, 4));
 		f->to_port = (uint16_t)(test_random_one_in(r, 2) ? f->port_first : 5000 + test_random_below(r, 3));
-		for (uint32_t port = f->port_first; port <= f->port_last;
-		     port++) /* not both the router's and forwarded */
-			(f->protocol == PROTO_TCP ? &c->host_tcp : &c->host_udp)->bits[port / 64] &=
-				~(UINT64_C(1) << port % 64);
+		/* not both the router's and forwarded */
+		for (uint32_t port = f->port_first; port <= f->port_last; port++) {
+			uint64_t others = ~(UINT64_C(1) << port % 64);
+			(f->protocol == PROTO_TCP ? &c->host_tcp : &c->host_udp)->bits[port / 64] &= others;
+			(f->protocol == PROTO_TCP ? &c->open_tcp : &c->open_udp)->bits[port / 64] &= others;
+		}
 	}
 	for (uint32_t i = 0; i < c->forwards; i++) /* portless ones once only */
 		for (uint32_t k = 0; k < i; k++)
 			if (c->forward[k].protocol == c->forward[i].protocol && !c->forward[i].port_first)
 				c->forward[i--] = c->forward[--c->forwards], k = i + 1;
+}
+
+/* Some of the router's own ports are open, and at some others a connection goes on. */
+static void random_open_ports(struct test_random *r, struct engine_config *c)
+{
+	uint64_t mask = test_random_one_in(r, 3)   ? 0
+			: test_random_one_in(r, 2) ? UINT64_MAX
+						   : UINT64_C(0x5555555555555555);
+
+	for (int i = 0; i < 65536 / 64; i++) {
+		c->open_tcp.bits[i] = c->host_tcp.bits[i] & mask;
+		c->open_udp.bits[i] = c->host_udp.bits[i] & mask;
+	}
+	c->kepts = test_random_below(r, 4);
+	for (uint32_t i = 0; i < c->kepts; i++)
+		c->kept[i] = (struct host_connection){.local = OUTSIDE[test_random_below(r, WORLD_ADDRESSES)],
+						      .remote = 0xcb007101,
+						      .local_port = (uint16_t)(5002 + test_random_below(r, 2)),
+						      .remote_port = 5002,
+						      .protocol = test_random_one_in(r, 2) ? PROTO_UDP : PROTO_TCP};
 }
 
 static void random_host_ports(struct test_random *r, struct engine_config *c)
@@ -52,6 +74,7 @@ static void random_host_ports(struct test_random *r, struct engine_config *c)
 		port_set_add(&c->host_udp, 53);
 		port_set_add(&c->host_udp, 5003);
 	}
+	random_open_ports(r, c);
 }
 
 static enum service_mode random_mode(struct test_random *r)

@@ -159,8 +159,9 @@ static bool invited(struct judgement *j, uint16_t port, uint32_t remote, uint16_
 	by_mapping = by_mapping && (flags & FLAG_SYN) && (j->protocol != PROTO_TCP || !(flags & FLAG_ACK));
 	if (!by_mapping && !by_forward) {
 		*good = expect_drop(j, j->hairpin && !mapping && !forward ? DROP_HAIRPIN_NO_TARGET
-				       : model_has_ports(j->protocol)     ? DROP_UNSOLICITED
-									  : DROP_NO_OWNER);
+				       : !j->hairpin && model_host_port(j->m, j->protocol, port) ? DROP_NOT_OPEN
+				       : model_has_ports(j->protocol)                            ? DROP_UNSOLICITED
+												 : DROP_NO_OWNER);
 		return false;
 	}
 	*invitation = (struct invitation){mapping, forward, to_port, by_forward};
@@ -207,6 +208,18 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 	return flow;
 }
 
+/* A packet of a connection of the router itself that goes on at a port that is not open. */
+static bool is_kept(const struct judgement *j, uint16_t port, uint32_t remote, uint16_t remote_port)
+{
+	for (uint32_t i = 0; i < j->m->config.kepts; i++) {
+		const struct host_connection *kept = &j->m->config.kept[i];
+		if (kept->protocol == j->protocol && kept->local == j->destination && kept->local_port == port &&
+		    kept->remote == remote && kept->remote_port == remote_port)
+			return true;
+	}
+	return false;
+}
+
 /* Section 4 steps 5 to 10. NULL: judged. */
 static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint16_t remote_port,
 				      struct model_flow *unopened, bool *good)
@@ -217,7 +230,7 @@ static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint
 	if (flow && j->protocol == PROTO_ICMP && flow->inward == is_icmp_answer(j))
 		flow = NULL;
 	if (!flow && !j->hairpin) {
-		bool consumed = model_host_port(j->m, j->protocol, port);
+		bool consumed = model_open_port(j->m, j->protocol, port) || is_kept(j, port, remote, remote_port);
 		if (j->protocol == PROTO_ICMP)
 			consumed = is_icmp_answer(j) || !model_forward(j->m, PROTO_ICMP, 0);
 		if (consumed) {

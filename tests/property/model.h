@@ -217,6 +217,7 @@ bool model_has_ports(uint8_t protocol); /* TCP, UDP, ICMP queries */
 const struct forward *model_forward(const struct model *m, uint8_t protocol, uint16_t port);
 uint16_t model_forward_port(const struct forward *forward, uint8_t protocol, uint16_t port);
 bool model_host_port(const struct model *m, uint8_t protocol, uint16_t port);
+bool model_open_port(const struct model *m, uint8_t protocol, uint16_t port); /* of those, that the WAN may reach */
 struct model_flow *model_flow_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 				     uint32_t remote, uint16_t remote_port);
 struct model_flow *model_flow_outside(struct model *m, uint8_t protocol, uint32_t outside, uint16_t outside_port,

@@ -53,6 +53,13 @@ bool model_host_port(const struct model *m, uint8_t protocol, uint16_t port)
 	return protocol == PROTO_UDP && port_set_has(&m->config.host_udp, port);
 }
 
+bool model_open_port(const struct model *m, uint8_t protocol, uint16_t port)
+{
+	if (protocol == PROTO_TCP)
+		return port_set_has(&m->config.open_tcp, port);
+	return protocol == PROTO_UDP && port_set_has(&m->config.open_udp, port);
+}
+
 struct model_flow *model_flow_inside(struct model *m, uint8_t protocol, uint32_t inside, uint16_t inside_port,
 				     uint32_t remote, uint16_t remote_port)
 {

@@ -68,7 +68,7 @@ static void table_is_sound(void **state)
 /* Everything different from its default; printed and read again it is the same. */
 static const char everything[] =
 	"[lan]\ninterface = br-lan\ntun = tun7\n"
-	"[wan]\ninterface = ppp0\nhost_ports = 22, udp:123, tcp:8000-8010 65535\noffload = no\n"
+	"[wan]\ninterface = ppp0\nhost_ports = 22, udp:123, tcp:8000-8010 auto 65535\noffload = no\n"
 	"[nat]\nmapping = address-dependent\nfiltering = address-and-port-dependent\nhairpinning = no\n"
 	"bypass = 10.0.0.0/8, 192.168.0.0/16\n\t172.16.0.0/12 0.0.0.0/0 1.2.3.4\nclamp_mss = no\n"
 	"refresh_inbound = yes\nicmp_rate = 0\n"
@@ -140,6 +140,31 @@ static void prints_long_lists(void **state)
 	assert_memory_equal(&fixture->again.host_tcp, &fixture->config.host_tcp, sizeof(struct port_set));
 	assert_memory_equal(&fixture->again.host_udp, &fixture->config.host_udp, sizeof(struct port_set));
 	assert_int_equal(fixture->config.bypasses, PREFIXES_MAX);
+}
+
+/* ssh is open unless the file says otherwise, and nothing else is. */
+static void opens_ssh_by_default(void **state)
+{
+	static const struct port_set none;
+	struct fixture *fixture = *state;
+	struct config *config = &fixture->config;
+
+	fixture_expect_good(fixture, LAN);
+	assert_true(port_set_has(&config->host_tcp, 22) && !config->host_auto);
+	assert_memory_equal(&config->host_udp, &none, sizeof(none));
+	fixture_expect_good(fixture, LAN "[wan]\nhost_ports =\n");
+	assert_memory_equal(&config->host_tcp, &none, sizeof(none));
+	fixture_expect_good(fixture, LAN "[wan]\nhost_ports = udp:53\n");
+	assert_false(port_set_has(&config->host_tcp, 22) || !port_set_has(&config->host_udp, 53));
+	fixture_expect_good(fixture, LAN "[wan]\nhost_ports = auto, tcp:443\n");
+	assert_true(config->host_auto && port_set_has(&config->host_tcp, 443) && !port_set_has(&config->host_tcp, 22));
+	assert_string_equal(fixture->report.text, "");
+	/* a forward of port 22 is asked for, the default is not */
+	fixture_expect_good(fixture, LAN "[forward:a]\nprotocol = tcp\nport = 20-30\nto = 1.2.3.4\n");
+	assert_memory_equal(&config->host_tcp, &none, sizeof(none));
+	assert_non_null(
+		strstr(fixture->report.text,
+		       "W f:3: warning: [forward:a] takes TCP port 22; the WAN no longer reaches ssh on the router"));
 }
 
 static void reads_what_people_write(void **state)
@@ -254,7 +279,7 @@ static void reloads(void **state)
 	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report));
 	assert_string_equal(fixture->report.text,
 			    "W reload: [lan] interface is different now, but only a restart changes it\n"
-			    "W reload: [wan] host_ports is different now, but only a restart changes it\n"
+			    "N reload: [wan] host_ports has changed from 22 to 23\n"
 			    "N reload: [timeouts] udp has changed from 200 to 201\n"
 			    "W reload: [limits] flows is different now, but only a restart changes it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
@@ -273,7 +298,7 @@ static void reloads(void **state)
 
 	assert_string_equal(fixture->config.lan_interface, "eth1");
 	assert_int_equal(fixture->config.flows, 262144);
-	assert_true(port_set_has(&fixture->config.host_tcp, 22) && !port_set_has(&fixture->config.host_tcp, 23));
+	assert_true(port_set_has(&fixture->config.host_tcp, 23) && !port_set_has(&fixture->config.host_tcp, 22));
 	assert_int_equal(fixture->config.timeout[TIMEOUT_UDP], 201);
 	assert_int_equal(fixture->config.forwards, 1);
 	assert_int_equal(unlink(path), 0);
@@ -335,7 +360,8 @@ static void fills_the_engine(void **state)
 	assert_string_equal(request.wan, "ppp0");
 	assert_string_equal(request.tun, "tun7");
 	assert_string_equal(request.state_dir, "/x");
-	assert_true(port_set_has(&request.host_udp, 68) && port_set_has(&request.host_tcp, 22));
+	assert_true(port_set_has(&request.ports.host_udp, 68) && port_set_has(&request.ports.host_tcp, 22));
+	assert_true(request.ports.open_all && port_set_has(&request.ports.forward_udp, 85));
 }
 
 /* What the configuration allows, the engine takes: the smallest and the largest of every limit. */
@@ -380,6 +406,7 @@ int main(void)
 		config_test(table_is_sound),
 		config_test(prints_what_it_reads),
 		config_test(prints_long_lists),
+		config_test(opens_ssh_by_default),
 		config_test(reads_what_people_write),
 		config_test(command_line_wins),
 		config_test(reads_files),

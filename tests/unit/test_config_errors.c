@@ -274,7 +274,7 @@ static void warns_of_shortage(void **state)
 		"[limits]\nflows = 1000\nhost_flows = 1000\n",
 		"[limits]\nflows = 1000\n",
 		"[forward:a]\nprotocol = tcp\nport = 16384-64511\nto = 1.2.3.4\n",
-		"[forward:a]\nprotocol = tcp+udp\nport = 1-67\nto = 1.2.3.4\n",
+		"[wan]\nhost_ports =\n[forward:a]\nprotocol = tcp+udp\nport = 1-67\nto = 1.2.3.4\n",
 	};
 	char text[256];
 

@@ -199,7 +199,7 @@ static void no_packet_slips_through(void **state)
 	port_set_add(&rig->config.host_udp, 5100);
 	assert_int_equal(engine_configure(rig->engine, &rig->config, rig->now), 1);
 	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5100);
-	rig_consumed(rig);
+	rig_dropped(rig, DROP_NOT_OPEN);
 	rig_check(rig);
 }
 

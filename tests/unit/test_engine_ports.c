@@ -75,9 +75,9 @@ static void host_ports_are_left_alone(void **state)
 	rig_configure(rig);
 	assert_int_not_equal(rig_open_udp(rig, L1, 5000, W1, 7), 5000);
 	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5000);
-	rig_consumed(rig);
+	rig_dropped(rig, DROP_NOT_OPEN);
 	rig_tcp(rig, SIDE_WAN, W1, 999, O1, 22, FLAG_SYN, 1, 0);
-	rig_consumed(rig);
+	rig_dropped(rig, DROP_NOT_OPEN);
 	rig_echo(rig, SIDE_WAN, W1, O1, 8, 1);
 	rig_consumed(rig);
 	rig_echo(rig, SIDE_WAN, W1, O1, 0, 1);
@@ -88,12 +88,60 @@ static void host_ports_are_left_alone(void **state)
 	assert_memory_equal(p->data, rig->packet.bytes, p->length);
 }
 
+/* What is open is the kernel's, and so is a connection that is kept; a forward of its port has all the others. */
+static void the_router_gets_what_is_open_or_kept(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.kept[0] = (struct host_connection){O1, W1, 2222, 40000, PROTO_TCP};
+	rig->config.kept[1] = (struct host_connection){O1, W1, 5001, 123, PROTO_UDP};
+	rig->config.kepts = 2;
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 2222, 2222, L2, 22};
+	rig->config.forwards = 1;
+	port_set_add(&rig->config.host_tcp, 22);
+	port_set_add(&rig->config.open_tcp, 22);
+	port_set_add(&rig->config.host_udp, 5000);
+	port_set_add(&rig->config.open_udp, 5000);
+	rig_configure(rig);
+	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5000);
+	rig_consumed(rig);
+	rig_tcp(rig, SIDE_WAN, W1, 999, O1, 22, FLAG_SYN, 1, 0);
+	rig_consumed(rig);
+	rig_tcp(rig, SIDE_WAN, W1, 40000, O1, 2222, FLAG_ACK, 1, 1);
+	rig_consumed(rig);
+	rig_udp(rig, SIDE_WAN, W1, 123, O1, 5001);
+	rig_consumed(rig);
+	rig_udp(rig, SIDE_WAN, W1, 40000, O1, 2222);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	rig_udp(rig, SIDE_WAN, W2, 123, O1, 5001);
+	rig_dropped(rig, DROP_UNSOLICITED);
+	rig_tcp(rig, SIDE_WAN, W1, 40001, O1, 2222, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+	rig_tcp(rig, SIDE_WAN, W2, 40000, O1, 2222, FLAG_SYN, 1, 0);
+	rig_forwarded(rig, SIDE_LAN);
+}
+
 static void leave_only_ports(struct rig *rig, uint16_t first, uint16_t last)
 {
 	memset(&rig->config.host_udp, 0xff, sizeof(rig->config.host_udp));
 	for (uint32_t port = first; port <= last; port++)
 		rig->config.host_udp.bits[port / 64] &= ~(UINT64_C(1) << port % 64);
 	rig_configure(rig);
+}
+
+/* Ports of the router itself and of forwards are not there for others. */
+static void the_limit_of_ports_is_the_true_one(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(engine_port_limit(rig->engine, PROTO_TCP), OUTSIDE_PORTS);
+	port_set_add(&rig->config.host_tcp, 22);
+	port_set_add(&rig->config.host_tcp, 8080);
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8089, L2, 8080};
+	rig->config.forwards = 1;
+	leave_only_ports(rig, 6000, 6099);
+	assert_int_equal(engine_port_limit(rig->engine, PROTO_TCP), OUTSIDE_PORTS - 10);
+	assert_int_equal(engine_port_limit(rig->engine, PROTO_UDP), 100);
 }
 
 /* Every port of the pool is reachable (RFC 6888 REQ-13), then refusal with ICMP 3/13 (RFC 5508 REQ-8), never
@@ -197,11 +245,18 @@ static void protocols_have_their_own_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(ports_are_not_overloaded),           rig_test(low_ports_stay_low),
-		rig_test(changed_ports_are_spread),           rig_test(host_ports_are_left_alone),
-		rig_test(ports_run_out_to_the_last),          rig_test(high_inside_ports_never_get_low_ones),
-		rig_test(low_inside_ports_may_get_high_ones), rig_test(freed_ports_rest),
-		rig_test(cleanly_closed_tcp_needs_no_rest),   rig_test(protocols_have_their_own_ports),
+		rig_test(ports_are_not_overloaded),
+		rig_test(low_ports_stay_low),
+		rig_test(changed_ports_are_spread),
+		rig_test(host_ports_are_left_alone),
+		rig_test(the_router_gets_what_is_open_or_kept),
+		rig_test(the_limit_of_ports_is_the_true_one),
+		rig_test(ports_run_out_to_the_last),
+		rig_test(high_inside_ports_never_get_low_ones),
+		rig_test(low_inside_ports_may_get_high_ones),
+		rig_test(freed_ports_rest),
+		rig_test(cleanly_closed_tcp_needs_no_rest),
+		rig_test(protocols_have_their_own_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,7 @@ static void changes_nothing(void **state)
 	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8080, L1, 80};
 	rig->config.forwards = 1;
 	port_set_add(&rig->config.host_tcp, 22);
+	port_set_add(&rig->config.open_tcp, 22);
 	rig->in_haste = rig->wrong_sums = true;
 	rig_restart(rig);
 	struct engine *engine = malloc(sizeof(*engine));

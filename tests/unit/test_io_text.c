@@ -3,6 +3,7 @@
  * What src/io reads as text and must not trust: changes in a journal, lists of ports in /proc/sys, sockets in
  * /proc/net.
  */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,15 +31,18 @@ static const char *const lines[] = {
 	"ip route add unreachable default metric 4294967295 table 2747 proto 202",
 	"ip route add default dev cv0 metric 1 table 2747 proto 202",
 	"ip rule add pref 100 to 198.51.100.2/32 iif cv0 lookup local protocol 202",
-	"ip rule add pref 102 not iif wan0 goto 105 protocol 202",
-	"ip rule add pref 103 to 198.51.100.2/32 iif wan0 ipproto 6 dport 22-22 lookup local protocol 202",
-	"ip rule add pref 104 iif wan0 ipproto 255 blackhole protocol 202",
-	"ip rule add pref 108 iif lan0 lookup 2747 protocol 202",
-	"ip rule add pref 109 from 192.0.0.8/32 iif lo lookup 2747 protocol 202",
-	"ip rule add pref 111 iif cv0 unreachable protocol 202",
+	"ip rule add pref 102 not iif wan0 goto 106 protocol 202",
+	"ip rule add pref 103 from 203.0.113.9/32 to 198.51.100.2/32 iif wan0 ipproto 6 sport 40000 dport 22-22 "
+	"lookup local protocol 202",
+	"ip rule add pref 104 to 198.51.100.2/32 iif wan0 ipproto 6 dport 22-22 lookup local protocol 202",
+	"ip rule add pref 105 iif wan0 ipproto 255 blackhole protocol 202",
+	"ip rule add pref 109 iif lan0 lookup 2747 protocol 202",
+	"ip rule add pref 110 from 192.0.0.8/32 iif lo lookup 2747 protocol 202",
+	"ip rule add pref 112 iif cv0 unreachable protocol 202",
 	"ip rule del pref 0 lookup local",
 };
 
+enum { SOCKETS_TEXT = 1024 };
 enum { LINES = sizeof(lines) / sizeof(lines[0]), ROUNDS = 200000 };
 
 static void changes_are_read_as_they_are_written(void **state)
@@ -148,6 +152,16 @@ static void lists_of_ports(void **state)
 	assert_false(sysctl_parse_range("32768", &first, &last) || sysctl_parse_range("1 2 3", &first, &last));
 }
 
+/* Each socket that was seen, as "LOCAL:PORT REMOTE:PORT" and what it is, in hexadecimal. */
+static void note_socket(void *context, const struct host_socket *socket)
+{
+	char *text = context;
+	size_t used = strlen(text);
+
+	snprintf(text + used, SOCKETS_TEXT - used, "%x:%u %x:%u%s%s\n", socket->local, socket->local_port,
+		 socket->remote, socket->remote_port, socket->is_server ? " server" : "", socket->is_up ? " up" : "");
+}
+
 /* Addresses stand in /proc/net as the machine reads them; these are those of a little-endian one. */
 static void sockets_of_the_router(void **state)
 {
@@ -158,27 +172,34 @@ static void sockets_of_the_router(void **state)
 		"  12: 026433C6:1F90 01020304:0050 01 00000000:00000000 00:00000000 00000000     0        0 1\n"
 		"  13: 026433C6:1F91 01020304:0050 06 00000000:00000000 00:00000000 00000000     0        0 1\n"
 		"   4: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0:0\n"
-		"   5: 0000000000000000FFFF0000026433C6:0051 00000000000000000000000000000000:0000 01 0:0\n"
+		"   5: 0000000000000000FFFF0000026433C6:0051 0000000000000000FFFF000001020304:0050 01 0:0\n"
+		"   5: 026433C6:0052 01020304:0051 03 0:0\n"
+		"   5: 026433C6:0053 01020304:0052 02 0:0\n"
+		"   5: 00000000:0044 00000000:0000 07 0:0\n"
 		"   6: 000080FE00000000FF8F70D2C8FEE8B7:0052 00000000000000000000000000000000:0000 01 0:0\n"
 		"   7: 00000000:0\n   8: 0000:0016\n   9\n:::::\n  10: 00000000:ZZZZ 00000000:0000 0A\n";
 	char path[] = "/tmp/test_io_text.XXXXXX";
-	const uint32_t outside = 0xc6336402; /* 198.51.100.2 */
-	struct port_set ports = {0};
-	char found[SYSCTL_VALUE_MAX];
+	char found[SOCKETS_TEXT] = "";
 	int fd = mkstemp(path), one = 1;
 
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
-	assert_int_equal(host_ports_read(path, &outside, 1, &ports), 0);
+	assert_int_equal(host_ports_read(path, IPPROTO_TCP, note_socket, found), 0);
 	unlink(path);
 	if (*(char *)&one != 1) {
 		print_message("skipped: the sample is that of a little-endian machine\n");
 		skip();
 	}
-	assert_true(sysctl_print_ports(&ports, found));
-	assert_string_equal(found, "22,80-81,8080");
+	assert_string_equal(found, "0:22 0:0 server\n"
+				   "7f000001:53 0:0 server\n"
+				   "c6336402:8080 4030201:80 up\n"
+				   "0:80 0:0 server\n"
+				   "c6336402:81 4030201:80 up\n"
+				   "c6336402:82 4030201:81\n"
+				   "c6336402:83 4030201:82 up\n"
+				   "0:68 0:0 server\n");
 }
 
 int main(void)

@@ -427,7 +427,7 @@ static void a_port_of_the_router(void **state)
 	ask_in_vain(&d, 10);
 	assert_int_equal(rig_stat(rig, STAT_L2TP_SHARED), 0);
 	dialer_stray(&d, PORT, 2);
-	rig_consumed(rig);
+	rig_dropped(rig, DROP_NOT_OPEN);
 	dialer_data(&one);
 }
 

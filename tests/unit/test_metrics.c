@@ -60,6 +60,7 @@ static void make(struct fixture *fixture)
 		.census = &fixture->census,
 		.outside = &fixture->outside,
 		.outsides = 1,
+		.port_limit = {1000, 2000},
 		.cpu_s = 1.25,
 	};
 	size_t length = 0;
@@ -145,7 +146,7 @@ static void shows_links_and_the_data_path(void **state)
 	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"tcp\"} 5");
 	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"udp\"} 64512");
 	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"icmp\"} 0");
-	expect(fixture, "culvert_outside_ports_limit{protocol=\"udp\"} 64512");
+	expect(fixture, "culvert_outside_ports_limit{protocol=\"udp\"} 2000");
 	expect(fixture, "culvert_link_up{side=\"wan\"} 1");
 	expect(fixture, "culvert_link_up{side=\"lan\"} 0");
 	expect(fixture, "culvert_link_mtu_bytes{side=\"lan\"} 1400");
