@@ -4,7 +4,7 @@
  * The list of changes, in order. OUT is each outside address, HOP the TUN's own, PREFIX what is reached through the
  * LAN, T our table.
  *
- *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (ping)
+ *   100  iif TUN to OUT lookup local        what the engine leaves to the router itself (ping, fragments)
  *        iif LAN to OUT ... lookup local    the router's own ports
  *   101  iif LAN to OUT lookup T            hairpins
  *   102  not iif WAN goto 106               the guard below is for packets from the WAN only
@@ -22,8 +22,8 @@
  *
  * The guard names protocols one by one because the kernel asks the rules about ARP requests, too, as packets of
  * protocol 0: a rule for any protocol would stop the router from answering ARP. Only what the LAN owns is hidden from
- * the WAN altogether. A rule with ports does not match fragments, so fragments to the router's own ports are lost; the
- * router's own traffic must fit the MTU.
+ * the WAN altogether. A rule with ports does not match fragments, so the kernel has none of what is for the router's
+ * own ports: the engine gives it those by the TUN.
  *
  * Rules of one preference must differ in what they name and not in whether they name it: the kernel takes a rule that
  * names no protocol for the same as any that does, and does not add it.

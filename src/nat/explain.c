@@ -244,7 +244,8 @@ static enum rule rule_of(const struct engine *engine, const struct passage *pass
 		return RULE_ICMP_ERROR;
 	if (now[STAT_HAIRPINNED] != then[STAT_HAIRPINNED])
 		return RULE_HAIRPIN;
-	if (passage->from == SIDE_LAN && explanation->outputs > 0 && explanation->output[0].to == SIDE_LAN)
+	if (explanation->outputs > 0 && explanation->output[0].to == SIDE_LAN &&
+	    outside_find(engine, explanation->output[0].destination) != NULL)
 		return RULE_ROUTER;
 	if (explanation->has_flow)
 		return rule_of_flow(explanation);

@@ -85,11 +85,13 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 		.identification = set->new_identification,
 	};
 
-	/* Untranslated fragments are for the router or bypassed: their time to live is not decremented here. */
+	/* Untranslated fragments are for the router or bypassed: their time to live is not decremented here. Between
+	 * here and the router there is no link. */
 	bool is_translated = set->new_destination != set->destination;
+	bool is_for_router = !is_translated && outside_find(engine, set->destination) != NULL;
 	if (set->to == SIDE_LAN && is_translated && ip->ttl <= 1)
 		return DROP_IP_TTL;
-	if (output_is_too_big(engine, packet, ip, (enum side)set->to))
+	if (!is_for_router && output_is_too_big(engine, packet, ip, (enum side)set->to))
 		return DROP_TOO_BIG;
 	rewrite_header(packet, ip, &rewrite);
 	output_send(engine, packet, ip, (enum side)set->side, (enum side)set->to, origin);

@@ -82,6 +82,15 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
 	}
 }
 
+/* The kernel has a copy of its own of each whole packet. Of fragments of TCP and UDP it has none: the guard's rules see
+ * no ports in them. So it is given them by the TUN. */
+static struct engine_result leave_to_router(struct engine *engine, struct passage *passage)
+{
+	if (passage->set == NULL || !protocol_has_ports(passage->ip.protocol))
+		return verdict_consumed();
+	return passage_forward_unchanged(engine, passage, SIDE_LAN);
+}
+
 /* A datagram that a module knows more about than its ports say, for a port that inside hosts share or from a server
  * that answers from another port. NONE if it is none. */
 static uint32_t find_claimed(struct engine *engine, const struct passage *passage, const struct knock *knock)
@@ -182,7 +191,7 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 	if (index != NONE && icmp_fits_flow(passage, &engine->flow[index]))
 		return deliver(engine, passage, index);
 	if (is_for_the_router(engine, passage))
-		return verdict_consumed();
+		return leave_to_router(engine, passage);
 	return knock_at(engine, passage, outside);
 }
 

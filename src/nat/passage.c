@@ -93,7 +93,9 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
 
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to)
 {
-	if (output_is_too_big(engine, passage->packet, &passage->ip, to)) {
+	bool is_for_router = outside_find(engine, passage->ip.destination) != NULL; /* there is no link between */
+
+	if (!is_for_router && output_is_too_big(engine, passage->packet, &passage->ip, to)) {
 		uint32_t router = passage->from == SIDE_LAN ? engine->config.lan_address : 0;
 		if (passage->from == SIDE_WAN && engine->header->outside_count > 0)
 			router = engine->outside[engine->header->outside_order[0]].address;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What of the router itself the WAN can reach: what [wan] host_ports names, answers to what the router asked for, and
-connections that were up before."""
+connections that were up before; and that fragments of all these arrive."""
 import itertools
 import os
 import socket
@@ -12,7 +12,8 @@ from control import ask, document, run_ctl
 from lab import ROUTER_LAN, ROUTER_WAN, carry, wait_for
 from namespace import LIMIT, compare_states, read_state
 from router import Culvert
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.packet import Raw
 
 pytestmark = [pytest.mark.culvert_only("the kernel's own NAT opens whatever listens")]
 
@@ -283,3 +284,95 @@ def test_the_metrics_know_how_many_ports_are_left(lab, daemon):
         if row.get("name") == "culvert_outside_ports_limit"
     }
     assert limit['protocol="tcp"'] == 64512 - 1000 - 1023 and limit['protocol="udp"'] == 64512 - 1023, limit
+
+
+# --- fragments --------------------------------------------------------------------------------------------------------
+
+
+def received(sock):
+    """Every datagram that is there, and no more."""
+    sock.settimeout(LIMIT)
+    got = [sock.recv(65535)]
+    sock.settimeout(0.2)
+    try:
+        while True:
+            got.append(sock.recv(65535))
+    except TimeoutError:
+        return got
+
+
+def pieces(packet, size=1400):
+    """Fragments of it, in order."""
+    body = bytes(packet.payload)
+    starts = range(0, len(body), size)
+    return [
+        IP(src=packet.src, dst=packet.dst, proto=17, id=packet.id, frag=at // 8, flags="MF" if at != starts[-1] else 0)
+        / Raw(body[at : at + size])
+        for at in starts
+    ]
+
+
+def test_a_large_answer_to_the_router_arrives_once(lab, daemon):
+    """As of a name server that signs its answers: cut by the far end's kernel, put together by the router's."""
+    daemon.start()
+    with lab.udp("W1", port=53) as server, lab.udp("R", "0.0.0.0") as client:
+        for size in (100, 1472, 1473, 3000, 20000, 60000):
+            client.sendto(b"?", server.getsockname())
+            _, whom = server.recvfrom(10)
+            assert whom[1] >= 64512
+            answer = os.urandom(size)
+            server.sendto(answer, whom)
+            assert received(client) == [answer], f"{size} bytes"
+
+
+@pytest.mark.parametrize("mtu", [576, 1280])
+def test_a_large_answer_arrives_by_small_links(lab, daemon, mtu):
+    """The LAN's MTU is none of the router's own packets' business."""
+    with lab.mtu(("R", "lan0", mtu), ("X", "to_w1", 1000), ("W1", "eth0", 1000)):
+        daemon.start()
+        with lab.udp("W1", port=53) as server, lab.udp("R", "0.0.0.0") as client:
+            client.sendto(b"?", server.getsockname())
+            _, whom = server.recvfrom(10)
+            answer = os.urandom(5000)
+            server.sendto(answer, whom)
+            assert received(client) == [answer]
+
+
+@pytest.mark.parametrize("order", ["in order", "reversed", "the first one in the middle", "each one twice"])
+def test_fragments_for_the_router_in_any_order(lab, daemon, order):
+    peer = lab.raw("W1")
+    with lab.udp("R", "0.0.0.0", 2315) as server:
+        daemon.start({"wan": {"host_ports": "udp:2315"}})
+        payload = os.urandom(5000)
+        cut = pieces(IP(src=peer.address, dst=ROUTER_WAN, id=next(NUMBERS)) / UDP(sport=9, dport=2315) / payload)
+        if order == "reversed":
+            cut.reverse()
+        elif order == "the first one in the middle":
+            cut = [cut[2], cut[0], cut[1], cut[3]]
+        elif order == "each one twice":
+            cut = [piece for one in cut for piece in (one, one)]
+        for piece in cut:
+            peer.send(piece)
+        assert received(server) == [payload]
+
+
+def test_fragments_for_what_is_closed_do_not_arrive(lab, daemon):
+    peer = lab.raw("W1")
+    with lab.udp("R", "0.0.0.0", 2316) as server:
+        daemon.start()
+        packet = IP(src=peer.address, dst=ROUTER_WAN, id=next(NUMBERS)) / UDP(sport=9, dport=2316) / os.urandom(3000)
+        with daemon.dropping(wan={"not_open": 1, "fragment_refused": 2}):
+            for piece in pieces(packet):
+                peer.send(piece)
+        server.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            server.recv(10)
+
+
+def test_fragments_of_a_kept_connection_arrive(lab, daemon):
+    with lab.udp("W1", port=2317) as server, lab.udp("R", "0.0.0.0", 2318) as client:
+        client.connect(server.getsockname())
+        daemon.start()
+        answer = os.urandom(4000)
+        server.sendto(answer, (ROUTER_WAN, 2318))
+        assert received(client) == [answer]

@@ -260,19 +260,6 @@ def test_the_routers_own_client_with_a_port_the_kernel_chose(lab, router):
     lab.R.ping("203.0.113.10", 2)
 
 
-@pytest.mark.culvert_only("the kernel without a guard takes its own fragments, too")
-def test_the_routers_own_datagrams_must_fit_the_mtu(lab, router):
-    """Rules with ports match no fragments, so the guard takes what comes in pieces; what fits passes."""
-    with lab.udp("W1", port=3494) as server, lab.udp("R", "0.0.0.0") as own:
-        for size in (1200, 1472):
-            lab.echo_once(own, server, os.urandom(size))
-        server.sendto(os.urandom(1473), (ROUTER_WAN, own.getsockname()[1]))
-        router.catch_up()
-        own.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            own.recv(2000)
-
-
 NOWHERE = {
     "forward:good": {"protocol": "tcp", "port": "8080", "to": "10.77.0.11:80"},
     "forward:self": {"protocol": "tcp", "port": "8443", "to": f"{ROUTER_LAN}:443"},

@@ -233,6 +233,10 @@ static struct model_flow *called_flow(struct judgement *j, uint32_t remote, uint
 		bool consumed = model_open_port(j->m, j->protocol, port) || is_kept(j, port, remote, remote_port);
 		if (j->protocol == PROTO_ICMP)
 			consumed = is_icmp_answer(j) || !model_forward(j->m, PROTO_ICMP, 0);
+		if (consumed && j->set && j->protocol != PROTO_ICMP) { /* the kernel has no fragments of its own */
+			*good = model_leave_unchanged(j, SIDE_LAN);
+			return NULL;
+		}
 		if (consumed) {
 			j->fate = SET_CONSUMED;
 			*good = expect_consumed(j);

@@ -143,6 +143,7 @@ struct judgement {
 	struct model_set *set; /* of a fragment */
 	enum set_state fate;   /* what became of it */
 	bool hairpin;
+	bool for_router; /* no link is between, so it is never too big */
 	struct {
 		struct model_flow *flow;
 		enum side side;

@@ -363,7 +363,7 @@ bool expect_too_big(struct judgement *j, enum side to, bool *good)
 	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
 	uint32_t source = j->m->config.lan_address;
 
-	if (wire_size(j) <= mtu || !j->df)
+	if (j->for_router || wire_size(j) <= mtu || !j->df)
 		return false;
 	*good = expect_drop(j, DROP_TOO_BIG);
 	if (!*good || (j->from == SIDE_WAN && !j->m->outsides))

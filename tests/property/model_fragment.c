@@ -113,6 +113,7 @@ static bool judge_later(struct judgement *j, struct model_set *s, bool was_held)
 
 	if (s->inbound && model_ttl_out(j, &good))
 		return good;
+	j->for_router = s->new_destination == j->destination && model_is_outside(j->m, j->destination);
 	translation_begin(j, &t);
 	t.made = was_held;
 	packet_put32(&t.packet->packet, 12, s->new_source);

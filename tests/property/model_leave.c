@@ -37,6 +37,7 @@ bool model_leave_unchanged(struct judgement *j, enum side to)
 	struct translation t;
 
 	translation_begin(j, &t);
+	j->for_router = model_is_outside(j->m, j->destination);
 	bool good = model_leave(j, &t, to, false);
 	translation_end(&t);
 	return good;
