@@ -210,6 +210,8 @@ bool model_judge_fragment(struct judgement *j, bool *good);
 /* After the first fragment: held ones leave or are refused with it. */
 bool model_release(struct judgement *j);
 void model_set_drop_held(struct model *m, struct model_set *set);
+/* All of the datagram has gone on. */
+bool model_set_complete(const struct model_set *set);
 
 /* --- model_tables.c: flows, mappings, hosts --- */
 bool model_is_outside(const struct model *m, uint32_t address);

@@ -126,7 +126,7 @@ static bool judge_later(struct judgement *j, struct model_set *s, bool was_held)
 
 /* All of the datagram has gone on: the engine may have forgotten the set, so that its identification can serve again.
  */
-static bool complete(const struct model_set *s)
+bool model_set_complete(const struct model_set *s)
 {
 	uint32_t sum = 0;
 
@@ -140,7 +140,7 @@ bool model_judge_fragment(struct judgement *j, bool *good)
 	struct model_set *s = set_get(j);
 	uint64_t overlap = UINT64_C(1) << DROP_FRAGMENT_OVERLAP;
 
-	if (complete(s) && !(s->state == SET_REFUSED && j->result->drop == DROP_FRAGMENT_REFUSED)) {
+	if (model_set_complete(s) && !(s->state == SET_REFUSED && j->result->drop == DROP_FRAGMENT_REFUSED)) {
 		/* For a moment whatever has its identification is a copy; another datagram may have taken its place in
 		 * that memory. */
 		if (j->result->drop == DROP_FRAGMENT_DUPLICATE && j->m->now < s->latest + MODEL_FINISHED) {

@@ -465,7 +465,7 @@ bool model_set_time(struct model *m, uint64_t now)
 		}
 	for (int i = 0; i < MODEL_SETS; i++)
 		if (m->set[i].live && m->set[i].began + m->config.timeout[TIMEOUT_FRAGMENT] <= now &&
-		    m->set[i].latest + MODEL_FINISHED <= now) {
+		    !(model_set_complete(&m->set[i]) && m->set[i].latest + MODEL_FINISHED > now)) {
 			model_set_drop_held(m, &m->set[i]);
 			m->set[i].live = false;
 			m->stale = m->lazy ? UINT64_MAX : now + MODEL_SWEEP;
