@@ -38,8 +38,11 @@ static bool error_is_allowed(const struct passage *passage)
 		return false;
 	if (passage->ip.protocol != PROTOCOL_ICMP)
 		return true;
-	return packet_has(passage->packet, passage->ip.header_length, 1) &&
-	       !icmp_is_error(packet_get8(passage->packet, passage->ip.header_length));
+	if (!packet_has(passage->packet, passage->ip.header_length, 1))
+		return false;
+	/* To RFC 1122 section 3.2.2 those two are errors as well, which are never translated. */
+	uint8_t type = packet_get8(passage->packet, passage->ip.header_length);
+	return !icmp_is_error(type) && type != ICMP_SOURCE_QUENCH && type != ICMP_REDIRECT;
 }
 
 bool icmp_error_make(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,

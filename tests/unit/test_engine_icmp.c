@@ -267,6 +267,20 @@ static void senders_hear_what_did_not_leave(void **state)
 	free(left);
 }
 
+/* RFC 1122 section 3.2.2: nothing is said about errors, of which source quench and redirect are two. */
+static void errors_are_not_answered(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_outside(rig, 0, 0, 0);
+	for (uint32_t type = 0; type < 20; type++) {
+		bool is_error = type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+		rig_echo(rig, SIDE_LAN, L1, W1, (uint8_t)type, 1);
+		rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
+		assert_int_equal(rig->out.count, !is_error);
+	}
+}
+
 /* A destination that is not translated; and packets about which nothing may be said. */
 static void some_senders_hear_nothing(void **state)
 {
@@ -525,6 +539,7 @@ int main(void)
 		rig_test(odd_but_good_errors_pass),
 		rig_test(small_mtus_pass),
 		rig_test(senders_hear_what_did_not_leave),
+		rig_test(errors_are_not_answered),
 		rig_test(some_senders_hear_nothing),
 		rig_test(quoted_sequence_must_be_in_flight),
 		rig_test(errors_of_hairpins_turn_round),
