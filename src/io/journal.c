@@ -187,7 +187,7 @@ int journal_write(struct journal *journal, const struct change_list *first, cons
 	int fd, error = 0;
 
 	if (!first->count && !second->count) {
-		if (unlinkat(journal->directory, journal->name, 0) && errno != ENOENT)
+		if (journal->directory >= 0 && unlinkat(journal->directory, journal->name, 0) && errno != ENOENT)
 			return -errno;
 		return 0;
 	}

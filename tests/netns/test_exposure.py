@@ -3,6 +3,7 @@
 connections that were up before; and that fragments of all these arrive."""
 import itertools
 import os
+import shutil
 import socket
 import struct
 
@@ -218,6 +219,22 @@ def test_a_session_outlives_starts_and_stops(lab, daemon, family):
         assert daemon.run("--cleanup").returncode == 0
         session.goes_on()
     assert not compare_states(before, read_state(lab.R))
+
+
+def test_rules_of_connections_are_known_by_their_mark(lab, daemon):
+    """Without a journal the next start takes them over, and a cleanup removes them."""
+    with Session(lab, 2319) as session:
+        daemon.start()
+        daemon.kill()
+        shutil.rmtree(daemon.state_dir)
+        daemon.start()
+        session.goes_on()
+        assert len(kept_rules(lab)) == 1
+        daemon.kill()
+        shutil.rmtree(daemon.state_dir)
+        assert daemon.run("--cleanup").returncode == 0
+        assert not [rule for rule in lab.R.ip_json("rule") if 100 <= rule["priority"] <= 112]
+        session.goes_on()
 
 
 def test_a_session_of_port_22_goes_on_when_a_reload_closes_it(lab, daemon):
