@@ -54,6 +54,19 @@ bool forward_problem(const struct config_forward *forward, const struct config *
 	return false;
 }
 
+bool forward_takes_own_ports(const struct config_forward *forward, const struct kernel_links *links,
+			     char text[FORWARD_PROBLEM])
+{
+	if (!links->own_first || forward->port_last < links->own_first || forward->port_first > links->own_last)
+		return false;
+	snprintf(text, FORWARD_PROBLEM,
+		 "[forward:%s] takes ports of %" PRIu32 "-%" PRIu32
+		 ", which the router's own connections get: from these "
+		 "ports they have no answer; leave them out of the range",
+		 forward->name, links->own_first, links->own_last);
+	return true;
+}
+
 static void tell(const struct config_forward *forward, const char *file, const char *problem, config_report *report,
 		 void *context)
 {
@@ -71,7 +84,8 @@ uint32_t forward_report(const struct config *config, const char *file, const str
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < config->forwards; i++) {
-		if (!forward_problem(&config->forward[i], config, links, problem))
+		if (!forward_problem(&config->forward[i], config, links, problem) &&
+		    !forward_takes_own_ports(&config->forward[i], links, problem))
 			continue;
 		count++;
 		tell(&config->forward[i], file, problem, report, context);

@@ -236,6 +236,11 @@ static void warn_of_forwards(struct verb *verb, const struct kernel_links *links
 		snprintf(more, sizeof(more), " (so it is with %u forwards)", count);
 	if (count)
 		warn(verb, "forward-leads-nowhere", "%s%s", first, more);
+	for (uint32_t i = 0; i < config->forwards; i++)
+		if (forward_takes_own_ports(&config->forward[i], links, problem)) {
+			warn(verb, "forward-takes-own-ports", "%s", problem);
+			break;
+		}
 }
 
 static bool is_nearly_full(uint32_t used, uint32_t limit)

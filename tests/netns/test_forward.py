@@ -306,3 +306,15 @@ def test_check_of_a_file_for_another_machine(lab, daemon):
     done = daemon.run("--check", text=text.format("203.0.113.10"))
     assert done.returncode == 0, done
     assert "ini:3: warning: [forward:a] leads to 203.0.113.10, which is not a private" in done.stderr, done
+
+
+@pytest.mark.culvert_only("the kernel gives its own connections other ports then")
+@pytest.mark.config({"forward:all": {"protocol": "tcp", "port": "30000-65535", "to": "10.77.0.11"}})
+def test_a_forward_over_the_ports_of_the_router_itself(lab, router):
+    low, high = map(int, lab.R.read_sysctl("net/ipv4/ip_local_port_range").split())
+    text = f"[forward:all] takes ports of {low}-{high}, which the router's own connections get: from these"
+    warnings = {row["warning"]: row["text"] for row in ask(router, "status") if row["kind"] == "warning"}
+    assert warnings["forward-takes-own-ports"].startswith(text), warnings
+    assert f"warning: {text}" in router.log() and text in str(ask(router, "reload"))
+    router.reload({"forward:all": {"protocol": "tcp", "port": f"30000-{low - 1}", "to": "10.77.0.11"}})
+    assert "own connections get" not in str(ask(router, "status"))

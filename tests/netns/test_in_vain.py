@@ -207,7 +207,7 @@ def test_a_lan_that_is_cut_off(lab, router):
     lab.R.ip(f"route add unreachable {away}")
     try:
         router.settle()
-        with router.dropping(lan={"link_next_hop": 30}), lab.udp("L1") as client:
+        with router.dropping(lan={"link_no_route": 30}), lab.udp("L1") as client:
             for _ in range(30):
                 with contextlib.suppress(OSError):
                     client.sendto(b"anybody?", (away, 53))
