@@ -71,13 +71,13 @@ enter() {
 		mount --rbind /dev "$root/dev" && mount -t tmpfs -o mode=755 run "$root/run" &&
 		mount --bind "$cache/archives" "$root/var/cache/apt/archives" &&
 		mount --bind "$cache/lists" "$root/var/lib/apt/lists" &&
-		cp -L /etc/resolv.conf /etc/hosts "$root/etc" || exit 5
+		cp -L /etc/resolv.conf /etc/hosts "$root/etc" && mkdir -p "$root/outside" || exit 5
 	for word in http_proxy https_proxy no_proxy; do
 		[ -z "${!word:-}" ] || kept+=("$word=${!word}")
 	done
+	cd "$root" && pivot_root . outside && cd /culvert && umount -l /outside || exit 5
 	# A child of the namespace's first process, which would not hear signals as others do.
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${kept[@]}" \
-		chroot "$root" sh -c 'cd /culvert && exec "$@"' sh "$@"
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${kept[@]}" "$@"
 	exit
 }
 

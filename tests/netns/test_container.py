@@ -71,8 +71,9 @@ def engine(tmp_path_factory):
         box.write("/etc/containers/containers.conf", SETTINGS)
         box.write("/etc/containers/storage.conf", '[storage]\ndriver = "vfs"\nrunroot = "/run/containers"\n'
                   'graphroot = "/var/lib/containers"\n')
-        # Of the packages in a box nothing was configured, so iptables has no name yet.
-        box.run("ip link set lo up; command -v iptables || ln -s xtables-nft-multi /usr/sbin/iptables")
+        # Packages that were only unpacked are not configured, so iptables has no name yet.
+        box.run("ip link set lo up; for name in iptables ip6tables; do "
+                "command -v $name || ln -s xtables-nft-multi /usr/sbin/$name; done")
         box.run("umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup || true")
         box.run(f"tar -C {folder} -c . | podman import - image")
         tried = box.try_run("podman run --rm --network none image sh -c true")
