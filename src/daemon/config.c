@@ -223,6 +223,7 @@ struct changes {
 	config_report *report;
 	void *context;
 	bool forwards_reported;
+	uint32_t restarts;
 };
 
 static void report_change(void *context, const struct config_change *change)
@@ -231,6 +232,7 @@ static void report_change(void *context, const struct config_change *change)
 	char text[400];
 
 	if (!change->is_forward && change->needs_restart) {
+		changes->restarts++;
 		snprintf(text, sizeof(text), "reload: [%s] %s is different now, but only a restart changes it",
 			 change->section, change->key);
 		changes->report(changes->context, LOG_WARNING, text);
@@ -245,7 +247,8 @@ static void report_change(void *context, const struct config_change *change)
 	}
 }
 
-bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context)
+bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context,
+		   uint32_t *restarts)
 {
 	struct config *fresh = malloc(sizeof(*fresh));
 	struct changes changes = {.report = report, .context = context};
@@ -263,6 +266,7 @@ bool config_reload(struct config *config, const struct config_source *source, co
 		report(context, LOG_NOTICE, "reload: nothing is different");
 	config_keep_fixed(fresh, config);
 	*config = *fresh;
+	*restarts = changes.restarts;
 	free(fresh);
 	return true;
 }

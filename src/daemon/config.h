@@ -118,10 +118,11 @@ void config_keep_fixed(struct config *config, const struct config *running);
 
 /*
  * For a reload: reads everything again. If that gives no error, *config becomes what was read, except where a change
- * needs a restart: those members keep their values, with a warning for each. Every change is reported. Otherwise
- * *config stays as it is.
+ * needs a restart: those members keep their values, with a warning for each, and *restarts is how many they are. Every
+ * change is reported. Otherwise *config stays as it is.
  */
-bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context);
+bool config_reload(struct config *config, const struct config_source *source, config_report *report, void *context,
+		   uint32_t *restarts);
 
 /* The configuration as an INI file that config_load() reads back to the same thing. */
 void config_print(const struct config *config, FILE *out);

@@ -231,6 +231,7 @@ static void datapath_emit_wan(struct datapath *datapath, const struct packet *pa
 		datapath_copy(&copy, batch_slot(&datapath->made, wan_queued(datapath->wan)), packet);
 		packet = &copy;
 	}
+	datapath->counters.sent_bytes[SIDE_WAN] += packet->length;
 	wan_queue(datapath->wan, packet, mac, tag);
 	if (wan_queued(datapath->wan) == BATCH_PACKETS)
 		wan_flush(datapath->wan, datapath_refused, datapath);
@@ -247,8 +248,10 @@ static void datapath_emit_lan(struct datapath *datapath, const struct packet *pa
 		packet = &copy;
 	}
 	error = tun_send(datapath->tun, packet);
-	if (!error)
+	if (!error) {
+		datapath->counters.sent_bytes[SIDE_LAN] += packet->length;
 		return;
+	}
 	datapath->counters.refused[SIDE_LAN]++;
 	log_write(datapath->log, LOG_WARNING, "the kernel refused a packet to the LAN: %s", strerror(error));
 	datapath_drop(datapath, tag, DROP_LINK_SEND, COUNTED_FORWARDED);

@@ -21,9 +21,10 @@ struct wan;
 
 /* What the data path counts beside the engine. */
 struct datapath_counters {
-	uint64_t batches[SIDES]; /* wake-ups that brought packets from that side */
-	uint64_t refused[SIDES]; /* packets to that side which the kernel did not take */
-	uint64_t waited;         /* packets put aside until the next hop was known */
+	uint64_t batches[SIDES];    /* wake-ups that brought packets from that side */
+	uint64_t refused[SIDES];    /* packets to that side which the kernel did not take */
+	uint64_t sent_bytes[SIDES]; /* of IPv4, handed to the link of that side */
+	uint64_t waited;            /* packets put aside until the next hop was known */
 	uint64_t receive_errors[SIDES];
 	uint64_t lost[SIDES]; /* packets from that side that the kernel threw away because we were too slow */
 };

@@ -2,16 +2,19 @@
 /* The counters as metrics. */
 #include "daemon/metrics.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <culvert/module.h>
 
 #include "daemon/config.h"
 #include "daemon/datapath.h"
+#include "daemon/reload.h"
 #include "daemon/text.h"
 #include "daemon/tunnels.h"
 #include "daemon/verb.h"
@@ -101,6 +104,14 @@ static void print_sides(FILE *out, const char *name, const char *type, const cha
 		fprintf(out, "culvert_%s{side=\"%s\"} %" PRIu64 "\n", name, side_names[side], values[side]);
 }
 
+/* Under the names that all programs have for them. */
+static void print_usual(FILE *out, const char *name, const char *help, uint64_t value)
+{
+	if (value > 0)
+		fprintf(out, "# HELP process_%s %s\n# TYPE process_%s gauge\nprocess_%s %" PRIu64 "\n", name, help,
+			name, name, value);
+}
+
 static void print_process(FILE *out, const struct metrics *metrics, const struct metrics_view *view)
 {
 	describe(out, "build_info", "gauge", "Always 1; the version that runs.");
@@ -109,6 +120,14 @@ static void print_process(FILE *out, const struct metrics *metrics, const struct
 	fprintf(out, "culvert_start_time_seconds %.3f\n", (double)metrics->started_ms / 1000);
 	describe(out, "cpu_seconds_total", "counter", "Time on a processor that the process has used.");
 	fprintf(out, "culvert_cpu_seconds_total %.3f\n", view->cpu_s);
+	print_usual(out, "resident_memory_bytes", "Resident memory size in bytes.", view->resident_bytes);
+	print_usual(out, "open_fds", "Number of open file descriptors.", view->open_fds);
+	print_usual(out, "max_fds", "Maximum number of open file descriptors.", view->max_fds);
+	print_gauge(out, "config_trial", "Whether a configuration is on trial and waits for its confirmation.",
+		    view->is_on_trial);
+	print_gauge(out, "config_restart_needed",
+		    "Whether the configuration file has values that only a restart puts in force.",
+		    view->needs_restart);
 	print_gauge(out, "config_last_reload_successful",
 		    "Whether the last reload could be read, and was not taken back for want of a confirmation.",
 		    !metrics->reload_failed);
@@ -128,10 +147,13 @@ static void print_forwarded(FILE *out, struct metrics *metrics, const struct eng
 		    metrics->forwarded);
 }
 
-static void print_packets(FILE *out, struct metrics *metrics, const struct engine_counters *engine)
+static void print_packets(FILE *out, struct metrics *metrics, const struct engine_counters *engine,
+			  const struct datapath_counters *datapath)
 {
 	print_sides(out, "received_packets_total", "counter", "Packets that came from this side.", engine->received);
 	print_sides(out, "received_bytes_total", "counter", "Bytes of IPv4 that came from this side.", engine->bytes);
+	print_sides(out, "sent_bytes_total", "counter", "Bytes of IPv4 that were handed to the link of this side.",
+		    datapath->sent_bytes);
 	print_forwarded(out, metrics, engine);
 	print_sides(out, "consumed_packets_total", "counter",
 		    "Packets from this side that were the router's own or were answered by it.", engine->consumed);
@@ -164,6 +186,25 @@ static void print_tables(FILE *out, const struct metrics_view *view)
 	print_gauge(out, "tunnels_limit", "VPN control connections that can be read: [limits] tunnels.",
 		    view->config->tunnels);
 	print_gauge(out, "table_memory_bytes", "Memory of all tables.", view->engine->arena_bytes);
+}
+
+/* 1 for the mode that is in force, 0 for the others. */
+static void print_modes(FILE *out, const struct config *config)
+{
+	static const char *const modes[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+	static const struct {
+		enum service service;
+		const char *name;
+	} parts[PARTS] = {[PART_PPTP] = {SERVICE_PPTP, "pptp"}, [PART_L2TP] = {SERVICE_L2TP, "l2tp"},
+			  [PART_IKE] = {SERVICE_IPSEC, "ike"},  [PART_NATT] = {SERVICE_IPSEC, "natt"},
+			  [PART_ESP] = {SERVICE_IPSEC, "esp"},  [PART_AH] = {SERVICE_IPSEC, "ah"}};
+
+	describe(out, "service_mode", "gauge", "Whether this mode of this part of a VPN service is in force.");
+	for (int part = 0; part < PARTS; part++)
+		for (int mode = MODE_PASS; mode <= MODE_BLOCK; mode++)
+			fprintf(out, "culvert_service_mode{service=\"%s\",part=\"%s\",mode=\"%s\"} %d\n",
+				service_name(parts[part].service), parts[part].name, modes[mode],
+				(int)config_mode_of(config, (enum part)part) == mode);
 }
 
 static void print_tunnels(FILE *out, const struct metrics_census *census)
@@ -260,9 +301,10 @@ char *metrics_text(struct metrics *metrics, const struct metrics_view *view, siz
 	if (!out)
 		return NULL;
 	print_process(out, metrics, view);
-	print_packets(out, metrics, view->engine);
+	print_packets(out, metrics, view->engine, view->datapath);
 	print_statistics(out, view->engine);
 	print_tables(out, view);
+	print_modes(out, view->config);
 	print_tunnels(out, view->census);
 	print_events(out, metrics);
 	print_links(out, view->links);
@@ -274,6 +316,38 @@ char *metrics_text(struct metrics *metrics, const struct metrics_view *view, siz
 		return NULL;
 	}
 	return text;
+}
+
+/* As the kernel says it, 0 if it does not. */
+static uint64_t resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	char line[128] = "", *all, *resident;
+	uint32_t pages = 0;
+
+	if (!file)
+		return 0;
+	if (fgets(line, sizeof(line), file)) {
+		resident = line;
+		all = strsep(&resident, " "); /* the first number is the whole address space */
+		if (all && resident)
+			text_number(strsep(&resident, " "), UINT32_MAX, &pages);
+	}
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint32_t open_fds(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	uint32_t count = 0;
+
+	if (!folder)
+		return 0;
+	for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+		count += entry->d_name[0] != '.';
+	closedir(folder);
+	return count - 1; /* that of the folder itself */
 }
 
 char *metrics_of_router(const struct router *router, const struct metrics_census *census, size_t *length)
@@ -293,7 +367,12 @@ char *metrics_of_router(const struct router *router, const struct metrics_census
 		.outsides = outsides,
 		.port_limit = {engine_port_limit(router->engine, IPPROTO_TCP),
 			       engine_port_limit(router->engine, IPPROTO_UDP)},
+		.is_on_trial = reload_is_on_trial(router->reload),
+		.needs_restart = reload_needs_restart(router->reload),
 		.cpu_s = (double)clock_cpu_us() / 1e6,
+		.resident_bytes = resident_bytes(),
+		.open_fds = open_fds(),
+		.max_fds = (uint32_t)sysconf(_SC_OPEN_MAX),
 	};
 
 	return metrics_text(router->metrics, &view, length);

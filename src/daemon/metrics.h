@@ -2,9 +2,10 @@
 /*
  * What the router counts, as the text that Prometheus reads (exposition format 0.0.4).
  *
- * Names begin with culvert_, units are base units, counters end in _total. HELP lines and the values of labels come
- * from the lists of include/culvert and from the tables in metrics.c: nothing that a packet or a peer says ever becomes
- * a label, so the number of series is fixed by the build.
+ * Names begin with culvert_, or process_ where all programs have the same name, units are base units, counters end in
+ * _total. HELP lines and the values of labels come from the lists of include/culvert and from the tables in metrics.c:
+ * nothing that a packet or a peer says ever becomes a label. The outside addresses are the only values that the build
+ * does not fix.
  */
 #ifndef CULVERT_DAEMON_METRICS_H
 #define CULVERT_DAEMON_METRICS_H
@@ -45,8 +46,11 @@ struct metrics_view {
 	const struct metrics_census *census;
 	const struct outside_view *outside; /* of each outside address */
 	uint32_t outsides;
-	uint32_t port_limit[2]; /* TCP, UDP: of each outside address */
-	double cpu_s;           /* time on a processor that the process has used */
+	uint32_t port_limit[2];          /* TCP, UDP: of each outside address */
+	bool is_on_trial, needs_restart; /* of the configuration */
+	double cpu_s;                    /* time on a processor that the process has used */
+	uint64_t resident_bytes;         /* memory that it has now; 0: not known */
+	uint32_t open_fds, max_fds;      /* 0: not known */
 };
 
 /* unix_ms: since 1970. */

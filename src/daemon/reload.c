@@ -24,7 +24,7 @@ struct reload {
 	void *context;
 	struct config *before; /* what comes back; NULL: nothing is on trial */
 	uint64_t until_ms;
-	uint32_t trial_s;
+	uint32_t trial_s, restarts; /* restarts: keys of the file that want one */
 	char problem[RELOAD_PROBLEM];
 };
 
@@ -99,7 +99,7 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 		*before = *reload->config;
 	}
 	source.default_wan = reload->default_wan(reload->context);
-	if (!config_reload(reload->config, &source, tell, &reader)) {
+	if (!config_reload(reload->config, &source, tell, &reader, &reload->restarts)) {
 		free(before);
 		log_write(reload->log, LOG_ERR, "reload failed; keeping the running configuration");
 		memcpy(reload->problem, reader.problem, sizeof(reload->problem));
@@ -125,6 +125,11 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 bool reload_is_on_trial(const struct reload *reload)
 {
 	return reload->before != NULL;
+}
+
+bool reload_needs_restart(const struct reload *reload)
+{
+	return reload->restarts > 0;
 }
 
 uint32_t reload_trial_left_s(const struct reload *reload, uint64_t now_ms)

@@ -41,6 +41,8 @@ int reload_now(struct reload *reload, uint32_t trial_s, config_report *report, v
 	       uint64_t now_ms);
 /* A trial goes on. */
 bool reload_is_on_trial(const struct reload *reload);
+/* The file, as it was read last, has values that only a restart puts in force. */
+bool reload_needs_restart(const struct reload *reload);
 /* Seconds until the configuration from before comes back, rounded up; 0: nothing is on trial. */
 uint32_t reload_trial_left_s(const struct reload *reload, uint64_t now_ms);
 /* Why what the file says is not in force since the last reload, as a sentence for people; empty: it is. */

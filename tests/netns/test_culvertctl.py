@@ -260,7 +260,9 @@ def test_metrics_without_a_listener(lab, router, flows):
     assert lines[:2] == [
         "# HELP culvert_build_info Always 1; the version that runs.", "# TYPE culvert_build_info gauge"]
     assert lines[2] == f'culvert_build_info{{version="{VERSION}"}} 1'
-    assert any(re.fullmatch(r"culvert_flows [1-9]\d*", line) for line in lines)
+    for form in (r"culvert_flows [1-9]\d*", r"process_resident_memory_bytes [1-9]\d{6,}", r"process_open_fds \d\d",
+                 r"process_max_fds \d{3,}", r'culvert_sent_bytes_total{side="wan"} [1-9]\d*'):
+        assert any(re.fullmatch(form, line) for line in lines), form
     rows = document(router, "metrics")
     assert [row["name"] for row in rows] == [
         re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")]

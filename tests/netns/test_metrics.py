@@ -337,7 +337,7 @@ def test_culvertctl_prints_the_same_page(lab, router, prometheus_root):
 
 def test_the_rules_are_good(prometheus_root):
     folder = CONTRIB / "prometheus"
-    assert "13 rules found" in promtool(prometheus_root, "check", "rules", str(folder / "alerts.yml"))
+    assert "16 rules found" in promtool(prometheus_root, "check", "rules", str(folder / "alerts.yml"))
     assert "SUCCESS" in promtool(prometheus_root, "test", "rules", "alerts_test.yml", cwd=folder)
     fires = set(re.findall(r'alertname="(\w+)"', (folder / "alerts_test.yml").read_text()))
     assert fires == set(re.findall(r"- alert: (\w+)", (folder / "alerts.yml").read_text()))
@@ -368,7 +368,7 @@ def test_a_real_prometheus_takes_it(lab, router, prometheus_root, tmp_path):
             lambda found: all(rule["health"] == "ok" for group in found["groups"] for rule in group["rules"])
             and found["groups"],
         )
-        assert len(rules["groups"][0]["rules"]) == 13
+        assert len(rules["groups"][0]["rules"]) == 16
         prometheus.wait("alerts", lambda found: not found["alerts"])  # but a scrape that the machine made late
         assert len(query(prometheus, expressions()["Links A"])) == 2
         assert len(query(prometheus, expressions()["Tunnels connected A"])) == 3

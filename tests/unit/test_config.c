@@ -258,31 +258,34 @@ static void reloads(void **state)
 	struct fixture *fixture = *state;
 	char directory[] = "/tmp/culvert-test-config-XXXXXX", path[64];
 	const struct config_source source = {.path = path};
+	uint32_t restarts = 9;
 
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/f", directory);
 	write_file(path, LAN "[timeouts]\nudp = 200\n[wan]\nhost_ports = 22\n");
 	assert_true(config_load(&fixture->config, &source, fixture_collect, &fixture->report));
-	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report));
+	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report, &restarts));
 	assert_string_equal(fixture->report.text, "N reload: nothing is different\n");
+	assert_int_equal(restarts, 0);
 
 	fixture->report.used = 0;
 	fixture->again = fixture->config;
 	write_file(path, LAN "[timeouts]\nudp = 2\n");
-	assert_false(config_reload(&fixture->config, &source, fixture_collect, &fixture->report));
+	assert_false(config_reload(&fixture->config, &source, fixture_collect, &fixture->report, &restarts));
 	assert_non_null(strstr(fixture->report.text, "E reload: the configuration has errors; nothing has changed\n"));
 	assert_memory_equal(&fixture->config, &fixture->again, sizeof(struct config));
 
 	fixture->report.used = 0;
 	write_file(path, "[lan]\ninterface = eth7\n[timeouts]\nudp = 201\n[limits]\nflows = 1000\n"
 			 "[wan]\nhost_ports = 23\n[forward:a]\nservice = pptp\nto = 1.2.3.4\n");
-	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report));
+	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report, &restarts));
 	assert_string_equal(fixture->report.text,
 			    "W reload: [lan] interface is different now, but only a restart changes it\n"
 			    "N reload: [wan] host_ports has changed from 22 to 23\n"
 			    "N reload: [timeouts] udp has changed from 200 to 201\n"
 			    "W reload: [limits] flows is different now, but only a restart changes it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
+	assert_int_equal(restarts, 3);
 	fixture->report.used = 0;
 	fixture->report.text[0] = 0;
 	struct config_source here = {.path = path, .default_wan = "eth0"};
@@ -293,7 +296,7 @@ static void reloads(void **state)
 	assert_int_equal(config_compare(&fixture->again, &fixture->config, "eth2", ignore_change, NULL), 1);
 	assert_int_equal(config_compare(&fixture->again, &fixture->config, "", ignore_change, NULL), 1);
 	assert_int_equal(config_compare(&fixture->again, &fixture->config, NULL, ignore_change, NULL), 1);
-	assert_true(config_reload(&fixture->again, &here, fixture_collect, &fixture->report));
+	assert_true(config_reload(&fixture->again, &here, fixture_collect, &fixture->report, &restarts));
 	assert_null(strstr(fixture->report.text, "[wan] interface"));
 
 	assert_string_equal(fixture->config.lan_interface, "eth1");

@@ -62,6 +62,9 @@ static void make(struct fixture *fixture)
 		.outsides = 1,
 		.port_limit = {1000, 2000},
 		.cpu_s = 1.25,
+		.is_on_trial = true,
+		.resident_bytes = 4096,
+		.open_fds = 7,
 	};
 	size_t length = 0;
 
@@ -100,6 +103,8 @@ static void shows_packets(void **state)
 	fixture->engine.held[SIDE_LAN] = 3;
 	fixture->engine.stat[STAT_ESP_PAIRED] = 11;
 	fixture->engine.flows = 5;
+	fixture->datapath.sent_bytes[SIDE_LAN] = 99;
+	fixture->config.service[SERVICE_PPTP] = MODE_BLOCK;
 	make(fixture);
 	expect(fixture, "culvert_received_packets_total{side=\"lan\"} 18446744073709551615");
 	expect(fixture, "culvert_received_bytes_total{side=\"wan\"} 12345678901");
@@ -113,6 +118,16 @@ static void shows_packets(void **state)
 	expect(fixture, "culvert_flows_limit 262144");
 	expect(fixture, "culvert_start_time_seconds 1000.500");
 	expect(fixture, "culvert_cpu_seconds_total 1.250");
+	expect(fixture, "culvert_sent_bytes_total{side=\"lan\"} 99");
+	expect(fixture, "process_resident_memory_bytes 4096");
+	expect(fixture, "process_open_fds 7");
+	assert_null(strstr(fixture->text, "process_max_fds")); /* not known */
+	expect(fixture, "culvert_config_trial 1");
+	expect(fixture, "culvert_config_restart_needed 0");
+	expect(fixture, "culvert_service_mode{service=\"pptp\",part=\"pptp\",mode=\"block\"} 1");
+	expect(fixture, "culvert_service_mode{service=\"pptp\",part=\"pptp\",mode=\"pass\"} 0");
+	expect(fixture, "culvert_service_mode{service=\"ipsec\",part=\"natt\",mode=\"pass\"} 1");
+	assert_int_equal(count(fixture->text, "\nculvert_service_mode{"), PARTS * 3);
 }
 
 static void shows_each_entry_of_the_lists(void **state)
@@ -227,7 +242,8 @@ static bool is_name(const char *text, size_t length)
 	for (size_t i = 0; i < length; i++)
 		if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) && text[i] != '_')
 			return false;
-	return length > strlen("culvert_") && !strncmp(text, "culvert_", 8);
+	/* those that all programs have under the same name, and our own */
+	return length > strlen("culvert_") && (!strncmp(text, "culvert_", 8) || !strncmp(text, "process_", 8));
 }
 
 /* HELP, TYPE, then samples of that name, and no name twice. */
