@@ -259,11 +259,17 @@ static void warn_of_ports(struct verb *verb)
 
 		for (int i = 0; i < 2; i++) {
 			uint32_t limit = engine_port_limit(verb->router->engine, i ? IPPROTO_UDP : IPPROTO_TCP);
+			const char *protocol = i ? "UDP" : "TCP";
 
-			if (is_nearly_full(used[i], limit))
+			text_print_address(outside.address, address);
+			if (limit == 0)
+				warn(verb, "ports-nearly-full",
+				     "forwards and the router have all %s ports of %s: other inside hosts get none; forward fewer",
+				     protocol, address);
+			else if (is_nearly_full(used[i], limit))
 				warn(verb, "ports-nearly-full",
 				     "%u of %u %s ports of %s are in use: give the WAN device another address", used[i],
-				     limit, i ? "UDP" : "TCP", text_print_address(outside.address, address));
+				     limit, protocol, address);
 		}
 	}
 }

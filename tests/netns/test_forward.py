@@ -318,3 +318,11 @@ def test_a_forward_over_the_ports_of_the_router_itself(lab, router):
     assert f"warning: {text}" in router.log() and text in str(ask(router, "reload"))
     router.reload({"forward:all": {"protocol": "tcp", "port": f"30000-{low - 1}", "to": "10.77.0.11"}})
     assert "own connections get" not in str(ask(router, "status"))
+
+
+@pytest.mark.culvert_only("the kernel says nothing of ports")
+@pytest.mark.config({"forward:all": {"protocol": "tcp", "port": "1-65535", "to": "10.77.0.11"}})
+def test_a_forward_that_leaves_no_port_to_others(lab, router):
+    warnings = [row for row in ask(router, "status") if row["kind"] == "warning"]
+    texts = [row["text"] for row in warnings if row["warning"] == "ports-nearly-full"]
+    assert len(texts) == 1 and texts[0].startswith(f"forwards and the router have all TCP ports of {ROUTER_WAN}"), texts
