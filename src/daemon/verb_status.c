@@ -415,7 +415,8 @@ static void warn_of_tunnels(struct verb *verb, const struct status *status)
 		warn(verb, "tunnels-silent", "tunnels that hear nothing from one side: %u; culvertctl tunnels says why",
 		     status->silent);
 	if (status->hinted)
-		warn(verb, "tunnels-hints", "tunnels with a remark: %u; culvertctl tunnels shows it", status->hinted);
+		warn(verb, "tunnels-hints", "%u tunnel%s a problem: culvertctl tunnels says which", status->hinted,
+		     status->hinted == 1 ? " has" : "s have");
 }
 
 /* What a person who has just come would not know: the file says something else than what is in force. */
