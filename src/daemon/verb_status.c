@@ -392,12 +392,13 @@ static void warn_of_attempts(struct verb *verb, struct status *status)
 	uint32_t cursor = 0;
 
 	while (engine_next_attempt(verb->router->engine, &cursor, clock_now_ms(), &view)) {
-		struct refused *part = &refused[view.part];
+		struct refused *part;
 
 		if (view.hint != HINT_BLOCKED) {
 			status->hinted++;
 			continue;
 		}
+		part = &refused[view.part];
 		part->hosts++;
 		if (view.packets[SIDE_LAN] < part->most)
 			continue;

@@ -301,7 +301,7 @@ static void end_control(struct engine *engine, uint32_t index, enum tunnel_end w
 	module_of(service)->control_over(engine, engine->module[service], control, index, why);
 }
 
-void control_follow_tcp(struct engine *engine, uint32_t index)
+void control_follow_tcp(struct engine *engine, uint32_t index, enum side from)
 {
 	const struct flow *flow = &engine->flow[index];
 
@@ -309,7 +309,7 @@ void control_follow_tcp(struct engine *engine, uint32_t index)
 		return;
 	if (flow->tcp_state == TCP_STATE_CLOSED)
 		end_control(engine, index, END_CONTROL_CLOSED);
-	else if (flow->tcp_state == TCP_STATE_RESET && flow->packets[SIDE_WAN] == 1)
+	else if (flow->tcp_state == TCP_STATE_RESET && from == SIDE_WAN && flow->packets[SIDE_WAN] == 1)
 		attempt_note_reset(engine, index);
 	if (flow->tcp_state == TCP_STATE_RESET)
 		end_control(engine, index, END_CONTROL_RESET);

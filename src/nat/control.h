@@ -31,8 +31,8 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 uint32_t control_quoted(const struct engine *engine, uint32_t flow, const struct passage *passage, uint32_t transport,
 			uint32_t outside, uint32_t remote);
 
-/* A TCP connection may have ended by what was just tracked. */
-void control_follow_tcp(struct engine *engine, uint32_t flow);
+/* A TCP connection may have ended by what was just tracked, which came from that side. */
+void control_follow_tcp(struct engine *engine, uint32_t flow, enum side from);
 /* A reload may have changed what is read: stops reading where mode is no longer pass. */
 void control_follow_mode(struct engine *engine, uint32_t flow);
 /* After a recovery: a flow that its module does not know any more is not read. */

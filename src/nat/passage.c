@@ -125,7 +125,7 @@ void passage_account(struct engine *engine, const struct passage *passage, uint3
 	flow->packets[from]++;
 	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, index, from, &passage->transport.tcp);
-		control_follow_tcp(engine, index);
+		control_follow_tcp(engine, index, from);
 	} else if (from == SIDE_LAN || engine->config.refresh_inbound) {
 		timer_touch(engine, flow);
 	}

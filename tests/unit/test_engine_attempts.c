@@ -247,6 +247,12 @@ static void pptp_is_refused(void **state)
 	line_call(&line, OWN, THEIRS);
 	line_reset(&line, SIDE_WAN);
 	assert_int_equal(attempts(rig, &view), 0);
+	/* Nor is one that the client itself gives up as soon as it is answered. */
+	dial(rig, L2);
+	rig_tcp(rig, SIDE_WAN, W1, 1723, O1, LINE_PORT, FLAG_SYN | FLAG_ACK, 500, 101);
+	rig_tcp(rig, SIDE_LAN, L2, LINE_PORT, W1, 1723, FLAG_RST, 101, 0);
+	rig_forwarded(rig, SIDE_WAN);
+	assert_int_equal(attempts(rig, &view), 0);
 }
 
 /* The control connection never opens. A client asks after 1, 3, 7 and 15 seconds again. */
