@@ -63,7 +63,9 @@ bool fragment_store_has_finished(const struct engine *engine, const struct passa
 	uint64_t hash = hash_of_passage(engine, passage);
 	const struct finished_set *finished = &engine->header->finished_set[hash % FINISHED_SETS];
 
-	return finished->tag == (uint32_t)(hash >> 32) && !is_expired(finished->until, engine->now_ms);
+	/* Nobody clears a place, and 25 days later its time would seem to come again. */
+	bool is_recent = finished->until - (uint32_t)engine->now_ms <= FINISHED_MS;
+	return finished->tag == (uint32_t)(hash >> 32) && is_recent && !is_expired(finished->until, engine->now_ms);
 }
 
 void fragment_store_finish_set(struct engine *engine, struct fragment_set *set)

@@ -257,6 +257,11 @@ static void copies_harm_nothing(void **state)
 	rig_wait(rig, 1);
 	send_piece(rig, SIDE_LAN, whole, PIECE, PIECE);
 	rig_held(rig);
+	/* So it is 30 days later, too, when the time of the copies lies in the future as 32 bits have it. */
+	rig_wait(rig, 60000);
+	rig_wait(rig, UINT64_C(30) * 24 * 3600 * 1000);
+	send_piece(rig, SIDE_LAN, whole, PIECE, PIECE);
+	rig_held(rig);
 	free(whole);
 	free(got);
 }
