@@ -541,14 +541,16 @@ enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8
 	return next_hop_find(kernel->hops, destination, mac);
 }
 
+/* A link without link addresses takes every packet: nobody asks for the next hop, see datapath.c. */
 enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway)
 {
-	return next_hop_default(kernel->hops, gateway);
+	*gateway = 0;
+	return kernel->links.wan.ethernet ? next_hop_default(kernel->hops, gateway) : NEXT_HOP_KNOWN;
 }
 
 enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination)
 {
-	return next_hop_peek(kernel->hops, destination);
+	return kernel->links.wan.ethernet ? next_hop_peek(kernel->hops, destination) : NEXT_HOP_KNOWN;
 }
 
 const char *kernel_default_wan(struct kernel *kernel)

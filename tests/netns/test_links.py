@@ -15,6 +15,7 @@ import types
 
 import pytest
 
+from control import ask
 from namespace import LIMIT, Namespace
 from router import Culvert
 
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.culvert_only("the links are made for culvertd alone")]
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 SOL_UDP, UDP_SEGMENT = 17, 103
-OUTSIDE, SERVER = "198.51.100.2", "198.51.100.1"
+OUTSIDE, SERVER, FAR = "198.51.100.2", "198.51.100.1", "203.0.113.9"
 
 
 def open_tun(space, name):
@@ -99,6 +100,26 @@ def test_datagrams_both_ways(bare):
         assert data == b"up" and sender[0] == OUTSIDE
         server.sendto(b"down", sender)
         assert client.recv(100) == b"down"
+
+
+def test_such_a_link_needs_no_route(bare):
+    """All that goes to the WAN goes into the link, whatever the kernel's routes say: and so it is told."""
+    bare.S.ip(f"address add {FAR}/32 dev lo")
+    bare.R.ip("route delete default")
+    try:
+        bare.router.settle()
+        with bare.S.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind((FAR, 0))
+            server.settimeout(LIMIT)
+            with bare.C.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"far", server.getsockname())
+                assert server.recvfrom(100)[1][0] == OUTSIDE
+        assert ask(bare.router, f"explain out udp 10.77.9.2:6200 {FAR}:53")[0]["verdict"] == "forwarded"
+        assert "no-default-route" not in [row.get("warning") for row in ask(bare.router, "status")]
+        assert "default route" not in bare.router.log()
+    finally:
+        bare.R.ip("route add default dev wan0")
+        bare.S.ip(f"address delete {FAR}/32 dev lo")
 
 
 def test_udp_segments_are_cut_by_the_link(bare):
