@@ -140,7 +140,7 @@ static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 		if (mode != daemon->engine_config.mode[part])
 			tunnels = tunnels_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
-			log_write(daemon->log, LOG_NOTICE, "%s is now %s; this ends %u tunnel%s", names[part],
+			log_write(daemon->log, LOG_NOTICE, "%s is %s; this ends %u tunnel%s", names[part],
 				  mode == MODE_BLOCK ? "blocked now" : "not read any more", tunnels,
 				  tunnels == 1 ? "" : "s");
 	}

@@ -393,7 +393,7 @@ def test_without_a_default_route_hosts_hear_net_unreachable(lab, router):
         router.settle()
     assert "no-default-route" not in warnings(router)
     router.wait_for("has a default route again")
-    assert router.log().count("has no default route: ") == 1
+    assert router.log().count("has no default route; ") == 1
     inner.send(sent)
     assert outer.expect().src == ROUTER_WAN
 
@@ -408,7 +408,7 @@ def test_a_dead_gateway_is_told_of(lab, router):
         router.settle()
         expect_unreachable(router, inner, sent, 1, "link_next_hop")
         wait_for(lambda: inner.send(sent) or "gateway-silent" in warnings(router), "the warning")
-        router.wait_for(f"the gateway {nobody} does not answer to ARP: ")
+        router.wait_for(f"the gateway {nobody} does not answer to ARP; ")
     finally:
         lab.R.ip(f"route replace default via {UPSTREAM}")
         router.settle()

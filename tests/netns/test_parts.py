@@ -332,7 +332,7 @@ def test_a_reload_says_how_many_tunnels_it_costs(lab, router, ends, part):
     sections, name, _ = BLOCKED[part]
     four_tunnels(ends)
     text = router.reload(sections)
-    assert re.findall(r"(\w[\w -]*) is blocked now: this ends (\d+) tunnel\b", text) == [(name, "1")], text
+    assert re.findall(r"(\w[\w -]*) is blocked now; this ends (\d+) tunnel\b", text) == [(name, "1")], text
 
 
 def test_a_reload_to_plain_ends_what_needs_help(lab, router, ends):
@@ -340,7 +340,7 @@ def test_a_reload_to_plain_ends_what_needs_help(lab, router, ends):
     ports."""
     tunnels = four_tunnels(ends)
     text = router.reload({"ipsec": {"mode": "plain"}, "l2tp": {"mode": "plain"}})
-    assert re.findall(r"(\w[\w -]*) is not read any more: this ends (\d+) tunnel\b", text) == [("ESP", "1")], text
+    assert re.findall(r"(\w[\w -]*) is not read any more; this ends (\d+) tunnel\b", text) == [("ESP", "1")], text
     for tunnel in tunnels.values():
         tunnel.carry()
     assert "tunnel: " not in "".join(line for line in router.statistics().text.splitlines() if ": ended" not in line)

@@ -255,7 +255,7 @@ def test_reload_to_block_ends_live_tunnels(lab, router, ends):
         assert f"tunnel down: PPTP {end} " in text and f"Call ID inside {number}," in text, text
     assert text.count("ended by [pptp] mode = block") == 3
     assert "5 flows ended because of the change" in text, text
-    assert "PPTP is blocked now: this ends 3 tunnels" in text, text
+    assert "PPTP is blocked now; this ends 3 tunnels" in text, text
     before = router.statistics().drop
     for call in calls:
         assert loses(call.pns, call.pac) == 2 and loses(call.pac, call.pns) == 2
@@ -396,7 +396,7 @@ def test_a_control_connection_that_is_none(lab, router, ends, side):
     counted = router.statistics().counter
     assert counted["pptp_out_of_step"] == before + len(NO_PPTP)
     if side == "LAN":  # the other twelve are past what the log says in a row
-        router.wait_for("pptp 10.77.0.11 -> 203.0.113.10 by 198.51.100.2: the control connection is not under", mark)
+        router.wait_for("pptp 10.77.0.11 -> 203.0.113.10 by 198.51.100.2: the control connection cannot be read", mark)
     good.hang_up(call)
 
 
