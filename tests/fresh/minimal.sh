@@ -50,9 +50,10 @@ make_base() {
 	fi
 	[ -n "$sources" ] || skip "apt knows no source of Debian $name, so there can be no minimal Debian"
 	apt-config dump | grep -E '^Acquire::(https?|ftp|Retries|ForceIPv[46])\b' >"$folder/apt.conf"
-	# Nobody needs the files of this Debian after a power cut.
-	echo "$sources" | mmdebstrap --quiet --format=tar --mode=root --variant=minbase --dpkgopt=force-unsafe-io \
-		--aptopt="$folder/apt.conf" "$name" "$base.new" - && mv "$base.new" "$base"
+	# Nobody needs the files of this Debian after a power cut. Its mounts end with it, even if it is killed.
+	echo "$sources" | unshare --mount --propagation private mmdebstrap --quiet --format=tar --mode=root \
+		--variant=minbase --dpkgopt=force-unsafe-io --aptopt="$folder/apt.conf" "$name" "$base.new" - &&
+		mv "$base.new" "$base"
 }
 
 make_root() {
@@ -76,8 +77,10 @@ enter() {
 		[ -z "${!word:-}" ] || kept+=("$word=${!word}")
 	done
 	cd "$root" && pivot_root . outside && cd /culvert && umount -l /outside || exit 5
-	# A child of the namespace's first process, which would not hear signals as others do.
-	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${kept[@]}" "$@"
+	# The first process of a namespace hears only the signals that it asks for; with it all others end.
+	trap 'exit 143' INT TERM HUP
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "${kept[@]}" "$@" &
+	wait $!
 	exit
 }
 
