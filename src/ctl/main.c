@@ -56,7 +56,8 @@ static void report_answer(const struct ctl *ctl, const char *error)
 /* Keeps the first warning that means that nothing is forwarded. */
 static void judge_health(struct ctl *ctl)
 {
-	static const char *const bad[] = {"wan-gone", "wan-down", "lan-down", "no-outside-address"};
+	static const char *const bad[] = {"wan-gone",           "wan-down",         "lan-down",
+					  "no-outside-address", "no-default-route", "gateway-silent"};
 	const char *name = row_text(&ctl->row, "warning");
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) && !ctl->unwell[0]; i++)

@@ -18,7 +18,7 @@ import time
 import pytest
 
 from control import ask, document, find_ctl, run_ctl, socket_of
-from lab import ROUTER_WAN, wait_for
+from lab import ROUTER_WAN, UPSTREAM, wait_for
 from namespace import LIMIT
 
 pytestmark = [pytest.mark.culvert_only("the kernel has no control socket")]
@@ -356,6 +356,13 @@ def test_a_health_probe_says_nothing_but_a_code(lab, router, tmp_path):
         lab.X.ip("link set to_r up")
     wait_for(lambda: run_ctl(router, "-q").returncode == 0, "the probe sees that the WAN is up")
     lab.introduce_raw_peers()
+    lab.R.ip("route del default")
+    try:
+        wait_for(lambda: run_ctl(router, "-q").returncode == 4, "the probe sees that there is no default route")
+        assert "no default route" in run_ctl(router, "-q").stderr
+    finally:
+        lab.R.ip(f"route replace default via {UPSTREAM}")
+    wait_for(lambda: run_ctl(router, "-q").returncode == 0, "the probe sees the default route")
 
 
 # --- what can go wrong -----------------------------------------------------------------------------------------------
