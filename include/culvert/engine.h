@@ -252,10 +252,10 @@ enum tunnel_end {
 /* How the inside host of an inbound SPI was found (docs/nat-behaviour.md section 11). */
 enum pairing {
 	PAIRING_NONE = 0, /* nothing was bound */
-	PAIRING_SOLE,     /* nobody else could be meant */
-	PAIRING_RECENCY,  /* its IKE was the only recent one */
+	PAIRING_SOLE,     /* no other host was possible */
+	PAIRING_RECENCY,  /* only this host had just negotiated by IKE */
 	PAIRING_GUESSED,
-	PAIRING_REPAIRED, /* it had gone to another host before */
+	PAIRING_REPAIRED, /* the SPI was first bound to another host */
 	PAIRINGS,
 };
 
@@ -281,8 +281,9 @@ struct tunnel_view {
 	enum service service;
 	uint32_t index;   /* of its record: no other tunnel of this service has it; UINT32_MAX: it has none */
 	const char *kind; /* "PPTP", "L2TP", "L2TPv3", "IPsec" */
-	enum part part;   /* of the service: what its data goes by, or its control messages while there is none */
-	const char *data; /* how its data goes: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
+	enum part
+		part; /* of the service: the part that carries its data, or its control messages if there is none yet */
+	const char *data; /* what carries its data: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
 	uint32_t inside_address, outside_address, remote_address;
 	bool inside_is_server;
 	uint16_t inside_port, remote_port; /* of its control connection; 0: not known, or there is none any more */
@@ -306,80 +307,81 @@ struct tunnel_view {
 	bool control_heard;
 	uint32_t control_ms;
 	struct refusal refusal; /* that HINT_REFUSED, HINT_UNREACHABLE or HINT_PROHIBITED is about */
-	int silent;             /* enum side that has been silent for 10 s while the other one speaks, or -1 */
+	int silent;             /* enum side that has been silent for 10 s while the other one sends, or -1 */
 };
 
 enum engine_event_kind {
 	EVENT_TUNNEL_UP,
 	EVENT_TUNNEL_DOWN,
 	EVENT_NOT_UNDERSTOOD, /* a control connection is no longer read and passes as it is */
-	EVENT_TUNNEL_HINT,    /* something is now known about what is wrong */
+	EVENT_TUNNEL_HINT,    /* it is now known what may be wrong */
 };
 
-/* Told as it happens; view is valid during the call only. */
+/* Called for each event; view is valid only during the call. */
 typedef void engine_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 
 struct engine;
 struct rehearsal;
 
-/* Sensible values for everything but the links' facts; MTUs 1500. */
+/* Fills in sensible values for everything except the facts about links; MTUs are 1500. */
 void engine_config_default(struct engine_config *config);
 
-/* Bytes of arena these limits need. 0 if a limit is out of range. */
+/* Returns the bytes of arena that these limits need, or 0 if a limit is out of range. */
 size_t engine_arena_size(const struct engine_limits *limits);
 
 /*
- * A new engine whose state lives in arena (size bytes, aligned to 64, kept by the caller until after engine_free();
+ * Makes an engine whose state is in arena (size bytes, aligned to 64, kept by the caller until after engine_free();
  * large pages help). seed is 32 bytes from the system's random source: equal seeds and inputs give equal outputs. With
- * recover true the arena of an engine that died is taken over: records are checked, indices rebuilt, and flows that do
- * not hold together are thrown away. NULL if memory ran out, the arena is too small or (recover) it is not ours:
- * another version, other limits, never used.
+ * recover true the engine takes over the arena of an engine that died: it checks records, rebuilds indices, and throws
+ * inconsistent flows away. Returns NULL if memory ran out, the arena is too small or (recover) it does not fit: it is
+ * of another version, has other limits or was never used.
  */
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
 			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms);
 void engine_free(struct engine *engine); /* the arena stays as it is */
 
-/* Another configuration; flows stay unless their service is now blocked, their forward is gone or changed,
- * or their outside port now belongs to the host. Returns the number of flows that ended: those that a rehearsal names.
- * It takes as long as there are flows of VPNs and flows that end; how many others there are does not matter. */
+/* Sets another configuration. A flow stays unless its service is now blocked, its forward is gone or has changed, or
+ * its outside port now belongs to the router. Returns the number of flows that ended, which are those that a rehearsal
+ * names. The time depends on the number of flows of VPNs and of flows that end, not on the number of others. */
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
 
 /* Why another configuration ends a flow. */
 enum flow_end {
 	FLOW_STAYS = 0,
 	FLOW_END_BLOCKED,   /* its service */
-	FLOW_END_MODE,      /* it is told apart by what a module reads, and the module is switched off or on */
+	FLOW_END_MODE,      /* a module finds it by what it reads, and the module is switched off or on */
 	FLOW_END_FORWARD,   /* is gone, or leads elsewhere */
 	FLOW_END_HOST_PORT, /* its outside port belongs to the router itself */
 };
 const char *flow_end_text(enum flow_end end);
 
-/* What a configuration would end if it were there. The memory, rehearsal_size() bytes as malloc() gives them, stays the
+/* Finds out what a configuration would end. The memory, rehearsal_size() bytes as malloc() gives them, stays the
  * caller's; the engine must outlive the rehearsal. */
 size_t rehearsal_size(void);
 struct rehearsal *rehearsal_start(void *memory, const struct engine *engine, const struct engine_config *config);
 /* Iterates over the flows that engine_configure() would end, as engine_next_flow_within() does. */
 bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 		    struct flow_view *view, enum flow_end *why);
-/* There would be a forward of this protocol and outside port (0 for protocols without ports) to this inside host. */
+/* Returns true if there would be a forward of this protocol and outside port (0 for protocols without ports) to this
+ * inside host. */
 bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address);
 
-/* The outside addresses, in order of preference; flows of addresses that are gone end, and fragments that wait are
- * dropped; if the list is the one that holds already, nothing happens. count 0 is legal: nothing is forwarded to the
- * WAN then. Returns the number of flows that ended. */
+/* Sets the outside addresses, in order of preference. Flows of addresses that are gone end, and waiting fragments are
+ * dropped; if the list has not changed, nothing happens. count 0 is allowed: then nothing is forwarded to the WAN.
+ * Returns the number of flows that ended. */
 uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms);
 
 /*
- * Take count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are changed
- * in place and leave through the sink before the call returns; never reordered within a flow.
+ * Processes count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are
+ * changed in place and leave through the sink before the call returns; they are never reordered within a flow.
  */
 void engine_process(struct engine *engine, enum side from, struct packet *packets, uint32_t count, uint64_t now_ms,
 		    const struct engine_sink *sink, struct engine_result *results);
 
-/* When engine_expire() wants to be called next, or UINT64_MAX. */
+/* Returns the time at which engine_expire() must be called next, or UINT64_MAX. */
 uint64_t engine_deadline(const struct engine *engine);
-/* Does a bounded piece of expiry work; held fragments whose time is over are dropped here, and packets that waited for
- * their turn leave through the sink. Without one they go on waiting. */
+/* Does a bounded piece of expiry work: it drops held fragments whose time is over, and packets that may be sent now
+ * leave through the sink. Without a sink they go on waiting. */
 void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_sink *sink);
 
 const struct engine_counters *engine_counters(const struct engine *engine);
@@ -404,9 +406,9 @@ enum { ICMP_QUOTE_MAX = 548 }; /* RFC 1812 section 4.3.2.3 allows 576 in all */
 void engine_undeliverable(struct engine *engine, const struct packet *packet, enum unreachable code, uint64_t now_ms,
 			  const struct engine_sink *sink);
 
-/* Iterate: start with *cursor 0; false at the end. Flows may come and go in between. */
+/* Iterates over the flows: start with *cursor 0. Returns false at the end. Flows may come and go in between. */
 bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
-/* The same, but looks at no more than *budget records and takes them off; false also when *budget is used up. */
+/* The same, but reads at most *budget records and subtracts them; also returns false when *budget is used up. */
 bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
 			     struct flow_view *view);
 
@@ -429,7 +431,7 @@ struct drop_view {
 /* Iterates over the last packets that were dropped, at most 4096, the latest first: start with *cursor 0; false at the
  * end. Held packets whose time ran out, and those that the data path dropped, are only counted. */
 bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct drop_view *view);
-/* Ends the flow with this index. False if there is none. */
+/* Ends the flow with this index. Returns false if there is none. */
 bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
 
 /* An inside host that has as many flows as it may have, or nearly: it gets one now and then when another one ends. */
@@ -444,25 +446,26 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 /* Iterates over the outside addresses in their order: start with *cursor 0; false at the end. */
 bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view);
 
-/* How many TCP or UDP ports from 1024 up mappings may have of each outside address: those of the router itself and of
- * forwards do not count. */
+/* Returns how many TCP or UDP ports from 1024 up mappings may have of each outside address. Ports of the router itself
+ * and of forwards do not count. */
 uint32_t engine_port_limit(const struct engine *engine, uint8_t protocol);
 
-/* Who is told of events; NULL: nobody. */
+/* Sets the function that is called for events; NULL: none. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);
 /* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */
 bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view);
-/* Iterates over what inside hosts tried in vain in the last minute and no module has a record of: VPNs that a mode
- * blocks, AH, PPTP that the server refuses. Start with *cursor 0; false at the end. index is UINT32_MAX, packets from
- * the LAN are those of the last minute. */
+/* Iterates over what inside hosts tried without success in the last minute and no module has a record of: VPNs that a
+ * mode blocks, AH, PPTP that the server refuses. Start with *cursor 0; false at the end. index is UINT32_MAX, packets
+ * from the LAN are those of the last minute. */
 bool engine_next_attempt(struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct tunnel_view *view);
-/* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and tells of
- * each hint that was not yet told of this tunnel. */
+/* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and reports
+ * each hint that was not yet reported for its tunnel. */
 void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget, uint64_t now_ms);
-/* An address (host byte order) of a private network or of a provider's own NAT, RFC 1918 and RFC 6598. */
+/* Returns true for an address (host byte order) of a private network or of a provider's NAT (RFC 1918, RFC 6598). */
 bool address_is_private(uint32_t address);
 
-/* Checks every table against every other one; NULL if all is well, else what is wrong. For tests: it takes a while. */
+/* Checks every table against every other one. Returns NULL if all is well, else what is wrong. For tests: it is slow.
+ */
 const char *engine_check(const struct engine *engine);
 
 const char *drop_name(enum drop reason);

@@ -130,7 +130,7 @@ struct module {
 };
 
 #define MODULE_NONE UINT32_MAX
-/* How many of a module's records strangers may have whom a server inside has not answered. */
+/* Returns how many of a module's records may belong to strangers that a server inside has not answered. */
 static inline uint32_t module_quarter(uint32_t records)
 {
 	return records >= 4 ? records / 4 : 1;
@@ -145,69 +145,71 @@ uint64_t module_now_ms(const struct engine *engine);
 void module_count(struct engine *engine, enum statistic statistic);
 /* Addresses, ports and counters of a flow; last_ms as in tunnel_view. */
 void module_view_flow(const struct engine *engine, uint32_t flow, struct flow_view *view, uint32_t last_ms[SIDES]);
-/* The flow lives, is read for this service with this state, or (control 0) is a call or SA with this record. */
+/* Returns true if the flow exists and is read for this service with this state, or (control 0) is a call or an SA with
+ * this record. */
 bool module_owns_flow(const struct engine *engine, enum service service, uint32_t flow, uint16_t control,
 		      uint32_t record);
 void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view);
 
 /*
- * Opens a call between the two ends of a control connection, for a Call ID of the inside end. Data for the outside Call
- * ID is delivered from now on; until module_call_keep() it has request_ms. The outside ID is the inside one if it is
- * free towards that remote address, else another with the same high byte, else any; with high >= 0 only one with that
- * high byte. The call's flow, or MODULE_NONE and *why.
+ * Opens a call between the two ends of a control connection, for a Call ID of the inside end. From now on the engine
+ * delivers data for the outside Call ID; until module_call_keep() the call lasts request_ms. The outside ID is the
+ * inside one if that is free towards the remote address, else another one with the same high byte, else any; with high
+ * >= 0 only one with that high byte. Returns the flow of the call, or MODULE_NONE with the reason in *why.
  */
 uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
 			  uint32_t request_ms, uint16_t *outside_id, enum drop *why);
-/* A high byte under which an outside ID is free: the wanted one if possible. -1 if there is none. */
+/* Returns a high byte with which an outside ID is free, the wanted one if possible, or -1. */
 int module_call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted);
-/* The call's time is not over. If it is, the call is closed at once, and call_over() has been called. */
+/* Returns true if the call has not expired. If it has, it is closed at once, and call_over() has been called. */
 bool module_call_lives(struct engine *engine, uint32_t call_flow);
-/* The remote end's Call ID became known: data of the inside end flows from now on. */
+/* Sets the Call ID of the remote end: from now on data of the inside end can pass. */
 void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id);
-/* The call is in use: its timer starts anew. */
+/* Starts the timer of the call anew, because it is in use. */
 void module_call_keep(struct engine *engine, uint32_t call_flow);
-/* The call is over: late data passes for drain_ms, then the ID rests. */
+/* Ends the call: late data passes for drain_ms, then the ID rests. */
 void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
 
 /* --- SAs of ESP (RFC 4301 section 4.4): flows between an inside host and a remote address, known by SPIs --- */
 
-/* A flow that has no SPI yet; it lives for TIMEOUT_ESP_OPENING, and once it has both for TIMEOUT_ESP, from its last
- * packet. is_server: the inside end was called through a forward; opened: which side began. MODULE_NONE and *why. */
+/* Opens a flow without an SPI. From its last packet on it lasts TIMEOUT_ESP_OPENING, and once it has both SPIs,
+ * TIMEOUT_ESP. is_server: the inside end was called through a forward; opened: which side began. Returns the flow, or
+ * MODULE_NONE with the reason in *why. */
 uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
 			enum side opened, uint32_t record, enum drop *why);
-/* ESP that comes from this side with this SPI belongs to the flow. No other flow may have it. */
+/* Makes ESP that comes from this side with this SPI belong to the flow. No other flow may have that SPI. */
 void module_sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
-/* The flow is not known by what comes from this side any more. */
+/* Takes the SPI of this side from the flow. */
 void module_sa_forget(struct engine *engine, uint32_t flow, enum side from);
-/* The SPI it is known by, or 0. */
+/* Returns the SPI of this side, or 0. */
 uint32_t module_sa_spi(const struct engine *engine, uint32_t flow, enum side from);
-/* sa_heard() is told of every packet from now on, or no more. */
+/* Switches on or off that sa_heard() is called for every packet. */
 void module_sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
-/* It lives at least as long as a UDP flow of a VPN that was heard just now, if it has both SPIs. */
+/* If the flow has both SPIs, lets it live at least as long as a UDP flow of a VPN that had a packet just now. */
 void module_sa_keep(struct engine *engine, uint32_t flow);
 void module_sa_close(struct engine *engine, uint32_t flow);
-/* Gives an inside host another outside address for what it opens from now on; false if there is none. */
+/* Gives an inside host another outside address for its new flows. Returns false if there is none. */
 bool module_move_host(struct engine *engine, uint32_t inside);
 
 /* --- outside ports that several inside hosts share towards one server --- */
 
-/* What the flow sends leaves from this outside port and not from its mapping's; 0: its own again. What comes back is
- * told apart by datagram() and claim(). A port of the router itself is not shared: nothing happens then. */
+/* Lets packets of the flow leave from this outside port instead of that of its mapping; 0: from its own port again.
+ * datagram() and claim() find the flow of the answers. Does nothing for a port of the router itself. */
 void module_share_port(struct engine *engine, uint32_t flow, uint16_t outside_port);
 uint16_t module_shared_port(const struct engine *engine, uint32_t flow);
 
 /* --- packets that wait --- */
 
-/* Something kept for this state from this side may have got its turn: next_kept() is asked when the packet under way
- * is done. False: too many are ready already, and it has to be tried again a little later. */
+/* Says that a packet kept for this state from this side may be sent: next_kept() is called after the current packet.
+ * Returns false if too many are ready already; then the caller must try again a little later. */
 bool module_ready(struct engine *engine, enum service service, uint16_t control, enum side from);
-/* wake() is called at this time, or soon after. The earliest of all that was asked for counts. */
+/* Has wake() called at this time, or soon after. The earliest time that was set counts. */
 void module_wake_at(struct engine *engine, uint64_t at_ms);
 uint64_t module_random(struct engine *engine);
-/* For tables of the module's own: a keyed hash, the same as long as the arena lives. */
+/* Returns a keyed hash for tables of the module, which is the same as long as the arena exists. */
 uint64_t module_hash(const struct engine *engine, uint64_t a, uint64_t b);
 
-/* Keeps a copy of a packet for later; MODULE_NONE if there is no room. */
+/* Keeps a copy of a packet for later. Returns its number, or MODULE_NONE if there is no room. */
 uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived);
 void module_drop_kept(struct engine *engine, uint32_t kept, enum drop reason);
 
