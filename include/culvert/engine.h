@@ -168,7 +168,7 @@ struct engine_config {
 	uint32_t wan_mtu;
 };
 
-/* What leaves, and which packet that was received it stands for: that one is counted as forwarded, and whoever can not
+/* What leaves, and which packet that was received it stands for: that one is counted as forwarded, and whoever cannot
  * send what leaves says so by engine_count_drop(). */
 enum origin {
 	ORIGIN_BATCH = 0, /* a packet of the caller's own array, changed in place */

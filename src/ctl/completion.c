@@ -263,8 +263,7 @@ static void print_live_keys(const char *indent, const char *before, const char *
  * taken only if no shell sees more in it than a word. */
 static void print_live_function(void)
 {
-	fputs("# _culvertctl_live LIST PROGRAM SOCKET WORD: what a running culvertd knows, a word a line; nothing if "
-	      "none runs.\n# Numbers of mappings say nothing to people: only if a digit was typed.\n"
+	fputs("# _culvertctl_live LIST PROGRAM SOCKET WORD: what a running culvertd knows, a word a line; nothing if none runs.\n# Numbers of mappings say nothing to people: only if a digit was typed.\n"
 	      "_culvertctl_live()\n{\n"
 	      "\tlocal program=$2 socket=${3:-" OPTIONS_SOCKET "}\n\n"
 	      "\tcase $1 in\n"
@@ -274,8 +273,7 @@ static void print_live_function(void)
 	      "\tmappings)\n\t\t[[ $4 == [0-9]* ]] || return 0\n\t\tset -- index mappings limit=100\n\t\t;;\n"
 	      "\tesac\n"
 	      "\t{\n"
-	      "\t\ttimeout 1 \"$program\" --socket \"$socket\" -o tsv \"${@:2}\" </dev/null | awk -F '\\t' -v "
-	      "name=\"$1\" '\n"
+	      "\t\ttimeout 1 \"$program\" --socket \"$socket\" -o tsv \"${@:2}\" </dev/null | awk -F '\\t' -v name=\"$1\" '\n"
 	      "\t\t\t/^#/ {\n"
 	      "\t\t\t\tcolumn = end = 0\n"
 	      "\t\t\t\tfor (i = 1; i <= NF; i++) {\n"

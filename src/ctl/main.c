@@ -326,7 +326,7 @@ int main(int argc, char **argv)
 
 	standard_files_occupy();
 	if (!ctl) {
-		fputs("culvertctl: no memory\n", stderr);
+		fputs("culvertctl: out of memory\n", stderr);
 		return EXIT_NETWORK;
 	}
 	code = options_parse(&ctl->options, argc, argv, stderr);

@@ -42,7 +42,7 @@ static void say_choice(const char *name, const struct addrinfo *found, const cha
 		fprintf(errors, " %s",
 			inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr,
 				  address, sizeof(address)));
-	fprintf(errors, "; %s is taken\n", chosen);
+	fprintf(errors, "; using %s\n", chosen);
 }
 
 static bool find_address(const char *name, char address[INET_ADDRSTRLEN], FILE *errors)

@@ -31,7 +31,7 @@ static int read_stream(struct offer *offer, FILE *in, FILE *errors)
 {
 	offer->text = malloc(OFFER_MAX + 1);
 	if (!offer->text)
-		return refuse(offer, "no memory to read it", errors);
+		return refuse(offer, "out of memory", errors);
 	offer->size = fread(offer->text, 1, OFFER_MAX + 1, in);
 	if (ferror(in))
 		return refuse(offer, strerror(errno), errors);

@@ -49,12 +49,12 @@ void options_print_help(FILE *out)
 {
 	fputs("usage: culvertctl [OPTION]... [VERB [ARGUMENT]...]\n"
 	      "Asks culvertd. Without a verb it shows the status. The beginning of a verb is\n"
-	      "enough where only one begins so.\n\n"
+	      "enough if it fits only one verb.\n\n"
 	      "  -j, --json          one JSON document\n"
 	      "  -J, --lines         JSON, an object a line, as it comes\n"
 	      "  -o, --output FORM   table, json, lines or tsv (columns between tabs)\n"
 	      "      --color WHEN    always, never, or auto: on a terminal without NO_COLOR\n"
-	      "      --socket PATH   the control socket; without it " OPTIONS_SOCKET "\n"
+	      "      --socket PATH   the control socket; the default is " OPTIONS_SOCKET "\n"
 	      "      --watch         again every second\n"
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
 	      "  -q, --quiet         with status: nothing but the exit code, 0 if it forwards\n"
@@ -66,7 +66,7 @@ void options_print_help(FILE *out)
 	verbs_print_help(NULL, out);
 	fputs("\nArguments like host=ADDRESS may also be written --host ADDRESS or\n"
 	      "--host=ADDRESS; man culvertctl says more.\n"
-	      "Exit codes: 0 well, 1 usage, 2 configuration, 3 rights, 4 network or kernel,\n"
+	      "Exit codes: 0 success, 1 usage, 2 configuration, 3 rights, 4 network or kernel,\n"
 	      "5 files, 6 culvertd does not run, 7 not found, 8 timed out.\n",
 	      out);
 }
@@ -188,7 +188,7 @@ static int add_option(struct ctl_options *options, const char *name, const char 
 	int length = snprintf(word, room, "%s=%s", name, value);
 
 	if (length < 0 || (size_t)length >= room || !add_word(options, word))
-		return refuse(errors, "this is more than a request holds: ", value);
+		return refuse(errors, "this is too long for a request: ", value);
 	options->text_used += (size_t)length + 1;
 	return EXIT_OK;
 }
@@ -277,7 +277,7 @@ static const struct verb_text *find_verb(struct ctl_options *options, int *argc,
 	bool is_version;
 
 	if (!copy) {
-		fputs("culvertctl: no memory\n", errors);
+		fputs("culvertctl: out of memory\n", errors);
 		return NULL;
 	}
 	memcpy(copy, argv, (size_t)*argc * sizeof(*copy));
@@ -365,7 +365,7 @@ int options_replace_word(struct ctl_options *options, size_t index, size_t befor
 	int size = snprintf(made, room, "%.*s%s%s", (int)before, word, text, word + before + length);
 
 	if (size < 0 || (size_t)size >= room)
-		return refuse(errors, "this is more than a request holds: ", word);
+		return refuse(errors, "this is too long for a request: ", word);
 	options->text_used += (size_t)size + 1;
 	options->words[index] = made;
 	return EXIT_OK;

@@ -153,7 +153,7 @@ static const char *take_member(struct reader *reader, struct row *row)
 	if (!member->name || !take(reader, ':'))
 		return "a name and a colon are missing";
 	if (row_find(row, member->name))
-		return "a member stands there twice";
+		return "a member occurs twice";
 	if (!take_value(reader, member))
 		return "a value is neither a string, a number, true, false nor null";
 	row->count++;
@@ -179,7 +179,7 @@ const char *row_read(struct row *row, const char *line, size_t length)
 		if (!take(&reader, '}'))
 			return "its end is missing";
 	}
-	return reader.at == reader.end ? NULL : "something stands behind its end";
+	return reader.at == reader.end ? NULL : "there is something after its end";
 }
 
 const struct row_member *row_find(const struct row *row, const char *name)

@@ -43,7 +43,7 @@ static int claim(const struct save *save, int fd)
 	if (!S_ISREG(status.st_mode))
 		return EXIT_OK;
 	if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && fchmod(fd, S_IRUSR | S_IWUSR) < 0)
-		return refuse(save, EXIT_FILE, "it is another user's, and others may read it: name another file");
+		return refuse(save, EXIT_FILE, "it belongs to another user, and others may read it; name another file");
 	return ftruncate(fd, 0) == 0 ? EXIT_OK : refuse(save, EXIT_FILE, strerror(errno));
 }
 
@@ -53,7 +53,8 @@ static int save_open(struct save *save, uint32_t snap)
 	int fd, code;
 
 	if (!is_file && isatty(STDOUT_FILENO))
-		return refuse(save, EXIT_USAGE, "a capture is not for terminals: write it to a file, or into a pipe");
+		return refuse(save, EXIT_USAGE,
+			      "cannot write a capture to a terminal; write it to a file or into a pipe");
 	fd = is_file ? open(save->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600) : dup(STDOUT_FILENO);
 	if (fd < 0)
 		return refuse(save, EXIT_FILE, strerror(errno));
@@ -118,7 +119,7 @@ static int save_packet(struct save *save, const struct row *row)
 	char *comment;
 
 	if (!save->out || !read_data(row_text(row, "data"), data, &packet.stored))
-		return refuse(save, EXIT_NETWORK, "a packet of the answer is not understood");
+		return refuse(save, EXIT_NETWORK, "cannot understand a packet of the answer");
 	comment = human_escape(row_text(row, "comment")); /* programs show it as it is */
 	if (!comment)
 		return refuse(save, EXIT_NETWORK, "no memory");

@@ -40,7 +40,7 @@ static int refuse_connection(const struct talk *talk, int error)
 	}
 }
 
-/* The request as a line; 0 if it is too long or a word can not stand in it. */
+/* The request as a line; 0 if it is too long or a word cannot stand in it. */
 static size_t build_request(char request[REQUEST_MAX], const char *const *words, size_t count)
 {
 	size_t used = 0;
@@ -62,7 +62,8 @@ static size_t build_request(char request[REQUEST_MAX], const char *const *words,
 
 static int refuse_words(FILE *errors)
 {
-	fputs("culvertctl: an argument is empty, too long, or holds a blank or what is not printable ASCII\n", errors);
+	fputs("culvertctl: an argument is empty, too long, or has a blank or a character that is not printable ASCII\n",
+	      errors);
 	return EXIT_USAGE;
 }
 
@@ -142,7 +143,7 @@ static int fill(struct talk *talk)
 	talk->used -= talk->taken;
 	talk->taken = 0;
 	if (talk->used == sizeof(talk->buffer))
-		return refuse(talk, EXIT_NETWORK, "the answer is not understood: a line is too long");
+		return refuse(talk, EXIT_NETWORK, "cannot understand the answer: a line is too long");
 	/* Time limits on a socket make Linux interrupt what waits when the process was stopped and goes on. */
 	do {
 		got = recv(talk->fd, talk->buffer + talk->used, sizeof(talk->buffer) - talk->used, 0);
@@ -193,7 +194,7 @@ int talk_next(struct talk *talk, struct row *row, const char **line)
 		wrong = "it ends with what is no exit code, or without a reason";
 	if (!wrong)
 		return EXIT_OK;
-	snprintf(why, sizeof(why), "a line of the answer is not understood: %s", wrong);
+	snprintf(why, sizeof(why), "cannot understand a line of the answer: %s", wrong);
 	return refuse(talk, EXIT_NETWORK, why);
 }
 

@@ -428,7 +428,7 @@ int top_run(const struct ctl_options *options)
 			"the live screen needs a terminal; --json, --lines or --output tsv print its numbers once");
 	top = calloc(1, sizeof(*top));
 	if (!top) {
-		fputs("culvertctl: no memory\n", stderr);
+		fputs("culvertctl: out of memory\n", stderr);
 		return EXIT_NETWORK;
 	}
 	top->options = options;

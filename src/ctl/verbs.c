@@ -62,9 +62,9 @@ const struct verb_text *verbs_find(const char *word, FILE *errors)
 	if (!errors)
 		return NULL;
 	if (candidates > 1)
-		refuse(errors, word, "may be each of these verbs", length);
+		refuse(errors, word, "may be any of these verbs", length);
 	else
-		refuse(errors, word, "is none of the verbs", 0);
+		refuse(errors, word, "is not a verb", 0);
 	return NULL;
 }
 

@@ -156,7 +156,7 @@ static bool read_all(int fd, char **text, size_t *size, struct findings *finding
 	*size = 0;
 	*text = malloc(CONFIG_FILE_MAX + 1);
 	if (!*text) {
-		findings_error(findings, 0, "no memory to read it");
+		findings_error(findings, 0, "out of memory");
 		return false;
 	}
 	while (got > 0 && *size <= CONFIG_FILE_MAX) {
@@ -167,7 +167,7 @@ static bool read_all(int fd, char **text, size_t *size, struct findings *finding
 			*size += (size_t)got;
 	}
 	if (got < 0)
-		findings_error(findings, 0, "can not be read: %s", strerror(errno));
+		findings_error(findings, 0, "cannot be read: %s", strerror(errno));
 	else if (*size > CONFIG_FILE_MAX)
 		findings_error(findings, 0, "is larger than %d bytes", CONFIG_FILE_MAX);
 	else
@@ -188,17 +188,17 @@ static bool read_file(const struct config_source *source, char **text, size_t *s
 	if (findings->is_absent)
 		return true;
 	if (fd < 0) {
-		findings_error(findings, 0, "can not be opened: %s", strerror(errno));
+		findings_error(findings, 0, "cannot be opened: %s", strerror(errno));
 		return false;
 	}
 	if (fstat(fd, &status) < 0)
-		findings_error(findings, 0, "can not be examined: %s", strerror(errno));
+		findings_error(findings, 0, "cannot be examined: %s", strerror(errno));
 	else if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
 		findings_error(findings, 0, "is not a file");
 	else
 		read = read_all(fd, text, size, findings);
 	if (read && S_ISREG(status.st_mode) && status.st_mode & S_IWOTH)
-		findings_warn(findings, 0, "everybody may write to it; chmod o-w is advised");
+		findings_warn(findings, 0, "everybody may write to it; use chmod o-w");
 	close(fd);
 	return read;
 }
@@ -233,7 +233,7 @@ static void report_change(void *context, const struct config_change *change)
 
 	if (!change->is_forward && change->needs_restart) {
 		changes->restarts++;
-		snprintf(text, sizeof(text), "reload: [%s] %s is different now, but only a restart changes it",
+		snprintf(text, sizeof(text), "reload: [%s] %s has changed in the file, but only a restart applies it",
 			 change->section, change->key);
 		changes->report(changes->context, LOG_WARNING, text);
 	} else if (!change->is_forward) {
@@ -254,7 +254,7 @@ bool config_reload(struct config *config, const struct config_source *source, co
 	struct changes changes = {.report = report, .context = context};
 
 	if (!fresh) {
-		report(context, LOG_ERR, "reload: no memory; nothing has changed");
+		report(context, LOG_ERR, "reload: out of memory; nothing has changed");
 		return false;
 	}
 	if (!config_load(fresh, source, report, context)) {

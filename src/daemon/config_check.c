@@ -76,8 +76,7 @@ static void check_devices(const struct config *config, const struct config_sourc
 	if (!lan[0] && findings->is_absent)
 		findings_command_error(
 			findings,
-			"the LAN device is missing: there is no %s; give --lan DEVICE, or make that file with "
-			"interface = DEVICE in section [lan]",
+			"the LAN device is missing: there is no %s; give --lan DEVICE, or make that file with interface = DEVICE in section [lan]",
 			source->path);
 	else if (!lan[0])
 		findings_error(findings, 0, "the LAN device is missing: write interface = DEVICE in section [lan]%s",
@@ -92,7 +91,7 @@ static void check_devices(const struct config *config, const struct config_sourc
 			       "%s is the device of both LAN and WAN; name another one with %s", lan,
 			       source->wan ? "--wan DEVICE" : "interface = DEVICE in section [wan]");
 	if (config->tun[0] && (!strcmp(config->tun, lan) || !strcmp(config->tun, wan)))
-		findings_error(findings, 0, "%s is the TUN device and can not be the device of LAN or WAN as well",
+		findings_error(findings, 0, "%s is the TUN device and cannot be the LAN or WAN device as well",
 			       config->tun);
 }
 
@@ -106,7 +105,7 @@ static bool check_forward(const struct config_forward *forward, struct findings 
 		return false;
 	if (forward->service != SERVICE_NONE) {
 		if (protocol || port)
-			problem = "service stands instead of protocol and port; take one of them away";
+			problem = "service replaces protocol and port; remove one of them";
 		else if (forward->to_port)
 			problem = "a service keeps its own ports; write to = ADDRESS";
 	} else if (!protocol) {
@@ -188,10 +187,11 @@ static void check_ports_left(const struct config *config, struct findings *findi
 			left += !is_forwarded && !port_set_has(host, (uint16_t)port);
 		}
 		if (forwarded > 0 && left < PORTS_LEFT_MIN)
-			findings_warn(findings, 0,
-				      "the forwards leave %" PRIu32 " of %d %s ports above %d to all other inside "
-				      "hosts and to the router itself; forward smaller ranges",
-				      left, OUTSIDE_PORTS, names[i], PORT_HIGH - 1);
+			findings_warn(
+				findings, 0,
+				"the forwards leave %" PRIu32
+				" of %d %s ports above %d to all other inside hosts and to the router itself; forward smaller ranges",
+				left, OUTSIDE_PORTS, names[i], PORT_HIGH - 1);
 	}
 }
 
@@ -276,10 +276,10 @@ static void check_open_l2tp(const struct config *config, const struct config_for
 {
 	for (uint32_t i = 0; l2tp->service == SERVICE_L2TP && i < config->forwards; i++)
 		if (config->forward[i].service == SERVICE_IPSEC && config->forward[i].to_address == l2tp->to_address)
-			findings_warn(findings, l2tp->line,
-				      "[forward:%s] lets in L2TP without encryption; L2TP in IPsec needs only "
-				      "[forward:%s]",
-				      l2tp->name, config->forward[i].name);
+			findings_warn(
+				findings, l2tp->line,
+				"[forward:%s] lets in L2TP without encryption; L2TP in IPsec needs only [forward:%s]",
+				l2tp->name, config->forward[i].name);
 }
 
 static uint32_t line_of_part(const struct findings *findings, const char *name)
@@ -296,25 +296,23 @@ static void check_modes(const struct config *config, struct findings *findings)
 	     esp = !is_blocked(config, PART_ESP);
 
 	if (!ike && (natt || esp))
-		findings_warn(findings, line_of_part(findings, "ike"),
-			      "[ipsec] ike = block: nearly all of IPsec starts with IKE on UDP port 500 and will not "
-			      "work; to refuse IPsec write mode = block");
+		findings_warn(
+			findings, line_of_part(findings, "ike"),
+			"[ipsec] ike = block: nearly all of IPsec starts with IKE on UDP port 500 and will not work; to refuse IPsec, write mode = block");
 	if (ike && !natt)
 		findings_warn(
 			findings, line_of_part(findings, "natt"),
-			"[ipsec] natt = block: behind a NAT nearly every IPsec client goes on to UDP port 4500 and "
-			"will not get further; to refuse IPsec write mode = block");
+			"[ipsec] natt = block: behind a NAT, nearly every IPsec client continues on UDP port 4500 and will get stuck; to refuse IPsec, write mode = block");
 	if ((config->part[PART_AH] == PART_MODE_PASS || config->part[PART_AH] == PART_MODE_PLAIN) && !config->bypasses)
 		findings_warn(
 			findings, line_of(findings, "ipsec", "ah"),
-			"[ipsec] ah does not help AH through the NAT, which it can never pass; it only counts for "
-			"destinations in [nat] bypass, and there are none");
+			"[ipsec] ah has no effect: AH cannot pass a NAT, only reach destinations in [nat] bypass, and there are none");
 	if (config->esp_fanout && config_mode_of(config, PART_ESP) != MODE_PASS)
 		findings_warn(findings, line_of(findings, "ipsec", "esp_fanout"),
 			      "[ipsec] esp_fanout does nothing unless ESP is in mode pass");
 	if (!config->tunnels && line_of(findings, "limits", "tunnels"))
 		findings_warn(findings, line_of(findings, "limits", "tunnels"),
-			      "[limits] tunnels = 0: PPTP, L2TP and IPsec get no help, whatever their modes are");
+			      "[limits] tunnels = 0: PPTP, L2TP and IPsec get no help, whatever their modes");
 }
 
 /* The limit of a host is there for the others. */

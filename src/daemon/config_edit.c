@@ -185,14 +185,14 @@ static bool read_text(int fd, struct config_file *file, char problem[EDIT_PROBLE
 
 	file->text = malloc(CONFIG_FILE_MAX + 1);
 	if (!file->text)
-		return fails(problem, "can not be read");
+		return fails(problem, "cannot be read");
 	do {
 		got = read(fd, file->text + file->size, CONFIG_FILE_MAX + 1 - file->size);
 		if (got > 0)
 			file->size += (size_t)got;
 	} while ((got > 0 && file->size <= CONFIG_FILE_MAX) || (got < 0 && errno == EINTR));
 	if (got < 0)
-		return fails(problem, "can not be read");
+		return fails(problem, "cannot be read");
 	if (file->size <= CONFIG_FILE_MAX)
 		return true;
 	snprintf(problem, EDIT_PROBLEM, "is larger than %d bytes", CONFIG_FILE_MAX);
@@ -208,15 +208,15 @@ int config_file_read(struct config_file *file, const char *path, char problem[ED
 	memset(file, 0, sizeof(*file));
 	if (fd < 0 && errno == ELOOP) {
 		snprintf(problem, EDIT_PROBLEM,
-			 "is a symbolic link, which would be lost: start culvertd with the file itself");
+			 "is a symbolic link, which would be lost; start culvertd with the file itself");
 		return EXIT_FILE;
 	}
 	if (fd < 0) {
-		fails(problem, "can not be opened");
+		fails(problem, "cannot be opened");
 		return EXIT_CONFIG;
 	}
 	if (fstat(fd, &status) < 0)
-		fails(problem, "can not be examined");
+		fails(problem, "cannot be examined");
 	else if (!S_ISREG(status.st_mode))
 		snprintf(problem, EDIT_PROBLEM, "is not a file");
 	else
@@ -243,23 +243,22 @@ static bool fill(int fd, const struct stat *old, const char *text, size_t size, 
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return fails(problem, "the new one can not be examined");
+		return fails(problem, "the new one cannot be examined");
 	if ((status.st_uid != old->st_uid || status.st_gid != old->st_gid) && fchown(fd, old->st_uid, old->st_gid) < 0)
-		return fails(problem,
-			     "can not be given to its owner again: culvertd may not; edit it yourself, then reload");
+		return fails(problem, "culvertd may not give it back to its owner; edit it yourself, then reload");
 	if (fchmod(fd, old->st_mode & 07777) < 0)
-		return fails(problem, "its mode can not be kept");
+		return fails(problem, "its mode cannot be kept");
 	while (size > 0) {
 		ssize_t put = write(fd, text, size);
 
 		if (put < 0 && errno != EINTR)
-			return fails(problem, "can not be written");
+			return fails(problem, "cannot be written");
 		if (put > 0) {
 			text += put;
 			size -= (size_t)put;
 		}
 	}
-	return fsync(fd) == 0 || fails(problem, "can not be written");
+	return fsync(fd) == 0 || fails(problem, "cannot be written");
 }
 
 /* A rename lasts once its directory is on the disk; if that fails the file is good all the same. */
@@ -298,19 +297,18 @@ bool config_file_replace(const struct config_file *file, const char *path, const
 	unlink(fresh); /* of a process that died in between */
 	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return fails(problem,
-			     "a new one can not be made beside it (culvertd may not; edit it yourself, then reload)");
-	good = lstat(path, &old) == 0 || fails(problem, "can not be examined");
+		return fails(problem, "culvertd may not make a new file beside it; edit it yourself, then reload");
+	good = lstat(path, &old) == 0 || fails(problem, "cannot be examined");
 	good = good && fill(fd, &old, text, size, problem);
 	if (close(fd) < 0 && good)
-		good = fails(problem, "can not be written");
-	good = good && (lstat(path, &old) == 0 || fails(problem, "can not be examined"));
+		good = fails(problem, "cannot be written");
+	good = good && (lstat(path, &old) == 0 || fails(problem, "cannot be examined"));
 	if (good && !is_still(file, &old)) {
-		snprintf(problem, EDIT_PROBLEM, "somebody else has changed it just now: try again");
+		snprintf(problem, EDIT_PROBLEM, "somebody else has just changed it; try again");
 		good = false;
 	}
 	if (good && rename(fresh, path) < 0)
-		good = fails(problem, "can not be replaced");
+		good = fails(problem, "cannot be replaced");
 	if (good)
 		sync_directory(path);
 	else

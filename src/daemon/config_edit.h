@@ -28,7 +28,7 @@ struct config_file {
 char *config_edit_text(const char *text, size_t size, const char *section, const char *key, const char *value,
 		       size_t *result_size);
 
-/* An exit code, and unless that is EXIT_OK problem says why: EXIT_CONFIG if the file can not be read, as with
+/* An exit code, and unless that is EXIT_OK problem says why: EXIT_CONFIG if the file cannot be read, as with
  * config_load(), and EXIT_FILE if it could not be replaced. */
 int config_file_read(struct config_file *file, const char *path, char problem[EDIT_PROBLEM]);
 /* Puts a new file with the same owner and mode in the place of the one that was read: whoever opens the path, even

@@ -7,7 +7,7 @@
  * line at a time, already free of whatever it could take in two ways, and keeps the place:
  *   - a comment starts with ';' or '#' at the start of a line or behind white space;
  *   - an indented line without '=' goes on with the list above it, any other indentation means nothing;
- *   - what can not be a line of an INI file is reported here and handed on as an empty line.
+ *   - what cannot be a line of an INI file is reported here and handed on as an empty line.
  */
 #include "daemon/config_keys.h"
 
@@ -144,7 +144,7 @@ static void enter_forward(struct parser *parser, const char *name)
 	for (uint32_t i = 0; i < config->forwards; i++) {
 		if (!strcmp(config->forward[i].name, name)) {
 			findings_error(parser->findings, parser->line,
-				       "section [forward:%s] stands here again; the first is in line %" PRIu32, name,
+				       "section [forward:%s] occurs twice; the first is in line %" PRIu32, name,
 				       config->forward[i].line);
 			return;
 		}
@@ -173,7 +173,7 @@ static void enter_section(struct parser *parser, const char *name)
 		parser->section = (int)i;
 		if (parser->section_line[i])
 			findings_error(parser->findings, parser->line,
-				       "section [%s] stands here again; the first is in line %" PRIu32, name,
+				       "section [%s] occurs twice; the first is in line %" PRIu32, name,
 				       parser->section_line[i]);
 		else
 			parser->section_line[i] = parser->line;
@@ -331,7 +331,7 @@ static int handle(void *context, const char *section, const char *name, const ch
 	if (!name[0])
 		findings_error(parser->findings, parser->line, "there is no key in front of '='");
 	else if (parser->section == NO_SECTION)
-		findings_error(parser->findings, parser->line, "%s stands before the first [SECTION]", name);
+		findings_error(parser->findings, parser->line, "%s comes before the first [SECTION]", name);
 	else if (parser->section == FORWARD_SECTION)
 		set_forward_key(parser, name, value);
 	else if (parser->section >= 0)
@@ -350,8 +350,8 @@ static void read_without_equals(struct parser *parser, bool indented)
 		current[0] = '\t';
 		return;
 	}
-	findings_error(parser->findings, parser->line, "'%s': there is no '='; %s", current,
-		       indented ? "no list above goes on here" : "write KEY = VALUE");
+	findings_error(parser->findings, parser->line, "there is no '=' in '%s'; %s", current,
+		       indented ? "there is no list above that it could continue" : "write KEY = VALUE");
 	current[0] = '\0';
 }
 
@@ -363,7 +363,7 @@ static bool has_enough(struct parser *parser)
 	if (findings->errors < FINDINGS_ERRORS_MAX || parser->position == parser->size)
 		return false;
 	findings->is_cut = true;
-	findings_warn(findings, parser->line + 1, "nothing is read from here on, after so many errors");
+	findings_warn(findings, parser->line + 1, "the rest is not read, after so many errors");
 	return true;
 }
 
@@ -434,5 +434,5 @@ void config_parse_text(struct config *config, const char *text, size_t size, str
 	/* Its result is the line of the first error it saw, and all that it could see has been reported by read_line().
 	 */
 	if (ini_parse_stream(feed, &parser, handle, &parser) != 0 && !findings->errors)
-		findings_error(findings, parser.line, "the file can not be parsed");
+		findings_error(findings, parser.line, "the file cannot be parsed");
 }

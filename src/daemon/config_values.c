@@ -121,7 +121,7 @@ static bool parse_interface(const char *text, char name[IFNAMSIZ], char problem[
 	}
 	if (!strcmp(text, ".") || !strcmp(text, "..") || strcspn(text, "/:% \t\"'") != length) {
 		snprintf(problem, PROBLEM_MAX,
-			 "can not be a network device; names have no spaces, quotes, '/', ':' or '%%'");
+			 "cannot be a network device; names have no spaces, quotes, '/', ':' or '%%'");
 		return false;
 	}
 	memset(name, 0, IFNAMSIZ);
@@ -159,9 +159,9 @@ static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char pr
 		return false;
 	}
 	if (strncmp(text, "unix:", 5) != 0 && address >> 24 != 127) {
-		snprintf(problem, PROBLEM_MAX,
-			 "is not an address of the loopback; write 127.0.0.1:PORT or unix:/PATH, and let another "
-			 "program guard the way to it from elsewhere");
+		snprintf(
+			problem, PROBLEM_MAX,
+			"is not a loopback address; write 127.0.0.1:PORT or unix:/PATH, and let another program protect the access from other machines");
 		return false;
 	}
 	if (length >= CONFIG_PATH_MAX) {
@@ -493,7 +493,7 @@ static bool parse_target(struct config_forward *forward, const char *text, char 
 		memcpy(address, text, size);
 	if (!text_address(address, &host)) {
 		snprintf(problem, PROBLEM_MAX,
-			 "must be the IPv4 address of an inside host, with :PORT if that differs");
+			 "must be the IPv4 address of an inside host, with :PORT if the port differs");
 		return false;
 	}
 	if (!(host >> 24) || host >> 24 == 127 || host >> 24 >= 224) {
@@ -515,9 +515,9 @@ static bool parse_protocol(struct config_forward *forward, const char *text, cha
 	int value = 0;
 
 	if (!strcasecmp(text, "all") || !strcasecmp(text, "any") || !strcmp(text, "*")) {
-		snprintf(problem, PROBLEM_MAX,
-			 "a section forwards one protocol, or TCP and UDP; write protocol = tcp+udp and the ports, and "
-			 "a section for each other protocol");
+		snprintf(
+			problem, PROBLEM_MAX,
+			"a section forwards one protocol, or TCP and UDP; write protocol = tcp+udp and the ports, and a section for each other protocol");
 		return false;
 	}
 	if (text[0] >= '0' && text[0] <= '9' && text_number(text, 255, &number) && number) {
@@ -549,9 +549,9 @@ bool forward_key_parse(enum forward_key key, struct config_forward *forward, con
 		return parse_protocol(forward, text, problem);
 	case FORWARD_KEY_PORT:
 		return parse_port_range(text, &forward->port_first, &forward->port_last,
-					strpbrk(text, ", ") ? "one port or FIRST-LAST; write a section for each other "
-							      "port"
-							    : "a port or FIRST-LAST, from 1 to 65535",
+					strpbrk(text, ", ")
+						? "one port or FIRST-LAST; write a section for each other port"
+						: "a port or FIRST-LAST, from 1 to 65535",
 					problem);
 	case FORWARD_KEY_TO:
 		return parse_target(forward, text, problem);

@@ -37,15 +37,14 @@ bool forward_problem(const struct config_forward *forward, const struct config *
 	case PLACE_ROUTER:
 		snprintf(
 			text, FORWARD_PROBLEM,
-			"[forward:%s] leads to %s, which is the router itself: a forward reaches inside hosts only, so "
-			"nothing arrives; the router's own ports are opened with [wan] host_ports",
+			"[forward:%s] leads to %s, which is the router itself; a forward reaches only inside hosts, so nothing arrives; open the router's own ports with [wan] host_ports",
 			forward->name, to);
 		return true;
 	case PLACE_ELSEWHERE:
-		snprintf(text, FORWARD_PROBLEM,
-			 "[forward:%s] leads to %s, which is in no network of %s: nothing arrives; write an inside "
-			 "host, or give the router a route to it through %s",
-			 forward->name, to, config->lan_interface, config->lan_interface);
+		snprintf(
+			text, FORWARD_PROBLEM,
+			"[forward:%s] leads to %s, which is in no network of %s; nothing arrives; write an inside host, or give the router a route to it through %s",
+			forward->name, to, config->lan_interface, config->lan_interface);
 		return true;
 	case PLACE_INSIDE:
 	case PLACE_UNKNOWN:
@@ -59,11 +58,11 @@ bool forward_takes_own_ports(const struct config_forward *forward, const struct 
 {
 	if (!links->own_first || forward->port_last < links->own_first || forward->port_first > links->own_last)
 		return false;
-	snprintf(text, FORWARD_PROBLEM,
-		 "[forward:%s] takes ports of %" PRIu32 "-%" PRIu32
-		 ", which the router's own connections get: from these "
-		 "ports they have no answer; leave them out of the range",
-		 forward->name, links->own_first, links->own_last);
+	snprintf(
+		text, FORWARD_PROBLEM,
+		"[forward:%s] takes ports of %" PRIu32 "-%" PRIu32
+		", which the router's own connections get: from these ports they have no answer; leave them out of the range",
+		forward->name, links->own_first, links->own_last);
 	return true;
 }
 
@@ -105,10 +104,10 @@ void forward_report_here(const struct config *config, const char *file, config_r
 		forward_report(config, file, &links, report, context);
 		return;
 	}
-	snprintf(problem, sizeof(problem),
-		 "%.100s: %s is not here or has no address, so nobody has checked whether the forwards lead to inside "
-		 "hosts",
-		 file, config->lan_interface);
+	snprintf(
+		problem, sizeof(problem),
+		"%.100s: %s does not exist or has no address, so this check cannot tell whether the forwards lead to inside hosts",
+		file, config->lan_interface);
 	report(context, LOG_NOTICE, problem);
 	for (uint32_t i = 0; i < config->forwards; i++) {
 		const struct config_forward *forward = &config->forward[i];
@@ -117,7 +116,7 @@ void forward_report_here(const struct config *config, const char *file, config_r
 			continue;
 		snprintf(
 			problem, sizeof(problem),
-			"[forward:%s] leads to %s, which is not a private address: a forward reaches inside hosts only",
+			"[forward:%s] leads to %s, which is not a private address; a forward reaches only inside hosts",
 			forward->name, text_print_address(forward->to_address, to));
 		tell(forward, file, problem, report, context);
 	}

@@ -269,9 +269,9 @@ static void print_outside(FILE *out, const struct metrics_view *view)
 			fprintf(out, "culvert_outside_ports{address=\"%s\",protocol=\"%s\"} %" PRIu32 "\n",
 				text_print_address(outside->address, address), port_owners[protocol], used[protocol]);
 	}
-	describe(out, "outside_ports_limit", "gauge",
-		 "How many of them, from port 1024 up, mappings may have of each outside address: not those of the "
-		 "router itself and of forwards.");
+	describe(
+		out, "outside_ports_limit", "gauge",
+		"How many of them, from port 1024 up, mappings may have of each outside address: not those of the router itself and of forwards.");
 	for (int protocol = 0; protocol < 3; protocol++)
 		fprintf(out, "culvert_outside_ports_limit{protocol=\"%s\"} %" PRIu32 "\n", port_owners[protocol],
 			protocol < 2 ? view->port_limit[protocol] : (uint32_t)OUTSIDE_IDENTIFIERS);

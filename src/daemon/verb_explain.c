@@ -46,10 +46,10 @@ static const struct {
 } fates[] = {
 	[FATE_FORWARDED] = {"forwarded", "forwarded"},
 	[FATE_CONSUMED] = {"consumed", "for the router itself"},
-	[FATE_HELD] = {"held", "held until its turn comes"},
+	[FATE_HELD] = {"held", "held until a fragment or another host's negotiation is finished"},
 	[FATE_DROPPED] = {"dropped", "dropped"},
 	[FATE_NOT_OURS] = {"not-ours", "not ours: the kernel takes it"},
-	[FATE_UNDELIVERABLE] = {"undeliverable", "translated, but it arrives nowhere"},
+	[FATE_UNDELIVERABLE] = {"undeliverable", "translated, but no host gets it"},
 };
 
 struct note {
@@ -191,7 +191,7 @@ static bool read_options(struct verb *verb, struct probe *probe)
 		[BY_TUNNEL_ID] = {"a number to 65535, for udp", {UDP}},
 		[BY_FLAGS] = {"syn, ack, rst, fin and psh joined by +, for tcp", {TCP}},
 		[BY_TYPE] =
-			{"the number of a query or answer, for icmp: errors quote a packet, and can not be made here",
+			{"the number of a query or answer, for icmp; errors quote a packet, so they cannot be made here",
 			 {ICMP}},
 		[BY_ID] = {"a number to 65535, for icmp", {ICMP}},
 		[BY_LENGTH] = {"the bytes of the whole packet, at most 65535", {0}},
@@ -241,16 +241,16 @@ static bool read_probe(struct verb *verb, enum side *from, struct probe *probe, 
 
 	*probe = (struct probe){.ttl = TTL, .tcp_flags = PROBE_TCP_SYN, .icmp_type = ICMP_ECHO};
 	if (verb->count < POSITIONS || (strcasecmp(words[0], "out") != 0 && strcasecmp(words[0], "in") != 0)) {
-		verb_fail(verb, EXIT_USAGE,
-			  "explain takes: in or out, a protocol, the source and the destination of the packet as it "
-			  "arrives, "
-			  "like: out tcp 192.168.1.2 203.0.113.1:443");
+		verb_fail(
+			verb, EXIT_USAGE,
+			"explain takes in or out, a protocol, and the source and destination of the packet as it arrives; for example: out tcp 192.168.1.2 203.0.113.1:443");
 		return false;
 	}
 	*from = strcasecmp(words[0], "out") == 0 ? SIDE_LAN : SIDE_WAN;
 	if (!verb_read_protocol(words[1], &protocol)) {
 		verb_fail(verb, EXIT_USAGE,
-			  "%s is no protocol: give tcp, udp, icmp, gre, esp, ah, l2tp or a number to 255", words[1]);
+			  "%s is not a protocol; give tcp, udp, icmp, gre, esp, ah, l2tp or a number up to 255",
+			  words[1]);
 		return false;
 	}
 	probe->protocol = (uint8_t)protocol;
@@ -258,7 +258,7 @@ static bool read_probe(struct verb *verb, enum side *from, struct probe *probe, 
 		if (read_endpoint(words[i], i == 2 ? &probe->source : &probe->destination,
 				  i == 2 ? &probe->source_port : &probe->destination_port))
 			continue;
-		verb_fail(verb, EXIT_USAGE, "%s is no endpoint: give an IPv4 address, with :PORT for tcp and udp",
+		verb_fail(verb, EXIT_USAGE, "%s is not an endpoint; give an IPv4 address, with :PORT for tcp and udp",
 			  words[i]);
 		return false;
 	}
@@ -268,7 +268,7 @@ static bool read_probe(struct verb *verb, enum side *from, struct probe *probe, 
 		return false;
 	*chosen = false;
 	if (needs_ports(probe) && !strchr(words[POSITIONS - 1], ':')) {
-		verb_fail(verb, EXIT_USAGE, "%s has no port: write it behind the address, like %s:443",
+		verb_fail(verb, EXIT_USAGE, "%s has no port; write it behind the address, like %s:443",
 			  words[POSITIONS - 1], words[POSITIONS - 1]);
 		return false;
 	}
@@ -424,18 +424,15 @@ static bool is_kept_by_kernel(struct verb *verb, enum side from, const struct pr
 	if (place == PLACE_ROUTER) {
 		note->name = "own-address";
 		note->text =
-			"the destination is the router itself, so its kernel takes the packet, and culvertd never sees "
-			"it";
+			"the destination is the router itself; its kernel takes the packet, and culvertd never sees it";
 	} else if (place == PLACE_INSIDE) {
 		note->name = "inside-destination";
-		note->text = "the destination is in a network of the LAN, so the packet stays there, and culvertd "
-			     "never sees "
-			     "it";
+		note->text =
+			"the destination is in a network of the LAN; the packet stays there, and culvertd never sees it";
 	} else if (probe->ttl <= 1) {
 		note->name = "time-to-live";
 		note->text =
-			"the time to live ends in the router's kernel, which answers with time exceeded, and culvertd "
-			"never sees it";
+			"the time to live ends in the router's kernel, which answers with time exceeded, and culvertd never sees it";
 	} else {
 		return false;
 	}
@@ -531,7 +528,7 @@ static void send_source_port(struct verb *verb, const struct probe *probe)
 {
 	char text[80];
 
-	snprintf(text, sizeof(text), "the source was given without a port, and %u is taken for it", probe->source_port);
+	snprintf(text, sizeof(text), "the source was given without a port; explain uses %u", probe->source_port);
 	send_note(verb, "source-port", text);
 }
 
@@ -547,7 +544,7 @@ enum verb_step verb_explain(struct verb *verb)
 	if (!read_probe(verb, &from, &probe, &chosen))
 		return VERB_OVER;
 	if (!run_dry(verb->router, &probe, from, &explanation))
-		return verb_fail(verb, EXIT_NETWORK, "no memory for a copy of the tables: %s", strerror(errno));
+		return verb_fail(verb, EXIT_NETWORK, "out of memory: cannot copy the tables: %s", strerror(errno));
 	fate = find_fate(verb, from, &probe, &explanation, &note);
 	send_verdict(verb, &explanation, fate);
 	if (note.name)

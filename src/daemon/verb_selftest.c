@@ -141,6 +141,6 @@ enum verb_step verb_selftest(struct verb *verb)
 	}
 	free(bytes);
 	if (!is_well)
-		return verb_fail(verb, EXIT_NETWORK, "no memory for a copy of the tables: %s", strerror(errno));
+		return verb_fail(verb, EXIT_NETWORK, "out of memory: cannot copy the tables: %s", strerror(errno));
 	return selftest->next < REQUIREMENTS ? VERB_AGAIN : VERB_OVER;
 }

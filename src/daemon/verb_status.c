@@ -197,30 +197,29 @@ static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
 		return;
 	if (hop == NEXT_HOP_NO_ROUTE)
 		warn(verb, "no-default-route",
-		     "there is no default route through %s: inside hosts hear network unreachable; add one",
+		     "there is no default route through %s; inside hosts get network unreachable; add one",
 		     links->wan.name);
 	if (hop == NEXT_HOP_SILENT)
 		warn(verb, "gateway-silent",
-		     "the gateway %s does not answer to ARP: inside hosts hear host unreachable; check that it is "
-		     "there",
+		     "the gateway %s does not answer to ARP; inside hosts get host unreachable; check the gateway",
 		     text_print_address(gateway, text));
 }
 
 static void warn_of_links(struct verb *verb, const struct kernel_links *links)
 {
 	if (links->wan.ifindex == 0)
-		warn(verb, "wan-gone", "the WAN device is gone: nothing is forwarded until it is back");
+		warn(verb, "wan-gone", "the WAN device is gone; nothing is forwarded until it is back");
 	else if (!links->wan.up)
 		warn(verb, "wan-down", "the WAN device %s is down or has no carrier", links->wan.name);
 	if (!links->lan.up)
 		warn(verb, "lan-down", "the LAN device %s is down, gone or has no carrier",
 		     verb->router->config->lan_interface);
 	if (links->wan.address_count == 0)
-		warn(verb, "no-outside-address", "the WAN has no IPv4 address: nothing can be translated");
+		warn(verb, "no-outside-address",
+		     "the WAN has no IPv4 address; nothing can be translated until it gets one");
 	else if (verb->router->config->forwards > 0 && address_is_private(links->wan.addresses[0]))
 		warn(verb, "outside-address-private",
-		     "the outside address is not a public one: forwards are reached only if the NAT before this router "
-		     "forwards to here as well");
+		     "the outside address is not a public one; remote hosts reach forwards only if the NAT in front of this router forwards as well");
 }
 
 /* The first one, and how many there are. */
@@ -233,7 +232,7 @@ static void warn_of_forwards(struct verb *verb, const struct kernel_links *links
 	for (uint32_t i = 0; i < config->forwards; i++)
 		count += forward_problem(&config->forward[i], config, links, count == 0 ? first : problem);
 	if (count > 1)
-		snprintf(more, sizeof(more), " (so it is with %u forwards)", count);
+		snprintf(more, sizeof(more), " (%u forwards in all)", count);
 	if (count)
 		warn(verb, "forward-leads-nowhere", "%s%s", first, more);
 	for (uint32_t i = 0; i < config->forwards; i++)
@@ -280,22 +279,21 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 	const struct config *config = verb->router->config;
 
 	if (is_nearly_full(counters->flows, config->flows))
-		warn(verb, "flows-nearly-full", "%u of %u flows are in use: raise [limits] flows", counters->flows,
+		warn(verb, "flows-nearly-full", "%u of %u flows are in use; raise [limits] flows", counters->flows,
 		     config->flows);
 	if (is_nearly_full(counters->hosts, config->hosts))
-		warn(verb, "hosts-nearly-full", "%u of %u inside hosts are in use: raise [limits] hosts",
+		warn(verb, "hosts-nearly-full", "%u of %u inside hosts are in use; raise [limits] hosts",
 		     counters->hosts, config->hosts);
 	warn_of_ports(verb);
 	for (int side = 0; side < SIDES; side++) {
 		uint64_t sum = counters->forwarded[side] + counters->consumed[side] + counters->held[side];
 
 		if (sum + sum_of_drops(counters, side) != counters->received[side])
-			warn(verb, "sums-wrong", "the packets from the %s do not add up: please report it",
-			     side_names[side]);
+			warn(verb, "sums-wrong",
+			     "the counts of the packets from the %s do not add up; please report it", side_names[side]);
 		if (datapath->lost[side])
 			warn(verb, "packets-lost",
-			     "%llu packets from the %s were lost in the kernel before they were read: the machine is "
-			     "too slow or too busy",
+			     "the kernel lost %llu packets from the %s before culvertd read them; the machine is too slow or too busy",
 			     (unsigned long long)datapath->lost[side], side_names[side]);
 	}
 }
@@ -355,8 +353,7 @@ static void warn_of_silence(struct verb *verb, uint64_t now_ms)
 	if (received >= SILENCE_PACKETS && dropped * 100 >= received * SILENCE_PERCENT)
 		warn(verb, "lan-cut-off",
 		     "%" PRIu64 " of %" PRIu64
-		     " packets from the LAN were dropped in the last minute, most of them as %s: "
-		     "%s; %s",
+		     " packets from the LAN were dropped in the last minute, most of them as %s: %s; %s",
 		     dropped, received, drop_name(worst), drop_meaning(worst), drop_advice(worst));
 }
 
@@ -376,10 +373,9 @@ static void warn_of_part(struct verb *verb, enum part part, const struct refused
 	char address[TEXT_ADDRESS], others[48] = "";
 
 	if (refused->hosts > 1)
-		snprintf(others, sizeof(others), ", and %u other hosts did, too", refused->hosts - 1);
+		snprintf(others, sizeof(others), ", and so have %u other hosts", refused->hosts - 1);
 	warn(verb, "blocked-is-tried",
-	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s: culvertctl mode %s "
-	     "pass lets it through",
+	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s; culvertctl mode %s pass allows it",
 	     names[part], service, has_own ? words[part] : "mode", text_print_address(refused->host, address),
 	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? words[part] : service);
 }
@@ -413,7 +409,7 @@ static void warn_of_attempts(struct verb *verb, struct status *status)
 static void warn_of_tunnels(struct verb *verb, const struct status *status)
 {
 	if (status->silent)
-		warn(verb, "tunnels-silent", "tunnels that hear nothing from one side: %u; culvertctl tunnels says why",
+		warn(verb, "tunnels-silent", "%u tunnels get nothing from one side; culvertctl tunnels says why",
 		     status->silent);
 	if (status->hinted)
 		warn(verb, "tunnels-hints", "%u tunnel%s a problem: culvertctl tunnels says which", status->hinted,
@@ -428,8 +424,7 @@ static void warn_of_configuration(struct verb *verb, uint64_t now_ms)
 
 	if (left_s)
 		warn(verb, "configuration-on-trial",
-		     "the configuration is on trial, and the one from before comes back in %u s: culvertctl confirm "
-		     "keeps it",
+		     "the configuration is on trial; the previous one comes back in %u s; culvertctl confirm keeps it",
 		     left_s);
 	if (problem[0])
 		warn(verb, "configuration-not-in-force",

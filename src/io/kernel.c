@@ -62,7 +62,8 @@ static int kernel_complain_of_device(struct kernel *kernel, const char *side, co
 	char devices[KERNEL_DEVICES_TEXT_MAX];
 
 	kernel_links_list(kernel->netlink, devices);
-	kernel->report(kernel->context, LOG_ERR, "the %s device %s does not exist; there are: %s", side, name, devices);
+	kernel->report(kernel->context, LOG_ERR, "the %s device %s does not exist; the devices are: %s", side, name,
+		       devices);
 	return code;
 }
 
@@ -74,21 +75,20 @@ static int kernel_choose_wan(struct kernel *kernel)
 	if (!kernel->request.wan[0])
 		error = kernel_links_find_default(kernel->netlink, kernel->request.wan);
 	if (error) {
-		kernel->report(kernel->context, LOG_ERR, "can not read the routes: %s", strerror(-error));
+		kernel->report(kernel->context, LOG_ERR, "cannot read the routes: %s", strerror(-error));
 		return kernel_made_exit_code(error);
 	}
 	if (!kernel->request.wan[0]) {
-		kernel->report(kernel->context, LOG_ERR,
-			       "there is no default route to tell which device is the WAN; name it: [wan] interface, "
-			       "or --wan");
+		kernel->report(
+			kernel->context, LOG_ERR,
+			"there is no default route, so the WAN device is not known; name it: [wan] interface, or --wan");
 		return EXIT_NETWORK;
 	}
 	if (!strcmp(kernel->request.wan, kernel->request.lan)) {
-		kernel->report(kernel->context, LOG_ERR,
-			       "the default route leads to %s, which is the LAN here: if LAN and WAN are swapped, name "
-			       "the other device with --lan; else name the WAN with --wan, and take the default route "
-			       "from %s",
-			       kernel->request.lan, kernel->request.lan);
+		kernel->report(
+			kernel->context, LOG_ERR,
+			"the default route leads to %s, which is the LAN here; if LAN and WAN are swapped, name the other device with --lan; else name the WAN with --wan, and remove the default route from %s",
+			kernel->request.lan, kernel->request.lan);
 		return EXIT_NETWORK;
 	}
 	return 0;
@@ -103,10 +103,10 @@ static int kernel_check_links(struct kernel *kernel)
 	if (!links->wan.ifindex)
 		return kernel_complain_of_device(kernel, "WAN", kernel->request.wan, EXIT_NETWORK);
 	if (!links->lan.address) {
-		kernel->report(kernel->context, LOG_ERR,
-			       "the LAN device %s has no IPv4 address; give it the router's own, as in: ip address add "
-			       "192.168.77.1/24 dev %s",
-			       kernel->request.lan, kernel->request.lan);
+		kernel->report(
+			kernel->context, LOG_ERR,
+			"the LAN device %s has no IPv4 address; give it the router's own, as in: ip address add 192.168.77.1/24 dev %s",
+			kernel->request.lan, kernel->request.lan);
 		return EXIT_NETWORK;
 	}
 	kernel_links_report(&kernel->trouble, &kernel->request, kernel->report, kernel->context);
@@ -149,7 +149,7 @@ static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
 		kernel_links_read(kernel->netlink, kernel->request.lan, kernel->request.wan, links, &kernel->trouble);
 
 	if (error)
-		kernel->report(kernel->context, LOG_ERR, "can not read the state of the links: %s", strerror(-error));
+		kernel->report(kernel->context, LOG_ERR, "cannot read the state of the links: %s", strerror(-error));
 	kernel_collect_ports(kernel, links);
 	return error;
 }
@@ -192,7 +192,7 @@ static bool kernel_prepare(struct kernel *kernel, const struct kernel_request *r
 	kernel->state_dir = strdup(request->state_dir);
 	kernel->netlink = netlink_new(&error);
 	if (!kernel->netlink) {
-		kernel->report(kernel->context, LOG_ERR, "can not open a netlink socket: %s", strerror(-error));
+		kernel->report(kernel->context, LOG_ERR, "cannot open a netlink socket: %s", strerror(-error));
 		return false;
 	}
 	kernel->made.netlink = kernel->netlink;
@@ -253,9 +253,7 @@ static int kernel_check_rights(kernel_report *report, void *context)
 	if (!syscall(SYS_capget, &header, data) && (data[0].effective & (1U << CAP_NET_ADMIN)))
 		return 0;
 	report(context, LOG_ERR,
-	       "changing links, rules and /proc/sys needs the capability CAP_NET_ADMIN; run as root, or in a container "
-	       "with "
-	       "that capability");
+	       "changing links, rules and /proc/sys needs the capability CAP_NET_ADMIN; run as root, or in a container with that capability");
 	return EXIT_PERMISSION;
 }
 
@@ -273,7 +271,7 @@ static int kernel_take_lock(kernel_report *report, void *context)
 		report(context, LOG_ERR,
 		       "culvertd already runs in this network namespace, as process %d; stop it first", (int)holder);
 	else
-		report(context, LOG_ERR, "can not take the lock: %s", strerror(-lock));
+		report(context, LOG_ERR, "cannot take the lock: %s", strerror(-lock));
 	return -EXIT_NETWORK;
 }
 
@@ -314,10 +312,10 @@ static void kernel_report_rule(void *context, const struct netlink_rule *rule)
 	struct kernel *kernel = context;
 
 	if (rule->preference && rule->preference <= KERNEL_PREFERENCE_LAST && rule->owner != NETLINK_OWNER)
-		kernel->report(kernel->context, LOG_WARNING,
-			       "there is a rule of somebody else at preference %u: it comes before or between those of "
-			       "culvert, which take %u to %u, and may lead packets past it; give it a higher one",
-			       rule->preference, KERNEL_PREFERENCE, KERNEL_PREFERENCE_LAST);
+		kernel->report(
+			kernel->context, LOG_WARNING,
+			"a rule that is not culvert's has preference %u; it comes before or between the rules of culvert, %u to %u, and may lead packets past culvertd; give it a higher preference",
+			rule->preference, KERNEL_PREFERENCE, KERNEL_PREFERENCE_LAST);
 }
 
 int kernel_claim(struct kernel *kernel)
@@ -342,13 +340,14 @@ int kernel_setup(struct kernel *kernel)
 		return code;
 	if (kernel->made.list.count)
 		kernel->report(kernel->context, LOG_NOTICE,
-			       "an earlier culvertd ended without undoing its %u changes; they are taken over",
+			       "an earlier culvertd ended without undoing its %u changes; this one takes them over",
 			       kernel->made.list.count);
 	error = netlink_dump_rules(kernel->netlink, kernel_report_rule, kernel);
 	if (error)
-		kernel->report(kernel->context, LOG_WARNING,
-			       "cannot read the rules of others (%s): whether they come before ours is not known",
-			       strerror(-error));
+		kernel->report(
+			kernel->context, LOG_WARNING,
+			"cannot read the rules of other programs (%s); they may come before the rules of culvert",
+			strerror(-error));
 	code = kernel_reconcile(kernel, true);
 	kernel->set_up = !code;
 	if (code)
@@ -374,7 +373,7 @@ int kernel_print_plan(struct kernel *kernel, FILE *out)
 	change_list_free(&wanted);
 	if (good && !ferror(out))
 		return 0;
-	kernel->report(kernel->context, LOG_ERR, "can not print the plan");
+	kernel->report(kernel->context, LOG_ERR, "cannot print the plan");
 	return EXIT_FILE;
 }
 
@@ -399,7 +398,7 @@ static int kernel_clean(struct kernel_made *made, const char *state_dir)
 	}
 	code = kernel_made_undo(made);
 	if (!code)
-		made->report(made->context, LOG_NOTICE, "undone: the %u changes of an earlier culvertd", count);
+		made->report(made->context, LOG_NOTICE, "undid the %u changes of an earlier culvertd", count);
 	return code;
 }
 
@@ -417,7 +416,7 @@ int kernel_cleanup(const char *state_dir, kernel_report *report, void *context)
 	if (made.netlink) {
 		code = kernel_clean(&made, state_dir);
 	} else {
-		report(context, LOG_ERR, "can not open a netlink socket: %s", strerror(-error));
+		report(context, LOG_ERR, "cannot open a netlink socket: %s", strerror(-error));
 		code = EXIT_NETWORK;
 	}
 	kernel_made_close(&made);

@@ -84,7 +84,7 @@ int kernel_claim(struct kernel *kernel);
 /*
  * Takes the lock if kernel_claim() has not, takes over what a crash left, and makes the changes. The TUN device exists
  * already (src/io/tun.c opened it) and is named by the request. Returns 0 or, after having reported why, 3, 4 or 5
- * (state directory); on failure all is undone, except what a journal that can not be read may name.
+ * (state directory); on failure all is undone, except what a journal that cannot be read may name.
  */
 int kernel_setup(struct kernel *kernel);
 /* Prints the commands kernel_setup() stands for, one a line. 0 or 5. */

@@ -96,7 +96,7 @@ static void kernel_links_keep_address(void *context, const struct netlink_addres
 	}
 }
 
-/* RFC 4787 REQ-7: a NAT whose two sides have the same addresses can not work, so such outside addresses are not used.
+/* RFC 4787 REQ-7: a NAT whose two sides have the same addresses cannot work, so such outside addresses are not used.
  */
 static void kernel_links_drop_overlaps(struct reading *reading)
 {
@@ -176,30 +176,25 @@ void kernel_links_report(const struct kernel_trouble *trouble, const struct kern
 
 	if (trouble->overlap)
 		report(context, LOG_ERR,
-		       "the LAN %s has %s/%u and the WAN %s has %s/%u: these overlap, and no NAT can tell the "
-		       "two sides "
-		       "apart; give the LAN other addresses",
+		       "the LAN %s has %s/%u and the WAN %s has %s/%u, which overlap; no NAT can tell the two sides apart; give the LAN other addresses",
 		       request->lan, kernel_links_address(trouble->overlap_lan.address, lan),
 		       trouble->overlap_lan.length, request->wan,
 		       kernel_links_address(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
 	if (trouble->swapped)
 		report(context, LOG_ERR,
-		       "LAN and WAN look swapped: the default route leads to %s, which is the LAN here, and none "
-		       "to the WAN, %s; exchange the two, or take the default route from %s",
+		       "LAN and WAN look swapped: the default route leads to %s, which is the LAN here, and none leads to the WAN, %s; exchange the two, or remove the default route of %s",
 		       request->lan, request->wan, request->lan);
 	else if (trouble->lan_has_default)
 		report(context, LOG_WARNING,
-		       "the LAN device %s has a default route like the WAN device %s: what the router itself "
-		       "sends may leave by the wrong one; take the default route from %s, unless LAN and WAN are "
-		       "swapped",
+		       "the LAN device %s has a default route as well as the WAN device %s; packets of the router itself may leave by the wrong one; remove the default route of %s, unless LAN and WAN are swapped",
 		       request->lan, request->wan, request->lan);
 	if (trouble->addresses_left_out)
 		report(context, LOG_WARNING, "%s has more than %u addresses; the last %u are not used", request->wan,
 		       KERNEL_ADDRESSES_MAX, trouble->addresses_left_out);
 	if (trouble->prefixes_left_out)
 		report(context, LOG_WARNING,
-		       "more than %u networks lie behind %s; %u of them are not reached from the WAN side",
-		       PREFIXES_MAX, request->lan, trouble->prefixes_left_out);
+		       "more than %u networks are behind %s; %u of them cannot be reached from the WAN", PREFIXES_MAX,
+		       request->lan, trouble->prefixes_left_out);
 }
 
 struct default_route {

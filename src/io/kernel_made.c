@@ -98,8 +98,7 @@ static int kernel_made_adopt_marked(struct kernel_made *made)
 	if (made->list.count)
 		made->report(
 			made->context, LOG_WARNING,
-			"an earlier culvertd left rules but no journal in %s: they are taken over; what /proc/sys held "
-			"before that run is not known and stays as it is",
+			"an earlier culvertd left rules but no journal in %s; this one takes the rules over; the earlier values in /proc/sys are not known, so /proc/sys stays as it is",
 			made->journal.path);
 	return 0;
 }
@@ -128,7 +127,7 @@ static int kernel_made_record(struct kernel_made *made, const struct change_list
 
 	if (!error)
 		return 0;
-	made->report(made->context, LOG_ERR, "can not write the journal of changes in %s: %s", made->journal.path,
+	made->report(made->context, LOG_ERR, "cannot write the journal of changes in %s: %s", made->journal.path,
 		     strerror(-error));
 	return EXIT_FILE;
 }
@@ -150,11 +149,11 @@ static bool kernel_made_take_back_one(struct kernel_made *made, const struct cha
 	int result = change_undo(change, made->netlink);
 
 	if (result < 0)
-		kernel_made_complain(made, LOG_ERR, "can not undo", change, result);
+		kernel_made_complain(made, LOG_ERR, "cannot undo", change, result);
 	if (result == CHANGE_FOREIGN) {
 		change_print(change, text);
-		made->report(made->context, LOG_NOTICE,
-			     "left as it is now, because somebody else has changed it since: %s", text);
+		made->report(made->context, LOG_NOTICE, "not undone, because somebody else has changed it since: %s",
+			     text);
 	}
 	return result >= 0;
 }
@@ -227,11 +226,11 @@ static int kernel_made_apply(struct kernel_made *made, const struct change *chan
 		return CHANGE_NOTHING;
 	}
 	if (result < 0)
-		kernel_made_complain(made, LOG_ERR, "can not", change, result);
+		kernel_made_complain(made, LOG_ERR, "cannot", change, result);
 	if (result == CHANGE_DONE && !making->starting && making->earlier &&
 	    !kernel_made_is_news(change, making->earlier)) {
 		change_print(change, text);
-		made->report(made->context, LOG_WARNING, "somebody had undone this, so it was done again: %s", text);
+		made->report(made->context, LOG_WARNING, "somebody had undone this; it was done again: %s", text);
 	}
 	return result;
 }
@@ -258,7 +257,7 @@ static int kernel_made_check_sysctls(const struct kernel_made *made, const struc
 	}
 	if (!used)
 		return 0;
-	made->report(made->context, LOG_ERR, "/proc/sys is read-only here: start the container with%s", options);
+	made->report(made->context, LOG_ERR, "/proc/sys is read-only here; start the container with%s", options);
 	return EXIT_NETWORK;
 }
 

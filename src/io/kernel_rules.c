@@ -53,7 +53,7 @@ enum {
 	HOP_OUT,
 	TUN_TO_LAN,
 	TUN_END,
-	/* The router's own connections get the ports above the NAT's. A range of a rule can not hold 65535. */
+	/* The router's own connections get the ports above the NAT's. A range of a rule cannot hold 65535. */
 	OWN_FIRST = 64512,
 	OWN_LAST = 65534,
 	SYSTEM_PORTS = 1024, /* never given to connections, so not worth reserving */

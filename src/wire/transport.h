@@ -108,8 +108,8 @@ void udp_patch16(struct packet *packet, uint32_t offset, uint32_t at, uint16_t v
 /* Lowers the MSS option of a SYN to most; true if it was higher. The checksum follows, also at odd alignment. */
 bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_length, uint16_t most);
 
-/* Where the data of a merged packet's segments starts, from the IPv4 header; 0 if it is none, or one whose segments can
- * not be told. The data of one segment are gso_size bytes, of the last one perhaps less. */
+/* Where the data of a merged packet's segments starts, from the IPv4 header; 0 if it is none, or one whose segments
+ * cannot be told. The data of one segment are gso_size bytes, of the last one perhaps less. */
 uint32_t transport_parts_at(const struct packet *packet, const struct ip_header *ip);
 
 /* Makes one segment or datagram of a merged packet whose data starts at header: the one whose data starts at at. The

@@ -2,7 +2,7 @@
 # Rules of the house that a command can break. Each check plants violations in a copy and has to find them.
 LINT_CHECKS = tests/lint/check_purity.py tests/lint/check_includes.py tests/lint/check_functions.py \
 	tests/lint/check_lists.py tests/lint/check_drops.py tests/lint/check_sources.py tests/lint/check_manual.py \
-	tests/lint/check_pages.py tests/lint/check_blocks.py
+	tests/lint/check_pages.py tests/lint/check_english.py tests/lint/check_blocks.py
 # These depend on the version of a tool, so they are asked for: make lint.
 LINT_TOOL_CHECKS = tests/lint/check_format.py tests/lint/check_tidy.py
 

@@ -98,7 +98,7 @@ def test_one_tunnel_by_its_name(lab, router):
             assert f"{calls[1].pac.peer_id} -> 7000" in changes, changes
         with Control(router) as control:
             assert control.refused("capture nothing count=1")[0] == 1
-            assert control.refused(f"trace {one}") == (1, f"{one} is an address: write host={one}, or remote={one}")
+            assert control.refused(f"trace {one}") == (1, f"{one} is an address; write host={one}, or remote={one}")
             assert control.refused(f"capture {names[one]} {names[one]}")[0] == 1
     finally:
         ends.close()

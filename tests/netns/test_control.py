@@ -442,7 +442,7 @@ BAD = [
     (b"mappings port=65536\n", "65535"),
     (b"mappings port=-1\n", "65535"),
     (b"mappings proto=256\n", "255"),
-    (b"mappings hosts=10.0.0.1\n", "not understood"),
+    (b"mappings hosts=10.0.0.1\n", "cannot understand"),
     (b"tunnels service=openvpn\n", "pptp, l2tp or ipsec"),
     (b"help help help\n", "one verb"),
 ]

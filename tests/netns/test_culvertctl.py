@@ -221,7 +221,7 @@ def test_each_error_of_a_file_is_said_once(lab, router):
             answer = json.loads(done.stdout)
             assert answer["rows"][0]["text"] == answer["error"] and done.stderr == f"culvertctl: {answer['error']}\n"
         path.unlink()
-        assert run_ctl(router, "reload").stderr.count("can not be opened") == 1
+        assert run_ctl(router, "reload").stderr.count("cannot be opened") == 1
     finally:
         router.configure(router.config)
         assert run_ctl(router, "reload").returncode == 0
@@ -278,11 +278,11 @@ def test_metrics_without_a_listener(lab, router, flows):
 @pytest.mark.parametrize(
     "words, code, said",
     [
-        (["x"], 1, "x is none of the verbs: status, "),
-        (["tunels"], 1, "tunels is none of the verbs; did you mean tunnels?\n"),
-        (["show", "tunels"], 1, "tunels is none of the verbs; did you mean tunnels?\n"),
+        (["x"], 1, "x is not a verb: status, "),
+        (["tunels"], 1, "tunels is not a verb; did you mean tunnels?\n"),
+        (["show", "tunels"], 1, "tunels is not a verb; did you mean tunnels?\n"),
         ([""], 1, "none of the verbs"),
-        (["\x1b[31m"], 1, r"\x1b[31m is none of the verbs"),
+        (["\x1b[31m"], 1, r"\x1b[31m is not a verb"),
         (["mapp", "--host", "300.1.1.1"], 1, "--host: not an IPv4 address: 300.1.1.1"),
         (["mapp", "--limit", "x"], 1, "--limit takes a number of rows from 1 on, not x"),
         (["mapp", "--sort", "age", "--limit", "9999"], 1, "with --sort, --limit is at most 1000"),

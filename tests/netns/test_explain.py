@@ -202,7 +202,7 @@ def test_less_need_be_said(lab, router):
     for words, port in (("out tcp {} {}:443", 50000), ("OUT UDP {} {}:500", 500), ("out udp {} {}:53", 50000)):
         verdict, note, packet = ask(router, f"explain {words.format(host, server)}")
         assert (verdict["verdict"], verdict["internal-src-port"], note["note"]) == ("forwarded", port, "source-port")
-        assert note["text"] == f"the source was given without a port, and {port} is taken for it"
+        assert note["text"] == f"the source was given without a port; explain uses {port}"
         assert (packet["src-address"], packet["dst-address"]) == (ROUTER_WAN, server)
     done = run_ctl(router, "explain", "out", "tcp", host, "localhost:443")
     assert done.returncode == 0 and "reason: destination_martian" in done.stdout, done
@@ -216,8 +216,8 @@ def test_less_need_be_said(lab, router):
 def test_what_can_not_be_asked(router):
     """Each mistake is named, with what to write instead."""
     for words, part in (
-        ("", "explain takes: in or out"),
-        ("up tcp 1.2.3.4:5 6.7.8.9:1", "explain takes: in or out"),
+        ("", "explain takes in or out"),
+        ("up tcp 1.2.3.4:5 6.7.8.9:1", "explain takes in or out"),
         ("out what 1.2.3.4:5 6.7.8.9:1", "what is no protocol"),
         ("out tcp 1.2.3:5 6.7.8.9:1", "1.2.3:5 is no endpoint"),
         ("out tcp 1.2.3.4:65536 6.7.8.9:1", "1.2.3.4:65536 is no endpoint"),

@@ -285,13 +285,13 @@ def test_forwards_that_lead_to_no_inside_host(lab, router):
     assert "culvert.ini:13: warning: [forward:away]" in done.stderr, done.stderr
     warnings = [row for row in ask(router, "status") if row["kind"] == "warning"]
     assert [row["warning"] for row in warnings] == ["forward-leads-nowhere"]
-    assert wrong[0] in warnings[0]["text"] and "(so it is with 2 forwards)" in warnings[0]["text"]
+    assert wrong[0] in warnings[0]["text"] and "(2 forwards in all)" in warnings[0]["text"]
     for port, name in ((8443, "self"), (8081, "away")):
         verdict, note, _ = ask(router, f"explain in tcp 203.0.113.11:4000 {ROUTER_WAN}:{port}")
         assert verdict["verdict"] == "undeliverable" and f"[forward:{name}] leads to" in note["text"], (verdict, note)
     assert ask(router, f"explain in tcp 203.0.113.11:4000 {ROUTER_WAN}:8080")[0]["verdict"] == "forwarded"
     done = run_ctl(router, "explain", "in", "tcp", "203.0.113.11:4000", f"{ROUTER_WAN}:8443")
-    assert "translated, but it arrives nowhere" in done.stdout, done
+    assert "translated, but no host gets it" in done.stdout, done
     assert not [row for row in ask(router, "status") if row["kind"] == "warning" and "good" in row["text"]]
     router.reload({"forward:good": NOWHERE["forward:good"]})
     assert not [row for row in ask(router, "status") if row["kind"] == "warning"]
@@ -301,7 +301,7 @@ def test_forwards_that_lead_to_no_inside_host(lab, router):
 def test_check_of_a_file_for_another_machine(lab, daemon):
     text = "[lan]\ninterface = elsewhere0\n[forward:a]\nprotocol = tcp\nport = 80\nto = {}\n"
     done = daemon.run("--check", text=text.format("10.77.0.1"))
-    assert done.returncode == 0 and "elsewhere0 is not here or has no address" in done.stderr, done
+    assert done.returncode == 0 and "elsewhere0 does not exist or has no address" in done.stderr, done
     assert "warning" not in done.stderr, done
     done = daemon.run("--check", text=text.format("203.0.113.10"))
     assert done.returncode == 0, done

@@ -362,7 +362,7 @@ def test_rfc1812_errors_made_here_are_limited(lab, router):
     assert router.statistics().counter["icmp_limited"] - before == 300 - len(got)
 
 
-# --- what can not leave: RFC 1812 section 5.2.7.1 ---
+# --- what cannot leave: RFC 1812 section 5.2.7.1 ---
 
 
 def warnings(router):
@@ -370,7 +370,7 @@ def warnings(router):
 
 
 def expect_unreachable(router, inner, sent, code, reason):
-    """Sends a packet that can not leave: its sender hears of it from the router, and the drop is counted."""
+    """Sends a packet that cannot leave: its sender hears of it from the router, and the drop is counted."""
     with router.dropping(lan={reason: 1}):
         inner.send(sent)
         got = inner.expect(want=lambda ip: ICMP in ip and ip[ICMP].type == 3)

@@ -249,7 +249,7 @@ def test_rules_of_others_that_come_first_are_pointed_out(place):
     place.R.ip("rule add pref 50 from 10.77.0.5 lookup main", "rule add pref 200 from 10.77.0.5 lookup main")
     before = read_state(place.R)
     probe = place.start()
-    assert "somebody else at preference 50" in probe.log() and "preference 200" not in probe.log()
+    assert "a rule that is not culvert's has preference 50" in probe.log() and "preference 200" not in probe.log()
     assert probe.stop() == 0
     assert_same(before, place)
 

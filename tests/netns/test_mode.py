@@ -116,12 +116,12 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     twice = text + "[pptp]\nmode = pass\n[nat]\n[pptp]\nmode = pass\n"
     router.config_file.write_text(twice)
     code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 2 and "stands here again" in error and router.config_file.read_text() == twice
+    assert code == 2 and "occurs twice" in error and router.config_file.read_text() == twice
     aside = pathlib.Path(f"{router.config_file}.aside")
     router.config_file.rename(aside)
     for request in ("reload", "rehearse", "mode pptp block", "reload confirm=9"):  # and --check, test_startup.py
         code, error = answer_of(router, request)[1].values()
-        assert code == 2 and "can not be opened: No such file or directory" in error, (request, code, error)
+        assert code == 2 and "cannot be opened: No such file or directory" in error, (request, code, error)
     assert run_ctl(router, "rehearse", str(router.config_file)).returncode == 2
     router.config_file.symlink_to(aside)
     code, error = answer_of(router, "mode pptp block")[1].values()
@@ -130,7 +130,7 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     shutil.copy(aside, router.config_file)
     router.config_file.write_text(text)
     code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 1 and "can not be opened" in error and error.endswith("reload it first"), error
+    assert code == 1 and "cannot be opened" in error and error.endswith("reload it first"), error
     ask(router, "reload")
     os.chown(router.folder, 1234, 1234)  # culvertd has given up the right to write where it likes
     try:

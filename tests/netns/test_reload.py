@@ -253,8 +253,8 @@ BAD = {
     "no such section": (GOOD + "[nta]\n", ":5: unknown section [nta]"),
     "no such value": (GOOD + "[pptp]\nmode = off\n", ":6: mode = off: "),
     "too small": (GOOD + "[timeouts]\nudp = 5\n", ":6: udp = 5: "),
-    "no equals": (GOOD + "[nat]\nhairpinning\n", ":6: 'hairpinning': there is no '='"),
-    "a section twice": (GOOD + "[lan]\ntun = cv1\n", ":5: section [lan] stands here again"),
+    "no equals": (GOOD + "[nat]\nhairpinning\n", ":6: there is no '=' in 'hairpinning'"),
+    "a section twice": (GOOD + "[lan]\ntun = cv1\n", ":5: section [lan] occurs twice"),
     "a key twice": (GOOD + "[nat]\nicmp_rate = 1\nicmp_rate = 2\n", ":7: icmp_rate is set here again"),
     "before a section": ("interface = lan0\n" + GOOD, ":1: interface stands before the first [SECTION]"),
     "half a section": (GOOD + "[nat\n", ":5: a section is written [NAME]"),
@@ -313,7 +313,7 @@ def test_no_file_changes_nothing(lab, restored, kind):
         path.mkdir()
     elif kind == "a pipe":
         os.mkfifo(path)
-    expect_refusal(restored, {"missing": "can not be opened: No such file"}.get(kind, "is not a file"))
+    expect_refusal(restored, {"missing": "cannot be opened: No such file"}.get(kind, "is not a file"))
 
 
 # --- a rehearsal -----------------------------------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_a_trial_ends_by_itself(lab, restored):
     *_, done = ask(restored, "reload confirm=4")
     assert done["confirm-within"] == 4 and l2tp_mode(restored) == "block"
     said = warnings(restored)["configuration-on-trial"]
-    assert re.search(r"comes back in [1-4] s: culvertctl confirm keeps it", said), said
+    assert re.search(r"comes back in [1-4] s; culvertctl confirm keeps it", said), said
     rows, last = answer_of(restored, "reload")
     assert last["code"] == 1 and "on trial" in last["error"], "the trial's outcome comes first"
     restored.process.send_signal(signal.SIGHUP)

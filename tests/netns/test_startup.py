@@ -133,7 +133,7 @@ def test_lan_and_wan_that_look_swapped(lab, daemon, named):
         if named:
             daemon.launch()
             daemon.wait_for("forwarding lan0")
-            daemon.wait_for("the LAN device lan0 has a default route like the WAN device wan0")
+            daemon.wait_for("the LAN device lan0 has a default route as well as the WAN device wan0")
             daemon.stop()
     finally:
         lab.R.ip("route flush table main exact 0/0", f"route add default via {UPSTREAM}")
@@ -157,7 +157,7 @@ def test_the_second_start_is_told_of_the_first(lab, daemon):
 def test_the_first_process_of_a_container_stays_in_the_foreground(lab, daemon):
     words = ["nsenter", f"--net={lab.R.path}", "unshare", "--pid", "--fork", *inside_namespace(daemon)]
     with nothing_changes(lab):
-        refused(lab, daemon.run(command=words), 1, "first process of a container", "add -f")
+        refused(lab, daemon.run(command=words), 1, "first process of this container", "add -f")
 
 
 def test_no_default_route_and_no_wan_named(lab, daemon):

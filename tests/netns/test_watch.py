@@ -98,7 +98,7 @@ def test_reloads_modes_and_trials(lab, router):
         router.config_file.write_text(write_config(merge(BASE, {"limits": {"flows": "1000"}})))
         assert answer_of(router, "reload confirm=1")[1] == {"code": 0}
         watch.hears("notice", root + "reload confirm=1")
-        watch.hears("warning", r"reload: \[limits\] flows is different now, but only a restart changes it")
+        watch.hears("warning", r"reload: \[limits\] flows has changed in the file, but only a restart applies it")
         watch.hears("notice", "the configuration is on trial; the previous one comes back in 1 s unless somebody .*")
         watch.hears("warning", "nobody has confirmed the configuration within 1 s; the previous one is in force.*")
         router.config_file.write_text("[nat]\nhairpinnin = no\n")

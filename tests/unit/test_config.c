@@ -196,7 +196,7 @@ static void command_line_wins(void **state)
 	source.lan = "a\x1b/b";
 	assert_false(
 		config_parse(&fixture->config, "f", text, strlen(text), &source, fixture_collect, &fixture->report));
-	assert_non_null(strstr(fixture->report.text, "E culvertd: --lan a\\x1b/b: can not be a network device"));
+	assert_non_null(strstr(fixture->report.text, "E culvertd: --lan a\\x1b/b: cannot be a network device"));
 	source = (struct config_source){.lan = "x"};
 	assert_true(config_load(&fixture->config, &source, fixture_collect, &fixture->report));
 	assert_string_equal(fixture->config.lan_interface, "x");
@@ -220,7 +220,7 @@ static void reads_files(void **state)
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/f", directory);
 	assert_false(config_load(&fixture->config, &source, fixture_collect, &fixture->report));
-	snprintf(text, sizeof(text), "E %s: can not be opened: No such file or directory\nE %s: 1 error\n", path, path);
+	snprintf(text, sizeof(text), "E %s: cannot be opened: No such file or directory\nE %s: 1 error\n", path, path);
 	assert_string_equal(fixture->report.text, text);
 	source.optional = true;
 	source.lan = "l";
@@ -280,10 +280,10 @@ static void reloads(void **state)
 			 "[wan]\nhost_ports = 23\n[forward:a]\nservice = pptp\nto = 1.2.3.4\n");
 	assert_true(config_reload(&fixture->config, &source, fixture_collect, &fixture->report, &restarts));
 	assert_string_equal(fixture->report.text,
-			    "W reload: [lan] interface is different now, but only a restart changes it\n"
+			    "W reload: [lan] interface has changed in the file, but only a restart applies it\n"
 			    "N reload: [wan] host_ports has changed from 22 to 23\n"
 			    "N reload: [timeouts] udp has changed from 200 to 201\n"
-			    "W reload: [limits] flows is different now, but only a restart changes it\n"
+			    "W reload: [limits] flows has changed in the file, but only a restart applies it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
 	assert_int_equal(restarts, 3);
 	fixture->report.used = 0;

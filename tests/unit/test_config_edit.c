@@ -337,11 +337,11 @@ static void a_file_that_somebody_else_changed_stays(void **state)
 	unlink(place->path);
 	write_text(place->path, "somebody's");
 	assert_false(config_file_replace(&file, place->path, "new", 3, problem));
-	assert_string_equal(problem, "somebody else has changed it just now: try again");
+	assert_string_equal(problem, "somebody else has just changed it; try again");
 	expect_text(place->path, "somebody's");
 	unlink(place->path);
 	assert_false(config_file_replace(&file, place->path, "new", 3, problem));
-	assert_string_equal(problem, "can not be examined: No such file or directory");
+	assert_string_equal(problem, "cannot be examined: No such file or directory");
 	assert_int_equal(access(place->path, F_OK), -1);
 	assert_int_equal(access(place->fresh, F_OK), -1);
 	config_file_free(&file);
@@ -354,7 +354,7 @@ static void what_is_no_plain_file_is_refused(void **state)
 	struct config_file file;
 
 	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_CONFIG);
-	assert_string_equal(problem, "can not be opened: No such file or directory");
+	assert_string_equal(problem, "cannot be opened: No such file or directory");
 	assert_int_equal(symlink("/etc/passwd", place->path), 0);
 	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_FILE);
 	assert_non_null(strstr(problem, "is a symbolic link"));

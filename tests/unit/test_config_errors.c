@@ -22,20 +22,20 @@ static void reports_everything(void **state)
 		"hairpinning = yes\nhairpinning = no\n"  /* 12, 13 */
 		"udp = 300\nwhat\n= 3\n"                 /* 14 to 16 */
 		"[lan]\n",                               /* 17 */
-		"E f:1: x stands before the first [SECTION]\n"
+		"E f:1: x comes before the first [SECTION]\n"
 		"E f:2: a section is written [NAME], on a line of its own\n"
 		"E f:3: unknown section [lann] (did you mean lan?)\n"
 		"E f:6: unknown key interfce in section [lan] (did you mean interface?)\n"
 		"E f:7: interface = eth0123456789abcdef: has 19 bytes; the name of a network device has at most 15\n"
-		"E f:8: tun = a/b: can not be a network device; names have no spaces, quotes, '/', ':' or '%'\n"
-		"E f:9: 'foo': there is no '='; no list above goes on here\n"
+		"E f:8: tun = a/b: cannot be a network device; names have no spaces, quotes, '/', ':' or '%'\n"
+		"E f:9: there is no '=' in 'foo'; there is no list above that it could continue\n"
 		"E f:11: mapping = endpont-independent: must be endpoint-independent | address-dependent | "
 		"address-and-port-dependent (did you mean endpoint-independent?)\n"
 		"E f:13: hairpinning is set here again; the first is in line 12\n"
 		"E f:14: unknown key udp in section [nat] (it belongs to section [timeouts])\n"
-		"E f:15: 'what': there is no '='; write KEY = VALUE\n"
+		"E f:15: there is no '=' in 'what'; write KEY = VALUE\n"
 		"E f:16: there is no key in front of '='\n"
-		"E f:17: section [lan] stands here again; the first is in line 5\n"
+		"E f:17: section [lan] occurs twice; the first is in line 5\n"
 		"E f: 13 errors\n");
 }
 
@@ -50,8 +50,8 @@ static const struct {
 	 "f:4: eth1 is the device of both LAN and WAN; name another one with interface"},
 	{LAN "[wan]\ninterface = cv0\n", "cv0 is the TUN device"},
 	{"[lan]\ninterface = lo\n", "f:2: interface = lo: is the loopback device"},
-	{"[lan]\ninterface = ..\n", "f:2: interface = ..: can not be"},
-	{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": can not be"},
+	{"[lan]\ninterface = ..\n", "f:2: interface = ..: cannot be"},
+	{"[lan]\ninterface = \"eth1\"\n", "f:2: interface = \"eth1\": cannot be"},
 	{LAN "[wan]\nhost_ports = 0\n", "f:4: host_ports = 0: must be a port"},
 	{LAN "[wan]\nhost_ports = 9-8\n", "f:4: host_ports = 9-8: the range runs backwards (did you mean 8-9?)"},
 	{LAN "[wan]\nhost_ports = 1, 65536, 3, x\n", "f:4: host_ports = 65536: must be a port"},
@@ -103,7 +103,7 @@ static const struct {
 	 "f:4: level = warn: must be error | warning | notice | info | debug (did you mean warning?)"},
 	{LAN "[l2tp]\nmode = Pass\n", "(did you mean pass?)"},
 	{LAN "[control]\nsocket = x\n", "must be an absolute path"},
-	{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not an address of the loopback; write 127.0.0.1:PORT"},
+	{LAN "[metrics]\nlisten = 0.0.0.0:80\n", "is not a loopback address; write 127.0.0.1:PORT"},
 	{LAN "[metrics]\nlisten = 127.0.0.1\n", "must be unix:/PATH, or an address and a port"},
 	{LAN "[metrics]\nlisten = unix:x\n", "must be unix:/PATH, or an address and a port"},
 	{LAN "[log]\ntarget = sylog\n", "must be auto | stderr | syslog | an absolute path (did you mean syslog?)"},
@@ -114,7 +114,7 @@ static const struct {
 	{LAN "[zzzzzz]\n", "f:3: unknown section [zzzzzz]\n"},
 	{LAN "[lan] x\n", "f:3: a section is written [NAME]"},
 	{LAN "[]\n", "f:3: unknown section []"},
-	{LAN "tun : x\n", "f:3: 'tun : x': there is no '='"},
+	{LAN "tun : x\n", "f:3: there is no '=' in 'tun : x'"},
 };
 
 static void refuses_values(void **state)
@@ -150,7 +150,7 @@ static const struct {
 	{"[forward:a]\nprotocol = 51\nto = 1.2.3.4\n", "AH signs the addresses"},
 	{"[forward:a]\nprotocol = gre\nport = 5\nto = 1.2.3.4\n", "this protocol has no ports"},
 	{"[forward:a]\nprotocol = gre\nto = 1.2.3.4:5\n", "this protocol has no ports"},
-	{"[forward:a]\nservice = pptp\nprotocol = tcp\nto = 1.2.3.4\n", "service stands instead of protocol and port"},
+	{"[forward:a]\nservice = pptp\nprotocol = tcp\nto = 1.2.3.4\n", "service replaces protocol and port"},
 	{"[forward:a]\nservice = pptp\nto = 1.2.3.4:5\n", "a service keeps its own ports"},
 	{"[forward:a]\nservice = pptp\nto = 127.0.0.1\n", "is not the address of a host"},
 	{"[forward:a]\nservice = pptp\nto = 224.0.0.1\n", "is not the address of a host"},
@@ -177,7 +177,7 @@ static const struct {
 	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:b]\nservice = l2tp\nto = 1.2.3.5\n",
 	 "both want UDP port 1701"},
 	{"[forward:a]\nservice = l2tp\nto = 1.2.3.4\n[forward:a]\n",
-	 "f:6: section [forward:a] stands here again; the first is in line 3"},
+	 "f:6: section [forward:a] occurs twice; the first is in line 3"},
 	{"[forward:a]\nto = 1.2.3.4\nto = 1.2.3.5\n", "f:5: to is set here again; the first is in line 4"},
 	{"[forward:a]\nprot = tcp\n", "f:4: unknown key prot in section [forward:a]"},
 	{"[forward:a b]\nprot = tcp\n", "f:4: unknown key prot in section [forward:NAME]"},
@@ -208,11 +208,11 @@ static const struct {
 	const char *text, *warning;
 } warned_modes[] = {
 	{"[ipsec]\nike = block\n", "W f:4: warning: [ipsec] ike = block: nearly all of IPsec starts with IKE on UDP "
-				   "port 500 and will not work; to refuse IPsec write mode = block\n"},
+				   "port 500 and will not work; to refuse IPsec, write mode = block\n"},
 	{"[ipsec]\nmode = block\nesp = pass\n", "W f:4: warning: [ipsec] ike = block: "},
-	{"[ipsec]\nnatt = block\n", "W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec "
-				    "client goes on to UDP port 4500"},
-	{"[ipsec]\nah = plain\n", "W f:4: warning: [ipsec] ah does not help AH through the NAT"},
+	{"[ipsec]\nnatt = block\n", "W f:4: warning: [ipsec] natt = block: behind a NAT, nearly every IPsec "
+				    "client continues on UDP port 4500"},
+	{"[ipsec]\nah = plain\n", "W f:4: warning: [ipsec] ah has no effect: AH cannot pass a NAT"},
 	{"[ipsec]\nesp = plain\nesp_fanout = yes\n",
 	 "W f:5: warning: [ipsec] esp_fanout does nothing unless ESP is in mode pass\n"},
 	{"[limits]\ntunnels = 0\n", "W f:4: warning: [limits] tunnels = 0: PPTP, L2TP and IPsec get no help"},
@@ -259,8 +259,8 @@ static void warns_of_modes(void **state)
 	/* A service of which two parts are blocked: the modes and what they do to the forward. */
 	fixture_expect_report(
 		fixture, LAN "[ipsec]\nmode = block\nike = pass\n[forward:a]\nservice = ipsec\nto = 1.2.3.4\n",
-		"W f:4: warning: [ipsec] natt = block: behind a NAT nearly every IPsec client goes on to UDP port 4500 "
-		"and will not get further; to refuse IPsec write mode = block\n"
+		"W f:4: warning: [ipsec] natt = block: behind a NAT, nearly every IPsec client continues on UDP port "
+		"4500 and will get stuck; to refuse IPsec, write mode = block\n"
 		"W f:6: warning: [forward:a] lets no NAT traversal on UDP port 4500, which most clients need, in while "
 		"[ipsec] natt = block\n"
 		"W f:6: warning: [forward:a] lets no ESP in while [ipsec] esp = block\n"
@@ -359,12 +359,12 @@ static void survives_hostile_bytes(void **state)
 	fixture_expect_error(fixture, LAN "tun = a\x1b[31m\n", "f:3: byte 0x1b in column 8");
 	fixture_expect_error(fixture, LAN "tun = caf\xc3\xa9\n", "f:3: byte 0xc3 in column 10");
 	fixture_expect_error(fixture, LAN "tun = a\rb\n", "f:3: byte 0x0d in column 8");
-	/* A section that can not be read must not lend its keys to the one above. */
+	/* A section that cannot be read must not lend its keys to the one above. */
 	fixture_expect_report(
 		fixture, LAN "[caf\xc3\xa9]\ntun = x\n",
 		"E f:3: byte 0xc3 in column 5; outside comments only plain ASCII text is allowed\nE f: 1 error\n");
 	fixture_expect_error(fixture, LAN "[lan%s%n]\n", "f:3: unknown section [lan%s%n]");
-	fixture_expect_error(fixture, LAN "tun = %s%n\n", "f:3: tun = %s%n: can not");
+	fixture_expect_error(fixture, LAN "tun = %s%n\n", "f:3: tun = %s%n: cannot");
 }
 
 /* A line of exactly the length that can be read, and one more. */
@@ -393,10 +393,9 @@ static void limits_lines(void **state)
 	for (size_t i = 0; i < sizeof(junk); i++)
 		junk[i] = i % 2 ? '\n' : 'x';
 	assert_false(fixture_parse_bytes(fixture, junk, sizeof(junk)));
-	assert_non_null(strstr(fixture->report.text,
-			       "E f:50: 'x': there is no '='; write KEY = VALUE\n"
-			       "W f:51: warning: nothing is read from here on, after so many errors\n"
-			       "E f: 50 errors, 1 warning\n"));
+	assert_non_null(strstr(fixture->report.text, "E f:50: there is no '=' in 'x'; write KEY = VALUE\n"
+						     "W f:51: warning: the rest is not read, after so many errors\n"
+						     "E f: 50 errors, 1 warning\n"));
 }
 
 int main(void)

@@ -126,7 +126,7 @@ static void mistakes_are_named(void **state)
 		{"trace --drops", "an argument is missing: write --drops yes\n"},
 		{"status -o", "an argument is missing after -o"},
 		{"status --json=5", "this option takes no argument: --json=5"},
-		{"nothing --host 1", "nothing is none of the verbs"},
+		{"nothing --host 1", "nothing is not a verb"},
 		{"mappings --watch --write x", "--write goes with capture"},
 		{NULL, NULL},
 	};
@@ -155,7 +155,7 @@ static void too_much_is_refused(void **state)
 	assert_non_null(strstr(said, "that many arguments"));
 	snprintf(line, sizeof(line), "mappings --host %01020d", 0);
 	assert_int_equal(parse(line), EXIT_USAGE);
-	assert_non_null(strstr(said, "more than a request holds"));
+	assert_non_null(strstr(said, "too long for a request"));
 }
 
 /* What other programs call them. */

@@ -539,7 +539,7 @@ static void errors_made_here_are_not_counted(void **state)
 		assert_int_equal(c->forwarded[SIDE_LAN], 0);
 		end(&s);
 	}
-	/* nor are they sent about one another: an error from inside that can not leave */
+	/* nor are they sent about one another: an error from inside that cannot leave */
 	begin(&s, *state);
 	struct test_packet *quote = malloc(sizeof(*quote));
 	uint16_t port = rig_open_udp(s.rig, L1, 5000, W1, 53);
