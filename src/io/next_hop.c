@@ -121,7 +121,8 @@ int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_addr
 	if (!ifindex)
 		return 0;
 	error = netlink_dump_routes(hops->netlink, NETLINK_TABLE_MAIN, next_hop_keep_route, hops);
-	qsort(hops->routes, hops->route_count, sizeof(*hops->routes), next_hop_compare_routes);
+	if (hops->route_count > 0)
+		qsort(hops->routes, hops->route_count, sizeof(*hops->routes), next_hop_compare_routes);
 	return error ? error : hops->failed ? -ENOMEM : 0;
 }
 
