@@ -158,7 +158,9 @@ int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan,
 	kernel_links_drop_overlaps(&reading);
 	if (!error)
 		error = netlink_dump_routes(netlink, NETLINK_TABLE_MAIN, kernel_links_keep_route, &reading);
-	trouble->swapped = trouble->lan_has_default && !reading.wan_has_default;
+	/* A WAN that waits for its lease has no route yet, and one without link addresses needs none. */
+	trouble->swapped = trouble->lan_has_default && !reading.wan_has_default && links->wan.up &&
+			   links->wan.ethernet && links->wan.address_count > 0;
 	return error;
 }
 
@@ -186,7 +188,7 @@ void kernel_links_report(const struct kernel_trouble *trouble, const struct kern
 		       request->lan, request->wan, request->lan);
 	else if (trouble->lan_has_default)
 		report(context, LOG_WARNING,
-		       "the LAN device %s has a default route as well as the WAN device %s; packets of the router itself may leave by the wrong one; remove the default route of %s, unless LAN and WAN are swapped",
+		       "the LAN device %s has a default route; packets of the router itself may leave there and not by the WAN device %s; remove the default route of %s, unless LAN and WAN are swapped",
 		       request->lan, request->wan, request->lan);
 	if (trouble->addresses_left_out)
 		report(context, LOG_WARNING, "%s has more than %u addresses; the last %u are not used", request->wan,

@@ -19,7 +19,7 @@ struct kernel_trouble {
 	struct prefix overlap_lan, overlap_wan;
 	uint32_t addresses_left_out, prefixes_left_out; /* there was no room for them */
 	bool lan_has_default;                           /* a default route leads to the LAN: the two may be swapped */
-	bool swapped;                                   /* and none to the WAN */
+	bool swapped;                                   /* and none to the WAN, which could have one */
 };
 
 /*

@@ -133,10 +133,26 @@ def test_lan_and_wan_that_look_swapped(lab, daemon, named):
         if named:
             daemon.launch()
             daemon.wait_for("forwarding lan0")
-            daemon.wait_for("the LAN device lan0 has a default route as well as the WAN device wan0")
+            daemon.wait_for("the LAN device lan0 has a default route; packets of the router itself may leave there")
             daemon.stop()
     finally:
         lab.R.ip("route flush table main exact 0/0", f"route add default via {UPSTREAM}")
+
+
+def test_a_wan_that_waits_for_its_lease_is_not_swapped(lab, daemon):
+    """At boot it has neither address nor route, while the LAN has a default route that somebody has forgotten."""
+    lab.R.ip(f"address del {ROUTER_WAN}/24 dev wan0", "route replace default via 10.77.0.11")
+    try:
+        daemon.configure(text="[lan]\ninterface = lan0\n[wan]\ninterface = wan0\n")
+        daemon.launch()
+        daemon.wait_for("forwarding lan0")
+        daemon.wait_for("the LAN device lan0 has a default route; ")
+        lab.R.ip(f"address add {ROUTER_WAN}/24 dev wan0", f"route add default via {UPSTREAM} metric 5")
+        daemon.wait_for(f"wan0: up, MTU 1500, addresses {ROUTER_WAN}")
+        daemon.stop()
+    finally:
+        lab.R.ip(f"address replace {ROUTER_WAN}/24 dev wan0", "route flush table main exact 0/0",
+                 f"route add default via {UPSTREAM}")
 
 
 def test_the_loopback_is_no_lan(lab, daemon):
