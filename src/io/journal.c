@@ -186,6 +186,9 @@ int journal_write(struct journal *journal, const struct change_list *first, cons
 	FILE *out;
 	int fd, error = 0;
 
+	/* Only --cleanup goes on without the state directory. What it cannot undo now, it finds by its mark again. */
+	if (journal->directory < 0)
+		return 0;
 	if (!first->count && !second->count) {
 		if (journal->directory >= 0 && unlinkat(journal->directory, journal->name, 0) && errno != ENOENT)
 			return -errno;

@@ -2,6 +2,7 @@
 """What culvert does to the kernel's configuration: made whole, taken back whole, whatever happens in between."""
 import os
 import re
+import shutil
 import socket
 import subprocess
 
@@ -123,11 +124,13 @@ def test_cleanup_after_kill(place):
     assert again.returncode == 0 and "nothing to clean up" in again.stderr
 
 
-def test_cleanup_without_the_journal_removes_the_rules(place):
+@pytest.mark.parametrize("directory", ["empty", "gone"])
+def test_cleanup_without_the_journal_removes_the_rules(place, directory):
     before = read_state(place.R)
     place.start().kill()
-    for name in os.listdir(place.state):
-        os.unlink(place.state / name)
+    shutil.rmtree(place.state)
+    if directory == "empty":
+        place.state.mkdir()
     done = place.run("cleanup")
     assert done.returncode == 0 and "no journal" in done.stderr, done.stderr
     after = read_state(place.R)
