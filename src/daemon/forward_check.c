@@ -93,17 +93,16 @@ uint32_t forward_report(const struct config *config, const char *file, const str
 }
 
 /* The file may be for another machine. */
-void forward_report_here(const struct config *config, const char *file, config_report *report, void *context)
+uint32_t forward_report_here(const struct config *config, const char *file, config_report *report, void *context)
 {
 	char problem[FORWARD_PROBLEM], to[TEXT_ADDRESS];
 	struct kernel_links links;
+	uint32_t count = 0;
 
 	if (config->forwards == 0)
-		return;
-	if (kernel_peek(config->lan_interface, config->wan_interface, &links)) {
-		forward_report(config, file, &links, report, context);
-		return;
-	}
+		return 0;
+	if (kernel_peek(config->lan_interface, config->wan_interface, &links))
+		return forward_report(config, file, &links, report, context);
 	snprintf(
 		problem, sizeof(problem),
 		"%.100s: %s does not exist or has no address, so this check cannot tell whether the forwards lead to inside hosts",
@@ -119,5 +118,7 @@ void forward_report_here(const struct config *config, const char *file, config_r
 			"[forward:%s] leads to %s, which is not a private address; a forward reaches only inside hosts",
 			forward->name, text_print_address(forward->to_address, to));
 		tell(forward, file, problem, report, context);
+		count++;
 	}
+	return count;
 }

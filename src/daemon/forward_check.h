@@ -30,6 +30,6 @@ bool forward_takes_own_ports(const struct config_forward *forward, const struct 
 uint32_t forward_report(const struct config *config, const char *file, const struct kernel_links *links,
 			config_report *report, void *context);
 /* The same for culvertd --check, which looks at this machine's links by itself, and says so if they tell nothing. */
-void forward_report_here(const struct config *config, const char *file, config_report *report, void *context);
+uint32_t forward_report_here(const struct config *config, const char *file, config_report *report, void *context);
 
 #endif

@@ -4,6 +4,7 @@
  * the configuration and the rights are known to be good.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,11 +36,16 @@ static void report_finding(void *context, int level, const char *text)
 
 static int check(const struct options *options, struct config *config)
 {
+	uint32_t warnings;
+
 	if (!config_load(config, &options->source, report_finding, options->log))
 		return EXIT_CONFIG;
-	forward_report_here(config, options->source.path, report_finding, options->log);
+	warnings = forward_report_here(config, options->source.path, report_finding, options->log);
 	if (options->source.optional && access(options->source.path, F_OK) < 0)
 		printf("%s is not there: the defaults are good\n", options->source.path);
+	else if (warnings)
+		printf("%s: the configuration is good, with %" PRIu32 " warning%s about forwards\n",
+		       options->source.path, warnings, warnings == 1 ? "" : "s");
 	else
 		printf("%s: the configuration is good\n", options->source.path);
 	return EXIT_OK;

@@ -93,7 +93,7 @@ enum verb_step verb_confirm(struct verb *verb)
 	if (!reload_confirm(verb->router->reload))
 		return verb_fail(
 			verb, EXIT_NOT_FOUND,
-			"no configuration is on trial; its time has run out, or the reload had no confirm=SECONDS");
+			"no configuration is on trial: it is confirmed or taken back, or there was no confirm=SECONDS");
 	json_text(verb_row(verb, "confirmed"), "configuration", "stays");
 	verb_send(verb);
 	return VERB_OVER;
