@@ -218,9 +218,9 @@ def test_what_can_not_be_asked(router):
     for words, part in (
         ("", "explain takes in or out"),
         ("up tcp 1.2.3.4:5 6.7.8.9:1", "explain takes in or out"),
-        ("out what 1.2.3.4:5 6.7.8.9:1", "what is no protocol"),
-        ("out tcp 1.2.3:5 6.7.8.9:1", "1.2.3:5 is no endpoint"),
-        ("out tcp 1.2.3.4:65536 6.7.8.9:1", "1.2.3.4:65536 is no endpoint"),
+        ("out what 1.2.3.4:5 6.7.8.9:1", "what is not a protocol"),
+        ("out tcp 1.2.3:5 6.7.8.9:1", "1.2.3:5 is not an endpoint"),
+        ("out tcp 1.2.3.4:65536 6.7.8.9:1", "1.2.3.4:65536 is not an endpoint"),
         ("out tcp 1.2.3.4 6.7.8.9", "6.7.8.9 has no port"),
         ("out tcp 1.2.3.4:5 6.7.8.9:1 flags=up", "flags= takes syn"),
         ("out udp 1.2.3.4:5 6.7.8.9:1 call-id=1", "call-id= takes a number to 65535, for gre"),
