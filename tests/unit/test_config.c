@@ -285,7 +285,7 @@ static void reloads(void **state)
 			    "N reload: [timeouts] udp has changed from 200 to 201\n"
 			    "W reload: [limits] flows has changed in the file, but only a restart applies it\n"
 			    "N reload: the [forward:NAME] sections have changed\n");
-	assert_int_equal(restarts, 3);
+	assert_int_equal(restarts, 2);
 	fixture->report.used = 0;
 	fixture->report.text[0] = 0;
 	struct config_source here = {.path = path, .default_wan = "eth0"};
