@@ -211,6 +211,10 @@ int config_file_read(struct config_file *file, const char *path, char problem[ED
 			 "is a symbolic link, which would be lost; start culvertd with the file itself");
 		return EXIT_FILE;
 	}
+	if (fd < 0 && errno == ENOENT) { /* culvertd may well have started without one */
+		snprintf(problem, EDIT_PROBLEM, "does not exist; make it first, an empty one will do");
+		return EXIT_CONFIG;
+	}
 	if (fd < 0) {
 		fails(problem, "cannot be opened");
 		return EXIT_CONFIG;

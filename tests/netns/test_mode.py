@@ -119,9 +119,11 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     assert code == 2 and "occurs twice" in error and router.config_file.read_text() == twice
     aside = pathlib.Path(f"{router.config_file}.aside")
     router.config_file.rename(aside)
-    for request in ("reload", "rehearse", "mode pptp block", "reload confirm=9"):  # and --check, test_startup.py
+    for request in ("reload", "rehearse", "reload confirm=9"):  # and --check, test_startup.py
         code, error = answer_of(router, request)[1].values()
         assert code == 2 and "cannot be opened: No such file or directory" in error, (request, code, error)
+    code, error = answer_of(router, "mode pptp block")[1].values()
+    assert code == 2 and "does not exist; make it first" in error, (code, error)
     assert run_ctl(router, "rehearse", str(router.config_file)).returncode == 2
     router.config_file.symlink_to(aside)
     code, error = answer_of(router, "mode pptp block")[1].values()

@@ -354,7 +354,7 @@ static void what_is_no_plain_file_is_refused(void **state)
 	struct config_file file;
 
 	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_CONFIG);
-	assert_string_equal(problem, "cannot be opened: No such file or directory");
+	assert_string_equal(problem, "does not exist; make it first, an empty one will do");
 	assert_int_equal(symlink("/etc/passwd", place->path), 0);
 	assert_int_equal(config_file_read(&file, place->path, problem), EXIT_FILE);
 	assert_non_null(strstr(problem, "is a symbolic link"));
