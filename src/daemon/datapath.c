@@ -22,8 +22,11 @@
 #include "io/wan.h"
 
 enum {
-	WAIT_MS = 1000,   /* that long a packet waits for its next hop */
-	DESTINATION = 16, /* offset in the IPv4 header, RFC 791 section 3.1 */
+	WAIT_MS = 1000, /* that long a packet waits for its next hop */
+	/* offsets in the IPv4 header, RFC 791 section 3.1 */
+	FRAGMENT = 6,
+	FRAGMENT_OFFSET = 0x1fff,
+	DESTINATION = 16,
 	/* What the queue to the WAN remembers of a packet. */
 	TAG_FROM_WAN = 1,
 	TAG_OWN = 2,          /* no packet that was received stands behind it, or it has been counted as dropped */
@@ -130,8 +133,9 @@ static void datapath_drop_undeliverable(struct datapath *datapath, const struct 
 	struct notice *notice = &datapath->notice[datapath->notices];
 
 	datapath_drop(datapath, tag, reason, before);
-	if (tag & (TAG_OWN | TAG_FROM_WAN) || reason == DROP_LINK_OFFLOAD || datapath->notices == NOTICES)
-		return;
+	if (tag & (TAG_OWN | TAG_FROM_WAN) || reason == DROP_LINK_OFFLOAD || datapath->notices == NOTICES ||
+	    packet_get16(packet, FRAGMENT) & FRAGMENT_OFFSET)
+		return; /* no error is made of a later fragment, RFC 1812 section 4.3.2.7 */
 	datapath->notices++;
 	notice->code = reason == DROP_LINK_NEXT_HOP ? UNREACHABLE_HOST : UNREACHABLE_NET;
 	notice->length = packet->length < ICMP_QUOTE_MAX ? packet->length : ICMP_QUOTE_MAX;

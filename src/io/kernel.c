@@ -476,6 +476,8 @@ static void kernel_look_again(struct kernel *kernel, bool repair)
 	memcpy(&before, &kernel->trouble, sizeof(before));
 	if (kernel_read_links(kernel, &links))
 		return;
+	/* Only a start is refused for that: while it runs, a lease may bring the address before the route. */
+	kernel->trouble.swapped &= !kernel->set_up;
 	changed = memcmp(&links, &kernel->links, sizeof(links)) != 0;
 	wan_changed = memcmp(&links.wan, &kernel->links.wan, sizeof(links.wan)) != 0;
 	lan_changed = links.lan.ifindex != kernel->links.lan.ifindex || links.lan.up != kernel->links.lan.up ||

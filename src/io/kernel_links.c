@@ -130,10 +130,11 @@ static void kernel_links_keep_route(void *context, const struct netlink_route *r
 {
 	struct reading *reading = context;
 
-	if (!route->to.length && !route->unreachable && route->ifindex) {
+	if (!route->to.length && !route->unreachable && route->ifindex)
 		reading->trouble->lan_has_default |= route->ifindex == reading->links->lan.ifindex;
+	/* 0/1 and 128/1 are a default route that beats another one without replacing it. */
+	if (route->to.length <= 1 && !route->unreachable && route->ifindex)
 		reading->wan_has_default |= route->ifindex == reading->links->wan.ifindex;
-	}
 	if (!reading->links->lan.ifindex || route->ifindex != reading->links->lan.ifindex || route->unreachable ||
 	    !route->to.length)
 		return;

@@ -139,6 +139,20 @@ def test_lan_and_wan_that_look_swapped(lab, daemon, named):
         lab.R.ip("route flush table main exact 0/0", f"route add default via {UPSTREAM}")
 
 
+def test_two_halves_are_a_default_route(lab, daemon):
+    """0/1 and 128/1 by the WAN, as VPN clients and scripts write it; it is not said later, either."""
+    halves = [f"{half} via {UPSTREAM}" for half in ("0.0.0.0/1", "128.0.0.0/1")]
+    lab.R.ip("route replace default via 10.77.0.11", *(f"route add {half}" for half in halves))
+    try:
+        daemon.start(sections={"wan": {"interface": "wan0"}})
+        lab.R.ip(*(f"route del {half}" for half in halves))
+        daemon.wait_for("wan0 has no default route; ")
+        assert "swapped: " not in daemon.log() and "look swapped" not in daemon.log()
+        daemon.stop()
+    finally:
+        lab.R.ip("route flush table main exact 0/0", f"route add default via {UPSTREAM}")
+
+
 def test_a_wan_that_waits_for_its_lease_is_not_swapped(lab, daemon):
     """At boot it has neither address nor route, while the LAN has a default route that somebody has forgotten."""
     lab.R.ip(f"address del {ROUTER_WAN}/24 dev wan0", "route replace default via 10.77.0.11")
