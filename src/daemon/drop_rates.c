@@ -20,7 +20,7 @@ void drop_rates_sample(struct drop_rates *rates, const struct engine_counters *c
 uint64_t drop_rates_of_side(const struct drop_rates *rates, const struct engine_counters *counters, enum side side,
 			    enum drop reason, uint64_t now_ms)
 {
-	uint64_t now = count_of(counters, side, reason), then = now;
+	uint64_t now = count_of(counters, (int)side, (int)reason), then = now;
 
 	/* From the newest sample back to the oldest one that is not older than a minute. */
 	for (uint32_t i = 1; i <= rates->taken && i <= DROP_RATES_SAMPLES; i++) {
