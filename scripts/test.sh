@@ -133,9 +133,9 @@ make_property_test() {
 		$polite "$1/tests/property/property_test" --packets 1000000
 }
 
-# kernel_probe is part of make check, for which the tests in namespaces do not wait.
+# These are part of make check, for which the tests in namespaces do not wait.
 make_all() {
-	make -C "$1" -j2 all && make -C "$1" -j2 tests/netns/kernel_probe
+	make -C "$1" -j2 all && make -C "$1" -j2 tests/netns/kernel_probe tests/bench/traffic
 }
 
 # build PLACE NAME OPTIONS...: configures and makes in a directory of its own, for every lane that waits for it.

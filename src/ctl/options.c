@@ -54,7 +54,7 @@ void options_print_help(FILE *out)
 	      "  -J, --lines         JSON, an object a line, as it comes\n"
 	      "  -o, --output FORM   table, json, lines or tsv (columns between tabs)\n"
 	      "      --color WHEN    always, never, or auto: on a terminal without NO_COLOR\n"
-	      "      --socket PATH   the control socket; the default is " OPTIONS_SOCKET "\n"
+	      "      --socket PATH   the control socket (" OPTIONS_SOCKET ")\n"
 	      "      --watch         again every second\n"
 	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
 	      "  -q, --quiet         with status: nothing but the exit code, 0 if it forwards\n"

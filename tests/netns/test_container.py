@@ -130,14 +130,12 @@ def test_what_is_wrong_is_named(networks):
     """Without the settings: each one, to paste. With the networks exchanged: that. Without -f: why that cannot be."""
     line = router_line().replace("-d --name culvert", "--rm")
     settings = re.findall(r'--sysctl (?:[\w.]+="[^"]+"|\S+)', line)
-    needed, optional = settings[:-1], settings[-1]
+    needed = settings[:-1]  # the last one only gives NAT more ports
     without = line
     for setting in settings:
         without = without.replace(setting, "")
     done = networks.try_run(without)
-    hint, error = done.output.splitlines()
-    assert done.code == 4 and sorted(re.findall(r"--sysctl \S+", error)) == sorted(needed), done.output
-    assert optional in hint, done.output
+    assert done.code == 4 and sorted(re.findall(r"--sysctl \S+", done.output)) == sorted(needed), done.output
 
     swapped = line.replace("=eth0", "=x").replace("=eth1", "=eth0").replace("=x", "=eth1")
     done = networks.try_run(swapped)

@@ -126,14 +126,14 @@ def test_what_is_blocked_and_tried(lab, router):
     assert (row["hint"], row["service"], row["packets-out"]) == ("blocked", "pptp", 3)
     assert row["hint-text"] == "[pptp] mode = block refuses it: culvertctl mode pptp pass lets it through again"
     assert warnings(router) == {
-        "blocked-is-tried": "PPTP is blocked by [pptp] mode, and 10.77.0.12 has tried it 3 times in the last minute: "
-                            "culvertctl mode pptp pass lets it through"}
+        "blocked-is-tried": "PPTP is blocked by [pptp] mode, and 10.77.0.12 has tried it 3 times in the last minute; "
+                            "culvertctl mode pptp pass allows it"}
     router.wait_for(r"tunnel hint: PPTP 10.77.0.12 .* hint=blocked\]")
     with router.dropping(lan={"ipsec_blocked": 1}):
         raw.send(IP(src=raw.address, dst=away.address, proto=50) / Raw(bytes(16) + b"x"))
     texts = [row["text"] for row in ask(router, "status") if row["kind"] == "warning"]
-    assert f"IPsec (ESP) is blocked by [ipsec] esp, and {raw.address} has tried it 1 time in the last minute: " \
-           "culvertctl mode esp pass lets it through" in texts, texts
+    assert f"IPsec (ESP) is blocked by [ipsec] esp, and {raw.address} has tried it 1 time in the last minute; " \
+           "culvertctl mode esp pass allows it" in texts, texts
     assert "[pptp] mode = block refuses it" in run_ctl(router, "tunnels").stdout.replace("\n", " ")
     router.reload({})
     assert "blocked-is-tried" not in warnings(router)

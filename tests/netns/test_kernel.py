@@ -99,7 +99,7 @@ def test_kill_leaves_the_guard_and_the_next_start_takes_over(place):
     assert rules(place) == running
     assert "unreachable" in str(place.R.ip_json("route", "show", "table", TABLE))
     probe = place.start("--tcp", "22,80")
-    assert "taken over" in probe.log()
+    assert "this one takes them over" in probe.log()
     assert len(rules(place)) == len(running) + 2, "a rule from the WAN and one from the LAN for the port, none twice"
     assert probe.stop() == 0
     assert_same(before, place)
@@ -118,7 +118,7 @@ def test_cleanup_after_kill(place):
     before = read_state(place.R)
     place.start().kill()
     done = place.run("cleanup")
-    assert done.returncode == 0 and "undone" in done.stderr, done.stderr
+    assert done.returncode == 0 and "undid the" in done.stderr, done.stderr
     assert_same(before, place)
     again = place.run("cleanup")
     assert again.returncode == 0 and "nothing to clean up" in again.stderr

@@ -48,7 +48,7 @@ def test_a_journal_that_culvert_did_not_write_is_refused(place, line):
     path.write_text(good + line + "\n")
     for arguments in (["cleanup"], ["--lan", "lan0"]):
         done = place.run(*arguments)
-        assert done.returncode == 5 and "not a journal that culvert wrote" in done.stderr, done.stderr
+        assert done.returncode == 5 and "not a journal that culvert has written" in done.stderr, done.stderr
         assert f"line {len(good.splitlines()) + 1}" in done.stderr
     assert path.read_text() == good + line + "\n", "left for people to look at"
     assert_same(crashed, place)
@@ -77,7 +77,7 @@ def test_a_journal_that_is_cut_a_link_or_foreign_is_refused(place):
         spoil()
         done = place.run("cleanup")
         assert (
-            done.returncode == 5 and "not a journal that culvert wrote" in done.stderr
+            done.returncode == 5 and "not a journal that culvert has written" in done.stderr
         ), f"case {number}: {done.stderr}"
         if path.is_dir() and not path.is_symlink():
             path.rmdir()

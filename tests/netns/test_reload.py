@@ -256,7 +256,7 @@ BAD = {
     "no equals": (GOOD + "[nat]\nhairpinning\n", ":6: there is no '=' in 'hairpinning'"),
     "a section twice": (GOOD + "[lan]\ntun = cv1\n", ":5: section [lan] occurs twice"),
     "a key twice": (GOOD + "[nat]\nicmp_rate = 1\nicmp_rate = 2\n", ":7: icmp_rate is set here again"),
-    "before a section": ("interface = lan0\n" + GOOD, ":1: interface stands before the first [SECTION]"),
+    "before a section": ("interface = lan0\n" + GOOD, ":1: interface comes before the first [SECTION]"),
     "half a section": (GOOD + "[nat\n", ":5: a section is written [NAME]"),
     "not text": (GOOD + "[nat]\nmapping = \x01\n", ":6: byte 0x01 in column 11"),
     "a long line": (GOOD + "[nat]\nbypass = " + "10.0.0.0/8 " * 30 + "\n", ":6: a line of "),
