@@ -103,7 +103,6 @@ static bool look(struct verb *verb, struct selftest *selftest, uint8_t bytes[PAC
 	uint8_t quote[QUOTE_MAX];
 	struct finding finding = {.result = SELFTEST_UNSEEN};
 	struct bench bench = {.router = verb->router,
-			      .bytes = bytes,
 			      .quote = quote,
 			      .now_ms = clock_now_ms() + SETTLED_MS, /* errors may be made again */
 			      .protocol = protocol_of(requirement),
@@ -113,6 +112,7 @@ static bool look(struct verb *verb, struct selftest *selftest, uint8_t bytes[PAC
 
 	if (!snapshot)
 		return false;
+	bench.bytes = bytes;
 	bench.shadow = engine_shadow(verb->router->engine, snapshot);
 	if (bench.shadow) {
 		requirement->check(&bench, &finding);
