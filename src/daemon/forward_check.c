@@ -8,22 +8,15 @@
 
 #include "daemon/text.h"
 
-static bool is_listed(const uint32_t *addresses, uint32_t count, uint32_t address)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] == address)
-			return true;
-	return false;
-}
-
 enum place forward_place(const struct kernel_links *links, uint32_t address)
 {
-	if (is_listed(links->lan.addresses, links->lan.address_count, address) ||
-	    is_listed(links->wan.addresses, links->wan.address_count, address) || address == links->hop_address)
+	if (kernel_links_is_outside(links, address) || address == links->hop_address)
 		return PLACE_ROUTER;
-	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
-		if (prefix_has(&links->lan.prefixes[i], address))
-			return PLACE_INSIDE;
+	for (uint32_t i = 0; i < links->lan.address_count; i++)
+		if (links->lan.addresses[i] == address)
+			return PLACE_ROUTER;
+	if (kernel_links_is_inside(links, address))
+		return PLACE_INSIDE;
 	return links->lan.prefix_count ? PLACE_ELSEWHERE : PLACE_UNKNOWN;
 }
 

@@ -418,9 +418,8 @@ static bool is_kept_by_kernel(struct verb *verb, enum side from, const struct pr
 	if (from != SIDE_LAN)
 		return false;
 	/* What inside hosts send to an outside address is ours. */
-	for (uint32_t i = 0; i < links->wan.address_count && place == PLACE_ROUTER; i++)
-		if (links->wan.addresses[i] == probe->destination)
-			place = PLACE_ELSEWHERE;
+	if (kernel_links_is_outside(links, probe->destination))
+		place = PLACE_ELSEWHERE;
 	if (place == PLACE_ROUTER) {
 		note->name = "own-address";
 		note->text =

@@ -96,6 +96,9 @@ int kernel_undo(struct kernel *kernel);
 int kernel_cleanup(const char *state_dir, kernel_report *report, void *context);
 
 const struct kernel_links *kernel_links(const struct kernel *kernel);
+/* Addresses in host order. An outside address is one of the WAN device; an inside one is in a network of the LAN. */
+bool kernel_links_is_outside(const struct kernel_links *links, uint32_t address);
+bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address);
 
 /* A descriptor that is readable when something changed, and the function to call then. Adapts rules to new addresses.
  */

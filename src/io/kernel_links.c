@@ -144,6 +144,22 @@ static void kernel_links_keep_route(void *context, const struct netlink_route *r
 	kernel_links_add_prefix(reading, route->to);
 }
 
+bool kernel_links_is_outside(const struct kernel_links *links, uint32_t address)
+{
+	for (uint32_t i = 0; i < links->wan.address_count; i++)
+		if (links->wan.addresses[i] == address)
+			return true;
+	return false;
+}
+
+bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address)
+{
+	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
+		if (prefix_has(&links->lan.prefixes[i], address))
+			return true;
+	return false;
+}
+
 int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan, struct kernel_links *links,
 		      struct kernel_trouble *trouble)
 {

@@ -126,21 +126,13 @@ struct kernel_ports_visit {
 	bool starting;
 };
 
-static bool kernel_ports_is_outside(const struct kernel_links *links, uint32_t address)
-{
-	for (uint32_t i = 0; i < links->wan.address_count; i++)
-		if (links->wan.addresses[i] == address)
-			return true;
-	return false;
-}
-
 static void kernel_ports_note_port(void *context, const struct host_socket *socket)
 {
 	const struct kernel_ports_visit *visit = context;
 	struct kernel_ports *ports = visit->ports;
 	bool tcp = socket->protocol == IPPROTO_TCP;
 
-	if (socket->local && !kernel_ports_is_outside(visit->links, socket->local))
+	if (socket->local && !kernel_links_is_outside(visit->links, socket->local))
 		return;
 	if (visit->starting)
 		port_set_add(tcp ? &ports->found_tcp : &ports->found_udp, socket->local_port);
@@ -151,12 +143,8 @@ static void kernel_ports_note_port(void *context, const struct host_socket *sock
 /* Its other end is behind the WAN. */
 static bool kernel_ports_comes_from_wan(const struct kernel_links *links, const struct host_socket *socket)
 {
-	if (!kernel_ports_is_outside(links, socket->local) || kernel_ports_is_outside(links, socket->remote))
-		return false;
-	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
-		if (prefix_has(&links->lan.prefixes[i], socket->remote))
-			return false;
-	return true;
+	return kernel_links_is_outside(links, socket->local) && !kernel_links_is_outside(links, socket->remote) &&
+	       !kernel_links_is_inside(links, socket->remote);
 }
 
 /* Who has come to a server of ours, perhaps to administer this very router, goes before whom we have called. */
@@ -232,7 +220,7 @@ static void kernel_ports_note_listener(void *context, uint32_t address, uint16_t
 {
 	struct kernel_ports_listeners *listeners = context;
 
-	if (!address || kernel_ports_is_outside(listeners->links, address))
+	if (!address || kernel_links_is_outside(listeners->links, address))
 		port_set_add(&listeners->ports, port);
 }
 
