@@ -96,7 +96,6 @@ uint32_t selftest_quote(struct bench *bench);
 
 /* It left to that side, and the engine did not make it. */
 bool selftest_is_forwarded(const struct explanation *explanation, enum side to);
-bool selftest_is_dropped(const struct explanation *explanation, enum drop reason);
 bool selftest_has_outside(const struct selftest_host *host, const struct explanation *explanation);
 
 /* Opens a flow to selftest_remote:SELFTEST_REMOTE_PORT from a port that is kept. Ports of real flows may be in the way,

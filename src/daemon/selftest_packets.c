@@ -99,11 +99,6 @@ bool selftest_is_forwarded(const struct explanation *explanation, enum side to)
 	       explanation->output[0].to == to;
 }
 
-bool selftest_is_dropped(const struct explanation *explanation, enum drop reason)
-{
-	return explanation->result.verdict == VERDICT_DROPPED && explanation->result.drop == reason;
-}
-
 bool selftest_has_outside(const struct selftest_host *host, const struct explanation *explanation)
 {
 	return explanation->has_flow && explanation->flow.outside_address == host->outside &&
@@ -158,9 +153,12 @@ bool selftest_open_rival(struct bench *bench, const struct selftest_host *host, 
 
 /* --- findings --- */
 
-static void __attribute__((format(printf, 2, 0)))
-write_value(struct finding *finding, const char *format, va_list arguments)
+static void __attribute__((format(printf, 4, 0)))
+write_finding(struct finding *finding, enum selftest_result result, enum selftest_source source, const char *format,
+	      va_list arguments)
 {
+	finding->result = result;
+	finding->source = source;
 	vsnprintf(finding->value, sizeof(finding->value), format, arguments);
 }
 
@@ -168,10 +166,8 @@ void selftest_observed(struct finding *finding, bool is_met, const char *format,
 {
 	va_list arguments;
 
-	finding->result = is_met ? SELFTEST_MET : SELFTEST_NOT_MET;
-	finding->source = SELFTEST_OBSERVED;
 	va_start(arguments, format);
-	write_value(finding, format, arguments);
+	write_finding(finding, is_met ? SELFTEST_MET : SELFTEST_NOT_MET, SELFTEST_OBSERVED, format, arguments);
 	va_end(arguments);
 }
 
@@ -179,10 +175,8 @@ void selftest_configured(struct finding *finding, bool is_met, const char *forma
 {
 	va_list arguments;
 
-	finding->result = is_met ? SELFTEST_MET : SELFTEST_NOT_MET;
-	finding->source = SELFTEST_CONFIGURED;
 	va_start(arguments, format);
-	write_value(finding, format, arguments);
+	write_finding(finding, is_met ? SELFTEST_MET : SELFTEST_NOT_MET, SELFTEST_CONFIGURED, format, arguments);
 	va_end(arguments);
 }
 
