@@ -14,8 +14,8 @@
 #include <culvert/engine.h>
 #include <culvert/explain.h>
 
-#include "daemon/config_keys.h"
-#include "daemon/text.h"
+#include "config/config_keys.h"
+#include "config/text.h"
 
 enum { LINE_MAX_BYTES = 1024 };
 

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/options.h"
+#include "config/options.h"
+#include "observe/log.h"
 
 /* Waits for the child's word; the exit code. */
 static int wait_for_child(pid_t child, int fd)

@@ -12,22 +12,22 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "config/options.h"
+#include "config/text.h"
+#include "control/control.h"
+#include "control/reload.h"
+#include "control/verb.h"
 #include "daemon/background.h"
-#include "daemon/control.h"
 #include "daemon/daemon_state.h"
-#include "daemon/datapath.h"
-#include "daemon/log.h"
 #include "daemon/loop.h"
-#include "daemon/metrics_http.h"
-#include "daemon/options.h"
 #include "daemon/privileges.h"
-#include "daemon/reload.h"
-#include "daemon/text.h"
-#include "daemon/verb.h"
+#include "datapath/datapath.h"
 #include "io/clock.h"
 #include "io/kernel.h"
 #include "io/random.h"
 #include "io/tun.h"
+#include "observe/log.h"
+#include "observe/metrics_http.h"
 
 static int daemon_start_engine(struct daemon *daemon)
 {
@@ -91,9 +91,15 @@ static int daemon_open_control(struct daemon *daemon)
 	};
 	int exit_code = EXIT_OK;
 
-	daemon->control = control_open(daemon->loop, &router, &exit_code);
-	if (daemon->control)
-		daemon->metrics_http = metrics_http_open(daemon->loop, &router, &exit_code);
+	struct event_base *base = loop_base(daemon->loop);
+
+	daemon->control = control_open(base, &router, &exit_code);
+	if (daemon->control) {
+		const struct metrics_source source = {daemon->engine, daemon->control, control_metrics};
+
+		daemon->metrics_http = metrics_http_open(base, &source, &daemon->config, daemon->options->user,
+							 daemon->log, &exit_code);
+	}
 	return exit_code;
 }
 
@@ -106,7 +112,7 @@ static int daemon_start_links(struct daemon *daemon)
 	daemon->tun = tun_open(daemon->config.tun, log_report, daemon->log, &exit_code);
 	if (!daemon->tun)
 		return exit_code;
-	daemon->datapath = datapath_new(daemon->tun, daemon->engine, daemon->kernel, daemon->log);
+	daemon->datapath = datapath_new(daemon->tun, daemon->engine, daemon->kernel, log_report, daemon->log);
 	if (!daemon->datapath) {
 		log_write(daemon->log, LOG_ERR, "out of memory: no data path: %s", strerror(errno));
 		return EXIT_NETWORK;

@@ -19,16 +19,16 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "daemon/control.h"
-#include "daemon/datapath.h"
-#include "daemon/log.h"
+#include "config/options.h"
+#include "control/control.h"
+#include "control/reload.h"
 #include "daemon/loop.h"
-#include "daemon/options.h"
-#include "daemon/reload.h"
-#include "daemon/statistics.h"
-#include "daemon/tunnels.h"
+#include "datapath/datapath.h"
 #include "io/clock.h"
 #include "io/kernel.h"
+#include "observe/log.h"
+#include "observe/statistics.h"
+#include "observe/tunnels.h"
 
 enum {
 	EXPIRY_PAUSE_MS =

@@ -11,15 +11,15 @@
 
 #include <culvert/exit.h>
 
-#include "daemon/datapath.h"
-#include "daemon/forward_check.h"
-#include "daemon/log.h"
+#include "config/forward_check.h"
+#include "config/options.h"
+#include "config/text.h"
 #include "daemon/loop.h"
-#include "daemon/options.h"
-#include "daemon/text.h"
+#include "datapath/datapath.h"
 #include "io/kernel.h"
 #include "io/tun.h"
 #include "io/wan.h"
+#include "observe/log.h"
 
 /* The facts of the links and the configuration, as the engine wants them. A WAN that is away keeps its last MTU. */
 void daemon_fill_engine_config(struct daemon *daemon)

@@ -11,13 +11,13 @@
 
 #include <culvert/engine.h>
 
-#include "daemon/config.h"
-#include "daemon/drop_rates.h"
-#include "daemon/metrics.h"
-#include "daemon/notify.h"
-#include "daemon/quota.h"
+#include "config/config.h"
 #include "io/kernel.h"
 #include "io/state_file.h"
+#include "observe/drop_rates.h"
+#include "observe/metrics.h"
+#include "observe/notify.h"
+#include "observe/quota.h"
 
 struct options;
 

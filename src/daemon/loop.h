@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The event loop: who wants to be called when what happens. The only place that knows libevent.
+ * The event loop: who wants to be called when what happens.
  */
 #ifndef CULVERT_DAEMON_LOOP_H
 #define CULVERT_DAEMON_LOOP_H
@@ -42,7 +42,7 @@ bool loop_set_beat(struct loop *loop, uint64_t interval_ms);
 bool loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* libevent's own handle, for the rest of the loop's file family. */
+/* libevent's own handle, for those who serve sockets. */
 struct event_base;
 struct event_base *loop_base(struct loop *loop);
 

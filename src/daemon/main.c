@@ -12,17 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
+#include "config/forward_check.h"
+#include "config/options.h"
 #include "daemon/background.h"
-#include "daemon/config.h"
 #include "daemon/daemon.h"
-#include "daemon/forward_check.h"
-#include "daemon/log.h"
 #include "daemon/loop.h"
-#include "daemon/options.h"
 #include "daemon/pidfile.h"
 #include "daemon/privileges.h"
 #include "io/kernel.h"
 #include "io/standard_files.h"
+#include "observe/log.h"
 
 /* Findings of the configuration, before it says where messages go: to the journal with their level, and to people as
  * they are, for the text names the file itself. */

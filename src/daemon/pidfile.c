@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/options.h"
+#include "config/options.h"
+#include "observe/log.h"
 
 enum { TRIES = 3 };
 

@@ -21,8 +21,8 @@
 #include <cap-ng.h>
 #endif
 
-#include "daemon/log.h"
-#include "daemon/options.h"
+#include "config/options.h"
+#include "observe/log.h"
 
 static bool read_capabilities(struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3])
 {

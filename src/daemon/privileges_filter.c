@@ -12,7 +12,7 @@
 #include <seccomp.h>
 #endif
 
-#include "daemon/log.h"
+#include "observe/log.h"
 
 /* The leak checker of the address sanitizer starts a thread that traces this one, so such a build has no filter. */
 #if defined(__SANITIZE_ADDRESS__)

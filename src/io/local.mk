@@ -9,3 +9,4 @@ libculvert_io_a_SOURCES += src/io/next_hop.c src/io/next_hop.h src/io/host_ports
 libculvert_io_a_SOURCES += src/io/batch.c src/io/batch.h src/io/clock.c src/io/clock.h src/io/offload.c src/io/offload.h
 libculvert_io_a_SOURCES += src/io/random.c src/io/random.h src/io/tun.c src/io/tun.h src/io/wan.c src/io/wan.h
 libculvert_io_a_SOURCES += src/io/standard_files.c src/io/standard_files.h src/io/state_file.c src/io/state_file.h
+libculvert_io_a_SOURCES += src/io/socket_file.c src/io/socket_file.h

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <syslog.h>
 
-#include "daemon/config_keys.h"
+#include "config/config_keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/control_request.h"
+#include "control/json.h"
 #include "ctl/row.h"
-#include "daemon/control_request.h"
-#include "daemon/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Includes point downward, headers do not include each other in a circle, and each library has one file family.
 
-daemon, ctl → io → include/culvert;  ctl, daemon → base;  nat, passthrough → wire → include/culvert.
+daemon → control → observe → config → datapath → io → include/culvert;  all but io → base;
+nat → passthrough → wire → include/culvert.
 """
 
 import os
@@ -18,7 +19,11 @@ BELOW = {
     "passthrough": {"culvert", "base", "wire"},
     "nat": {"culvert", "base", "wire", "passthrough"},
     "io": {"culvert"},
-    "daemon": {"culvert", "base", "io"},
+    "datapath": {"culvert", "io"},
+    "config": {"culvert", "base", "io", "datapath"},
+    "observe": {"culvert", "base", "io", "datapath", "config"},
+    "control": {"culvert", "base", "io", "datapath", "config", "observe"},
+    "daemon": {"culvert", "base", "io", "datapath", "config", "observe", "control"},
     "ctl": {"culvert", "base", "io"},
     "culvert": set(),
 }
@@ -27,9 +32,9 @@ CORE = {"base", "wire", "nat", "passthrough", "culvert"}
 PURE = {"stdbool.h", "stddef.h", "stdint.h", "limits.h", "inttypes.h", "stdalign.h", "string.h", "stdlib.h"}
 # header → the file family that may include it
 LIBRARIES = (
-    (r"event2/|event\.h$", "libevent", r"src/daemon/(loop|metrics_http)[a-z_]*\.c$"),
+    (r"event2/|event\.h$", "libevent", r"src/(daemon/loop|control/lines|observe/metrics_http)\.c$"),
     (r"netlink/", "libnl", r"src/io/(kernel|netlink|next_hop)[a-z_]*\.[ch]$"),
-    (r"ini\.h$", "inih", r"src/daemon/config[a-z_]*\.c$"),
+    (r"ini\.h$", "inih", r"src/config/config[a-z_]*\.c$"),
     (r"cap-ng\.h$", "libcap-ng", r"src/daemon/privileges[a-z_]*\.c$"),
     (r"seccomp\.h$", "libseccomp", r"src/daemon/privileges[a-z_]*\.c$"),
     (r"cmocka\.h$", "cmocka", r"tests/"),
@@ -114,8 +119,8 @@ def plant(_tree):
     def line(path, text):
         return lambda tree: tree.append(path, text + "\n")
 
-    yield "the core including the daemon", line("src/nat/planted.c", '#include "daemon/log.h"')
-    yield "io including the daemon", line("src/io/planted.c", '#include "../daemon/log.h"')
+    yield "the core including the daemon", line("src/nat/planted.c", '#include "observe/log.h"')
+    yield "io including the daemon", line("src/io/planted.c", '#include "../observe/log.h"')
     yield "the core including a system header", line("src/wire/planted.c", "#include <time.h>")
     yield "libnl in the daemon", line("src/daemon/planted.c", "#include <netlink/netlink.h>")
     yield "libevent in io", line("src/io/planted.c", "#include <event2/event.h>")

@@ -21,7 +21,7 @@ LISTS = {
     "verbs.def": ("VERB", None),
 }
 # What reads a key of the configuration, beside the parser that knows only the list.
-READERS = ("src/daemon/*.c", "src/io/*.c")
+READERS = ("src/config/*.c", "src/control/*.c", "src/daemon/*.c", "src/io/*.c", "src/observe/*.c")
 DEFERRED = {}
 
 

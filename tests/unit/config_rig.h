@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 /* What was reported, one finding a line, "E " or "W " in front. */
 struct report {

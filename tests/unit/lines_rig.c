@@ -180,7 +180,7 @@ int lines_rig_set_up(void **state)
 	assert_non_null(fixture->loop);
 	assert_true(loop_set_beat(fixture->loop, BEAT_MS));
 	listen_somewhere(fixture);
-	fixture->lines = lines_new(fixture->loop, fixture->listener, &handlers);
+	fixture->lines = lines_new(loop_base(fixture->loop), fixture->listener, &handlers);
 	assert_non_null(fixture->lines);
 	*state = fixture;
 	return 0;

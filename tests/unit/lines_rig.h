@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/lines.h"
 #include "daemon/loop.h"
-#include "daemon/loop_lines.h"
 
 enum {
 	ASK_MS = 600,

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/capture.h"
+#include "control/capture.h"
 
 enum { INSIDE = 0x0a000002, OUTSIDE = 0xc6336402, REMOTE = 0xcb007109, RATE = 1000000 };
 

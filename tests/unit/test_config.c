@@ -12,7 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/config_keys.h"
+#include "config/config_keys.h"
 #include "io/kernel.h"
 
 static void defaults(void **state)

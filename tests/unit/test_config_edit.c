@@ -14,8 +14,8 @@
 
 #include <culvert/exit.h>
 
-#include "daemon/config.h"
-#include "daemon/config_edit.h"
+#include "config/config.h"
+#include "config/config_edit.h"
 
 /* The text after pptp's mode was set to block. */
 static void becomes(const char *before, const char *after)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/control_request.h"
+#include "control/control_request.h"
 
 static void words_are_cut(void **state)
 {

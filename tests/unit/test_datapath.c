@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/datapath.h"
-#include "daemon/log.h"
+#include "datapath/datapath.h"
 #include "io/batch.h"
 #include "io/kernel.h"
 #include "io/tun.h"
@@ -143,13 +142,6 @@ void wan_flush(struct wan *socket, wan_failed *failed, void *context)
 			socket->taken++;
 	}
 	socket->queued = 0;
-}
-
-void log_write(struct log *log, int level, const char *format, ...)
-{
-	(void)log;
-	(void)level;
-	(void)format;
 }
 
 /* --- kinds of packets --- */
@@ -338,6 +330,13 @@ enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 /* --- the tests --- */
 
+static void __attribute__((format(printf, 3, 4))) say_nothing(void *context, int level, const char *format, ...)
+{
+	(void)context;
+	(void)level;
+	(void)format;
+}
+
 static void begin(struct stage *s, struct rig *rig)
 {
 	rig_restart(rig);
@@ -349,7 +348,7 @@ static void begin(struct stage *s, struct rig *rig)
 	hop = NEXT_HOP_KNOWN;
 	links.wan.up = links.wan.ethernet = true;
 	s->rig = rig;
-	s->datapath = datapath_new(&tun, rig->engine, NULL, NULL);
+	s->datapath = datapath_new(&tun, rig->engine, NULL, say_nothing, NULL);
 	assert_non_null(s->datapath);
 	datapath_set_wan(s->datapath, &wan);
 }

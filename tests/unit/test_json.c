@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/json.h"
+#include "control/json.h"
 
 struct row {
 	struct json json;

@@ -18,11 +18,11 @@
 
 #include <cmocka.h>
 
+#include "config/options.h"
 #include "daemon/background.h"
-#include "daemon/log.h"
-#include "daemon/options.h"
 #include "daemon/pidfile.h"
 #include "io/clock.h"
+#include "observe/log.h"
 
 /* The log's clock, in place of that of src/io/clock.c. */
 static uint64_t now_ms = 1;

@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "daemon/config.h"
-#include "daemon/datapath.h"
-#include "daemon/metrics.h"
+#include "config/config.h"
+#include "datapath/datapath.h"
 #include "io/kernel.h"
+#include "observe/metrics.h"
 
 struct fixture {
 	struct metrics metrics;

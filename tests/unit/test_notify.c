@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/notify.h"
 #include "io/kernel.h"
+#include "observe/notify.h"
 
 struct fixture {
 	int manager;

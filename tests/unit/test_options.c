@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/options.h"
+#include "config/options.h"
 
 enum { WORDS_MAX = 16 };
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/drop_rates.h"
-#include "daemon/log.h"
-#include "daemon/quota.h"
+#include "observe/drop_rates.h"
+#include "observe/log.h"
+#include "observe/quota.h"
 #include "rig.h"
 
 enum { LIMIT = 10, TEN_MINUTES = 10 * MINUTE };

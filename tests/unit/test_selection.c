@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/capture_text.h"
-#include "daemon/selection.h"
+#include "control/capture_text.h"
+#include "control/selection.h"
 
 enum { INSIDE = 0x0a4d000b, NEIGHBOUR = 0x0a4d000c, OUTSIDE = 0xc6336402, REMOTE = 0xcb00710a };
 

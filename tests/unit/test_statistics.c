@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/statistics.h"
+#include "observe/statistics.h"
 
 enum { LAN_HOST = 0xc0a84d0b, REMOTE = 0xcb007101, OUTSIDE = 0xcb007102 };
 

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/suggest.h"
-#include "daemon/text.h"
+#include "config/text.h"
 
 static void escapes(void **state)
 {

@@ -12,8 +12,8 @@
 
 #include <culvert/engine.h>
 
+#include "control/ranking.h"
 #include "ctl/top_view.h"
-#include "daemon/ranking.h"
 
 enum { ROWS_MAX = 100, COLUMNS_MAX = 300 };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/tunnels.h"
+#include "observe/tunnels.h"
 
 enum { INSIDE = 0x0a4d000b, OUTSIDE = 0xc6336402, REMOTE = 0xcb00710a };
 

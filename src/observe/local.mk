@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What the operator hears of the router: log, metrics, notices to systemd.
+libculvert_daemon_a_SOURCES += src/observe/drop_rates.c src/observe/drop_rates.h src/observe/log.c src/observe/log.h \
+	src/observe/metrics.c src/observe/metrics.h src/observe/metrics_http.c src/observe/metrics_http.h \
+	src/observe/metrics_listen.c src/observe/metrics_listen.h src/observe/notify.c src/observe/notify.h \
+	src/observe/quota.c src/observe/quota.h src/observe/statistics.c src/observe/statistics.h src/observe/tunnels.c \
+	src/observe/tunnels.h src/observe/tunnels_fields.c
