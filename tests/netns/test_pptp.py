@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab import ROUTER_LAN, ROUTER_WAN, THIRD, UPSTREAM, linger_reset
+from lab import ROUTER_LAN, ROUTER_WAN, THIRD, UPSTREAM, linger_reset, wait_for
 from namespace import LIMIT
 from pptp_peer import IP_MTU_DISCOVER, Ends, carry, ended, live_tunnels, message, outside_ids
 from scapy.layers.inet import IP
@@ -251,10 +251,11 @@ def test_request_lost_before_the_router(lab, router, ends):
     theirs = [rival.dial(8000 + number, number) for number in range(2)]
     first, second = (message("outgoing_call_request", call=8000 + number) for number in range(2))
     with lab.capture_lan() as capture:
-        with losing(lab, "B", "to_l1", "tcp dport 1723 tcp flags & psh == psh"):
+        # The Call ID stands 12 bytes behind the TCP header, which has 32 bytes with its timestamps.
+        with losing(lab, "B", "to_l1", "tcp dport 1723 @th,352,16 8000"):
             connection.pns.send(first)
-            time.sleep(0.002)
-        connection.pns.send(second)
+            connection.pns.send(second)
+            wait_for(lambda: router.statistics().side["LAN"]["held"] == 1, "the second request waits at the router")
         calls = [connection.answer(8000 + number, 50 + number) for number in range(2)]
         segments = [packet["TCP"] for packet in capture.packets() if "TCP" in packet]
     order = [segment.seq for segment in segments if len(segment.payload) >= len(first)]
