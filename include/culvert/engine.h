@@ -20,54 +20,7 @@
 #include <stdint.h>
 
 #include <culvert/packet.h>
-
-enum side { SIDE_LAN = 0, SIDE_WAN, SIDES };
-
-/* Why a packet was dropped; 0 is "it was not". The list is drops.def. */
-enum drop {
-	DROP_NONE = 0,
-#define DROP(name, text, meaning, advice) DROP_##name,
-#include <culvert/drops.def>
-#undef DROP
-	DROPS,
-};
-
-enum statistic {
-#define STAT(name, text, meaning) STAT_##name,
-#include <culvert/stats.def>
-#undef STAT
-	STATS,
-};
-
-enum timeout {
-#define TIMEOUT(name, key, floor, initial, meaning) TIMEOUT_##name,
-#include <culvert/timeouts.def>
-#undef TIMEOUT
-	TIMEOUTS,
-};
-
-enum service {
-#define SERVICE(name, section) SERVICE_##name,
-#include <culvert/services.def>
-#undef SERVICE
-	SERVICES,
-	SERVICE_NONE = SERVICES,
-};
-
-/* The parts of services that have modes of their own. */
-enum part {
-#define PART(name, service) PART_##name,
-#include <culvert/services.def>
-#undef PART
-	PARTS,
-	PART_NONE = PARTS,
-};
-
-/* pass: with the protocol's module; plain: translated like any other traffic; block: refused with a reason. */
-enum service_mode { MODE_PASS = 0, MODE_PLAIN, MODE_BLOCK };
-
-/* RFC 4787 sections 4.1 and 5, RFC 5382 section 4; used for mapping and for filtering. */
-enum dependence { ENDPOINT_INDEPENDENT = 0, ADDRESS_DEPENDENT, ADDRESS_AND_PORT_DEPENDENT };
+#include <culvert/types.h>
 
 enum verdict {
 	VERDICT_FORWARDED = 0, /* it left through the sink, perhaps as several fragments */
@@ -89,56 +42,6 @@ struct engine_limits {
 	uint32_t fragments; /* blocks of 2 KiB for fragments that wait; datagrams tracked are a quarter of it */
 	uint32_t tunnels; /* VPN control connections that modules read, at most 32768; calls are twice that. 0: none */
 };
-
-struct prefix {
-	uint32_t address;
-	uint8_t length; /* 0 to 32 */
-};
-
-static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
-{
-	return prefix->length == 0 || ((prefix->address ^ address) >> (32 - prefix->length)) == 0;
-}
-
-/* From any outside address, protocol and port to one inside host. Ports map one to one from port_first..port_last to
- * to_port upward. Protocols without ports have all three 0. */
-struct forward {
-	uint8_t protocol;
-	uint16_t port_first, port_last;
-	uint32_t to_address;
-	uint16_t to_port;
-};
-
-enum { FORWARDS_MAX = 256, PREFIXES_MAX = 64 };
-
-/* A set of ports, one bit each. */
-struct port_set {
-	uint64_t bits[65536 / 64];
-};
-
-static inline bool port_set_has(const struct port_set *set, uint16_t port)
-{
-	return (set->bits[port / 64] >> (port % 64)) & 1;
-}
-
-static inline void port_set_add(struct port_set *set, uint16_t port)
-{
-	set->bits[port / 64] |= UINT64_C(1) << (port % 64);
-}
-
-static inline void port_set_remove(struct port_set *set, uint16_t port)
-{
-	set->bits[port / 64] &= ~(UINT64_C(1) << (port % 64));
-}
-
-/* A connection of a socket of the router itself, at one of the outside addresses. */
-struct host_connection {
-	uint32_t local, remote;
-	uint16_t local_port, remote_port;
-	uint32_t protocol; /* TCP or UDP */
-};
-
-enum { HOST_CONNECTIONS_MAX = 128 };
 
 /* Everything that a reload may change. Copied by the engine. */
 struct engine_config {
@@ -195,120 +98,7 @@ struct engine_counters {
 	uint64_t arena_bytes;
 };
 
-/* One flow as people see it. Portless protocols have ports 0; ICMP has its identifier in inside_port and outside_port.
- */
-struct flow_view {
-	uint32_t index; /* of its record: no other flow has it while this one lives */
-	uint8_t protocol;
-	uint8_t tcp_state;     /* enum tcp_state of nat/tcp.h; 0 for others */
-	bool hairpin;          /* the remote end is another inside host behind our outside address */
-	bool inside_is_server; /* opened by a forward */
-	uint32_t inside_address, outside_address, remote_address;
-	uint16_t inside_port, outside_port, remote_port;
-	uint64_t bytes[SIDES]; /* received from that side */
-	uint32_t packets[SIDES];
-	uint32_t expires_ms; /* from now */
-	uint32_t idle_ms; /* since the last packet that kept it alive; once [timeouts] has changed, from the next one on
-			   */
-	uint64_t age_ms;  /* since it was opened, in tenths of a second */
-};
-
-/* An outside address and what mappings have of it; a port of theirs is one of OUTSIDE_PORTS, or a lower one that the
- * inside host had chosen. */
-enum { ADDRESSES_MAX = 64, OUTSIDE_PORTS = 65536 - 1024, OUTSIDE_IDENTIFIERS = 65536 };
-struct outside_view {
-	uint32_t address, hosts;
-	uint32_t tcp_ports, udp_ports, icmp_identifiers;
-};
-
-/* In the order of a tunnel's life. */
-enum tunnel_state {
-	TUNNEL_IS_REQUESTED = 0,
-	TUNNEL_IS_NEGOTIATING, /* both ends speak, and there is no data yet */
-	TUNNEL_IS_CONNECTED,
-	TUNNEL_IS_BLOCKED, /* the router refuses its data */
-	TUNNEL_IS_CLEARING,
-	TUNNEL_IS_ENDED,
-	TUNNEL_STATES, /* also: none */
-};
-
-/* Why a tunnel ended. */
-enum tunnel_end {
-	END_NOT = 0,
-	END_REFUSED,
-	END_DISCONNECTED,
-	END_CLEARED,
-	END_STOPPED,
-	END_CONTROL_CLOSED,
-	END_CONTROL_RESET,
-	END_CONTROL_SILENT,
-	END_SILENT,
-	END_NO_ANSWER,
-	END_ROUTER,
-	END_BLOCKED, /* by a mode */
-	ENDS,
-};
-
-/* How the inside host of an inbound SPI was found (docs/nat-behaviour.md section 11). */
-enum pairing {
-	PAIRING_NONE = 0, /* nothing was bound */
-	PAIRING_SOLE,     /* no other host was possible */
-	PAIRING_RECENCY,  /* only this host had just negotiated by IKE */
-	PAIRING_GUESSED,
-	PAIRING_REPAIRED, /* the SPI was first bound to another host */
-	PAIRINGS,
-};
-
-enum tunnel_hint {
-	HINT_NONE = 0,
-#define HINT(name, text, sentence) HINT_##name,
-#include <culvert/hints.def>
-#undef HINT
-	HINTS,
-};
-
-/* What a remote end, or a router on the way, has said about packets of a tunnel: an ICMP error of this type and code
- * about a packet of this protocol to this port (0 for protocols without ports); type 0: a reset. */
-struct refusal {
-	uint32_t by; /* 0: nobody has refused anything */
-	uint16_t port;
-	uint8_t protocol, type, code;
-};
-
-/* A VPN tunnel: a PPTP call, an L2TP tunnel, or all IPsec between an inside host and a remote address. Identifiers
- * count only where their has_... is true; texts are valid as long as the view. */
-struct tunnel_view {
-	enum service service;
-	uint32_t index;   /* of its record: no other tunnel of this service has it; UINT32_MAX: it has none */
-	const char *kind; /* "PPTP", "L2TP", "L2TPv3", "IPsec" */
-	enum part
-		part; /* of the service: the part that carries its data, or its control messages if there is none yet */
-	const char *data; /* what carries its data: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
-	uint32_t inside_address, outside_address, remote_address;
-	bool inside_is_server;
-	uint16_t inside_port, remote_port; /* of its control connection; 0: not known, or there is none any more */
-	bool has_inside_id, has_remote_id;
-	uint32_t inside_id, outside_id, remote_id; /* Call ID, Tunnel ID, SPI: the one that its owner has chosen */
-	enum tunnel_state state;
-	const char *inside_name, *remote_name;   /* host name or software, printable; NULL: not known */
-	bool is_shared;                          /* it uses an outside port that other hosts use as well */
-	uint8_t ike_version;                     /* 1 or 2; 0: no IKE was seen */
-	bool natt_inside, natt_remote;           /* who offered NAT traversal */
-	uint32_t sessions;                       /* of L2TP: that were connected in this tunnel so far */
-	uint32_t inside_session, remote_session; /* their last Session IDs; 0: none was seen */
-	enum pairing pairing;                    /* of the last SPI that was bound */
-	enum tunnel_hint hint;
-	enum tunnel_end end;   /* END_NOT while it lives */
-	uint32_t age_ms;       /* since it was requested */
-	uint64_t bytes[SIDES]; /* received from that side */
-	uint32_t packets[SIDES];
-	uint32_t last_ms[SIDES]; /* since the last packet from that side; counts only if there were packets */
-	/* since the last control message from the remote end, if they are not counted in packets */
-	bool control_heard;
-	uint32_t control_ms;
-	struct refusal refusal; /* that HINT_REFUSED, HINT_UNREACHABLE or HINT_PROHIBITED is about */
-	int silent;             /* enum side that has been silent for 10 s while the other one sends, or -1 */
-};
+struct tunnel_view; /* <culvert/views.h> */
 
 enum engine_event_kind {
 	EVENT_TUNNEL_UP,
@@ -321,7 +111,6 @@ enum engine_event_kind {
 typedef void engine_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view);
 
 struct engine;
-struct rehearsal;
 
 /* Fills in sensible values for everything except the facts about links; MTUs are 1500. */
 void engine_config_default(struct engine_config *config);
@@ -344,27 +133,6 @@ void engine_free(struct engine *engine); /* the arena stays as it is */
  * its outside port now belongs to the router. Returns the number of flows that ended, which are those that a rehearsal
  * names. The time depends on the number of flows of VPNs and of flows that end, not on the number of others. */
 uint32_t engine_configure(struct engine *engine, const struct engine_config *config, uint64_t now_ms);
-
-/* Why another configuration ends a flow. */
-enum flow_end {
-	FLOW_STAYS = 0,
-	FLOW_END_BLOCKED,   /* its service */
-	FLOW_END_MODE,      /* a module finds it by what it reads, and the module is switched off or on */
-	FLOW_END_FORWARD,   /* is gone, or leads elsewhere */
-	FLOW_END_HOST_PORT, /* its outside port belongs to the router itself */
-};
-const char *flow_end_text(enum flow_end end);
-
-/* Finds out what a configuration would end. The memory, rehearsal_size() bytes as malloc() gives them, stays the
- * caller's; the engine must outlive the rehearsal. */
-size_t rehearsal_size(void);
-struct rehearsal *rehearsal_start(void *memory, const struct engine *engine, const struct engine_config *config);
-/* Iterates over the flows that engine_configure() would end, as engine_next_flow_within() does. */
-bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
-		    struct flow_view *view, enum flow_end *why);
-/* Returns true if there would be a forward of this protocol and outside port (0 for protocols without ports) to this
- * inside host. */
-bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address);
 
 /* Sets the outside addresses, in order of preference. Flows of addresses that are gone end, and waiting fragments are
  * dropped; if the list has not changed, nothing happens. count 0 is allowed: then nothing is forwarded to the WAN.
@@ -406,45 +174,8 @@ enum { ICMP_QUOTE_MAX = 548 }; /* RFC 1812 section 4.3.2.3 allows 576 in all */
 void engine_undeliverable(struct engine *engine, const struct packet *packet, enum unreachable code, uint64_t now_ms,
 			  const struct engine_sink *sink);
 
-/* Iterates over the flows: start with *cursor 0. Returns false at the end. Flows may come and go in between. */
-bool engine_next_flow(const struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct flow_view *view);
-/* The same, but reads at most *budget records and subtracts them; also returns false when *budget is used up. */
-bool engine_next_flow_within(const struct engine *engine, uint32_t *cursor, uint32_t *budget, uint64_t now_ms,
-			     struct flow_view *view);
-
-/* A packet that was dropped. Ports, and the SPI, Call ID, GRE key or ICMP type << 8 | code, are 0 where there are none.
- */
-struct drop_view {
-	uint64_t number; /* 1 for the first one since this process took over */
-	uint64_t age_ms;
-	enum side from;
-	enum drop reason;
-	uint8_t protocol;
-	uint32_t source, destination, identifier;
-	uint16_t source_port, destination_port, length;
-	/* the mapping whose outside port it was sent to: its inside endpoint */
-	bool has_mapping;
-	uint32_t mapping_address;
-	uint16_t mapping_port;
-};
-
-/* Iterates over the last packets that were dropped, at most 4096, the latest first: start with *cursor 0; false at the
- * end. Held packets whose time ran out, and those that the data path dropped, are only counted. */
-bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct drop_view *view);
 /* Ends the flow with this index. Returns false if there is none. */
 bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms);
-
-/* An inside host that has as many flows as it may have, or nearly: it gets one now and then when another one ends. */
-struct full_host {
-	uint32_t address, flows, inbound; /* inbound: of them, opened by remote ends, which may have half */
-	bool is_full;                     /* false: only the half is used up */
-};
-
-/* Iterates over them: start with *cursor 0; false at the end. Looks at every host there is. */
-bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct full_host *host);
-
-/* Iterates over the outside addresses in their order: start with *cursor 0; false at the end. */
-bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct outside_view *view);
 
 /* Returns how many TCP or UDP ports from 1024 up mappings may have of each outside address. Ports of the router itself
  * and of forwards do not count. */
@@ -452,31 +183,11 @@ uint32_t engine_port_limit(const struct engine *engine, uint8_t protocol);
 
 /* Sets the function that is called for events; NULL: none. */
 void engine_on_event(struct engine *engine, engine_event *event, void *context);
-/* Iterates over the tunnels of all modules, those that ended lately as well: start with *cursor 0; false at the end. */
-bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view);
-/* Iterates over what inside hosts tried without success in the last minute and no module has a record of: VPNs that a
- * mode blocks, AH, PPTP that the server refuses. Start with *cursor 0; false at the end. index is UINT32_MAX, packets
- * from the LAN are those of the last minute. */
-bool engine_next_attempt(struct engine *engine, uint32_t *cursor, uint64_t now_ms, struct tunnel_view *view);
 /* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and reports
  * each hint that was not yet reported for its tunnel. */
 void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget, uint64_t now_ms);
-/* Returns true for an address (host byte order) of a private network or of a provider's NAT (RFC 1918, RFC 6598). */
-bool address_is_private(uint32_t address);
-
 /* Checks every table against every other one. Returns NULL if all is well, else what is wrong. For tests: it is slow.
  */
 const char *engine_check(const struct engine *engine);
-
-const char *drop_name(enum drop reason);
-const char *drop_meaning(enum drop reason);
-const char *drop_advice(enum drop reason);
-const char *tunnel_end_text(enum tunnel_end end);
-const char *tunnel_hint_name(enum tunnel_hint hint);
-const char *tunnel_hint_text(enum tunnel_hint hint);
-const char *tunnel_state_name(enum tunnel_state state);
-const char *pairing_name(enum pairing pairing);
-const char *stat_name(enum statistic stat);
-const char *stat_meaning(enum statistic stat);
 
 #endif

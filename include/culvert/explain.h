@@ -9,6 +9,7 @@
 #define CULVERT_EXPLAIN_H
 
 #include <culvert/engine.h>
+#include <culvert/views.h>
 
 /* By what a packet found its way. */
 enum rule {

@@ -13,6 +13,7 @@
 #define CULVERT_MODULE_H
 
 #include <culvert/engine.h>
+#include <culvert/views.h>
 
 /* What each part of a service claims: the list of services.def, in its order. */
 struct service_claim {

@@ -5,7 +5,7 @@
 #ifndef CULVERT_CONTROL_REHEARSE_H
 #define CULVERT_CONTROL_REHEARSE_H
 
-#include <culvert/engine.h>
+#include <culvert/rehearsal.h>
 
 #include "config/config.h"
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <culvert/engine.h>
+#include <culvert/views.h>
 
 struct capture_ends;
 struct verb;

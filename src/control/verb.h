@@ -35,6 +35,7 @@
 
 #include <culvert/engine.h>
 #include <culvert/exit.h>
+#include <culvert/views.h>
 
 #include "control/json.h"
 #include "control/lines.h"

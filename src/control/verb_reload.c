@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include <culvert/module.h>
+#include <culvert/rehearsal.h>
 
 #include "config/config_edit.h"
 #include "config/config_keys.h"

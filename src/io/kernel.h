@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include <culvert/engine.h>
+#include <culvert/types.h>
 
 enum { KERNEL_ADDRESSES_MAX = 64 };
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <culvert/engine.h>
+#include <culvert/types.h>
 
 enum {
 	/* Marks the rules and routes that are ours, as "protocol 202" of ip(8). */

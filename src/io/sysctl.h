@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <culvert/engine.h>
+#include <culvert/types.h>
 
 enum { SYSCTL_PATH_MAX = 96, SYSCTL_VALUE_MAX = 256 };
 

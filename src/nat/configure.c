@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <culvert/module.h>
+#include <culvert/rehearsal.h>
 
 #include "nat/control.h"
 #include "nat/flow.h"

@@ -2,6 +2,8 @@
 /* The texts of the lists, and the default configuration. */
 #include <string.h>
 
+#include <culvert/rehearsal.h>
+
 #include "nat/state.h"
 
 struct drop_text {

@@ -11,6 +11,7 @@
 #define CULVERT_NAT_STATE_H
 
 #include <culvert/engine.h>
+#include <culvert/views.h>
 
 #include "base/siphash.h"
 #include "base/table.h"

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <culvert/engine.h>
+#include <culvert/views.h>
 
 struct config;
 struct datapath_counters;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include <culvert/engine.h>
+
 #include "config/text.h"
 #include "observe/log.h"
 

@@ -5,7 +5,7 @@
 #ifndef CULVERT_OBSERVE_QUOTA_H
 #define CULVERT_OBSERVE_QUOTA_H
 
-#include <culvert/engine.h>
+#include <culvert/views.h>
 
 struct log;
 

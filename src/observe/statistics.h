@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <culvert/engine.h>
+#include <culvert/views.h>
 
 /* Receives one line, without a newline. log_line() is one of these. */
 typedef void statistics_line(void *context, const char *text);

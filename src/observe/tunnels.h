@@ -7,6 +7,8 @@
 #define CULVERT_OBSERVE_TUNNELS_H
 
 #include "observe/log.h"
+
+#include <culvert/rehearsal.h>
 #include "observe/statistics.h"
 
 enum {

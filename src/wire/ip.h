@@ -3,8 +3,8 @@
 #ifndef CULVERT_WIRE_IP_H
 #define CULVERT_WIRE_IP_H
 
-#include <culvert/engine.h>
 #include <culvert/packet.h>
+#include <culvert/types.h>
 
 enum {
 	IP_HEADER_MIN = 20,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <culvert/rehearsal.h>
+
 #include "world.h"
 
 static const char *const EVENT_NAME[EVENTS] = {

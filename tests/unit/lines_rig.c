@@ -140,7 +140,7 @@ static void listen_somewhere(struct fixture *fixture)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	snprintf(fixture->path, sizeof(fixture->path), "test_loop_lines.%d", (int)getpid());
+	snprintf(fixture->path, sizeof(fixture->path), "test_lines.%d", (int)getpid());
 	memcpy(address.sun_path, fixture->path, sizeof(fixture->path));
 	unlink(fixture->path);
 	fixture->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);

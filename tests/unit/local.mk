@@ -66,11 +66,11 @@ UNIT_TESTS += tests/unit/test_metrics
 tests_unit_test_metrics_SOURCES = tests/unit/test_metrics.c
 tests_unit_test_metrics_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
-UNIT_TESTS += tests/unit/test_loop_lines
-tests_unit_test_loop_lines_SOURCES = tests/unit/test_loop_lines.c tests/unit/lines_rig.c tests/unit/lines_rig.h \
+UNIT_TESTS += tests/unit/test_lines
+tests_unit_test_lines_SOURCES = tests/unit/test_lines.c tests/unit/lines_rig.c tests/unit/lines_rig.h \
 	tests/unit/steady_clock.c
-tests_unit_test_loop_lines_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_loop_lines_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lines_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lines_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_notify
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c

@@ -14,6 +14,7 @@
 
 #include <culvert/engine.h>
 #include <culvert/packet.h>
+#include <culvert/views.h>
 
 enum { PACKETS_CAPACITY = PACKET_LENGTH_MAX + 1 };
 

@@ -5,6 +5,8 @@
  */
 #include <stdlib.h>
 
+#include <culvert/rehearsal.h>
+
 #include "ipsec_rig.h"
 #include "nat/state.h"
 #include "pptp_rig.h"

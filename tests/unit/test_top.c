@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <culvert/engine.h>
+#include <culvert/views.h>
 
 #include "control/ranking.h"
 #include "ctl/top_view.h"
