@@ -23,4 +23,7 @@ bool rehearse_next_flow(struct rehearse *rehearse, uint32_t *budget, uint64_t no
 bool rehearse_next_tunnel(struct rehearse *rehearse, struct engine *engine, uint32_t *budget, uint64_t now_ms,
 			  struct tunnel_view *view, enum flow_end *why);
 
+/* Tunnels that live and end when a part that carries them gets this mode instead of pass. */
+uint32_t rehearse_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode);
+
 #endif

@@ -12,7 +12,7 @@
 #include "control/capture_text.h"
 #include "control/verb.h"
 #include "io/clock.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum { PPTP_PORT = 1723, L2TP_PORT = 1701, IKE_PORT = 500, NATT_PORT = 4500 };
 
@@ -44,7 +44,7 @@ static bool find_tunnel(struct selection *selection, struct verb *verb, const ch
 	}
 	if (selection->tunnel.end == END_NOT)
 		return true;
-	verb_fail(verb, EXIT_NOT_FOUND, "the tunnel %s has ended: %s", word, tunnels_end_text(&selection->tunnel, end));
+	verb_fail(verb, EXIT_NOT_FOUND, "the tunnel %s has ended: %s", word, tunnel_text_end(&selection->tunnel, end));
 	return false;
 }
 

@@ -12,7 +12,7 @@
 #include "control/verb.h"
 #include "io/clock.h"
 #include "observe/drop_rates.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum phase { COLLECT, NAME, SEND };
 enum filter { BY_EXPLAIN, BY_LAST, BY_REASON, FILTERS };
@@ -160,7 +160,7 @@ static uint32_t name_tunnel(struct drops *drops, const struct tunnel_view *view)
 	uint32_t comparisons = 0;
 	char name[TUNNEL_NAME];
 
-	if (view->end != END_NOT || !tunnels_name(view, name))
+	if (view->end != END_NOT || !tunnel_text_name(view, name))
 		return 0;
 	for (uint32_t at = *bucket_of(drops, view->remote_address); at != 0; at = drops->row[at - 1].next) {
 		struct packet_row *row = &drops->row[at - 1];

@@ -20,7 +20,7 @@
 #include "control/verb.h"
 #include "io/clock.h"
 #include "io/kernel.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 /* --- findings as rows --- */
 
@@ -152,7 +152,7 @@ static void send_tunnel(struct verb *verb, const struct tunnel_view *view, enum 
 	struct json *row = verb_row(verb, "ending-tunnel");
 	char name[TUNNEL_NAME];
 
-	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
+	json_text(row, "id", tunnel_text_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
 	json_text(row, "state", tunnel_state_name(view->state));

@@ -21,7 +21,7 @@
 #include "io/sysctl.h"
 #include "observe/drop_rates.h"
 #include "observe/quota.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum {
 	NEARLY_FULL_PERCENT = 80,

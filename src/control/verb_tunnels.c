@@ -11,7 +11,7 @@
 #include "control/selection.h"
 #include "control/verb.h"
 #include "io/clock.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum filter { BY_HOST, BY_REMOTE, BY_SERVICE, BY_STATE, FILTERS };
 
@@ -67,11 +67,11 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 {
 	char name[TUNNEL_NAME], end[TUNNEL_END], hint[TUNNEL_HINT];
 
-	json_text(row, "id", tunnels_name(view, name) ? name : NULL);
+	json_text(row, "id", tunnel_text_name(view, name) ? name : NULL);
 	json_text(row, "service", service_name(view->service));
 	json_text(row, "type", view->kind);
 	json_text(row, "state", tunnel_state_name(view->state));
-	json_text(row, "end", view->end == END_NOT ? NULL : tunnels_end_text(view, end));
+	json_text(row, "end", view->end == END_NOT ? NULL : tunnel_text_end(view, end));
 	json_text(row, "data", view->data && view->data[0] ? view->data : NULL);
 	json_address(row, "internal-src-address", view->inside_address);
 	json_text(row, "internal-name", view->inside_name);
@@ -93,7 +93,7 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	put_last(row, "last-in", view, SIDE_WAN);
 	json_text(row, "silent-side", side_name(view->silent));
 	json_text(row, "hint", view->hint == HINT_NONE ? NULL : tunnel_hint_name(view->hint));
-	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnels_hint_text(view, hint));
+	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnel_text_hint(view, hint));
 }
 
 void verb_send_tunnel(struct verb *verb, const struct tunnel_view *view)

@@ -21,6 +21,7 @@
 
 #include "config/options.h"
 #include "control/control.h"
+#include "control/rehearse.h"
 #include "control/reload.h"
 #include "daemon/loop.h"
 #include "datapath/datapath.h"
@@ -28,7 +29,7 @@
 #include "io/kernel.h"
 #include "observe/log.h"
 #include "observe/statistics.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum {
 	EXPIRY_PAUSE_MS =
@@ -111,7 +112,7 @@ static void daemon_print_statistics(struct daemon *daemon)
 	char text[200];
 
 	statistics_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
-	tunnels_print(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
+	tunnel_text_print_all(daemon->engine, clock_now_ms(), daemon->options->verbosity > 0, log_line, daemon->log);
 	for (int side = 0; side < SIDES; side++) {
 		snprintf(
 			text, sizeof(text),
@@ -138,7 +139,7 @@ static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 		uint32_t tunnels = 0;
 
 		if (mode != daemon->engine_config.mode[part])
-			tunnels = tunnels_count_lost(daemon->engine, now_ms, (enum part)part, mode);
+			tunnels = rehearse_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
 			log_write(daemon->log, LOG_NOTICE, "%s is %s; this ends %u tunnel%s", names[part],
 				  mode == MODE_BLOCK ? "blocked now" : "not read any more", tunnels,
@@ -211,7 +212,7 @@ void daemon_on_event(void *context, enum engine_event_kind kind, const struct tu
 {
 	struct daemon *daemon = context;
 
-	tunnels_log_event(daemon->log, kind, view);
+	tunnel_text_log(daemon->log, kind, view);
 	metrics_count_event(&daemon->metrics, kind, view);
 	if (daemon->control)
 		control_tell(daemon->control, kind, view);

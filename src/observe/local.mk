@@ -3,5 +3,5 @@
 libculvert_daemon_a_SOURCES += src/observe/drop_rates.c src/observe/drop_rates.h src/observe/log.c src/observe/log.h \
 	src/observe/metrics.c src/observe/metrics.h src/observe/metrics_http.c src/observe/metrics_http.h \
 	src/observe/metrics_listen.c src/observe/metrics_listen.h src/observe/notify.c src/observe/notify.h \
-	src/observe/quota.c src/observe/quota.h src/observe/statistics.c src/observe/statistics.h src/observe/tunnels.c \
-	src/observe/tunnels.h src/observe/tunnels_fields.c
+	src/observe/quota.c src/observe/quota.h src/observe/statistics.c src/observe/statistics.h src/observe/tunnel_text.c \
+	src/observe/tunnel_text.h src/observe/tunnel_text_fields.c

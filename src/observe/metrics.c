@@ -17,7 +17,7 @@
 #include "datapath/datapath.h"
 #include "io/clock.h"
 #include "io/kernel.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum { TUNNELS_A_PIECE = 1024 };
 
@@ -235,7 +235,7 @@ static void print_events(FILE *out, const struct metrics *metrics)
 	for (int service = 0; service < SERVICES; service++)
 		for (int end = END_NOT + 1; end < ENDS; end++)
 			fprintf(out, "culvert_tunnels_down_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-				service_name((enum service)service), tunnels_end_name((enum tunnel_end)end),
+				service_name((enum service)service), tunnel_text_end_word((enum tunnel_end)end),
 				metrics->down[service][end]);
 	describe(out, "tunnels_not_understood_total", "counter",
 		 "Control connections that were no longer understood and pass as they are.");

@@ -92,13 +92,13 @@ UNIT_TESTS += tests/unit/test_text
 tests_unit_test_text_SOURCES = tests/unit/test_text.c
 tests_unit_test_text_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
-UNIT_TESTS += tests/unit/test_tunnels
-tests_unit_test_tunnels_SOURCES = tests/unit/test_tunnels.c
-tests_unit_test_tunnels_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/test_tunnel_text
+tests_unit_test_tunnel_text_SOURCES = tests/unit/test_tunnel_text.c
+tests_unit_test_tunnel_text_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
-UNIT_TESTS += tests/unit/test_tunnels_fields
-tests_unit_test_tunnels_fields_SOURCES = tests/unit/test_tunnels_fields.c
-tests_unit_test_tunnels_fields_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+UNIT_TESTS += tests/unit/test_tunnel_text_fields
+tests_unit_test_tunnel_text_fields_SOURCES = tests/unit/test_tunnel_text_fields.c
+tests_unit_test_tunnel_text_fields_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
 
 UNIT_TESTS += tests/unit/test_offload
 tests_unit_test_offload_SOURCES = tests/unit/test_offload.c

@@ -10,7 +10,7 @@
 #include <culvert/module.h>
 
 #include "config/text.h"
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 static const char *const end_names[ENDS] = {
 	[END_NOT] = "none",
@@ -27,12 +27,12 @@ static const char *const end_names[ENDS] = {
 	[END_BLOCKED] = "blocked",
 };
 
-const char *tunnels_end_name(enum tunnel_end end)
+const char *tunnel_text_end_word(enum tunnel_end end)
 {
 	return end < ENDS ? end_names[end] : end_names[END_NOT];
 }
 
-bool tunnels_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
+bool tunnel_text_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
 {
 	snprintf(name, TUNNEL_NAME, "%s-%" PRIu32, service_name(view->service), view->index);
 	return view->index != UINT32_MAX;
@@ -45,7 +45,7 @@ static void append_address(char text[TUNNEL_FIELDS], const char *name, uint32_t 
 	text_append(text, TUNNEL_FIELDS, " %s=%s", name, text_print_address(address, dotted));
 }
 
-void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS])
+void tunnel_text_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS])
 {
 	static const char *const events[] = {
 		[EVENT_TUNNEL_UP] = "tunnel_up",
@@ -68,7 +68,7 @@ void tunnels_fields(const struct tunnel_view *view, enum engine_event_kind kind,
 	text_append(text, TUNNEL_FIELDS, " lan_bytes=%" PRIu64 " wan_bytes=%" PRIu64, view->bytes[SIDE_LAN],
 		    view->bytes[SIDE_WAN]);
 	if (view->end != END_NOT)
-		text_append(text, TUNNEL_FIELDS, " end=%s", tunnels_end_name(view->end));
+		text_append(text, TUNNEL_FIELDS, " end=%s", tunnel_text_end_word(view->end));
 	if (view->hint != HINT_NONE)
 		text_append(text, TUNNEL_FIELDS, " hint=%s", tunnel_hint_name(view->hint));
 	text_append(text, TUNNEL_FIELDS, "]");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tunnels as text. */
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -134,7 +134,7 @@ static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal
 			    what);
 }
 
-const char *tunnels_hint_text(const struct tunnel_view *view, char text[TUNNEL_HINT])
+const char *tunnel_text_hint(const struct tunnel_view *view, char text[TUNNEL_HINT])
 {
 	text[0] = 0;
 	if (view->refusal.by)
@@ -147,7 +147,7 @@ const char *tunnels_hint_text(const struct tunnel_view *view, char text[TUNNEL_H
 	return text;
 }
 
-const char *tunnels_end_text(const struct tunnel_view *view, char text[TUNNEL_END])
+const char *tunnel_text_end(const struct tunnel_view *view, char text[TUNNEL_END])
 {
 	if (view->end == END_BLOCKED && view->part < PARTS)
 		snprintf(text, TUNNEL_END, "ended by %s = block", switches[view->part].keys);
@@ -162,10 +162,10 @@ static void append_hint(char text[TUNNEL_TEXT], const struct tunnel_view *view)
 
 	if (view->hint != HINT_NONE)
 		text_append(text, TUNNEL_TEXT, ". Hint %s: %s.", tunnel_hint_name(view->hint),
-			    tunnels_hint_text(view, hint));
+			    tunnel_text_hint(view, hint));
 }
 
-void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
+void tunnel_text(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 {
 	char end[TUNNEL_END];
 
@@ -182,7 +182,7 @@ void tunnels_describe(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 		text_append(text, TUNNEL_TEXT, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
 	text_append(text, TUNNEL_TEXT, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
 	if (view->end != END_NOT)
-		text_append(text, TUNNEL_TEXT, " (%s)", tunnels_end_text(view, end));
+		text_append(text, TUNNEL_TEXT, " (%s)", tunnel_text_end(view, end));
 	append_traffic(text, view);
 	append_hint(text, view);
 }
@@ -221,7 +221,7 @@ static uint32_t print_some(struct engine *engine, uint64_t now_ms, bool ended, u
 		if (view.age_ms > age_ms || shown == room)
 			continue;
 		shown++;
-		tunnels_describe(&view, text);
+		tunnel_text(&view, text);
 		snprintf(labelled, sizeof(labelled), "tunnel: %s", text);
 		line(context, labelled);
 	}
@@ -235,7 +235,7 @@ static void print_attempts(struct engine *engine, uint64_t now_ms, statistics_li
 	uint32_t cursor = 0;
 
 	while (engine_next_attempt(engine, &cursor, now_ms, &view)) {
-		tunnels_describe(&view, text);
+		tunnel_text(&view, text);
 		snprintf(labelled, sizeof(labelled), "tried without success: %s", text);
 		line(context, labelled);
 	}
@@ -258,7 +258,7 @@ static void print_open_ones(struct engine *engine, uint64_t now_ms, statistics_l
 	line(context, text);
 }
 
-void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
+void tunnel_text_print_all(struct engine *engine, uint64_t now_ms, bool all, statistics_line *line, void *context)
 {
 	uint32_t room = all ? UINT32_MAX : TUNNELS_SHOWN, seen, left, age_ms = UINT32_MAX;
 	char text[TUNNEL_TEXT];
@@ -276,55 +276,12 @@ void tunnels_print(struct engine *engine, uint64_t now_ms, bool all, statistics_
 	print_open_ones(engine, now_ms, line, context);
 }
 
-/* Without its module everything that was told apart by anything but addresses and ports ends. */
-static bool needs_module(const struct tunnel_view *view)
-{
-	return view->part == PART_PPTP || view->part == PART_ESP || (view->is_shared && view->part != PART_NATT);
-}
-
-static bool is_lost(const struct tunnel_view *view, enum service_mode mode)
-{
-	return mode == MODE_BLOCK || (mode == MODE_PLAIN && needs_module(view));
-}
-
-uint32_t tunnels_count_lost(struct engine *engine, uint64_t now_ms, enum part part, enum service_mode mode)
-{
-	struct tunnel_view view;
-	uint64_t cursor = 0;
-	uint32_t count = 0;
-
-	while (mode != MODE_PASS && engine_next_tunnel(engine, &cursor, now_ms, &view))
-		count += view.end == END_NOT && view.part == part && is_lost(&view, mode);
-	return count;
-}
-
-/* Of a server inside: the forward that its part needs is there. */
-static bool is_let_in(const struct tunnel_view *view, const struct rehearsal *rehearsal)
-{
-	/* the first one is what its control messages, or else its data, come by */
-	for (size_t i = 0; i < SERVICE_CLAIMS; i++)
-		if (service_claims[i].part == view->part)
-			return rehearsal_leads_to(rehearsal, service_claims[i].protocol, service_claims[i].port,
-						  view->inside_address);
-	return true;
-}
-
-enum flow_end tunnels_would_end(const struct tunnel_view *view, const enum service_mode mode[PARTS],
-				const struct rehearsal *rehearsal)
-{
-	if (view->end != END_NOT)
-		return FLOW_STAYS;
-	if (is_lost(view, mode[view->part]))
-		return mode[view->part] == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
-	return view->inside_is_server && !is_let_in(view, rehearsal) ? FLOW_END_FORWARD : FLOW_STAYS;
-}
-
-void tunnels_log_event(void *context, enum engine_event_kind kind, const struct tunnel_view *view)
+void tunnel_text_log(void *context, enum engine_event_kind kind, const struct tunnel_view *view)
 {
 	struct log *log = context;
 	char text[TUNNEL_TEXT], fields[TUNNEL_FIELDS];
 
-	tunnels_fields(view, kind, fields);
+	tunnel_text_fields(view, kind, fields);
 	if (kind == EVENT_NOT_UNDERSTOOD) {
 		text[0] = 0;
 		append_ends(text, view);
@@ -333,7 +290,7 @@ void tunnels_log_event(void *context, enum engine_event_kind kind, const struct 
 			  view->service == SERVICE_PPTP ? "; new calls of it will not work" : "", fields);
 		return;
 	}
-	tunnels_describe(view, text);
+	tunnel_text(view, text);
 	if (kind == EVENT_TUNNEL_UP)
 		log_event(log, LOG_NOTICE, "tunnel up: %s%s", text, fields);
 	else if (kind == EVENT_TUNNEL_DOWN)

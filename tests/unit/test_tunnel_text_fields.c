@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum { INSIDE = 0x0a4d000b, OUTSIDE = 0xc6336402, REMOTE = 0xcb00710a };
 
@@ -31,7 +31,7 @@ static void expect(const struct tunnel_view *view, enum engine_event_kind kind, 
 {
 	char text[TUNNEL_FIELDS];
 
-	tunnels_fields(view, kind, text);
+	tunnel_text_fields(view, kind, text);
 	assert_string_equal(text, want);
 }
 
@@ -70,7 +70,7 @@ static void repeats_nobody(void **state)
 
 	(void)state;
 	view.inside_name = view.remote_name = "x [event=tunnel_down service=ipsec]";
-	tunnels_fields(&view, EVENT_TUNNEL_UP, text);
+	tunnel_text_fields(&view, EVENT_TUNNEL_UP, text);
 	assert_null(strstr(text, "tunnel_down"));
 	assert_ptr_equal(strstr(text + 1, "["), text + 1);
 	assert_null(strchr(text + 2, '['));
@@ -92,7 +92,7 @@ static void fits(void **state)
 		for (int hint = HINT_NONE; hint < HINTS; hint++) {
 			view.end = (enum tunnel_end)end;
 			view.hint = (enum tunnel_hint)hint;
-			tunnels_fields(&view, EVENT_NOT_UNDERSTOOD, text);
+			tunnel_text_fields(&view, EVENT_NOT_UNDERSTOOD, text);
 			assert_true(text[strlen(text) - 1] == ']');
 		}
 	}

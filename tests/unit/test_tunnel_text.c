@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "observe/tunnels.h"
+#include "observe/tunnel_text.h"
 
 enum { INSIDE = 0x0a4d000b, OUTSIDE = 0xc6336402, REMOTE = 0xcb00710a, HOME = 0xc0a80102 };
 
@@ -60,7 +60,7 @@ static void expect(const struct tunnel_view *view, const char *want)
 {
 	char text[TUNNEL_TEXT];
 
-	tunnels_describe(view, text);
+	tunnel_text(view, text);
 	assert_string_equal(text, want);
 }
 
@@ -68,7 +68,7 @@ static void expect_part(const struct tunnel_view *view, const char *want)
 {
 	char text[TUNNEL_TEXT];
 
-	tunnels_describe(view, text);
+	tunnel_text(view, text);
 	if (!strstr(text, want))
 		fail_msg("not \"%s\" in: %s", want, text);
 }
@@ -77,7 +77,7 @@ static void expect_not(const struct tunnel_view *view, const char *unwanted)
 {
 	char text[TUNNEL_TEXT];
 
-	tunnels_describe(view, text);
+	tunnel_text(view, text);
 	if (strstr(text, unwanted))
 		fail_msg("\"%s\" in: %s", unwanted, text);
 }
@@ -193,10 +193,10 @@ static void hints_are_sentences(void **state)
 			view.refusal = (struct refusal){UINT32_MAX, UINT16_MAX, 17, 11, 255};
 		else
 			view.refusal.by = 0;
-		length = strlen(tunnels_hint_text(&view, sentence));
+		length = strlen(tunnel_text_hint(&view, sentence));
 		assert_true(tunnel_hint_name(view.hint)[0]);
 		snprintf(tail, sizeof(tail), "%s.", sentence + length - 40);
-		tunnels_describe(&view, text);
+		tunnel_text(&view, text);
 		if (strlen(text) < strlen(tail) || strcmp(text + strlen(text) - strlen(tail), tail))
 			fail_msg("cut: %s", text);
 	}
@@ -212,13 +212,13 @@ static void names_who_refuses(void **state)
 	view.hint = HINT_REFUSED;
 	view.refusal = (struct refusal){0xcb007151, 500, 17, 3, 3};
 	assert_non_null(
-		strstr(tunnels_hint_text(&view, text),
+		strstr(tunnel_text_hint(&view, text),
 		       "203.0.113.81 answers to UDP port 500 with ICMP unreachable (type 3, code 3); the server"));
 	view.refusal = (struct refusal){0xcb007151, 0, 47, 11, 0};
-	assert_non_null(strstr(tunnels_hint_text(&view, text),
+	assert_non_null(strstr(tunnel_text_hint(&view, text),
 			       "203.0.113.81 answers to GRE with ICMP time exceeded (type 11, code 0); "));
 	view.refusal = (struct refusal){0xcb007151, 1723, 6, 0, 0};
-	assert_non_null(strstr(tunnels_hint_text(&view, text), "203.0.113.81 answers to TCP port 1723 with a reset; "));
+	assert_non_null(strstr(tunnel_text_hint(&view, text), "203.0.113.81 answers to TCP port 1723 with a reset; "));
 	view.refusal.by = 0;
 	view.hint = HINT_BLOCKED;
 	view.end = END_BLOCKED;
@@ -231,12 +231,12 @@ static void names_who_refuses(void **state)
 
 		view.part = (enum part)part;
 		snprintf(want, sizeof(want), "%s = block refuses it: culvertctl mode ", keys[part]);
-		assert_ptr_equal(strstr(tunnels_hint_text(&view, text), want), text);
+		assert_ptr_equal(strstr(tunnel_text_hint(&view, text), want), text);
 		snprintf(want, sizeof(want), "ended by %s = block", keys[part]);
-		assert_string_equal(tunnels_end_text(&view, end), want);
+		assert_string_equal(tunnel_text_end(&view, end), want);
 	}
 	view.end = END_SILENT;
-	assert_string_equal(tunnels_end_text(&view, end), "silence");
+	assert_string_equal(tunnel_text_end(&view, end), "silence");
 }
 
 static void names_are_made_harmless(void **state)
