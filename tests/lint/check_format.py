@@ -6,6 +6,8 @@ import re
 
 import lint
 
+ON_REQUEST = True
+
 
 def check(tree):
     formatter = lint.tool("clang-format", "clang-format")
@@ -24,4 +26,4 @@ def plant(_tree):
 
 
 if __name__ == "__main__":
-    lint.run(check, plant)
+    lint.run()

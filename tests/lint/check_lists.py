@@ -128,4 +128,4 @@ def plant(_tree):
 
 
 if __name__ == "__main__":
-    lint.run(check, plant)
+    lint.run()

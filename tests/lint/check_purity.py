@@ -11,7 +11,6 @@ import os
 import pathlib
 import re
 import shlex
-import tempfile
 
 import lint
 
@@ -78,21 +77,8 @@ def check(tree):
 
 
 def plant(_tree):
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-
     def compiled(text):
-        def change(tree):
-            place = tree.root / "planted"
-            place.mkdir(exist_ok=True)
-            tree.touched[place / "planted.o"] = None
-            with tempfile.NamedTemporaryFile("w", suffix=".c") as source:
-                source.write(text)
-                source.flush()
-                result = lint.output([*compiler, "-fPIE", "-O1", "-c", source.name, "-o", str(place / "planted.o")])
-            if result.returncode:
-                raise RuntimeError(result.stdout)
-
-        return change
+        return lambda tree: lint.plant_object(tree, "planted", text)
 
     yield "a call of the clock", compiled("#include <time.h>\nlong p(void) { return (long)time(0); }\n")
     yield "malloc() outside the engine's object", compiled("#include <stdlib.h>\nvoid *p(void) { return malloc(1); }\n")
@@ -104,4 +90,4 @@ def plant(_tree):
 
 
 if __name__ == "__main__":
-    lint.run(check, plant)
+    lint.run()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every source says its licence and its purpose, is built, and stays within the width and size agreed on."""
+"""Every source says its licence and its purpose, is built, and stays within the width agreed on. Files longer
+than a subject and functions longer than a screen are warnings."""
 
 import re
 
@@ -31,7 +32,7 @@ def judge_text(path, text):
         if line != line.rstrip():
             yield f"{path}:{number}: white space at the end of the line"
     if len(lines) > LINES:
-        yield f"{path}: {len(lines)} lines, {LINES} at most: is this one subject?"
+        yield f"{lint.WARNING}{path}: {len(lines)} lines, more than {LINES}: is this one subject?"
 
 
 def judge_c(path, text):
@@ -44,7 +45,7 @@ def judge_c(path, text):
             start = number
         elif line == "}" and start:
             if number - start > FUNCTION:
-                yield f"{path}:{start}: a function of {number - start} lines, {FUNCTION} at most"
+                yield f"{lint.WARNING}{path}:{start}: a function of {number - start} lines, more than {FUNCTION}"
             start = None
 
 
@@ -96,4 +97,4 @@ def plant(_tree):
 
 
 if __name__ == "__main__":
-    lint.run(check, plant)
+    lint.run()
