@@ -225,6 +225,9 @@ static void datapath_emit_wan(struct datapath *datapath, const struct packet *pa
 		case NEXT_HOP_PENDING:
 			datapath_wait(datapath, packet, tag);
 			return;
+		case NEXT_HOP_BUSY:
+			datapath_drop(datapath, tag, DROP_LINK_NEXT_HOP, COUNTED_FORWARDED);
+			return;
 		case NEXT_HOP_SILENT:
 			datapath_drop_undeliverable(datapath, packet, tag, DROP_LINK_NEXT_HOP, COUNTED_FORWARDED);
 			return;
@@ -415,6 +418,7 @@ int datapath_receive(struct datapath *datapath, enum side from, uint64_t now_ms)
 		engine_process(datapath->engine, from, batch->packets, batch->count, now_ms, &datapath->sink, NULL);
 	datapath_flush(datapath);
 	datapath_tell_senders(datapath);
+	kernel_ask_next_hops(datapath->kernel);
 	return (int)batch->count;
 }
 
@@ -424,6 +428,7 @@ void datapath_expire(struct datapath *datapath, uint64_t now_ms)
 	engine_expire(datapath->engine, now_ms, &datapath->sink);
 	datapath_flush(datapath);
 	datapath_tell_senders(datapath);
+	kernel_ask_next_hops(datapath->kernel);
 }
 
 /* Sends a packet that waited, or drops it: its place is free. */
@@ -457,6 +462,7 @@ static bool datapath_retry_one(struct datapath *datapath, uint32_t place)
 		case NEXT_HOP_KNOWN:
 			break;
 		case NEXT_HOP_PENDING:
+		case NEXT_HOP_BUSY:
 			if (datapath->now_ms < datapath->wait_until[place])
 				return true;
 			reason = DROP_LINK_NEXT_HOP;
@@ -497,6 +503,7 @@ void datapath_retry(struct datapath *datapath, uint64_t now_ms)
 	waiting->count = kept;
 	datapath_flush(datapath);
 	datapath_tell_senders(datapath);
+	kernel_ask_next_hops(datapath->kernel);
 }
 
 bool datapath_waits(const struct datapath *datapath)

@@ -157,7 +157,8 @@ static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
 static int kernel_reload_hops(struct kernel *kernel)
 {
 	const struct kernel_links *links = &kernel->links;
-	int error = next_hop_reload(kernel->hops, links->wan.ifindex, links->wan.arp, links->wan.address_count > 0);
+	bool is_ready = links->wan.up && links->wan.address_count > 0;
+	int error = next_hop_reload(kernel->hops, links->wan.ifindex, links->wan.arp, is_ready);
 
 	if (error)
 		kernel->report(kernel->context, LOG_ERR, "cannot read the routes of %s: %s", kernel->request.wan,
@@ -511,6 +512,7 @@ void kernel_read_events(struct kernel *kernel)
 		kernel_look_again(kernel, events.rules && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS);
 	if (events.lost)
 		next_hop_resync(kernel->hops);
+	next_hop_ask(kernel->hops);
 }
 
 void kernel_set_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted)
@@ -535,11 +537,17 @@ void kernel_refresh(struct kernel *kernel)
 	kernel_ports_watch(&kernel->ports, &kernel->links);
 	kernel_look_again(kernel, true);
 	next_hop_refresh(kernel->hops);
+	next_hop_ask(kernel->hops);
 }
 
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6])
 {
 	return next_hop_find(kernel->hops, destination, mac);
+}
+
+void kernel_ask_next_hops(struct kernel *kernel)
+{
+	next_hop_ask(kernel->hops);
 }
 
 /* A link without link addresses takes every packet: nobody asks for the next hop, see datapath.c. */

@@ -115,11 +115,13 @@ void kernel_rehearse_ports(struct kernel *kernel, const struct kernel_ports_want
  * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
 void kernel_refresh(struct kernel *kernel);
 
-enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_SILENT, NEXT_HOP_NO_ROUTE };
+enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_BUSY, NEXT_HOP_SILENT, NEXT_HOP_NO_ROUTE };
 /* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its
- * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; SILENT: nobody answers.
- * Cheap: called for each packet. */
+ * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; BUSY: so many others are being
+ * resolved that this one is not; SILENT: nobody answers. Makes no system call: called for each packet. */
 enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
+/* To be called when the packets at hand are through: what kernel_next_hop() did not know is asked, without waiting. */
+void kernel_ask_next_hops(struct kernel *kernel);
 /* The same for questions about a packet that nobody has sent: nobody is asked for the link address. */
 enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination);
 /* What the WAN's best default route leads to, without asking anybody; *gateway is 0 if it has none. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two netlink sockets: one for requests, which waits for each answer, and one for notifications, which never waits.
- * The kernel answers requests at once, so waiting is a matter of microseconds.
+ * Two netlink sockets. One is for requests, and waits for each answer: changes of ours, and what is read at the start.
+ * The other one never waits: notifications come to it, and the answers to questions that are asked while packets flow.
  */
 #include "io/netlink.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
@@ -28,6 +29,7 @@ enum {
 
 struct netlink {
 	struct nl_sock *requests, *events;
+	_Alignas(struct nlmsghdr) char buffer[1 << 16]; /* for one datagram of events */
 };
 
 struct answer {
@@ -293,44 +295,84 @@ int netlink_event_fd(const struct netlink *netlink)
 	return nl_socket_get_fd(netlink->events);
 }
 
-/* Notifications have no sequence. */
-static int netlink_any_sequence(struct nl_msg *message, void *context)
+/* The answer to one question of netlink_ask_neighbours() that the kernel could not give, as what it means. */
+static bool netlink_parse_refusal(const struct nlmsghdr *header, struct netlink_neighbour *neighbour)
 {
-	(void)message;
-	(void)context;
-	return NL_OK;
+	const struct nlmsgerr *refusal = nlmsg_data(header);
+
+	if (header->nlmsg_type != NLMSG_ERROR || nlmsg_datalen(header) < (int)sizeof(*refusal) || !refusal->error)
+		return false;
+	*neighbour = (struct netlink_neighbour){.address = header->nlmsg_seq};
+	if (refusal->msg.nlmsg_type != RTM_GETNEIGH)
+		neighbour->resolution = NETLINK_FAILED;
+	return true;
 }
 
-static int netlink_event_callback(struct nl_msg *message, void *context)
+static void netlink_take_event(const struct netlink *netlink, struct nlmsghdr *header, struct netlink_events *events)
 {
-	struct netlink_events *events = context;
 	struct netlink_neighbour neighbour;
+	bool is_refusal = netlink_parse_refusal(header, &neighbour);
 
-	if (netlink_parse_neighbour(nlmsg_hdr(message), &neighbour))
+	if (is_refusal || netlink_parse_neighbour(header, &neighbour)) {
+		neighbour.is_answer = is_refusal || header->nlmsg_pid == nl_socket_get_local_port(netlink->events);
 		events->neighbour(events->context, &neighbour);
-	else if (nlmsg_hdr(message)->nlmsg_type != RTM_NEWNEIGH && nlmsg_hdr(message)->nlmsg_type != RTM_DELNEIGH)
+	} else if (header->nlmsg_type != RTM_NEWNEIGH && header->nlmsg_type != RTM_DELNEIGH) {
 		events->changed = true;
-	if (nlmsg_hdr(message)->nlmsg_type == RTM_NEWRULE || nlmsg_hdr(message)->nlmsg_type == RTM_DELRULE)
+	}
+	if (header->nlmsg_type == RTM_NEWRULE || header->nlmsg_type == RTM_DELRULE)
 		events->rules = true;
-	return NL_OK;
+}
+
+/* One datagram of the kernel's; false if there is none, or if one was lost. */
+static bool netlink_read_event(struct netlink *netlink, struct netlink_events *events)
+{
+	struct sockaddr_nl from = {.nl_pid = 1};
+	socklen_t size = sizeof(from);
+	ssize_t got = recvfrom(nl_socket_get_fd(netlink->events), netlink->buffer, sizeof(netlink->buffer),
+			       MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &size);
+	int left = (int)got;
+
+	/* Anything but "nothing more" is an overrun or as bad as one. */
+	if (got < 0 || got > (ssize_t)sizeof(netlink->buffer)) {
+		events->lost = got >= 0 || (errno != EAGAIN && errno != EINTR);
+		return false;
+	}
+	for (struct nlmsghdr *header = (struct nlmsghdr *)(void *)netlink->buffer;
+	     from.nl_pid == 0 && nlmsg_ok(header, left); header = nlmsg_next(header, &left))
+		netlink_take_event(netlink, header, events);
+	return true;
 }
 
 void netlink_read_events(struct netlink *netlink, struct netlink_events *events)
 {
-	struct nl_cb *callbacks = nl_cb_alloc(NL_CB_DEFAULT);
-	int result = 0;
-
 	events->changed = events->rules = events->lost = false;
-	if (!callbacks) {
-		events->lost = true;
-		return;
+	for (int i = 0; i < EVENTS_AT_ONCE; i++)
+		if (!netlink_read_event(netlink, events))
+			return;
+}
+
+void netlink_ask_neighbours(struct netlink *netlink, int ifindex, const struct netlink_ask *asks, uint32_t count)
+{
+	struct {
+		struct nlmsghdr header;
+		struct ndmsg neighbour;
+		struct nlattr name;
+		uint32_t address;
+	} questions[NETLINK_ASKS_MAX] = {0};
+
+	for (uint32_t i = 0; i < count; i++) {
+		questions[i].header = (struct nlmsghdr){
+			.nlmsg_len = sizeof(questions[i]),
+			.nlmsg_type = asks[i].use ? RTM_NEWNEIGH : RTM_GETNEIGH,
+			.nlmsg_flags = NLM_F_REQUEST | (asks[i].use ? NLM_F_CREATE : 0),
+			.nlmsg_seq = asks[i].address,
+		};
+		questions[i].neighbour = (struct ndmsg){
+			.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_flags = asks[i].use ? NTF_USE : 0};
+		questions[i].name =
+			(struct nlattr){.nla_len = sizeof(struct nlattr) + sizeof(uint32_t), .nla_type = NDA_DST};
+		questions[i].address = htonl(asks[i].address);
 	}
-	nl_cb_set(callbacks, NL_CB_VALID, NL_CB_CUSTOM, netlink_event_callback, events);
-	nl_cb_set(callbacks, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, netlink_any_sequence, NULL);
-	for (int i = 0; i < EVENTS_AT_ONCE && result >= 0; i++)
-		result = nl_recvmsgs(netlink->events, callbacks);
-	/* Anything but "nothing more" is an overrun (ENOBUFS, which libnl calls a lack of memory) or as bad as one. */
-	if (result < 0 && result != -NLE_AGAIN)
-		events->lost = true;
-	nl_cb_put(callbacks);
+	/* What it does not take is asked again by and by. */
+	(void)send(nl_socket_get_fd(netlink->events), questions, count * sizeof(questions[0]), MSG_DONTWAIT);
 }

@@ -75,7 +75,17 @@ struct netlink_neighbour {
 	uint32_t address;
 	enum netlink_resolution resolution;
 	bool permanent; /* set by the administrator: nothing to resolve */
+	bool stale;     /* nobody has confirmed it of late, and the kernel will not ask as long as nobody uses it */
+	bool is_answer; /* to netlink_ask_neighbours(); then also NETLINK_ABSENT, or FAILED if the kernel does not ask
+			 */
 	uint8_t mac[6];
+};
+
+enum { NETLINK_ASKS_MAX = 64 };
+
+struct netlink_ask {
+	uint32_t address;
+	bool use; /* tells the kernel that it is in use: the kernel resolves or confirms it; else asks what it knows */
 };
 
 struct netlink *netlink_new(int *error); /* NULL, with *error set to a negative errno */
@@ -104,11 +114,6 @@ int netlink_delete_route(struct netlink *netlink, const struct netlink_route *ro
 int netlink_add_rule(struct netlink *netlink, const struct netlink_rule *rule);
 int netlink_delete_rule(struct netlink *netlink, const struct netlink_rule *rule);
 
-/* Tells the kernel that the neighbour is in use: it resolves what is unresolved and confirms what is stale. */
-int netlink_use_neighbour(struct netlink *netlink, int ifindex, uint32_t address);
-/* -ENOENT if the kernel knows no such neighbour. */
-int netlink_get_neighbour(struct netlink *netlink, int ifindex, uint32_t address, struct netlink_neighbour *neighbour);
-
 /* TCP sockets that listen and take IPv4; address 0 is any. A table of its own in the kernel, so it is quick however
  * many connections there are. */
 int netlink_dump_listeners(struct netlink *diag, void (*visit)(void *context, uint32_t address, uint16_t port),
@@ -127,5 +132,8 @@ struct netlink_events {
 
 int netlink_event_fd(const struct netlink *netlink);
 void netlink_read_events(struct netlink *netlink, struct netlink_events *events);
+/* Asks for at most NETLINK_ASKS_MAX neighbours of a device in one system call, and does not wait: the answers come with
+ * the events. An answer may be lost like any other event. */
+void netlink_ask_neighbours(struct netlink *netlink, int ifindex, const struct netlink_ask *asks, uint32_t count);
 
 #endif

@@ -169,36 +169,6 @@ bool netlink_parse_neighbour(struct nlmsghdr *header, struct netlink_neighbour *
 	if (header->nlmsg_type == RTM_NEWNEIGH)
 		neighbour->resolution = netlink_judge_neighbour(info->ndm_state, has_mac);
 	neighbour->permanent = info->ndm_state & (NUD_PERMANENT | NUD_NOARP);
+	neighbour->stale = info->ndm_state & NUD_STALE;
 	return true;
-}
-
-static struct nl_msg *netlink_name_neighbour(int type, int flags, uint8_t neighbour_flags, int ifindex,
-					     uint32_t address)
-{
-	struct ndmsg info = {.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_flags = neighbour_flags};
-	struct nl_msg *message = netlink_new_message(type, flags, &info, sizeof(info));
-
-	if (message && netlink_put_address(message, NDA_DST, address) < 0) {
-		nlmsg_free(message);
-		return NULL;
-	}
-	return message;
-}
-
-int netlink_use_neighbour(struct netlink *netlink, int ifindex, uint32_t address)
-{
-	return netlink_request(netlink, netlink_name_neighbour(RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, ifindex, address),
-			       NULL, NULL);
-}
-
-static void netlink_keep_neighbour(void *context, struct nlmsghdr *header)
-{
-	netlink_parse_neighbour(header, context);
-}
-
-int netlink_get_neighbour(struct netlink *netlink, int ifindex, uint32_t address, struct netlink_neighbour *neighbour)
-{
-	*neighbour = (struct netlink_neighbour){0};
-	return netlink_request(netlink, netlink_name_neighbour(RTM_GETNEIGH, 0, 0, ifindex, address),
-			       netlink_keep_neighbour, neighbour);
 }

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Three tables: the routes, longest prefix first and then by metric, a few of them as a rule; neighbours in sets of
- * four, where the least useful one makes room; and the slots, one to a destination's hash, that save looking in the
- * other two.
+ * eight; and the slots, one to a destination's hash, that save looking in the routes.
+ *
+ * Who has answered once is known, and no stranger takes its place or its turn: a question about somebody who has not
+ * is worth a token. An answer gives the token back, silence costs it, so a host that tries a whole network in vain gets
+ * few questions asked, and the kernel's own table, which forgets anybody when it is full, does not fill.
+ *
+ * A question goes in two steps: first what the kernel knows, then, if it is to ask the neighbour, that it do so. An
+ * entry that somebody has made permanent is only read: to use it would make it one that can fail.
  */
 #include "io/next_hop.h"
 
@@ -10,15 +16,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/siphash.h"
 #include "io/clock.h"
+#include "io/random.h"
 
 enum {
 	SLOTS = 2048, /* powers of two */
-	SETS = 256,
-	WAYS = 4,
+	SETS = 512,
+	WAYS = 8,
 	ASK_AGAIN_MS = 1000,
 	PATIENCE_MS = 4000, /* the kernel asks thrice, a second apart */
 	FORGET_MS = 10000,  /* that a neighbour has failed */
+	USED_TICKS = 2,
+	/* Of questions about strangers. What the kernel forgets only after 15 seconds or so stays below its gc_thresh2,
+	 * which is 512. */
+	TOKENS = 128,
+	TOKEN_MS = 100,
 };
 
 struct hop_route {
@@ -30,24 +43,35 @@ struct neighbour {
 	uint32_t address; /* 0: free */
 	uint8_t mac[6];
 	uint8_t resolution; /* enum netlink_resolution */
-	bool used;
+	bool is_known;      /* it has answered, or is a gateway */
+	bool is_stale;      /* to be confirmed when it is used next */
+	bool is_told_of;    /* the kernel has heard that it is in use, since it was last asked for */
+	uint32_t used_tick;
 	uint64_t asked_ms, unknown_ms; /* when it was last asked for; since when it is, and is not resolved */
 };
 
 struct slot {
 	uint32_t destination;
 	uint32_t round;
-	struct neighbour *neighbour; /* NULL: no route */
+	uint32_t hop;                /* 0: no route */
+	bool is_gateway;             /* of hop */
+	struct neighbour *neighbour; /* NULL, or whose place it was */
 };
 
 struct next_hops {
 	struct netlink *netlink;
 	int ifindex;
-	bool arp, has_address;
+	bool arp, is_ready;
 	struct hop_route *routes;
 	uint32_t route_count, route_capacity;
 	bool failed;    /* memory ran out while routes were read */
 	uint32_t round; /* slots of an earlier round are void */
+	uint32_t tick;
+	struct siphash_key key;
+	uint32_t tokens;
+	uint64_t filled_ms; /* when tokens was counted last */
+	struct netlink_ask asks[NETLINK_ASKS_MAX];
+	uint32_t ask_count;
 	struct slot slots[SLOTS];
 	struct neighbour neighbours[SETS][WAYS];
 };
@@ -56,10 +80,14 @@ struct next_hops *next_hop_new(struct netlink *netlink)
 {
 	struct next_hops *hops = calloc(1, sizeof(*hops));
 
-	if (!hops)
+	if (!hops || !random_fill(&hops->key, sizeof(hops->key))) {
+		free(hops);
 		return NULL;
+	}
 	hops->netlink = netlink;
 	hops->round = 1;
+	hops->tick = USED_TICKS;
+	hops->tokens = TOKENS;
 	return hops;
 }
 
@@ -106,15 +134,17 @@ static int next_hop_compare_routes(const void *left, const void *right)
 	return 0;
 }
 
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_address)
+int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool is_ready)
 {
 	int error = 0;
 
-	if (hops->ifindex != ifindex || hops->arp != arp || hops->has_address != has_address)
+	if (hops->ifindex != ifindex || hops->arp != arp || hops->is_ready != is_ready) {
 		memset(hops->neighbours, 0, sizeof(hops->neighbours));
+		hops->ask_count = 0;
+	}
 	hops->ifindex = ifindex;
 	hops->arp = arp;
-	hops->has_address = has_address;
+	hops->is_ready = is_ready;
 	hops->route_count = 0;
 	hops->failed = false;
 	hops->round++;
@@ -126,14 +156,16 @@ int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_addr
 	return error ? error : hops->failed ? -ENOMEM : 0;
 }
 
-static uint32_t next_hop_hash(uint32_t address)
+/* --- neighbours --- */
+
+static uint64_t next_hop_hash(const struct next_hops *hops, uint32_t address)
 {
-	return (address * UINT32_C(0x9e3779b1)) >> 16;
+	return siphash(&hops->key, address, 0);
 }
 
 static struct neighbour *next_hop_set(struct next_hops *hops, uint32_t address)
 {
-	return hops->neighbours[next_hop_hash(address) & (SETS - 1)];
+	return hops->neighbours[next_hop_hash(hops, address) % SETS];
 }
 
 static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, uint32_t address)
@@ -146,73 +178,156 @@ static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, uint32_
 	return NULL;
 }
 
-static void next_hop_learn(struct neighbour *neighbour, const struct netlink_neighbour *from)
+static bool next_hop_take_token(struct next_hops *hops, uint64_t now_ms)
 {
+	uint64_t fresh = (now_ms - hops->filled_ms) / TOKEN_MS;
+
+	if (fresh > 0) {
+		hops->tokens = fresh < TOKENS - hops->tokens ? hops->tokens + (uint32_t)fresh : TOKENS;
+		hops->filled_ms = now_ms;
+	}
+	if (!hops->tokens)
+		return false;
+	hops->tokens--;
+	return true;
+}
+
+static void next_hop_give_token(struct next_hops *hops)
+{
+	hops->tokens += hops->tokens < TOKENS;
+}
+
+static bool next_hop_put_ask(struct next_hops *hops, uint32_t address, bool use)
+{
+	if (hops->ask_count == NETLINK_ASKS_MAX)
+		return false;
+	hops->asks[hops->ask_count++] = (struct netlink_ask){address, use};
+	return true;
+}
+
+/* A question that there is no room for is asked when the next packet comes. */
+static void next_hop_want(struct next_hops *hops, struct neighbour *neighbour, uint64_t now_ms)
+{
+	if (!next_hop_put_ask(hops, neighbour->address, false))
+		return;
+	if (neighbour->resolution == NETLINK_FAILED && now_ms - neighbour->asked_ms >= FORGET_MS)
+		neighbour->resolution = NETLINK_ABSENT;
+	/* That the kernel has forgotten it long ago, when nobody wanted it, is nobody's silence. */
+	if (neighbour->resolution != NETLINK_FAILED && now_ms - neighbour->asked_ms >= PATIENCE_MS)
+		neighbour->unknown_ms = now_ms;
+	neighbour->asked_ms = now_ms;
+	neighbour->is_told_of = false;
+}
+
+static bool next_hop_is_used(const struct next_hops *hops, const struct neighbour *neighbour)
+{
+	return hops->tick - neighbour->used_tick < USED_TICKS;
+}
+
+/* The place for a newcomer: a free one, that of a stranger, the one asked for longest ago, or that of one who is not
+ * in use. NULL: all are in use. */
+static struct neighbour *next_hop_make_room(struct next_hops *hops, uint32_t address)
+{
+	struct neighbour *set = next_hop_set(hops, address), *place = NULL;
+
+	for (int i = 0; i < WAYS; i++) {
+		struct neighbour *other = &set[i];
+
+		if (!other->address)
+			return other;
+		if (other->is_known && next_hop_is_used(hops, other))
+			continue;
+		if (!place || place->is_known > other->is_known ||
+		    (place->is_known == other->is_known && place->asked_ms > other->asked_ms))
+			place = other;
+	}
+	return place;
+}
+
+/* NULL if so many others are being asked for that this one is not. */
+static struct neighbour *next_hop_add_neighbour(struct next_hops *hops, uint32_t address, bool is_gateway)
+{
+	struct neighbour *place = next_hop_make_room(hops, address);
+	uint64_t now_ms = clock_now_ms();
+
+	if (!place || (!is_gateway && !next_hop_take_token(hops, now_ms)))
+		return NULL;
+	*place = (struct neighbour){.address = address, .is_known = is_gateway, .unknown_ms = now_ms};
+	next_hop_want(hops, place, now_ms);
+	return place;
+}
+
+static void next_hop_learn_mac(struct next_hops *hops, struct neighbour *neighbour,
+			       const struct netlink_neighbour *from)
+{
+	if (!neighbour->is_known)
+		next_hop_give_token(hops);
+	neighbour->is_known = true;
+	neighbour->resolution = NETLINK_RESOLVED;
+	neighbour->is_stale = from->stale;
+	memcpy(neighbour->mac, from->mac, sizeof(neighbour->mac));
+}
+
+static void next_hop_learn(struct next_hops *hops, struct neighbour *neighbour, const struct netlink_neighbour *from)
+{
+	enum netlink_resolution news = from->resolution;
+
+	/* The kernel "resolves" broadcast addresses of the link: nothing that a router should send to. */
+	if (news == NETLINK_RESOLVED && (from->mac[0] & 1))
+		news = NETLINK_FAILED;
+	if (news == NETLINK_RESOLVED) {
+		next_hop_learn_mac(hops, neighbour, from);
+		return;
+	}
 	/* Nobody has answered so far: that the kernel asks again, or has dropped the entry because its table is full,
 	 * is no reason to let packets wait again. */
-	if (neighbour->resolution == NETLINK_FAILED && from->resolution != NETLINK_RESOLVED)
+	if (neighbour->resolution == NETLINK_FAILED)
 		return;
+	/* That the kernel drops an entry to make room says nothing about the neighbour: it is used, and asked for. */
+	if (neighbour->resolution == NETLINK_RESOLVED && (news == NETLINK_ABSENT || from->is_answer)) {
+		neighbour->is_stale = true;
+		return;
+	}
 	/* It was there a moment ago, so the next packet asks for it at once and waits: the kernel says of an entry that
 	 * somebody deletes that it has failed, too. */
-	if (neighbour->resolution == NETLINK_RESOLVED && from->resolution != NETLINK_RESOLVED) {
+	if (neighbour->resolution == NETLINK_RESOLVED) {
 		neighbour->resolution = NETLINK_INCOMPLETE;
 		neighbour->unknown_ms = clock_now_ms();
 		neighbour->asked_ms = 0;
 		return;
 	}
-	neighbour->resolution = (uint8_t)from->resolution;
-	memcpy(neighbour->mac, from->mac, sizeof(neighbour->mac));
-	/* The kernel "resolves" broadcast addresses of the link: nothing that a router should send to. */
-	if (neighbour->resolution == NETLINK_RESOLVED && (neighbour->mac[0] & 1))
-		neighbour->resolution = NETLINK_FAILED;
+	neighbour->resolution = (uint8_t)news;
 }
 
-/* The kernel starts to resolve the neighbour, or confirms it; what it knows already is learned at once. A permanent
- * entry is only read: NTF_USE would make it one that can fail. */
-static void next_hop_ask(struct next_hops *hops, struct neighbour *neighbour)
+/* The second step of a question, and what came of it: of some addresses the kernel knows at once. */
+static void next_hop_use(struct next_hops *hops, struct neighbour *neighbour, const struct netlink_neighbour *answer)
 {
-	struct netlink_neighbour found;
-	uint64_t now = clock_now_ms();
-	int error;
+	bool is_at_work = answer->resolution == NETLINK_RESOLVED && !answer->stale;
 
-	if (neighbour->resolution == NETLINK_FAILED && now - neighbour->asked_ms >= FORGET_MS)
-		neighbour->resolution = NETLINK_ABSENT;
-	/* That the kernel has forgotten it long ago, when nobody wanted it, is nobody's silence. */
-	if (neighbour->resolution != NETLINK_FAILED && now - neighbour->asked_ms >= PATIENCE_MS)
-		neighbour->unknown_ms = now;
-	neighbour->asked_ms = now;
-	error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
-	if (error || !found.permanent) {
-		error = netlink_use_neighbour(hops->netlink, hops->ifindex, neighbour->address);
-		if (!error)
-			error = netlink_get_neighbour(hops->netlink, hops->ifindex, neighbour->address, &found);
-	}
-	if (error)
-		neighbour->resolution = NETLINK_FAILED;
-	else
-		next_hop_learn(neighbour, &found);
+	if (answer->permanent || is_at_work || answer->resolution == NETLINK_INCOMPLETE || neighbour->is_told_of ||
+	    !next_hop_put_ask(hops, neighbour->address, true))
+		return;
+	neighbour->is_told_of = true;
+	neighbour->is_stale = false;
+	next_hop_put_ask(hops, neighbour->address, false);
 }
 
-static int next_hop_worth(const struct neighbour *neighbour)
+void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *from)
 {
-	if (!neighbour->address)
-		return 0;
-	return 1 + (neighbour->resolution == NETLINK_RESOLVED) + 2 * neighbour->used;
+	bool is_refused = from->is_answer && !from->ifindex && from->resolution == NETLINK_FAILED;
+	struct neighbour *neighbour;
+
+	if ((!from->is_answer && from->ifindex != hops->ifindex) || !from->address)
+		return;
+	neighbour = next_hop_find_neighbour(hops, from->address);
+	if (!neighbour)
+		return;
+	next_hop_learn(hops, neighbour, from);
+	if (from->is_answer && !is_refused)
+		next_hop_use(hops, neighbour, from);
 }
 
-static struct neighbour *next_hop_add_neighbour(struct next_hops *hops, uint32_t address)
-{
-	struct neighbour *set = next_hop_set(hops, address), *place = &set[0];
-
-	for (int i = 1; i < WAYS; i++)
-		if (next_hop_worth(&set[i]) < next_hop_worth(place))
-			place = &set[i];
-	if (place->address)
-		hops->round++; /* slots may point to it */
-	*place = (struct neighbour){.address = address, .unknown_ms = clock_now_ms()};
-	next_hop_ask(hops, place);
-	return place;
-}
+/* --- destinations --- */
 
 static const struct hop_route *next_hop_route(const struct next_hops *hops, uint32_t destination)
 {
@@ -222,37 +337,23 @@ static const struct hop_route *next_hop_route(const struct next_hops *hops, uint
 	return NULL;
 }
 
-/* The neighbour that destination is reached by; NULL if there is none. */
-static struct neighbour *next_hop_resolve(struct next_hops *hops, uint32_t destination)
-{
-	const struct hop_route *route = next_hop_route(hops, destination);
-	struct neighbour *neighbour;
-	uint32_t address;
-
-	if (!route)
-		return NULL;
-	address = route->gateway ? route->gateway : destination;
-	if (!address)
-		return NULL;
-	neighbour = next_hop_find_neighbour(hops, address);
-	return neighbour ? neighbour : next_hop_add_neighbour(hops, address);
-}
-
 /* A neighbour that is not resolved is asked for again and again, but packets wait for it only for a while. That it
  * has failed is judged here, too: the kernel's word can be overtaken by its asking again for the next packet, get lost
  * among other messages, or come after minutes if somebody has set it so. */
 static void next_hop_pursue(struct next_hops *hops, struct neighbour *neighbour)
 {
-	if (clock_now_ms() - neighbour->asked_ms >= ASK_AGAIN_MS)
-		next_hop_ask(hops, neighbour);
-	if (neighbour->resolution != NETLINK_RESOLVED && clock_now_ms() - neighbour->unknown_ms >= PATIENCE_MS)
+	uint64_t now_ms = clock_now_ms();
+
+	if (now_ms - neighbour->asked_ms >= ASK_AGAIN_MS && (neighbour->is_known || next_hop_take_token(hops, now_ms)))
+		next_hop_want(hops, neighbour, now_ms);
+	if (neighbour->resolution != NETLINK_RESOLVED && now_ms - neighbour->unknown_ms >= PATIENCE_MS)
 		neighbour->resolution = NETLINK_FAILED;
 }
 
 static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *neighbour, uint8_t mac[6])
 {
-	neighbour->used = true;
-	if (neighbour->resolution != NETLINK_RESOLVED)
+	neighbour->used_tick = hops->tick;
+	if (neighbour->resolution != NETLINK_RESOLVED || neighbour->is_stale)
 		next_hop_pursue(hops, neighbour);
 	if (neighbour->resolution == NETLINK_RESOLVED) {
 		memcpy(mac, neighbour->mac, sizeof(neighbour->mac));
@@ -261,22 +362,39 @@ static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *n
 	return neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
+static void next_hop_fill_slot(struct next_hops *hops, struct slot *slot, uint32_t destination)
+{
+	const struct hop_route *route = next_hop_route(hops, destination);
+
+	slot->is_gateway = route && route->gateway;
+	slot->hop = !route ? 0 : route->gateway ? route->gateway : destination;
+	slot->neighbour = NULL;
+	slot->destination = destination;
+	slot->round = hops->round;
+}
+
 enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6])
 {
-	struct slot *slot = &hops->slots[next_hop_hash(destination) & (SLOTS - 1)];
+	struct slot *slot = &hops->slots[next_hop_hash(hops, destination) % SLOTS];
 
 	if (!hops->arp) {
 		memset(mac, 0, 6);
 		return next_hop_route(hops, destination) ? NEXT_HOP_KNOWN : NEXT_HOP_NO_ROUTE;
 	}
-	if (!hops->has_address)
+	if (!hops->is_ready)
 		return NEXT_HOP_NO_ROUTE;
-	if (slot->destination != destination || slot->round != hops->round) {
-		slot->neighbour = next_hop_resolve(hops, destination);
-		slot->destination = destination;
-		slot->round = hops->round;
+	if (slot->destination != destination || slot->round != hops->round)
+		next_hop_fill_slot(hops, slot, destination);
+	if (!slot->hop)
+		return NEXT_HOP_NO_ROUTE;
+	if (!slot->neighbour || slot->neighbour->address != slot->hop) {
+		slot->neighbour = next_hop_find_neighbour(hops, slot->hop);
+		if (!slot->neighbour)
+			slot->neighbour = next_hop_add_neighbour(hops, slot->hop, slot->is_gateway);
+		if (slot->neighbour && slot->is_gateway)
+			slot->neighbour->is_known = true;
 	}
-	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_NO_ROUTE;
+	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_BUSY;
 }
 
 enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
@@ -284,7 +402,7 @@ enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
 	const struct hop_route *route = next_hop_route(hops, destination);
 	const struct neighbour *neighbour;
 
-	if (!route || (hops->arp && !hops->has_address))
+	if (!route || (hops->arp && !hops->is_ready))
 		return NEXT_HOP_NO_ROUTE;
 	neighbour = hops->arp ? next_hop_find_neighbour(hops, route->gateway ? route->gateway : destination) : NULL;
 	if (!hops->arp || (neighbour && neighbour->resolution == NETLINK_RESOLVED))
@@ -317,43 +435,26 @@ enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway)
 	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
-void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *neighbour)
-{
-	struct neighbour *known;
-
-	if (neighbour->ifindex != hops->ifindex || !neighbour->address)
-		return;
-	known = next_hop_find_neighbour(hops, neighbour->address);
-	if (known)
-		next_hop_learn(known, neighbour);
-}
-
-static void next_hop_visit(struct next_hops *hops, bool used_only)
-{
-	for (int i = 0; hops->arp && hops->has_address && i < SETS; i++) {
-		for (int j = 0; j < WAYS; j++) {
-			struct neighbour *neighbour = &hops->neighbours[i][j];
-
-			if (neighbour->address && (neighbour->used || !used_only))
-				next_hop_ask(hops, neighbour);
-			neighbour->used = false;
-		}
-	}
-}
-
 void next_hop_resync(struct next_hops *hops)
 {
-	next_hop_visit(hops, false);
+	for (int i = 0; i < SETS * WAYS; i++)
+		hops->neighbours[i / WAYS][i % WAYS].is_stale = true;
 }
 
 void next_hop_refresh(struct next_hops *hops)
 {
 	uint32_t gateway;
-	enum next_hop known = next_hop_default(hops, &gateway);
-	struct neighbour *neighbour = known == NEXT_HOP_SILENT ? next_hop_find_neighbour(hops, gateway) : NULL;
+	uint8_t mac[6];
 
+	hops->tick++;
 	/* That a gateway answers again shall be known even if nobody sends. */
-	if (neighbour)
-		neighbour->used = true;
-	next_hop_visit(hops, true);
+	if (next_hop_default(hops, &gateway) == NEXT_HOP_SILENT)
+		next_hop_find(hops, gateway, mac);
+}
+
+void next_hop_ask(struct next_hops *hops)
+{
+	if (hops->ask_count > 0)
+		netlink_ask_neighbours(hops->netlink, hops->ifindex, hops->asks, hops->ask_count);
+	hops->ask_count = 0;
 }

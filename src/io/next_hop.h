@@ -2,8 +2,9 @@
 /*
  * Next hops on the WAN: the kernel's routes of that device say which neighbour, its neighbour table which MAC address.
  *
- * Asked for every packet, so what was found is kept: a slot for each destination points to its neighbour. The kernel
- * does not see our packets, so it is told from time to time which neighbours are in use; else it would forget them.
+ * Looked up for every packet, so nothing here waits or makes a system call, except next_hop_ask(): what is not known is
+ * noted, and asked when the packets at hand are through; the answer comes with the kernel's notifications. The kernel
+ * does not see our packets, so it is told which neighbours are in use when it doubts them; else it would forget them.
  */
 #ifndef CULVERT_IO_NEXT_HOP_H
 #define CULVERT_IO_NEXT_HOP_H
@@ -19,16 +20,18 @@ struct next_hops;
 struct next_hops *next_hop_new(struct netlink *netlink); /* NULL if memory ran out */
 void next_hop_free(struct next_hops *hops);
 
-/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. has_address: as long as
- * the device has none, there is no next hop and the kernel is not made to ask for one, for it would do so in the name
- * of the address that it has on the LAN. 0 or a negative errno. */
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool has_address);
-/* Reads the neighbours in use again, after notifications were lost. */
+/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. is_ready: the device is
+ * up and has an address; until then there is no next hop, all neighbours are forgotten, and the kernel is not made to
+ * ask for one, for it would do so in the name of the address that it has on the LAN. 0 or a negative errno. */
+int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool is_ready);
+/* Notifications were lost: the neighbours in use are asked for again. */
 void next_hop_resync(struct next_hops *hops);
-/* A notification. */
-void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *neighbour);
-/* Tells the kernel which neighbours were used since the last call. */
+/* A notification, or an answer. */
+void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *from);
+/* To be called every LOOP_TICK_MS: who was not used since the last but one call may give way to others. */
 void next_hop_refresh(struct next_hops *hops);
+/* Asks the kernel what has been noted: one system call at most, and none if there is nothing to ask. */
+void next_hop_ask(struct next_hops *hops);
 
 /* What next_hop_find() would say, as far as that is known without asking anybody. */
 enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination);

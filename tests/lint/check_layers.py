@@ -22,7 +22,7 @@ LAYERS = {
     "wire": ("", ""),
     "passthrough": ("base wire", ""),
     "nat": ("base wire passthrough", ""),
-    "io": ("", ""),
+    "io": ("base", ""),
     "datapath": ("io", "nat"),
     "config": ("base io datapath", "nat passthrough"),
     "observe": ("base io datapath config", "nat passthrough"),

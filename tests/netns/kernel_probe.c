@@ -106,13 +106,14 @@ static void probe_print_links(const struct kernel_links *links)
 
 static void probe_find_hop(struct kernel *kernel, const char *text)
 {
-	static const char *const names[] = {"known", "pending", "silent", "no-route"};
+	static const char *const names[] = {"known", "pending", "busy", "silent", "no-route"};
 	struct in_addr address = {0};
 	uint8_t mac[6] = {0};
 	enum next_hop found;
 
 	inet_pton(AF_INET, text, &address);
 	found = kernel_next_hop(kernel, ntohl(address.s_addr), mac);
+	kernel_ask_next_hops(kernel);
 	printf("%s %02x:%02x:%02x:%02x:%02x:%02x\n", names[found], mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 

@@ -141,7 +141,7 @@ def test_next_hops(place):
     for _ in range(10):
         assert probe.ask("hop 198.51.100.200").startswith("silent")
         time.sleep(0.02)
-    assert probe.ask("hop 198.51.100.255").startswith("silent"), "not to a broadcast address"
+    wait_for(lambda: probe.ask("hop 198.51.100.255").startswith("silent"), "not to a broadcast address", 0.5)
     # a longer prefix wins, of equal ones the smaller metric; unreachable means no route
     place.X.ip("address add 198.51.100.9/24 dev eth0")
     place.R.ip(
@@ -243,4 +243,27 @@ def test_neighbours_in_use_are_kept(place):
     looks = []
     wait_for(lambda: looks.append(1) or look(), f"confirmed again, seen {states}", 60)
     assert "FAILED" not in states
+    assert probe.stop() == 0
+
+
+def test_a_scan_costs_little_and_makes_nobody_forgotten(place):
+    """Addresses of the WAN's own network that nobody has, more than the kernel's table or ours has room for: few of
+    them are asked for, and who has answered before stays known."""
+    place.R.ip(f"address add {ROUTER_WAN}/16 dev wan0")
+    place.X.ip(*(f"address add 198.51.101.{number}/16 dev eth0" for number in range(1, 21)))
+    mac = place.X.mac("eth0")
+    probe = place.start()
+    known = ["203.0.113.9"] + [f"198.51.101.{number}" for number in range(1, 21)]
+    for address in known:
+        wait_for(lambda: probe.ask(f"hop {address}") == f"known {mac}", address)
+    begin = time.monotonic()
+    answers = [probe.ask(f"hop 198.51.{102 + number // 250}.{number % 250 + 1}").split()[0] for number in range(6000)]
+    asked = len(answers) - answers.count("busy")
+    assert set(answers) <= {"pending", "silent", "busy"}
+    assert 100 <= asked <= 128 + 10 * (time.monotonic() - begin) + 10
+    assert len(place.R.ip_json("neigh", "show", "dev", "wan0")) <= len(known) + asked
+    for address in known:
+        assert probe.ask(f"hop {address}") == f"known {mac}", address
+    # a newcomer gets its turn
+    wait_for(lambda: probe.ask("hop 198.51.102.1").split()[0] in ("pending", "silent"), "asked for")
     assert probe.stop() == 0
