@@ -13,6 +13,7 @@
 #include "datapath/datapath.h"
 #include "io/clock.h"
 #include "io/kernel.h"
+#include "observe/log.h"
 #include "observe/metrics.h"
 
 struct page {
@@ -47,6 +48,7 @@ char *verb_make_metrics(const struct router *router, const struct metrics_census
 		.outsides = outsides,
 		.port_limit = {engine_port_limit(router->engine, IPPROTO_TCP),
 			       engine_port_limit(router->engine, IPPROTO_UDP)},
+		.log_lines_lost = log_lost(router->log),
 		.is_on_trial = reload_is_on_trial(router->reload),
 		.needs_restart = reload_needs_restart(router->reload),
 	};

@@ -20,6 +20,7 @@
 #include "io/kernel.h"
 #include "io/sysctl.h"
 #include "observe/drop_rates.h"
+#include "observe/log.h"
 #include "observe/quota.h"
 #include "observe/tunnel_text.h"
 
@@ -430,6 +431,18 @@ static void warn_of_configuration(struct verb *verb, uint64_t now_ms)
 		     "the configuration file is not in force since the last reload: %s", problem);
 }
 
+/* The log does not wait for its reader. */
+static void warn_of_log(struct verb *verb)
+{
+	const char *problem = log_problem(verb->router->log);
+
+	if (problem)
+		warn(verb, "log-lines-lost",
+		     "the log cannot be written: %s; %" PRIu64
+		     " lines were lost since the start; see where [log] target or standard error leads to",
+		     problem, log_lost(verb->router->log));
+}
+
 enum verb_step verb_status(struct verb *verb)
 {
 	const struct kernel_links *links = kernel_links(verb->router->kernel);
@@ -452,6 +465,7 @@ enum verb_step verb_status(struct verb *verb)
 	send_traffic(verb, datapath);
 	send_services(verb, status);
 	warn_of_configuration(verb, now_ms);
+	warn_of_log(verb);
 	warn_of_links(verb, links);
 	warn_of_gateway(verb, links);
 	warn_of_forwards(verb, links);

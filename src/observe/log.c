@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log. Each message is written with one call, so that lines of several processes do not mix.
+ * The log: what is said, at which level and how often. Where it goes: log_sink.c.
  *
  * The rate limit knows a message by its format string: the address of the literal in the caller. A small table of the
  * last ones is enough; a message that pushes another out of it only gets that one's count written earlier.
@@ -8,22 +8,17 @@
 #include "observe/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "config/text.h"
 #include "io/clock.h"
+#include "observe/log_sink.h"
 
-enum { SITES = 64, LINE_MAX_BYTES = 1536, PATH_MAX_BYTES = 256, WINDOW_MS = LOG_WINDOW_S * 1000 };
-
-enum target { TARGET_STDERR, TARGET_JOURNAL, TARGET_SYSLOG, TARGET_FILE };
+enum { SITES = 64, LINE_MAX_BYTES = LOG_SINK_LINE - 64, WINDOW_MS = LOG_WINDOW_S * 1000 };
 
 /* One message of the program, known by its format string. */
 struct site {
@@ -35,33 +30,13 @@ struct site {
 };
 
 struct log {
-	enum target target;
+	struct log_sink sink;
 	int level;
-	bool copy; /* warnings go to standard error, too */
-	int fd;    /* of TARGET_FILE */
-	char path[PATH_MAX_BYTES];
+	bool copy;              /* warnings go to standard error, too */
 	log_listener *listener; /* NULL: nobody */
 	void *listener_context;
 	struct site sites[SITES];
 };
-
-/* Is standard error connected to the journal? It says so by naming the device and inode it gave us. */
-static bool stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	struct stat status;
-	uintmax_t device, inode;
-	char *end;
-
-	if (!stream || fstat(STDERR_FILENO, &status) < 0)
-		return false;
-	errno = 0;
-	device = strtoumax(stream, &end, 10);
-	if (errno || *end != ':')
-		return false;
-	inode = strtoumax(end + 1, &end, 10);
-	return !errno && !*end && device == status.st_dev && inode == status.st_ino;
-}
 
 struct log *log_new(void)
 {
@@ -69,65 +44,28 @@ struct log *log_new(void)
 
 	if (!log)
 		return NULL;
-	log->target = stderr_is_journal() ? TARGET_JOURNAL : TARGET_STDERR;
+	log_sink_start(&log->sink);
 	log->level = LOG_INFO;
-	log->fd = -1;
 	return log;
-}
-
-static void close_target(struct log *log)
-{
-	if (log->target == TARGET_SYSLOG)
-		closelog();
-	if (log->fd >= 0)
-		close(log->fd);
-	log->fd = -1;
-}
-
-static int open_file(struct log *log, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
-
-	if (fd < 0)
-		log_write(log, LOG_ERR, "the log file %s cannot be opened: %s", path,
-			  errno == ELOOP ? "it is a symbolic link" : strerror(errno));
-	return fd;
 }
 
 bool log_open(struct log *log, const char *target, bool foreground)
 {
-	enum target on_stderr = stderr_is_journal() ? TARGET_JOURNAL : TARGET_STDERR;
-	int fd;
+	const char *problem;
 
 	if (!log)
 		return true;
 	/* In the background standard error is there until the start is over; then it is /dev/null. */
 	log->copy = !foreground;
-	if (target[0] == '/') {
-		if (log->target == TARGET_FILE && !strcmp(target, log->path))
-			return true;
-		fd = open_file(log, target);
-		if (fd < 0)
-			return false;
-		close_target(log);
-		log->target = TARGET_FILE;
-		log->fd = fd;
-		snprintf(log->path, sizeof(log->path), "%s", target);
-		return true;
-	}
-	close_target(log);
-	if (!strcmp(target, "syslog") || !foreground) {
-		log->target = TARGET_SYSLOG;
-		openlog("culvertd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
-	} else {
-		log->target = on_stderr;
-	}
-	return true;
+	problem = log_sink_open(&log->sink, target, foreground);
+	if (problem)
+		log_write(log, LOG_ERR, "the log file %s cannot be opened: %s", target, problem);
+	return !problem;
 }
 
 bool log_is_journal(const struct log *log)
 {
-	return log && log->target == TARGET_JOURNAL;
+	return log && log->sink.target == LOG_TARGET_JOURNAL;
 }
 
 void log_set_level(struct log *log, int level)
@@ -143,72 +81,35 @@ bool log_wants(const struct log *log, int level)
 
 int log_fd(const struct log *log)
 {
-	return log ? log->fd : -1;
+	return log && log->sink.target == LOG_TARGET_FILE ? log->sink.fd : -1;
 }
 
 void log_reopen(struct log *log)
 {
-	int fd;
+	const char *problem = log ? log_sink_reopen(&log->sink) : NULL;
 
-	if (!log || log->target != TARGET_FILE)
-		return;
-	fd = open_file(log, log->path);
-	if (fd < 0)
-		return; /* better the old one than none */
-	close(log->fd);
-	log->fd = fd;
+	if (problem)
+		log_write(log, LOG_ERR, "the log file %s cannot be opened: %s", log->sink.path, problem);
 }
 
-static const char *level_name(int level)
+uint64_t log_lost(const struct log *log)
 {
-	static const char *const names[] = {"emergency", "alert",  "critical", "error",
-					    "warning",   "notice", "info",     "debug"};
-
-	return level >= 0 && level <= LOG_DEBUG ? names[level] : "error";
+	return log ? log->sink.lost : 0;
 }
 
-/* A log that cannot be written must not stop the packets, and there is nobody left to tell. */
-static void write_line(int fd, const char *line, size_t length)
+const char *log_problem(const struct log *log)
 {
-	if (write(fd, line, length) < 0)
-		errno = 0;
-}
-
-/* For a person at the terminal. Returns the length. */
-static int format_plain(char *line, size_t size, int level, const char *text)
-{
-	return snprintf(line, size, "culvertd: %s%s%s\n", level <= LOG_WARNING ? level_name(level) : "",
-			level <= LOG_WARNING ? ": " : "", text);
+	if (!log || !log->sink.error)
+		return NULL;
+	return log->sink.error == EAGAIN ? "its reader takes no more lines" : strerror(log->sink.error);
 }
 
 /* One line, escaped by the caller. */
 static void put_line(struct log *log, int level, const char *text)
 {
-	char line[LINE_MAX_BYTES + 64], when[32] = "";
-	struct timespec now;
-	struct tm parts;
-	int length = 0;
-
 	if (log->copy && level <= LOG_WARNING)
-		write_line(STDERR_FILENO, line, (size_t)format_plain(line, sizeof(line), level, text));
-	switch (log->target) {
-	case TARGET_SYSLOG:
-		syslog(level, "%s", text);
-		return;
-	case TARGET_JOURNAL:
-		length = snprintf(line, sizeof(line), "<%d>%s\n", level, text);
-		break;
-	case TARGET_STDERR:
-		length = format_plain(line, sizeof(line), level, text);
-		break;
-	case TARGET_FILE:
-		timespec_get(&now, TIME_UTC);
-		if (gmtime_r(&now.tv_sec, &parts))
-			strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
-		length = snprintf(line, sizeof(line), "%s %s: %s\n", when, level_name(level), text);
-		break;
-	}
-	write_line(log->target == TARGET_FILE ? log->fd : STDERR_FILENO, line, (size_t)length);
+		log_sink_write_stderr(level, text);
+	log_sink_write(&log->sink, level, text);
 }
 
 void log_listen(struct log *log, log_listener *listener, void *context)
@@ -294,6 +195,8 @@ void log_flush(struct log *log)
 			log->sites[i].format = NULL;
 		}
 	}
+	if (log)
+		log_sink_flush(&log->sink);
 }
 
 void log_free(struct log *log)
@@ -302,7 +205,7 @@ void log_free(struct log *log)
 		return;
 	for (size_t i = 0; i < SITES; i++)
 		report_suppressed(log, &log->sites[i]);
-	close_target(log);
+	log_sink_close(&log->sink);
 	free(log);
 }
 

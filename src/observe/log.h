@@ -30,10 +30,9 @@ struct log *log_new(void);
 void log_free(struct log *log);
 
 /*
- * target: "stderr", "syslog" or the absolute path of a file, which is created with mode 0640 and appended to, never
- * followed if it is a symbolic link. "auto" is standard error in the foreground. In the background everything but a
- * file is syslog, and warnings and errors go to standard error as well, as long as there is one. False, after having
- * said why to the log as it was, if a file cannot be opened.
+ * target: see log_sink_open(), from when on the log never waits for its reader; "auto" is standard error in the
+ * foreground. In the background warnings and errors go to standard error as well, as long as there is one. False,
+ * after having said why to the log as it was, if a file cannot be opened.
  */
 bool log_open(struct log *log, const char *target, bool foreground);
 /* Messages go to the journal, where each has its level. */
@@ -43,9 +42,13 @@ void log_set_level(struct log *log, int level);
 bool log_wants(const struct log *log, int level);
 /* The descriptor of the file, -1 if the target is none. */
 int log_fd(const struct log *log);
+/* Lines that their reader did not take, and were lost, since the start. */
+uint64_t log_lost(const struct log *log);
+/* Why the last line was lost; NULL: it was not. */
+const char *log_problem(const struct log *log);
 /* Opens the file again, if the target is a file: after somebody moved it away. */
 void log_reopen(struct log *log);
-/* Writes the counts of what was suppressed and is over; to be called every few seconds. */
+/* Writes the counts of what was suppressed and is over, and of lines that were lost; to be called every few seconds. */
 void log_flush(struct log *log);
 
 /* Who hears; NULL: nobody. Events and lines that were asked for are not among it. */

@@ -121,6 +121,8 @@ static void print_process(FILE *out, const struct metrics *metrics, const struct
 	print_usual(out, "resident_memory_bytes", "Resident memory size in bytes.", view->resident_bytes);
 	print_usual(out, "open_fds", "Number of open file descriptors.", view->open_fds);
 	print_usual(out, "max_fds", "Maximum number of open file descriptors.", view->max_fds);
+	print_counter(out, "log_lines_lost_total", "Lines of the log that its reader did not take.",
+		      view->log_lines_lost);
 	print_gauge(out, "config_trial", "Whether a configuration is on trial and waits for its confirmation.",
 		    view->is_on_trial);
 	print_gauge(out, "config_restart_needed",

@@ -46,7 +46,8 @@ struct metrics_view {
 	const struct metrics_census *census;
 	const struct outside_view *outside; /* of each outside address */
 	uint32_t outsides;
-	uint32_t port_limit[2];          /* TCP, UDP: of each outside address */
+	uint32_t port_limit[2]; /* TCP, UDP: of each outside address */
+	uint64_t log_lines_lost;
 	bool is_on_trial, needs_restart; /* of the configuration */
 	double cpu_s;                    /* time on a processor that the process has used */
 	uint64_t resident_bytes;         /* memory that it has now; 0: not known */

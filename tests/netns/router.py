@@ -106,11 +106,11 @@ class Culvert:
         self.config = sections
         self.config_file.write_text(text if text is not None else write_config(merge(BASE, sections or {})))
 
-    def launch(self, *options):
-        """Starts the daemon in the foreground without waiting for it."""
+    def launch(self, *options, stderr=None):
+        """Starts the daemon in the foreground without waiting for it; stderr is a descriptor in place of the log."""
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                self.command("-f", *options), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command("-f", *options), stdin=subprocess.DEVNULL, stdout=log, stderr=stderr or log
             )
 
     def start(self, sections=None, *options):

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Start, stop, crash, restart, reload: the host is left as it was, and nothing leaks on the way."""
 import os
+import select
 import signal
+import socket
 import subprocess
 import threading
 import time
 
 import pytest
 
+from control import ask
 from lab import ROUTER_WAN, carry, wait_for
 from namespace import LIMIT, compare_states, read_state
 from router import Culvert
@@ -393,3 +396,45 @@ def test_background_and_pid_file(lab, daemon):
     wait_for(lambda: not os.path.isdir(f"/proc/{pid}"), "the daemon ends")
     assert not pid_file.exists()
     assert not compare_states(before, read_state(lab.R))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "stream"])
+def test_a_reader_of_the_log_that_hangs_stops_no_packet(lab, daemon, kind):
+    """A container engine, a journal or a terminal that takes no more lines: they are lost, counted, and told of."""
+    if kind == "pipe":
+        reader, writer = os.pipe()
+    else:
+        reader, writer = (end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+    daemon.configure()
+    daemon.launch("-v", stderr=writer)
+    os.close(writer)
+
+    def lost():
+        daemon.process.send_signal(signal.SIGUSR1)
+        return [row for row in ask(daemon, "status") if row.get("warning") == "log-lines-lost"]
+
+    def drain():
+        text = b""
+        while select.select([reader], [], [], 0)[0]:
+            text += os.read(reader, 1 << 16)
+        return text.decode()
+
+    try:
+        said = ""
+        while "forwarding lan0 -> wan0" not in said:
+            assert select.select([reader], [], [], LIMIT)[0], said
+            said += os.read(reader, 1 << 16).decode()
+        wait_for(lambda: lost(), "the warning")
+        lab.R.ping("203.0.113.10", 2)
+        with lab.udp("L1") as client, lab.udp("W1", port=3801) as server:
+            for _ in range(20):
+                lab.echo_once(client, server)
+        counted = [row["value"] for row in ask(daemon, "metrics") if row.get("name") == "culvert_log_lines_lost_total"]
+        assert int(counted[0]) > 0
+        drain()
+        daemon.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: "lines of this log were lost; its reader did not take them in time" in drain(), "the count")
+        assert not [row for row in ask(daemon, "status") if row.get("warning") == "log-lines-lost"]
+    finally:
+        daemon.stop()
+        os.close(reader)

@@ -58,6 +58,11 @@ UNIT_TESTS += tests/unit/test_top
 tests_unit_test_top_SOURCES = tests/unit/test_top.c
 tests_unit_test_top_LDADD = libculvert_ctl.a libculvert_daemon.a $(CORE_LIBS) $(CMOCKA_LIBS)
 
+UNIT_TESTS += tests/unit/test_log_sink
+tests_unit_test_log_sink_SOURCES = tests/unit/test_log_sink.c
+tests_unit_test_log_sink_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_log_sink_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
+
 UNIT_TESTS += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_LDADD = $(DAEMON_LIBS) $(CMOCKA_LIBS)
