@@ -263,11 +263,11 @@ static void warn_of_ports(struct verb *verb)
 			text_print_address(outside.address, address);
 			if (limit == 0)
 				warn(verb, "ports-nearly-full",
-				     "forwards and the router have all %s ports of %s: other inside hosts get none; forward fewer",
+				     "forwards and the router have all %s ports of %s; other inside hosts get none; forward fewer",
 				     protocol, address);
 			else if (is_nearly_full(used[i], limit))
 				warn(verb, "ports-nearly-full",
-				     "%u of %u %s ports of %s are in use: give the WAN device another address", used[i],
+				     "%u of %u %s ports of %s are in use; give the WAN device another address", used[i],
 				     limit, protocol, address);
 		}
 	}
