@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs a command in a Debian that has its base packages and no others: what a new machine lacks is missing there, too.
 #
-#   tests/fresh/minimal.sh FOLDER SOURCE COMMAND...
+#   tests/fresh/minimal.sh COMMAND...
 #
-# The first call makes FOLDER/root, later ones go on in it. COMMAND runs there as root, in /culvert, a copy of SOURCE.
-# The exit code is the command's; 77, with the reason as the last line, if no such Debian can be made here.
+# COMMAND is a script of this source tree, or one that this Debian has. It runs there as root, in /culvert, a copy of
+# the tree. The exit code is that of COMMAND; 77, with the reason as the last line, if no such Debian can be made here.
+# With FOLDER set, the Debian is FOLDER/root, stays, and the next call goes on in it.
 #
 # Namespaces of mounts and processes end with the command, however it ends, so nothing stays mounted and nothing runs
 # on. The network is that of the caller: the command may install packages. They, and the base, are kept for the next
 # run in culvert-test below XDG_CACHE_HOME or /var/cache. Where packages come from is what this machine's apt says.
 set -u
-folder=$1 source=$2
-shift 2
+source=$(cd "$(dirname "$0")/../.." && pwd)
+[ ! -f "$1" ] || set -- "$(realpath "--relative-to=$source" "$1")" "${@:2}"
 . "$source/scripts/packages.sh"
 name=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 base_days=30
@@ -84,7 +85,13 @@ enter() {
 	exit
 }
 
-mkdir -p "$folder" || exit 5
+if [ -n "${FOLDER:-}" ]; then
+	folder=$FOLDER
+	mkdir -p "$folder" || exit 5
+else
+	folder=$(mktemp -d "${TMPDIR:-/tmp}/culvert-minimal.XXXXXX") || exit 5
+	trap 'rm -rf "$folder"' EXIT
+fi
 choose_cache
 mkdir -p "$cache/archives" "$cache/lists"
 base=$cache/$name.tar

@@ -86,8 +86,18 @@ tests_fuzz_replay_control_LDADD = libculvert_ctl.a libculvert_daemon.a
 tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/ike_messages.h tests/unit/l2tp_messages.h \
 	tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh
-EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus tests/fuzz/run.sh
 
+# Each target for FUZZ_SECONDS: make check-fuzz
+.PHONY: check-fuzz
 if FUZZ
 noinst_PROGRAMS += $(FUZZ_TARGETS)
+check-fuzz: $(FUZZ_TARGETS)
+	$(MAKE) check-TESTS TESTS='$(FUZZ_TARGETS)' LOG_COMPILER='$(SHELL) $(srcdir)/tests/fuzz/run.sh' \
+		LOG_DRIVER='$(SHELL) $(top_srcdir)/build-aux/test-driver'
+clean-local:
+	rm -rf corpus-fuzz_*
+else
+check-fuzz:
+	@echo 'fuzz targets need clang: configure with CC=clang --enable-fuzz' >&2; exit 1
 endif

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < SCENARIOS; i++)
 		if (!only || strcmp(only, scenarios[i].name) == 0)
 			run_scenario(&run, &scenarios[i]);
-	printf("esp_pairing: %" PRIu64 " worlds a scenario from seed %" PRIu64 ": %" PRIu64 " faults\n", run.worlds,
+	printf("1..1\nok 1 - %" PRIu64 " worlds a scenario from seed %" PRIu64 ": %" PRIu64 " faults\n", run.worlds,
 	       run.seed, run.faults);
 	emissions_free(&e.out);
 	free(e.arena);

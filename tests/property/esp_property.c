@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 	emissions_init(&w.out);
 	for (; w.packets < packets; worlds++)
 		run_world(&w, seed++);
-	printf("esp_property: %" PRIu64 " packets in %" PRIu64 " worlds, %" PRIu64 " sole, %" PRIu64
+	printf("1..1\nok 1 - %" PRIu64 " packets in %" PRIu64 " worlds, %" PRIu64 " sole, %" PRIu64
 	       " by recency, %" PRIu64 " guessed, %" PRIu64 " repaired, %" PRIu64 " joined, %" PRIu64
 	       " groups cautious, %" PRIu64 " waited, %" PRIu64 " after a crash: no difference\n",
 	       w.packets, worlds, w.bound[PAIRING_SOLE], w.bound[PAIRING_RECENCY], w.bound[PAIRING_GUESSED],

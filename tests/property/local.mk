@@ -32,3 +32,7 @@ tests_property_esp_property_SOURCES = tests/property/esp_property.c tests/proper
 	tests/unit/packets.c tests/unit/packets.h
 tests_property_esp_property_LDADD = $(CORE_LIBS)
 TESTS += tests/property/esp_property
+
+.PHONY: check-property
+check-property: tests/property/property_test
+	tests/property/property_test --packets 1000000

@@ -367,7 +367,7 @@ int main(int argc, char **argv)
 	emissions_init(&w.out);
 	for (; w.packets < packets; worlds++)
 		run_world(&w, seed++);
-	printf("pptp_property: %llu packets in %llu worlds, %llu calls, %llu with another ID: no difference\n",
+	printf("1..1\nok 1 - %llu packets in %llu worlds, %llu calls, %llu with another ID: no difference\n",
 	       (unsigned long long)w.packets, (unsigned long long)worlds, (unsigned long long)w.calls_made,
 	       (unsigned long long)w.changed_ids);
 	emissions_free(&w.out);

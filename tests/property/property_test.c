@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 		       (unsigned long long)done.strangers, (unsigned long long)done.rested);
 		return 1;
 	}
-	printf("property_test: %llu packets in %llu worlds, no difference\n", (unsigned long long)done.packets,
+	printf("1..1\nok 1 - %llu packets in %llu worlds, no difference\n", (unsigned long long)done.packets,
 	       (unsigned long long)worlds);
 	return 0;
 }

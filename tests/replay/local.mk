@@ -3,5 +3,5 @@
 check_PROGRAMS += tests/replay/replay
 tests_replay_replay_SOURCES = tests/replay/replay.c tests/unit/packets.c tests/unit/packets.h
 tests_replay_replay_LDADD = $(CORE_LIBS)
-TESTS += tests/replay/replay.sh
-EXTRA_DIST += tests/replay/replay.sh tests/replay/make_captures.py tests/replay/captures
+TESTS += tests/replay/captures.sh
+EXTRA_DIST += tests/replay/captures.sh tests/replay/make_captures.py tests/replay/captures

@@ -12,13 +12,37 @@
 
 enum { ALWAYS_EXPLAINED = 100, THEN_ONE_IN = 32 }; /* packets of a test: a copy of the arena takes a while */
 
-static void start(struct rig *rig)
+/* Maps the arena's file, so that the arena ends where a page ends, and the next page is nobody's. */
+static void *map(struct rig *rig, int flags)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (rig->size + 63) / 64 * 64;
+
+	rig->mapped = (size + page - 1) / page * page;
+	uint8_t *place = mmap(NULL, rig->mapped + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(place != MAP_FAILED);
+	assert_true(mmap(place, rig->mapped, PROT_READ | PROT_WRITE, flags | MAP_FIXED, rig->file, 0) == place);
+	return place + rig->mapped - size;
+}
+
+static void unmap(struct rig *rig, void *arena)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	munmap((void *)((uintptr_t)arena / page * page), rig->mapped + page);
+}
+
+static void make_arena(struct rig *rig)
 {
 	rig->size = engine_arena_size(&rig->limits);
 	assert_int_not_equal(rig->size, 0);
-	rig->arena = aligned_alloc(64, (rig->size + 63) / 64 * 64);
-	assert_non_null(rig->arena);
-	memset(rig->arena, 0, rig->size);
+	rig->file = memfd_create("arena", 0);
+	assert_int_not_equal(rig->file, -1);
+	assert_int_equal(ftruncate(rig->file, (off_t)rig->size + 2 * sysconf(_SC_PAGESIZE)), 0);
+	rig->arena = map(rig, MAP_SHARED);
+}
+
+static void start(struct rig *rig)
+{
 	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, false, rig->now);
 	assert_non_null(rig->engine);
 	engine_set_outside(rig->engine, &O1, 1, rig->now);
@@ -33,7 +57,7 @@ int rig_setup(void **state)
 	*state = rig;
 	rig->now = 1000000;
 	rig->service = SERVICE_NONE;
-	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 4, .fragments = 1024};
+	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 2, .fragments = 256};
 	engine_config_default(&rig->config);
 	rig->config.inside[0] = (struct prefix){0x0a000000, 16};
 	rig->config.insides = 1;
@@ -42,8 +66,15 @@ int rig_setup(void **state)
 	for (int i = 0; i < 32; i++)
 		rig->seed[i] = (uint8_t)(i * 11 + 3);
 	emissions_init(&rig->out);
+	make_arena(rig);
 	start(rig);
 	return 0;
+}
+
+static void unmake_arena(struct rig *rig)
+{
+	unmap(rig, rig->arena);
+	close(rig->file);
 }
 
 int rig_teardown(void **state)
@@ -51,8 +82,7 @@ int rig_teardown(void **state)
 	struct rig *rig = *state;
 
 	engine_free(rig->engine);
-	free(rig->arena);
-	free(rig->copy);
+	unmake_arena(rig);
 	emissions_free(&rig->out);
 	free(rig);
 	return 0;
@@ -61,9 +91,12 @@ int rig_teardown(void **state)
 void rig_restart(struct rig *rig)
 {
 	engine_free(rig->engine);
-	free(rig->arena);
-	free(rig->copy);
-	rig->copy = NULL;
+	if (engine_arena_size(&rig->limits) == rig->size) {
+		memset(rig->arena, 0, rig->size); /* a new one would have to get its pages from the kernel */
+	} else {
+		unmake_arena(rig);
+		make_arena(rig);
+	}
 	start(rig);
 }
 
@@ -74,6 +107,16 @@ void rig_take_over(struct rig *rig)
 	assert_non_null(rig->engine);
 	emissions_clear(&rig->out);
 	rig_check(rig);
+}
+
+void rig_move(struct rig *rig)
+{
+	void *arena = map(rig, MAP_SHARED);
+
+	engine_free(rig->engine);
+	unmap(rig, rig->arena);
+	rig->arena = arena;
+	rig->engine = NULL;
 }
 
 void rig_configure(struct rig *rig)
@@ -101,28 +144,25 @@ void rig_check(struct rig *rig)
 		fail_msg("%s", wrong);
 }
 
-/* All pages that are the arena's alone. */
 static void protect(struct rig *rig, int protection)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)rig->arena;
-	uintptr_t from = (start + page - 1) / page * page, to = (start + rig->size) / page * page;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)rig->arena / page * page;
 
-	assert_int_equal(mprotect((void *)from, to - from, protection), 0);
+	assert_int_equal(mprotect((void *)start, rig->mapped, protection), 0);
 }
 
 void rig_explain(struct rig *rig, enum side from, const struct packet *packet, struct explanation *explanation)
 {
-	if (rig->copy == NULL)
-		rig->copy = aligned_alloc(64, (rig->size + 63) / 64 * 64);
-	assert_non_null(rig->copy);
-	memcpy(rig->copy, rig->arena, rig->size);
+	void *copy = map(rig, MAP_PRIVATE); /* as in culvertd: it costs the pages that are written */
+
 	packets_copy(&rig->work, packet);
 	protect(rig, PROT_READ);
-	struct engine *shadow = engine_shadow(rig->engine, rig->copy);
+	struct engine *shadow = engine_shadow(rig->engine, copy);
 	assert_non_null(shadow);
 	engine_explain(shadow, from, &rig->work.packet, rig->now, explanation);
 	engine_free(shadow);
 	protect(rig, PROT_READ | PROT_WRITE);
+	unmap(rig, copy);
 }
 
 static void compare_output(const struct explain_output *told, const struct emission *e)

@@ -29,7 +29,8 @@ static const uint32_t W1 = 0xcb007101, W2 = 0xcb007102, X = 0xcb0071fe; /* remot
 struct rig {
 	struct engine *engine;
 	void *arena;
-	size_t size;
+	size_t size, mapped;
+	int file; /* whose pages the arena is */
 	struct engine_limits limits;
 	struct engine_config config;
 	uint8_t seed[32];
@@ -39,7 +40,6 @@ struct rig {
 	enum service service;      /* SERVICE_NONE, or that of all tunnels of this test */
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
 	bool in_haste;             /* many packets: engine_check() and explanations take too long for each */
-	void *copy;                /* of the arena, for explanations */
 	uint32_t explained;        /* packets */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
@@ -52,6 +52,8 @@ int rig_teardown(void **state);
 void rig_restart(struct rig *rig);
 /* Kills the engine; another one takes over what is in its memory. */
 void rig_take_over(struct rig *rig);
+/* Kills the engine and maps its memory at another address; the caller makes another engine. */
+void rig_move(struct rig *rig);
 void rig_configure(struct rig *rig); /* the rig's configuration as it is now */
 void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t second);
 

@@ -4,7 +4,6 @@
 import json
 import os
 import subprocess
-import sys
 
 program = os.path.join(os.environ["top_builddir"], "tests/unit/test_json")
 output = subprocess.run([program, "--all-bytes"], stdout=subprocess.PIPE, check=True, timeout=20).stdout
@@ -16,4 +15,4 @@ for number, line in enumerate(lines, 1):
     assert row["byte"] == number and row["text"] == text, line
     assert row.get("cut", False) != ("after" in row), line
     assert all(32 <= ord(letter) < 127 for letter in line), line
-sys.exit(0)
+print("1..1\nok 1 - 255 rows")
