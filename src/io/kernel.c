@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "io/clock.h"
+#include "io/kernel_copy.h"
 #include "io/kernel_links.h"
 #include "io/kernel_lock.h"
 #include "io/kernel_made.h"
@@ -30,6 +31,7 @@ enum {
 	EXIT_FILE = 5,
 	/* Somebody who undoes our changes as soon as they are made is not answered more often than this. */
 	REPAIR_MS = 1000,
+	READ_TICKS = 30, /* all is read again, against what is not known to go wrong */
 	ADDRESSES_TEXT_MAX = 256,
 };
 
@@ -39,15 +41,16 @@ struct kernel {
 	kernel_report *report;
 	void *context;
 	struct netlink *netlink;
+	struct kernel_copy copy;
 	struct next_hops *hops;
 	struct kernel_links links;
 	struct kernel_trouble trouble;
-	char default_wan[IFNAMSIZ]; /* for kernel_default_wan() */
 	struct kernel_ports ports;
 	struct kernel_made made;
 	int lock;
 	bool set_up;
 	uint64_t repaired_ms;
+	uint32_t tick, checked; /* checked: which change of ours is looked at next */
 };
 
 static const char *kernel_address_text(uint32_t address, char text[INET_ADDRSTRLEN])
@@ -61,7 +64,7 @@ static int kernel_complain_of_device(struct kernel *kernel, const char *side, co
 {
 	char devices[KERNEL_DEVICES_TEXT_MAX];
 
-	kernel_links_list(kernel->netlink, devices);
+	kernel_links_list(&kernel->copy, devices);
 	kernel->report(kernel->context, LOG_ERR, "the %s device %s does not exist; the devices are: %s", side, name,
 		       devices);
 	return code;
@@ -70,14 +73,7 @@ static int kernel_complain_of_device(struct kernel *kernel, const char *side, co
 /* The WAN's name: as asked for, or the device of the default route. */
 static int kernel_choose_wan(struct kernel *kernel)
 {
-	int error = 0;
-
-	if (!kernel->request.wan[0])
-		error = kernel_links_find_default(kernel->netlink, kernel->request.wan);
-	if (error) {
-		kernel->report(kernel->context, LOG_ERR, "cannot read the routes: %s", strerror(-error));
-		return kernel_made_exit_code(error);
-	}
+	kernel_links_name_wan(&kernel->copy, &kernel->request);
 	if (!kernel->request.wan[0]) {
 		kernel->report(
 			kernel->context, LOG_ERR,
@@ -143,47 +139,37 @@ void kernel_rehearse_ports(struct kernel *kernel, const struct kernel_ports_want
 	*host_udp = links.host_udp;
 }
 
-static int kernel_read_links(struct kernel *kernel, struct kernel_links *links)
-{
-	int error =
-		kernel_links_read(kernel->netlink, kernel->request.lan, kernel->request.wan, links, &kernel->trouble);
-
-	if (error)
-		kernel->report(kernel->context, LOG_ERR, "cannot read the state of the links: %s", strerror(-error));
-	kernel_collect_ports(kernel, links);
-	return error;
-}
-
-static int kernel_reload_hops(struct kernel *kernel)
-{
-	const struct kernel_links *links = &kernel->links;
-	bool is_ready = links->wan.up && links->wan.address_count > 0;
-	int error = next_hop_reload(kernel->hops, links->wan.ifindex, links->wan.arp, is_ready);
-
-	if (error)
-		kernel->report(kernel->context, LOG_ERR, "cannot read the routes of %s: %s", kernel->request.wan,
-			       strerror(-error));
-	return error;
-}
-
 static int kernel_look(struct kernel *kernel)
 {
 	struct kernel_ports_view view;
-	int code = kernel_choose_wan(kernel), error;
+	int error = kernel_copy_read(&kernel->copy), code;
 
+	if (error) {
+		kernel->report(kernel->context, LOG_ERR, "cannot read links, addresses, routes and rules: %s",
+			       strerror(-error));
+		return kernel_made_exit_code(error);
+	}
+	code = kernel_choose_wan(kernel);
 	if (code)
 		return code;
-	error = kernel_read_links(kernel, &kernel->links);
-	if (error)
-		return kernel_made_exit_code(error);
+	kernel_links_read(&kernel->copy, &kernel->links, &kernel->trouble);
+	kernel_collect_ports(kernel, &kernel->links);
 	code = kernel_check_links(kernel);
 	if (code)
 		return code;
 	view = kernel_ports_of(kernel);
 	kernel_ports_look(&kernel->ports, &view, true);
 	kernel_collect_ports(kernel, &kernel->links);
-	error = kernel_reload_hops(kernel);
-	return error ? kernel_made_exit_code(error) : 0;
+	next_hop_follow(kernel->hops, &kernel->links, true);
+	kernel->copy.links_changed = kernel->copy.is_read = kernel->copy.ours_changed = false;
+	return 0;
+}
+
+static void kernel_update_neighbour(void *context, const struct netlink_neighbour *neighbour)
+{
+	struct kernel *kernel = context;
+
+	next_hop_update(kernel->hops, neighbour);
 }
 
 static bool kernel_prepare(struct kernel *kernel, const struct kernel_request *request)
@@ -197,8 +183,9 @@ static bool kernel_prepare(struct kernel *kernel, const struct kernel_request *r
 		return false;
 	}
 	kernel->made.netlink = kernel->netlink;
+	kernel_copy_open(&kernel->copy, kernel->netlink, &kernel->request, kernel_update_neighbour, kernel);
 	kernel_ports_open(&kernel->ports);
-	kernel->hops = next_hop_new(kernel->netlink);
+	kernel->hops = next_hop_new(kernel->netlink, &kernel->copy);
 	if (kernel->state_dir && kernel->hops)
 		return true;
 	kernel->report(kernel->context, LOG_ERR, "out of memory");
@@ -237,6 +224,7 @@ void kernel_close(struct kernel *kernel)
 		return;
 	kernel_made_close(&kernel->made);
 	next_hop_free(kernel->hops);
+	kernel_copy_close(&kernel->copy);
 	kernel_ports_close(&kernel->ports);
 	netlink_free(kernel->netlink);
 	if (kernel->lock >= 0)
@@ -293,7 +281,7 @@ static int kernel_reconcile(struct kernel *kernel, bool starting)
 	struct netlink_link tun = {0};
 	struct kernel_facts facts = kernel_facts_of(kernel);
 
-	if (kernel_links_find(kernel->netlink, kernel->request.tun, &tun)) {
+	if (netlink_find_link(kernel->netlink, kernel->request.tun, &tun)) {
 		facts.tun_mtu_before = tun.mtu;
 		facts.tun_up_before = tun.admin_up;
 	} else if (starting) {
@@ -304,7 +292,6 @@ static int kernel_reconcile(struct kernel *kernel, bool starting)
 		kernel->report(kernel->context, LOG_ERR, "out of memory");
 		return EXIT_NETWORK;
 	}
-	kernel->repaired_ms = clock_now_ms();
 	return kernel_made_reconcile(&kernel->made, &wanted, starting);
 }
 
@@ -466,52 +453,104 @@ static void kernel_report_lan(struct kernel *kernel)
 		       links->lan.address ? kernel_address_text(links->lan.address, address) : "none");
 }
 
-/* Looks again at everything. repair: see to our changes even if nothing has changed around them. */
-static void kernel_look_again(struct kernel *kernel, bool repair)
+static void kernel_look_at_links(struct kernel *kernel, struct kernel_links *links)
 {
-	struct kernel_links links;
-	struct kernel_trouble before;
-	bool changed, wan_changed, lan_changed;
+	struct kernel_trouble before = kernel->trouble;
 
-	memcpy(&links, &kernel->links, sizeof(links));
-	memcpy(&before, &kernel->trouble, sizeof(before));
-	if (kernel_read_links(kernel, &links))
-		return;
+	kernel->copy.links_changed = false;
+	kernel_links_read(&kernel->copy, links, &kernel->trouble);
 	/* Only a start is refused for that: while it runs, a lease may bring the address before the route. */
 	kernel->trouble.swapped &= !kernel->set_up;
-	changed = memcmp(&links, &kernel->links, sizeof(links)) != 0;
-	wan_changed = memcmp(&links.wan, &kernel->links.wan, sizeof(links.wan)) != 0;
-	lan_changed = links.lan.ifindex != kernel->links.lan.ifindex || links.lan.up != kernel->links.lan.up ||
-		      links.lan.mtu != kernel->links.lan.mtu || links.lan.address != kernel->links.lan.address;
-	memcpy(&kernel->links, &links, sizeof(links));
-	kernel->links.generation += changed;
-	if (memcmp(&before, &kernel->trouble, sizeof(before)) != 0)
+	if (!kernel_links_same_trouble(&before, &kernel->trouble))
 		kernel_links_report(&kernel->trouble, &kernel->request, kernel->report, kernel->context);
-	if (wan_changed)
+}
+
+/* What follows from links, addresses and routes that have changed, and from ports. */
+static void kernel_look_again(struct kernel *kernel)
+{
+	struct kernel_links links = kernel->links, before = kernel->links;
+
+	if (kernel->copy.links_changed)
+		kernel_look_at_links(kernel, &links);
+	kernel_collect_ports(kernel, &links);
+	next_hop_follow(kernel->hops, &links, kernel->copy.wan_was_away);
+	kernel->copy.wan_was_away = false;
+	if (kernel_links_same(&links, &before))
+		return;
+	kernel->links = links;
+	kernel->links.generation++;
+	if (!kernel_links_same_wan(&links, &before))
 		kernel_report_addresses(kernel);
-	if (lan_changed)
+	if (links.lan.ifindex != before.lan.ifindex || links.lan.up != before.lan.up ||
+	    links.lan.mtu != before.lan.mtu || links.lan.address != before.lan.address)
 		kernel_report_lan(kernel);
-	kernel_reload_hops(kernel);
-	if (kernel->set_up && (changed || repair))
+	if (kernel->set_up)
 		kernel_reconcile(kernel, false);
 }
 
-static void kernel_update_neighbour(void *context, const struct netlink_neighbour *neighbour)
+/* Whether a reading of the kernel has found all rules and routes that are ours. */
+static bool kernel_has_all(const struct kernel *kernel)
 {
-	struct kernel *kernel = context;
+	uint32_t rules = 0, routes = 0;
 
-	next_hop_update(kernel->hops, neighbour);
+	for (uint32_t i = 0; i < kernel->made.list.count; i++) {
+		rules += kernel->made.list.items[i].kind == CHANGE_RULE;
+		routes += kernel->made.list.items[i].kind == CHANGE_ROUTE;
+	}
+	return rules == kernel->copy.our_rules && routes == kernel->copy.our_routes;
+}
+
+static bool kernel_is_so(const struct kernel *kernel, const struct change *change)
+{
+	const struct netlink_link *tun;
+	char now[SYSCTL_VALUE_MAX];
+
+	if (change->kind == CHANGE_SYSCTL && !change->once)
+		return sysctl_read(change->sysctl.path, now) || !strcmp(now, change->sysctl.value);
+	tun = change->kind == CHANGE_LINK ? kernel_copy_link(&kernel->copy, change->device) : NULL;
+	return !tun || (tun->admin_up && tun->mtu == change->link.mtu);
+}
+
+/* Looks at the TUN and at the settings of ours in /proc/sys, or at the next few of them. */
+static bool kernel_check_settings(struct kernel *kernel, uint32_t budget)
+{
+	const struct change_list *list = &kernel->made.list;
+
+	for (uint32_t i = 0; i < list->count && budget > 0; i++) {
+		const struct change *change = &list->items[kernel->checked++ % list->count];
+
+		if (!kernel_is_so(kernel, change))
+			return false;
+		budget -= change->kind == CHANGE_SYSCTL;
+	}
+	return true;
+}
+
+static void kernel_repair(struct kernel *kernel)
+{
+	kernel->copy.ours_changed = false;
+	kernel->repaired_ms = clock_now_ms();
+	if (kernel->set_up)
+		kernel_reconcile(kernel, false);
 }
 
 void kernel_read_events(struct kernel *kernel)
 {
-	struct netlink_events events = {.neighbour = kernel_update_neighbour, .context = kernel};
+	struct kernel_copy *copy = &kernel->copy;
 
-	netlink_read_events(kernel->netlink, &events);
-	if (events.changed || events.lost)
-		kernel_look_again(kernel, events.rules && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS);
-	if (events.lost)
+	kernel_copy_follow(copy);
+	if (copy->is_lost)
 		next_hop_resync(kernel->hops);
+	copy->is_lost = false;
+	if (copy->links_changed)
+		kernel_look_again(kernel);
+	if (copy->ours_touched)
+		copy->ours_changed |= !kernel_check_settings(kernel, UINT32_MAX);
+	if (copy->is_read)
+		copy->ours_changed |= !kernel_has_all(kernel);
+	copy->ours_touched = copy->is_read = false;
+	if (copy->ours_changed && clock_now_ms() - kernel->repaired_ms >= REPAIR_MS)
+		kernel_repair(kernel);
 	next_hop_ask(kernel->hops);
 }
 
@@ -535,7 +574,11 @@ void kernel_refresh(struct kernel *kernel)
 	if (kernel->lock >= 0)
 		kernel_lock_serve(kernel->lock);
 	kernel_ports_watch(&kernel->ports, &kernel->links);
-	kernel_look_again(kernel, true);
+	kernel_look_again(kernel);
+	if (kernel->copy.ours_changed || !kernel_check_settings(kernel, 1))
+		kernel_repair(kernel);
+	if (++kernel->tick % READ_TICKS == 0)
+		kernel_copy_start(&kernel->copy);
 	next_hop_refresh(kernel->hops);
 	next_hop_ask(kernel->hops);
 }
@@ -562,9 +605,9 @@ enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination)
 	return kernel->links.wan.ethernet ? next_hop_peek(kernel->hops, destination) : NEXT_HOP_KNOWN;
 }
 
-const char *kernel_default_wan(struct kernel *kernel)
+const char *kernel_default_wan(const struct kernel *kernel)
 {
-	if (kernel_links_find_default(kernel->netlink, kernel->default_wan))
-		kernel->default_wan[0] = '\0';
-	return kernel->default_wan;
+	const struct netlink_link *link = kernel_links_default(&kernel->copy);
+
+	return link ? link->name : "";
 }

@@ -105,14 +105,15 @@ bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address);
 int kernel_event_fd(const struct kernel *kernel);
 void kernel_read_events(struct kernel *kernel);
 /* The name of the device of the default route now, "" if there is none; valid until the next call. */
-const char *kernel_default_wan(struct kernel *kernel);
+const char *kernel_default_wan(const struct kernel *kernel);
 /* Other ports after a reload. Connections that are up go on. */
 void kernel_set_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted);
 /* The router's own ports if that were wanted: what kernel_links() would say then. Changes nothing. */
 void kernel_rehearse_ports(struct kernel *kernel, const struct kernel_ports_wanted *wanted, struct port_set *host_tcp,
 			   struct port_set *host_udp);
-/* Looks again at everything; to be called every few seconds for what notifications can miss, for neighbours in use,
- * which the kernel would forget otherwise, and for changes of ours that somebody has undone. */
+/* To be called every few seconds: looks at ports, which no notification tells of, at one of the settings that are ours,
+ * and undoes what somebody has done to the others and was not undone at once. Every minute all is read again, by and
+ * by. */
 void kernel_refresh(struct kernel *kernel);
 
 enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_BUSY, NEXT_HOP_SILENT, NEXT_HOP_NO_ROUTE };

@@ -96,53 +96,30 @@ static int change_write_sysctl(const char *path, const char *value)
 	return sysctl_write(path, value);
 }
 
-struct link_state {
-	int ifindex;
-	uint32_t mtu;
-	bool up, found;
-};
-
-static void change_keep_link(void *context, const struct netlink_link *link)
+static int change_set_link(struct netlink *netlink, const struct netlink_link *link, uint32_t mtu, bool up)
 {
-	struct link_state *state = context;
-
-	if (link->ifindex != state->ifindex)
-		return;
-	state->mtu = link->mtu;
-	state->up = link->admin_up;
-	state->found = true;
-}
-
-static int change_set_link(struct netlink *netlink, int ifindex, uint32_t mtu, bool up)
-{
-	struct link_state state = {.ifindex = ifindex};
-	int error = netlink_dump_links(netlink, change_keep_link, &state);
-
-	if (error)
-		return error;
-	if (state.found && state.mtu == mtu && state.up == up)
-		return CHANGE_NOTHING;
-	return netlink_set_link(netlink, ifindex, mtu, up);
+	return link->mtu == mtu && link->admin_up == up ? CHANGE_NOTHING
+							: netlink_set_link(netlink, link->ifindex, mtu, up);
 }
 
 int change_apply(const struct change *change, struct netlink *netlink)
 {
-	int ifindex = change->device[0] ? netlink_find_link(netlink, change->device) : 0;
+	struct netlink_link link = {0};
 	struct netlink_route route;
 	struct netlink_rule rule;
 
-	if (change->device[0] && !ifindex)
+	if (change->device[0] && !netlink_find_link(netlink, change->device, &link))
 		return -ENODEV;
 	switch (change->kind) {
 	case CHANGE_SYSCTL:
 		return change_write_sysctl(change->sysctl.path, change->sysctl.value);
 	case CHANGE_LINK:
-		return change_set_link(netlink, ifindex, change->link.mtu, true);
+		return change_set_link(netlink, &link, change->link.mtu, true);
 	case CHANGE_ADDRESS:
-		return change_judge(netlink_add_address(netlink, ifindex, change->address), -EEXIST);
+		return change_judge(netlink_add_address(netlink, link.ifindex, change->address), -EEXIST);
 	case CHANGE_ROUTE:
 		route = change->route;
-		route.ifindex = ifindex;
+		route.ifindex = link.ifindex;
 		return change_judge(netlink_add_route(netlink, &route), -EEXIST);
 	case CHANGE_RULE:
 		return change_judge(netlink_add_rule(netlink, &change->rule), -EEXIST);
@@ -170,23 +147,23 @@ static int change_undo_sysctl(const struct change *change)
 
 int change_undo(const struct change *change, struct netlink *netlink)
 {
-	int ifindex = change->device[0] ? netlink_find_link(netlink, change->device) : 0;
+	struct netlink_link link = {0};
 	struct netlink_route route;
 
-	if (change->device[0] && !ifindex)
+	if (change->device[0] && !netlink_find_link(netlink, change->device, &link))
 		return CHANGE_NOTHING;
 	switch (change->kind) {
 	case CHANGE_SYSCTL:
 		return change_undo_sysctl(change);
 	case CHANGE_LINK:
 		return change->link.mtu_before
-			       ? change_set_link(netlink, ifindex, change->link.mtu_before, change->link.up_before)
+			       ? change_set_link(netlink, &link, change->link.mtu_before, change->link.up_before)
 			       : CHANGE_NOTHING;
 	case CHANGE_ADDRESS:
-		return change_judge(netlink_delete_address(netlink, ifindex, change->address), -EADDRNOTAVAIL);
+		return change_judge(netlink_delete_address(netlink, link.ifindex, change->address), -EADDRNOTAVAIL);
 	case CHANGE_ROUTE:
 		route = change->route;
-		route.ifindex = ifindex;
+		route.ifindex = link.ifindex;
 		return change_judge(netlink_delete_route(netlink, &route), -ESRCH);
 	case CHANGE_RULE:
 		return change_judge(netlink_delete_rule(netlink, &change->rule), -ENOENT);

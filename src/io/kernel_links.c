@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Three dumps: links for names, state and MTU, addresses, and routes for what lies behind the LAN.
+ * From the copy of what the kernel has: links for names, state and MTU, addresses, and routes for what lies behind the
+ * LAN.
  */
 #include "io/kernel_links.h"
 
@@ -10,7 +11,6 @@
 #include <syslog.h>
 
 struct reading {
-	const char *lan, *wan;
 	struct kernel_links *links;
 	struct kernel_trouble *trouble;
 	struct prefix wan_prefixes[KERNEL_ADDRESSES_MAX]; /* of links->wan.addresses */
@@ -30,32 +30,24 @@ static bool kernel_links_overlap(struct prefix a, struct prefix b)
 	return (a.address & mask) == (b.address & mask);
 }
 
-/* Member by member: the result is compared byte by byte with an earlier one, and what lies between members must stay
- * zero. */
-static void kernel_links_copy(struct prefix *to, struct prefix prefix)
+static void kernel_links_keep_sides(const struct kernel_copy *copy, struct kernel_links *links)
 {
-	to->address = prefix.address;
-	to->length = prefix.length;
-}
+	const struct netlink_link *lan = kernel_copy_link(copy, copy->request->lan);
+	const struct netlink_link *wan = kernel_copy_link(copy, copy->request->wan);
 
-static void kernel_links_keep_link(void *context, const struct netlink_link *link)
-{
-	struct reading *reading = context;
-	struct kernel_links *links = reading->links;
-
-	if (!strcmp(link->name, reading->lan)) {
-		links->lan.ifindex = link->ifindex;
-		links->lan.up = link->admin_up && link->carrier;
-		links->lan.mtu = link->mtu;
+	if (lan) {
+		links->lan.ifindex = lan->ifindex;
+		links->lan.up = lan->admin_up && lan->carrier;
+		links->lan.mtu = lan->mtu;
 	}
-	if (!strcmp(link->name, reading->wan)) {
-		links->wan.ifindex = link->ifindex;
-		links->wan.up = link->admin_up && link->carrier;
-		links->wan.ethernet = link->ethernet;
-		links->wan.arp = link->arp;
-		links->wan.mtu = link->mtu;
-		memcpy(links->wan.mac, link->mac, sizeof(links->wan.mac));
-		snprintf(links->wan.name, sizeof(links->wan.name), "%s", link->name);
+	if (wan) {
+		links->wan.ifindex = wan->ifindex;
+		links->wan.up = wan->admin_up && wan->carrier;
+		links->wan.ethernet = wan->ethernet;
+		links->wan.arp = wan->arp;
+		links->wan.mtu = wan->mtu;
+		memcpy(links->wan.mac, wan->mac, sizeof(links->wan.mac));
+		memcpy(links->wan.name, wan->name, sizeof(links->wan.name));
 	}
 }
 
@@ -71,12 +63,11 @@ static void kernel_links_add_prefix(struct reading *reading, struct prefix prefi
 	if (links->lan.prefix_count == PREFIXES_MAX)
 		reading->trouble->prefixes_left_out++;
 	else
-		kernel_links_copy(&links->lan.prefixes[links->lan.prefix_count++], prefix);
+		links->lan.prefixes[links->lan.prefix_count++] = prefix;
 }
 
-static void kernel_links_keep_address(void *context, const struct netlink_address *address)
+static void kernel_links_keep_address(struct reading *reading, const struct netlink_address *address)
 {
-	struct reading *reading = context;
 	struct kernel_links *links = reading->links;
 	struct prefix prefix = {address->address, address->length};
 
@@ -113,8 +104,8 @@ static void kernel_links_drop_overlaps(struct reading *reading)
 			overlap = kernel_links_overlap(wan, links->lan.prefixes[j]);
 			if (overlap && !trouble->overlap) {
 				trouble->overlap = true;
-				kernel_links_copy(&trouble->overlap_wan, wan);
-				kernel_links_copy(&trouble->overlap_lan, links->lan.prefixes[j]);
+				trouble->overlap_wan = wan;
+				trouble->overlap_lan = links->lan.prefixes[j];
 			}
 		}
 		if (overlap)
@@ -126,10 +117,8 @@ static void kernel_links_drop_overlaps(struct reading *reading)
 	links->wan.address_count = reading->wan_prefix_count = kept;
 }
 
-static void kernel_links_keep_route(void *context, const struct netlink_route *route)
+static void kernel_links_keep_route(struct reading *reading, const struct netlink_route *route)
 {
-	struct reading *reading = context;
-
 	if (!route->to.length && !route->unreachable && route->ifindex)
 		reading->trouble->lan_has_default |= route->ifindex == reading->links->lan.ifindex;
 	/* 0/1 and 128/1 are a default route that beats another one without replacing it. */
@@ -160,25 +149,79 @@ bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address)
 	return false;
 }
 
-int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan, struct kernel_links *links,
-		      struct kernel_trouble *trouble)
+void kernel_links_read(const struct kernel_copy *copy, struct kernel_links *links, struct kernel_trouble *trouble)
 {
-	struct reading reading = {.lan = lan, .wan = wan, .links = links, .trouble = trouble};
-	int error;
+	struct reading reading = {.links = links, .trouble = trouble};
 
 	memset(&links->wan, 0, sizeof(links->wan));
 	memset(&links->lan, 0, sizeof(links->lan));
 	memset(trouble, 0, sizeof(*trouble));
-	error = netlink_dump_links(netlink, kernel_links_keep_link, &reading);
-	if (!error && (links->lan.ifindex || links->wan.ifindex))
-		error = netlink_dump_addresses(netlink, kernel_links_keep_address, &reading);
+	kernel_links_keep_sides(copy, links);
+	for (uint32_t i = 0; i < copy->address_count; i++)
+		kernel_links_keep_address(&reading, &copy->addresses[i].address);
 	kernel_links_drop_overlaps(&reading);
-	if (!error)
-		error = netlink_dump_routes(netlink, NETLINK_TABLE_MAIN, kernel_links_keep_route, &reading);
+	for (uint32_t i = 0; i < copy->route_count; i++)
+		if (!copy->routes[i].is_free)
+			kernel_links_keep_route(&reading, &copy->routes[i].route);
 	/* A WAN that waits for its lease has no route yet, and one without link addresses needs none. */
 	trouble->swapped = trouble->lan_has_default && !reading.wan_has_default && links->wan.up &&
 			   links->wan.ethernet && links->wan.address_count > 0;
-	return error;
+}
+
+static bool kernel_links_same_prefix(struct prefix a, struct prefix b)
+{
+	return a.address == b.address && a.length == b.length;
+}
+
+bool kernel_links_same_wan(const struct kernel_links *a, const struct kernel_links *b)
+{
+	return a->wan.ifindex == b->wan.ifindex && a->wan.up == b->wan.up && a->wan.ethernet == b->wan.ethernet &&
+	       a->wan.arp == b->wan.arp && a->wan.mtu == b->wan.mtu &&
+	       !memcmp(a->wan.mac, b->wan.mac, sizeof(a->wan.mac)) && a->wan.address_count == b->wan.address_count &&
+	       !memcmp(a->wan.addresses, b->wan.addresses, sizeof(a->wan.addresses)) &&
+	       !strcmp(a->wan.name, b->wan.name);
+}
+
+static bool kernel_links_same_lan(const struct kernel_links *a, const struct kernel_links *b)
+{
+	for (uint32_t i = 0; i < a->lan.prefix_count; i++)
+		if (!kernel_links_same_prefix(a->lan.prefixes[i], b->lan.prefixes[i]))
+			return false;
+	return a->lan.ifindex == b->lan.ifindex && a->lan.up == b->lan.up && a->lan.mtu == b->lan.mtu &&
+	       a->lan.prefix_count == b->lan.prefix_count && a->lan.address == b->lan.address &&
+	       a->lan.address_count == b->lan.address_count &&
+	       !memcmp(a->lan.addresses, b->lan.addresses, sizeof(a->lan.addresses));
+}
+
+static bool kernel_links_same_ports(const struct port_set *a, const struct port_set *b)
+{
+	return !memcmp(a->bits, b->bits, sizeof(a->bits));
+}
+
+bool kernel_links_same(const struct kernel_links *a, const struct kernel_links *b)
+{
+	for (uint32_t i = 0; i < a->kepts && i < b->kepts; i++) {
+		const struct host_connection *one = &a->kept[i], *other = &b->kept[i];
+
+		if (one->local != other->local || one->remote != other->remote ||
+		    one->local_port != other->local_port || one->remote_port != other->remote_port ||
+		    one->protocol != other->protocol)
+			return false;
+	}
+	return kernel_links_same_wan(a, b) && kernel_links_same_lan(a, b) && a->kepts == b->kepts &&
+	       a->own_first == b->own_first && a->own_last == b->own_last &&
+	       kernel_links_same_ports(&a->host_tcp, &b->host_tcp) &&
+	       kernel_links_same_ports(&a->host_udp, &b->host_udp) &&
+	       kernel_links_same_ports(&a->open_tcp, &b->open_tcp) &&
+	       kernel_links_same_ports(&a->open_udp, &b->open_udp);
+}
+
+bool kernel_links_same_trouble(const struct kernel_trouble *a, const struct kernel_trouble *b)
+{
+	return a->overlap == b->overlap && kernel_links_same_prefix(a->overlap_lan, b->overlap_lan) &&
+	       kernel_links_same_prefix(a->overlap_wan, b->overlap_wan) &&
+	       a->addresses_left_out == b->addresses_left_out && a->prefixes_left_out == b->prefixes_left_out &&
+	       a->lan_has_default == b->lan_has_default && a->swapped == b->swapped;
 }
 
 static const char *kernel_links_address(uint32_t address, char text[INET_ADDRSTRLEN])
@@ -216,97 +259,49 @@ void kernel_links_report(const struct kernel_trouble *trouble, const struct kern
 		       request->lan, trouble->prefixes_left_out);
 }
 
-struct default_route {
-	int ifindex;
-	uint32_t metric;
-};
-
-static void kernel_links_keep_default(void *context, const struct netlink_route *route)
+const struct netlink_link *kernel_links_default(const struct kernel_copy *copy)
 {
-	struct default_route *best = context;
+	const struct netlink_route *route = kernel_copy_exact(copy, 0, (struct prefix){0});
 
-	if (route->to.length || route->unreachable || !route->ifindex)
-		return;
-	if (!best->ifindex || route->metric < best->metric)
-		*best = (struct default_route){route->ifindex, route->metric};
+	return route ? kernel_copy_device(copy, route->ifindex) : NULL;
 }
 
-struct naming {
-	int ifindex;
-	char *name;
-};
-
-static void kernel_links_keep_name(void *context, const struct netlink_link *link)
+void kernel_links_list(const struct kernel_copy *copy, char text[KERNEL_DEVICES_TEXT_MAX])
 {
-	struct naming *naming = context;
+	size_t used = 0;
 
-	if (link->ifindex == naming->ifindex)
-		snprintf(naming->name, IFNAMSIZ, "%s", link->name);
-}
-
-int kernel_links_find_default(struct netlink *netlink, char name[IFNAMSIZ])
-{
-	struct default_route best = {0};
-	struct naming naming = {0, name};
-	int error = netlink_dump_routes(netlink, NETLINK_TABLE_MAIN, kernel_links_keep_default, &best);
-
-	name[0] = '\0';
-	if (error || !best.ifindex)
-		return error;
-	naming.ifindex = best.ifindex;
-	return netlink_dump_links(netlink, kernel_links_keep_name, &naming);
-}
-
-static void kernel_links_append_name(void *context, const struct netlink_link *link)
-{
-	char *text = context;
-	size_t used = strlen(text);
-
-	snprintf(text + used, KERNEL_DEVICES_TEXT_MAX - used, "%s%s", used ? ", " : "", link->name);
-}
-
-void kernel_links_list(struct netlink *netlink, char text[KERNEL_DEVICES_TEXT_MAX])
-{
 	text[0] = '\0';
-	netlink_dump_links(netlink, kernel_links_append_name, text);
+	for (uint32_t i = 0; i < copy->link_count && used < KERNEL_DEVICES_TEXT_MAX; i++)
+		used += (size_t)snprintf(text + used, KERNEL_DEVICES_TEXT_MAX - used, "%s%s", used ? ", " : "",
+					 copy->links[i].link.name);
+}
+
+void kernel_links_name_wan(const struct kernel_copy *copy, struct kernel_request *request)
+{
+	const struct netlink_link *link = request->wan[0] ? NULL : kernel_links_default(copy);
+
+	if (link)
+		memcpy(request->wan, link->name, sizeof(request->wan));
 }
 
 bool kernel_peek(const char *lan, const char *wan, struct kernel_links *links)
 {
+	struct kernel_request request = {0};
+	struct kernel_copy copy;
 	struct kernel_trouble trouble;
-	char name[IFNAMSIZ] = "";
 	int error;
 	struct netlink *netlink = netlink_new(&error);
 
 	*links = (struct kernel_links){.generation = 0};
 	if (!netlink)
 		return false;
-	if (!wan[0] && !kernel_links_find_default(netlink, name))
-		wan = name;
-	error = kernel_links_read(netlink, lan, wan, links, &trouble);
+	snprintf(request.lan, sizeof(request.lan), "%s", lan);
+	snprintf(request.wan, sizeof(request.wan), "%s", wan);
+	kernel_copy_open(&copy, netlink, &request, NULL, NULL);
+	error = kernel_copy_read(&copy);
+	kernel_links_name_wan(&copy, &request);
+	kernel_links_read(&copy, links, &trouble);
+	kernel_copy_close(&copy);
 	netlink_free(netlink);
 	return !error && links->lan.prefix_count > 0;
-}
-
-struct finding {
-	const char *name;
-	struct netlink_link *link;
-	bool found;
-};
-
-static void kernel_links_keep_named(void *context, const struct netlink_link *link)
-{
-	struct finding *finding = context;
-
-	if (strcmp(link->name, finding->name) != 0)
-		return;
-	*finding->link = *link;
-	finding->found = true;
-}
-
-bool kernel_links_find(struct netlink *netlink, const char *name, struct netlink_link *link)
-{
-	struct finding finding = {name, link, false};
-
-	return !netlink_dump_links(netlink, kernel_links_keep_named, &finding) && finding.found;
 }

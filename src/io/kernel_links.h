@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "io/kernel.h"
-#include "io/netlink.h"
+#include "io/kernel_copy.h"
 
 enum { KERNEL_DEVICES_TEXT_MAX = 256 };
 
@@ -24,23 +24,26 @@ struct kernel_trouble {
 
 /*
  * Fills in links->wan and links->lan and leaves the rest alone. A device that is not there has index 0. The LAN's
- * prefixes are those of its addresses and of the routes through it, but for routes that hold a prefix of the WAN. 0 or
- * a negative errno.
+ * prefixes are those of its addresses and of the routes through it, but for routes that hold a prefix of the WAN.
  */
-int kernel_links_read(struct netlink *netlink, const char *lan, const char *wan, struct kernel_links *links,
-		      struct kernel_trouble *trouble);
+void kernel_links_read(const struct kernel_copy *copy, struct kernel_links *links, struct kernel_trouble *trouble);
+
+/* Whether they say the same; generations aside. */
+bool kernel_links_same_wan(const struct kernel_links *a, const struct kernel_links *b);
+bool kernel_links_same(const struct kernel_links *a, const struct kernel_links *b);
+bool kernel_links_same_trouble(const struct kernel_trouble *a, const struct kernel_trouble *b);
 
 /* Says what is wrong, and what to do about it. */
 void kernel_links_report(const struct kernel_trouble *trouble, const struct kernel_request *request,
 			 kernel_report *report, void *context);
 
-/* The device of the best default route in table main; "" if there is none. 0 or a negative errno. */
-int kernel_links_find_default(struct netlink *netlink, char name[IFNAMSIZ]);
+/* The device of the best default route in table main; NULL if there is none. */
+const struct netlink_link *kernel_links_default(const struct kernel_copy *copy);
+
+/* Names the WAN, unless the request names it: the device of the default route. "" if there is none. */
+void kernel_links_name_wan(const struct kernel_copy *copy, struct kernel_request *request);
 
 /* The names of all devices, for people: "eth0, eth1". */
-void kernel_links_list(struct netlink *netlink, char text[KERNEL_DEVICES_TEXT_MAX]);
-
-/* The state of one device. False if there is none of that name. */
-bool kernel_links_find(struct netlink *netlink, const char *name, struct netlink_link *link);
+void kernel_links_list(const struct kernel_copy *copy, char text[KERNEL_DEVICES_TEXT_MAX]);
 
 #endif

@@ -16,6 +16,7 @@
 
 enum {
 	WATCHED_AT_ONCE = 8,
+	ROUNDS = 1 << 20,
 	PORTS_TEXT_MAX = 512,
 };
 
@@ -101,21 +102,69 @@ void kernel_ports_fill(const struct kernel_ports *ports, const struct kernel_por
 
 /* --- all sockets --- */
 
-/* Some of those that are kept are looked at, and forgotten if they have gone. */
-static void kernel_ports_check_kept(struct kernel_ports *ports, uint32_t budget)
-{
-	for (uint32_t i = 0; i < budget && i < ports->kepts; i++) {
-		uint32_t at = ports->watched < ports->kepts ? ports->watched : 0;
-		bool *sees = ports->kept[at].protocol == IPPROTO_TCP ? &ports->sees_tcp : &ports->sees_udp;
-		int error = netlink_find_connection(ports->diag, &ports->kept[at]);
+/* What the kernel answers. */
+struct kernel_ports_answers {
+	struct kernel_ports *ports;
+	const struct kernel_links *links;
+};
 
-		ports->watched = at + 1;
-		*sees |= !error;
-		if (error != -ENOENT || !*sees)
-			continue;
-		ports->kept[at] = ports->kept[--ports->kepts];
-		ports->watched = at;
+static void kernel_ports_take_listener(void *context, uint32_t address, uint16_t port)
+{
+	const struct kernel_ports_answers *answers = context;
+
+	if (!address || kernel_links_is_outside(answers->links, address))
+		port_set_add(&answers->ports->listed, port);
+}
+
+/* First those of IPv4, then those of IPv6: those that take both are in the latter. */
+static void kernel_ports_take_end(void *context)
+{
+	const struct kernel_ports_answers *answers = context;
+	struct kernel_ports *ports = answers->ports;
+
+	ports->is_listing = !ports->lists_ipv6 && netlink_ask_listeners(ports->diag, true);
+	ports->lists_ipv6 = ports->is_listing;
+	if (!ports->is_listing)
+		ports->listening_tcp = ports->listed;
+}
+
+/* An answer that comes in a later round is about another one. */
+static void kernel_ports_take_connection(void *context, uint32_t number, bool is_there)
+{
+	const struct kernel_ports_answers *answers = context;
+	struct kernel_ports *ports = answers->ports;
+	uint32_t at = number % HOST_CONNECTIONS_MAX;
+	bool *sees = ports->kept[at].protocol == IPPROTO_TCP ? &ports->sees_tcp : &ports->sees_udp;
+
+	if (number / HOST_CONNECTIONS_MAX != ports->round || at >= ports->kepts)
+		return;
+	*sees |= is_there;
+	ports->gone[at] = !is_there && *sees;
+}
+
+/* Asks about some of those that are kept, forgets them if they have gone, and takes what else has been answered. */
+static void kernel_ports_ask(struct kernel_ports *ports, const struct kernel_links *links, uint32_t budget)
+{
+	struct kernel_ports_answers answers = {.ports = ports, .links = links};
+	struct netlink_sockets to = {
+		.context = &answers,
+		.listener = kernel_ports_take_listener,
+		.end = kernel_ports_take_end,
+		.connection = kernel_ports_take_connection,
+	};
+
+	ports->round = (ports->round + 1) % ROUNDS;
+	memset(ports->gone, 0, sizeof(ports->gone));
+	for (uint32_t i = 0; i < budget && i < ports->kepts; i++) {
+		uint32_t at = ports->watched++ % ports->kepts;
+
+		netlink_ask_connection(ports->diag, &ports->kept[at], ports->round * HOST_CONNECTIONS_MAX + at);
 	}
+	if (!netlink_read_sockets(ports->diag, &to))
+		ports->is_listing = false;
+	for (uint32_t at = ports->kepts; at-- > 0;)
+		if (ports->gone[at])
+			ports->kept[at] = ports->kept[--ports->kepts];
 }
 
 struct kernel_ports_visit {
@@ -201,7 +250,7 @@ void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_vie
 	kernel_ports_fill(ports, view, &links);
 	(void)host_ports_visit(kernel_ports_keep, &visit);
 	if (ports->diag)
-		kernel_ports_check_kept(ports, HOST_CONNECTIONS_MAX);
+		kernel_ports_ask(ports, &links, HOST_CONNECTIONS_MAX);
 	if (ports->left_out)
 		view->report(
 			view->context, LOG_WARNING,
@@ -211,28 +260,16 @@ void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_vie
 
 /* --- what has changed since --- */
 
-struct kernel_ports_listeners {
-	const struct kernel_links *links;
-	struct port_set ports;
-};
-
-static void kernel_ports_note_listener(void *context, uint32_t address, uint16_t port)
-{
-	struct kernel_ports_listeners *listeners = context;
-
-	if (!address || kernel_links_is_outside(listeners->links, address))
-		port_set_add(&listeners->ports, port);
-}
-
 void kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links)
 {
-	struct kernel_ports_listeners listeners = {.links = links};
-
 	if (!ports->diag)
 		return;
-	if (!netlink_dump_listeners(ports->diag, kernel_ports_note_listener, &listeners))
-		ports->listening_tcp = listeners.ports;
-	kernel_ports_check_kept(ports, WATCHED_AT_ONCE);
+	if (!ports->is_listing) {
+		memset(&ports->listed, 0, sizeof(ports->listed));
+		ports->lists_ipv6 = false;
+		ports->is_listing = netlink_ask_listeners(ports->diag, false);
+	}
+	kernel_ports_ask(ports, links, WATCHED_AT_ONCE);
 }
 
 /* --- what the operator is told --- */

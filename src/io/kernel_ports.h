@@ -24,6 +24,11 @@ struct kernel_ports {
 	bool sees_tcp, sees_udp; /* diag has found one of them, so it can tell when one has gone */
 	uint32_t left_out;       /* connections that there was no room for */
 	uint32_t watched;        /* which one is looked at next */
+	uint32_t round;          /* of questions about them */
+	bool gone[HOST_CONNECTIONS_MAX];
+	bool is_listing; /* the kernel is being asked who listens */
+	bool lists_ipv6;
+	struct port_set listed; /* what it has said so far */
 };
 
 /* Says what cannot be read, and goes without. made as in kernel_rules.h. */

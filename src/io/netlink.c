@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
@@ -23,13 +22,6 @@ enum {
 	/* A dump is repeated when the kernel changed under it; a table that changes all the time is taken as it comes.
 	 */
 	DUMP_TRIES = 4,
-	/* Notifications handled in one go, so that a flood of them cannot stop the packets. */
-	EVENTS_AT_ONCE = 256,
-};
-
-struct netlink {
-	struct nl_sock *requests, *events;
-	_Alignas(struct nlmsghdr) char buffer[1 << 16]; /* for one datagram of events */
 };
 
 struct answer {
@@ -236,7 +228,7 @@ static int netlink_subscribe(struct nl_sock *sock)
 	int result;
 
 	result = nl_socket_add_memberships(sock, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
-					   RTNLGRP_IPV4_RULE, RTNLGRP_NEIGH, 0);
+					   RTNLGRP_IPV4_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_NEIGH, 0);
 	if (!result)
 		result = nl_socket_set_nonblocking(sock);
 	return result ? -EIO : 0;
@@ -287,92 +279,6 @@ void netlink_free(struct netlink *netlink)
 		return;
 	nl_socket_free(netlink->requests);
 	nl_socket_free(netlink->events);
+	free(netlink->buffer);
 	free(netlink);
-}
-
-int netlink_event_fd(const struct netlink *netlink)
-{
-	return nl_socket_get_fd(netlink->events);
-}
-
-/* The answer to one question of netlink_ask_neighbours() that the kernel could not give, as what it means. */
-static bool netlink_parse_refusal(const struct nlmsghdr *header, struct netlink_neighbour *neighbour)
-{
-	const struct nlmsgerr *refusal = nlmsg_data(header);
-
-	if (header->nlmsg_type != NLMSG_ERROR || nlmsg_datalen(header) < (int)sizeof(*refusal) || !refusal->error)
-		return false;
-	*neighbour = (struct netlink_neighbour){.address = header->nlmsg_seq};
-	if (refusal->msg.nlmsg_type != RTM_GETNEIGH)
-		neighbour->resolution = NETLINK_FAILED;
-	return true;
-}
-
-static void netlink_take_event(const struct netlink *netlink, struct nlmsghdr *header, struct netlink_events *events)
-{
-	struct netlink_neighbour neighbour;
-	bool is_refusal = netlink_parse_refusal(header, &neighbour);
-
-	if (is_refusal || netlink_parse_neighbour(header, &neighbour)) {
-		neighbour.is_answer = is_refusal || header->nlmsg_pid == nl_socket_get_local_port(netlink->events);
-		events->neighbour(events->context, &neighbour);
-	} else if (header->nlmsg_type != RTM_NEWNEIGH && header->nlmsg_type != RTM_DELNEIGH) {
-		events->changed = true;
-	}
-	if (header->nlmsg_type == RTM_NEWRULE || header->nlmsg_type == RTM_DELRULE)
-		events->rules = true;
-}
-
-/* One datagram of the kernel's; false if there is none, or if one was lost. */
-static bool netlink_read_event(struct netlink *netlink, struct netlink_events *events)
-{
-	struct sockaddr_nl from = {.nl_pid = 1};
-	socklen_t size = sizeof(from);
-	ssize_t got = recvfrom(nl_socket_get_fd(netlink->events), netlink->buffer, sizeof(netlink->buffer),
-			       MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &size);
-	int left = (int)got;
-
-	/* Anything but "nothing more" is an overrun or as bad as one. */
-	if (got < 0 || got > (ssize_t)sizeof(netlink->buffer)) {
-		events->lost = got >= 0 || (errno != EAGAIN && errno != EINTR);
-		return false;
-	}
-	for (struct nlmsghdr *header = (struct nlmsghdr *)(void *)netlink->buffer;
-	     from.nl_pid == 0 && nlmsg_ok(header, left); header = nlmsg_next(header, &left))
-		netlink_take_event(netlink, header, events);
-	return true;
-}
-
-void netlink_read_events(struct netlink *netlink, struct netlink_events *events)
-{
-	events->changed = events->rules = events->lost = false;
-	for (int i = 0; i < EVENTS_AT_ONCE; i++)
-		if (!netlink_read_event(netlink, events))
-			return;
-}
-
-void netlink_ask_neighbours(struct netlink *netlink, int ifindex, const struct netlink_ask *asks, uint32_t count)
-{
-	struct {
-		struct nlmsghdr header;
-		struct ndmsg neighbour;
-		struct nlattr name;
-		uint32_t address;
-	} questions[NETLINK_ASKS_MAX] = {0};
-
-	for (uint32_t i = 0; i < count; i++) {
-		questions[i].header = (struct nlmsghdr){
-			.nlmsg_len = sizeof(questions[i]),
-			.nlmsg_type = asks[i].use ? RTM_NEWNEIGH : RTM_GETNEIGH,
-			.nlmsg_flags = NLM_F_REQUEST | (asks[i].use ? NLM_F_CREATE : 0),
-			.nlmsg_seq = asks[i].address,
-		};
-		questions[i].neighbour = (struct ndmsg){
-			.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_flags = asks[i].use ? NTF_USE : 0};
-		questions[i].name =
-			(struct nlattr){.nla_len = sizeof(struct nlattr) + sizeof(uint32_t), .nla_type = NDA_DST};
-		questions[i].address = htonl(asks[i].address);
-	}
-	/* What it does not take is asked again by and by. */
-	(void)send(nl_socket_get_fd(netlink->events), questions, count * sizeof(questions[0]), MSG_DONTWAIT);
 }

@@ -45,12 +45,15 @@ struct netlink_address {
 struct netlink_route {
 	uint32_t table, metric;
 	struct prefix to;
+	uint8_t service;  /* the TOS of packets that it is for; 0: any */
 	int ifindex;      /* 0: none */
 	uint32_t gateway; /* 0: on the link */
 	bool unreachable; /* unreachable, prohibit, blackhole or throw */
-	bool usable;      /* its link is up, and its gateway one that we understand */
+	bool usable;      /* its gateway is one that we understand */
 	bool ours;
 };
+
+typedef void netlink_route_visit(void *context, const struct netlink_route *route);
 
 enum netlink_action { NETLINK_LOOKUP, NETLINK_GOTO, NETLINK_BLACKHOLE, NETLINK_UNREACHABLE };
 
@@ -93,17 +96,12 @@ struct netlink *netlink_new(int *error); /* NULL, with *error set to a negative 
 struct netlink *netlink_new_diag(int *error);
 void netlink_free(struct netlink *netlink);
 
-int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link),
-		       void *context);
-int netlink_dump_addresses(struct netlink *netlink, void (*visit)(void *context, const struct netlink_address *address),
-			   void *context);
-int netlink_dump_routes(struct netlink *netlink, uint32_t table,
-			void (*visit)(void *context, const struct netlink_route *route), void *context);
+int netlink_dump_routes(struct netlink *netlink, uint32_t table, netlink_route_visit *visit, void *context);
 int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule),
 		       void *context);
 
-/* The index of the device called name, or 0. */
-int netlink_find_link(struct netlink *netlink, const char *name);
+/* The device called name; false if there is none. */
+bool netlink_find_link(struct netlink *netlink, const char *name, struct netlink_link *link);
 
 int netlink_set_link(struct netlink *netlink, int ifindex, uint32_t mtu, bool up);
 int netlink_add_address(struct netlink *netlink, int ifindex, struct prefix address);
@@ -114,24 +112,50 @@ int netlink_delete_route(struct netlink *netlink, const struct netlink_route *ro
 int netlink_add_rule(struct netlink *netlink, const struct netlink_rule *rule);
 int netlink_delete_rule(struct netlink *netlink, const struct netlink_rule *rule);
 
-/* TCP sockets that listen and take IPv4; address 0 is any. A table of its own in the kernel, so it is quick however
- * many connections there are. */
-int netlink_dump_listeners(struct netlink *diag, void (*visit)(void *context, uint32_t address, uint16_t port),
-			   void *context);
-/* Looks for the socket of a connection. -ENOENT: there is none, or the kernel cannot tell. */
-int netlink_find_connection(struct netlink *diag, const struct host_connection *connection);
-
-/* What netlink_read_events() saw. */
-struct netlink_events {
-	bool changed; /* links, addresses, routes or rules: look again */
-	bool rules;   /* among them, rules */
-	bool lost;    /* notifications were lost: look again at everything */
-	void (*neighbour)(void *context, const struct netlink_neighbour *neighbour);
+/* What the kernel answers about sockets. It does so at once, so that what is asked may be read the next moment, without
+ * waiting; a long list comes in pieces. */
+struct netlink_sockets {
 	void *context;
+	/* A TCP socket listens and takes IPv4; address 0 is any. */
+	void (*listener)(void *context, uint32_t address, uint16_t port);
+	void (*end)(void *context); /* of the list of those */
+	/* There is the connection of that number, or there is none, or the kernel cannot tell. */
+	void (*connection)(void *context, uint32_t number, bool is_there);
+};
+
+/* False if the kernel did not take the question. A list at a time. Those that listen are a table of their own in the
+ * kernel, so it is quick however many connections there are. */
+bool netlink_ask_listeners(struct netlink *diag, bool ipv6);
+/* number: less than UINT32_MAX. */
+bool netlink_ask_connection(struct netlink *diag, const struct host_connection *connection, uint32_t number);
+/* A bounded piece of work. False if something was lost. */
+bool netlink_read_sockets(struct netlink *diag, struct netlink_sockets *to);
+
+/* What the kernel says without being waited for: notifications, answers to what is asked below, and the pieces of what
+ * is read. */
+struct netlink_events {
+	void *context;
+	void (*link)(void *context, const struct netlink_link *link, bool is_gone);
+	void (*address)(void *context, const struct netlink_address *address, bool is_gone);
+	/* A route with several next hops is told of once for each. replaced: first those are gone that are for the same
+	 * prefix, service and metric. */
+	void (*route)(void *context, const struct netlink_route *route, bool is_gone);
+	void (*replaced)(void *context, const struct netlink_route *route);
+	void (*rule)(void *context, const struct netlink_rule *rule, bool is_gone);
+	void (*setting)(void *context, int ifindex); /* one of /proc/sys/net/ipv4/conf; 0 or less: of all devices */
+	void (*neighbour)(void *context, const struct netlink_neighbour *neighbour);
+	void (*read)(void *context, bool is_whole); /* the last piece has come; whole: nothing changed meanwhile */
+	bool is_echo; /* set for the calls: this is what another request of this netlink's has done */
 };
 
 int netlink_event_fd(const struct netlink *netlink);
-void netlink_read_events(struct netlink *netlink, struct netlink_events *events);
+/* A bounded piece of work, without waiting. False if something was lost, so that all is to be read again. */
+bool netlink_read_events(struct netlink *netlink, struct netlink_events *events);
+
+/* Has all of a kind read, a piece with each netlink_read_events(). One kind at a time. */
+enum netlink_kind { NETLINK_LINKS, NETLINK_ADDRESSES, NETLINK_ROUTES, NETLINK_RULES };
+/* table: of routes. False if the kernel did not take the question. */
+bool netlink_start_read(struct netlink *netlink, enum netlink_kind kind, uint32_t table);
 /* Asks for at most NETLINK_ASKS_MAX neighbours of a device in one system call, and does not wait: the answers come with
  * the events. An answer may be lost like any other event. */
 void netlink_ask_neighbours(struct netlink *netlink, int ifindex, const struct netlink_ask *asks, uint32_t count);

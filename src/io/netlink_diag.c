@@ -9,12 +9,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "io/netlink_message.h"
 
-struct listener_visit {
-	void (*visit)(void *context, uint32_t address, uint16_t port);
-	void *context;
+enum {
+	BYTES_AT_ONCE = 1 << 15, /* some 300 sockets */
+	LISTENERS = UINT32_MAX,  /* the sequence number of a list */
 };
 
 /* The IPv4 address of an endpoint, or 0 for any; false if it has none. */
@@ -28,50 +29,34 @@ static bool netlink_diag_address(uint8_t family, const __be32 words[4], uint32_t
 	return !words[0] && !words[1] && (words[2] == htonl(0xffff) || (!words[2] && !words[3]));
 }
 
-static void netlink_parse_listener(void *context, struct nlmsghdr *header)
+static bool netlink_ask_diag(struct netlink *diag, const struct inet_diag_req_v2 *request, uint32_t sequence)
 {
-	const struct listener_visit *to = context;
-	const struct inet_diag_msg *message = nlmsg_data(header);
-	uint32_t address;
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 request;
+	} question = {.request = *request};
 
-	if (nlmsg_datalen(header) >= (int)sizeof(*message) && message->idiag_state == TCP_LISTEN &&
-	    netlink_diag_address(message->idiag_family, message->id.idiag_src, &address))
-		to->visit(to->context, address, ntohs(message->id.idiag_sport));
+	question.header = (struct nlmsghdr){
+		.nlmsg_len = sizeof(question),
+		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlmsg_flags = NLM_F_REQUEST | (sequence == LISTENERS ? NLM_F_DUMP : 0),
+		.nlmsg_seq = sequence,
+	};
+	return send(nl_socket_get_fd(diag->requests), &question, sizeof(question), MSG_DONTWAIT) >= 0;
 }
 
-int netlink_dump_listeners(struct netlink *diag, void (*visit)(void *context, uint32_t address, uint16_t port),
-			   void *context)
+bool netlink_ask_listeners(struct netlink *diag, bool ipv6)
 {
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-	struct listener_visit to = {visit, context};
-	int result = 0;
+	struct inet_diag_req_v2 request = {
+		.sdiag_family = ipv6 ? AF_INET6 : AF_INET,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1 << TCP_LISTEN,
+	};
 
-	for (size_t i = 0; i < sizeof(families) && !result; i++) {
-		struct inet_diag_req_v2 request = {
-			.sdiag_family = families[i],
-			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_states = 1 << TCP_LISTEN,
-		};
-
-		result = netlink_dump(diag,
-				      netlink_new_message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request)),
-				      netlink_parse_listener, &to);
-		if (families[i] == AF_INET6 && result == -ENOENT)
-			result = 0; /* a kernel without IPv6 */
-	}
-	return result;
+	return netlink_ask_diag(diag, &request, LISTENERS);
 }
 
-static void netlink_keep_state(void *context, struct nlmsghdr *header)
-{
-	const struct inet_diag_msg *message = nlmsg_data(header);
-	uint8_t *state = context;
-
-	if (nlmsg_datalen(header) >= (int)sizeof(*message))
-		*state = message->idiag_state;
-}
-
-int netlink_find_connection(struct netlink *diag, const struct host_connection *connection)
+bool netlink_ask_connection(struct netlink *diag, const struct host_connection *connection, uint32_t number)
 {
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = AF_INET,
@@ -81,17 +66,48 @@ int netlink_find_connection(struct netlink *diag, const struct host_connection *
 	};
 	/* The kernel looks a UDP socket up as if the request were a packet to it. */
 	bool swapped = connection->protocol == IPPROTO_UDP;
-	uint8_t state = 0;
-	int error;
 
 	request.id.idiag_src[0] = htonl(swapped ? connection->remote : connection->local);
 	request.id.idiag_dst[0] = htonl(swapped ? connection->local : connection->remote);
 	request.id.idiag_sport = htons(swapped ? connection->remote_port : connection->local_port);
 	request.id.idiag_dport = htons(swapped ? connection->local_port : connection->remote_port);
-	error = netlink_request(diag, netlink_new_message(SOCK_DIAG_BY_FAMILY, 0, &request, sizeof(request)),
-				netlink_keep_state, &state);
-	if (error)
-		return error;
-	/* Where the connection has gone, the socket that listens at its port is found. */
-	return state == TCP_LISTEN || state == TCP_CLOSE || state == TCP_TIME_WAIT ? -ENOENT : 0;
+	return netlink_ask_diag(diag, &request, number);
+}
+
+static void netlink_take_socket(const struct netlink_sockets *to, const struct nlmsghdr *header)
+{
+	const struct inet_diag_msg *message = nlmsg_data(header);
+	uint8_t state = message->idiag_state;
+	uint32_t address;
+
+	/* Where a connection has gone, the socket that listens at its port is found. */
+	if (header->nlmsg_seq != LISTENERS)
+		to->connection(to->context, header->nlmsg_seq,
+			       state != TCP_LISTEN && state != TCP_CLOSE && state != TCP_TIME_WAIT);
+	else if (state == TCP_LISTEN && netlink_diag_address(message->idiag_family, message->id.idiag_src, &address))
+		to->listener(to->context, address, ntohs(message->id.idiag_sport));
+}
+
+static void netlink_take_diag(void *context, struct nlmsghdr *header)
+{
+	const struct netlink_sockets *to = context;
+	const struct nlmsgerr *refusal = nlmsg_data(header);
+	bool is_list = header->nlmsg_seq == LISTENERS;
+
+	if (header->nlmsg_type == SOCK_DIAG_BY_FAMILY && nlmsg_datalen(header) >= (int)sizeof(struct inet_diag_msg))
+		netlink_take_socket(to, header);
+	else if (is_list && (header->nlmsg_type == NLMSG_DONE || header->nlmsg_type == NLMSG_ERROR))
+		to->end(to->context); /* an error: a kernel without IPv6 */
+	else if (header->nlmsg_type == NLMSG_ERROR && nlmsg_datalen(header) >= (int)sizeof(*refusal) &&
+		 refusal->error == -ENOENT)
+		to->connection(to->context, header->nlmsg_seq, false);
+}
+
+bool netlink_read_sockets(struct netlink *diag, struct netlink_sockets *to)
+{
+	ssize_t got = 1;
+
+	for (ssize_t bytes = 0; got > 0 && bytes < BYTES_AT_ONCE; bytes += got)
+		got = netlink_receive(diag, diag->requests, netlink_take_diag, to);
+	return got >= 0;
 }

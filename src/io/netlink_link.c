@@ -12,68 +12,43 @@
 
 #include "io/netlink_message.h"
 
-struct link_visit {
-	void (*visit)(void *context, const struct netlink_link *link);
-	void *context;
-};
-
-struct address_visit {
-	void (*visit)(void *context, const struct netlink_address *address);
-	void *context;
-};
-
-static void netlink_parse_link(void *context, struct nlmsghdr *header)
+bool netlink_parse_link(struct nlmsghdr *header, struct netlink_link *link)
 {
-	const struct link_visit *to = context;
 	const struct ifinfomsg *info = nlmsg_data(header);
 	struct nlattr *attributes[IFLA_MAX + 1];
-	struct netlink_link link = {0};
 
-	if (header->nlmsg_type != RTM_NEWLINK || nlmsg_parse(header, sizeof(*info), attributes, IFLA_MAX, NULL) < 0 ||
-	    !attributes[IFLA_IFNAME])
-		return;
-	link.ifindex = info->ifi_index;
-	nla_strlcpy(link.name, attributes[IFLA_IFNAME], sizeof(link.name));
-	link.admin_up = info->ifi_flags & IFF_UP;
-	link.carrier = info->ifi_flags & IFF_RUNNING;
-	link.ethernet = info->ifi_type == ARPHRD_ETHER;
-	link.arp = link.ethernet && !(info->ifi_flags & (IFF_NOARP | IFF_LOOPBACK));
-	if (attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == sizeof(link.mac))
-		memcpy(link.mac, nla_data(attributes[IFLA_ADDRESS]), sizeof(link.mac));
-	if (attributes[IFLA_MTU])
-		link.mtu = nla_get_u32(attributes[IFLA_MTU]);
-	to->visit(to->context, &link);
+	/* Ports of a bridge have a family of their own, and what is only news of a wireless link has no MTU. */
+	if ((header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK) ||
+	    nlmsg_parse(header, sizeof(*info), attributes, IFLA_MAX, NULL) < 0 || info->ifi_family != AF_UNSPEC ||
+	    !attributes[IFLA_IFNAME] || !attributes[IFLA_MTU])
+		return false;
+	*link = (struct netlink_link){.ifindex = info->ifi_index, .mtu = nla_get_u32(attributes[IFLA_MTU])};
+	nla_strlcpy(link->name, attributes[IFLA_IFNAME], sizeof(link->name));
+	link->admin_up = info->ifi_flags & IFF_UP;
+	link->carrier = info->ifi_flags & IFF_RUNNING;
+	link->ethernet = info->ifi_type == ARPHRD_ETHER;
+	link->arp = link->ethernet && !(info->ifi_flags & (IFF_NOARP | IFF_LOOPBACK));
+	if (attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == sizeof(link->mac))
+		memcpy(link->mac, nla_data(attributes[IFLA_ADDRESS]), sizeof(link->mac));
+	return true;
 }
 
-int netlink_dump_links(struct netlink *netlink, void (*visit)(void *context, const struct netlink_link *link),
-		       void *context)
+static void netlink_keep_link(void *context, struct nlmsghdr *header)
 {
-	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
-	struct link_visit to = {visit, context};
-
-	return netlink_dump(netlink, netlink_new_message(RTM_GETLINK, NLM_F_DUMP, &info, sizeof(info)),
-			    netlink_parse_link, &to);
+	netlink_parse_link(header, context);
 }
 
-static void netlink_keep_index(void *context, const struct netlink_link *link)
-{
-	*(int *)context = link->ifindex;
-}
-
-int netlink_find_link(struct netlink *netlink, const char *name)
+bool netlink_find_link(struct netlink *netlink, const char *name, struct netlink_link *link)
 {
 	struct ifinfomsg info = {.ifi_family = AF_UNSPEC};
 	struct nl_msg *message = netlink_new_message(RTM_GETLINK, 0, &info, sizeof(info));
-	int ifindex = 0;
-	struct link_visit to = {netlink_keep_index, &ifindex};
 
+	*link = (struct netlink_link){0};
 	if (message && nla_put_string(message, IFLA_IFNAME, name) < 0) {
 		nlmsg_free(message);
-		return 0;
+		return false;
 	}
-	if (netlink_request(netlink, message, netlink_parse_link, &to))
-		return 0;
-	return ifindex;
+	return !netlink_request(netlink, message, netlink_keep_link, link) && link->ifindex;
 }
 
 int netlink_set_link(struct netlink *netlink, int ifindex, uint32_t mtu, bool up)
@@ -90,32 +65,23 @@ int netlink_set_link(struct netlink *netlink, int ifindex, uint32_t mtu, bool up
 	return netlink_request(netlink, message, NULL, NULL);
 }
 
-static void netlink_parse_address(void *context, struct nlmsghdr *header)
+bool netlink_parse_address(struct nlmsghdr *header, struct netlink_address *address)
 {
-	const struct address_visit *to = context;
 	const struct ifaddrmsg *info = nlmsg_data(header);
 	struct nlattr *attributes[IFA_MAX + 1];
-	struct netlink_address address = {0};
 
-	if (header->nlmsg_type != RTM_NEWADDR || nlmsg_parse(header, sizeof(*info), attributes, IFA_MAX, NULL) < 0 ||
-	    info->ifa_family != AF_INET || !attributes[IFA_LOCAL])
-		return;
-	address.ifindex = (int)info->ifa_index;
-	address.address = netlink_get_address(attributes[IFA_LOCAL]);
-	address.length = info->ifa_prefixlen;
-	address.secondary = info->ifa_flags & IFA_F_SECONDARY;
-	address.link_scope = info->ifa_scope >= RT_SCOPE_LINK;
-	to->visit(to->context, &address);
-}
-
-int netlink_dump_addresses(struct netlink *netlink, void (*visit)(void *context, const struct netlink_address *address),
-			   void *context)
-{
-	struct ifaddrmsg info = {.ifa_family = AF_INET};
-	struct address_visit to = {visit, context};
-
-	return netlink_dump(netlink, netlink_new_message(RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info)),
-			    netlink_parse_address, &to);
+	if ((header->nlmsg_type != RTM_NEWADDR && header->nlmsg_type != RTM_DELADDR) ||
+	    nlmsg_parse(header, sizeof(*info), attributes, IFA_MAX, NULL) < 0 || info->ifa_family != AF_INET ||
+	    !attributes[IFA_LOCAL])
+		return false;
+	*address = (struct netlink_address){
+		.ifindex = (int)info->ifa_index,
+		.address = netlink_get_address(attributes[IFA_LOCAL]),
+		.length = info->ifa_prefixlen,
+		.secondary = info->ifa_flags & IFA_F_SECONDARY,
+		.link_scope = info->ifa_scope >= RT_SCOPE_LINK,
+	};
+	return true;
 }
 
 static int netlink_change_address(struct netlink *netlink, int type, int flags, int ifindex, struct prefix address)

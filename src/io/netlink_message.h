@@ -8,9 +8,18 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "io/netlink.h"
+
+/* Two sockets: requests waits for each answer, events never waits. */
+struct netlink {
+	struct nl_sock *requests, *events;
+	char *buffer; /* for one datagram that is not waited for */
+	size_t size;  /* of buffer */
+};
 
 /* Called for each answer that is not an error. */
 typedef void netlink_parse(void *context, struct nlmsghdr *header);
@@ -22,11 +31,20 @@ int netlink_request(struct netlink *netlink, struct nl_msg *message, netlink_par
 /* The same for a dump. It is asked for again if the kernel changed under it; parse sees the last answer only. */
 int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_parse *parse, void *context);
 
+/* Takes one datagram that has come to sock, and gives its messages to take, without waiting. Its size; 0 if there is
+ * none; a negative errno if one was lost. */
+ssize_t netlink_receive(struct netlink *netlink, struct nl_sock *sock, netlink_parse *take, void *context);
+
 /* Addresses go over netlink in network order. */
 int netlink_put_address(struct nl_msg *message, int attribute, uint32_t address);
 uint32_t netlink_get_address(const struct nlattr *attribute);
 
-/* False if the message is none, or not about an IPv4 neighbour. */
+/* What a message says, that it is so or is no longer. False if it is about something else. */
+bool netlink_parse_link(struct nlmsghdr *header, struct netlink_link *link);
+bool netlink_parse_address(struct nlmsghdr *header, struct netlink_address *address);
 bool netlink_parse_neighbour(struct nlmsghdr *header, struct netlink_neighbour *neighbour);
+bool netlink_parse_rule(struct nlmsghdr *header, struct netlink_rule *rule);
+/* A route with several next hops is visited once for each. */
+void netlink_visit_route(struct nlmsghdr *header, netlink_route_visit *visit, void *context);
 
 #endif

@@ -12,7 +12,7 @@
 
 struct route_visit {
 	uint32_t table;
-	void (*visit)(void *context, const struct netlink_route *route);
+	netlink_route_visit *visit;
 	void *context;
 };
 
@@ -21,13 +21,8 @@ struct rule_visit {
 	void *context;
 };
 
-static bool netlink_route_alive(unsigned int flags, const struct nlattr *via)
-{
-	return !(flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) && !via;
-}
-
-/* A route with several next hops is visited once for each. */
-static void netlink_parse_next_hops(const struct route_visit *to, struct netlink_route *route, struct nlattr *attribute)
+static void netlink_visit_next_hops(struct netlink_route *route, struct nlattr *attribute, netlink_route_visit *visit,
+				    void *context)
 {
 	struct rtnexthop *hop = nla_data(attribute);
 	int left = nla_len(attribute);
@@ -40,43 +35,54 @@ static void netlink_parse_next_hops(const struct route_visit *to, struct netlink
 			return;
 		route->ifindex = hop->rtnh_ifindex;
 		route->gateway = netlink_get_address(attributes[RTA_GATEWAY]);
-		route->usable = netlink_route_alive(hop->rtnh_flags, attributes[RTA_VIA]);
-		to->visit(to->context, route);
+		route->usable = !attributes[RTA_VIA];
+		visit(context, route);
 		left -= (int)NLMSG_ALIGN(hop->rtnh_len);
 		hop = (struct rtnexthop *)(void *)((char *)hop + NLMSG_ALIGN(hop->rtnh_len));
 	}
 }
 
-static void netlink_parse_route(void *context, struct nlmsghdr *header)
+void netlink_visit_route(struct nlmsghdr *header, netlink_route_visit *visit, void *context)
 {
-	const struct route_visit *to = context;
 	const struct rtmsg *info = nlmsg_data(header);
 	struct nlattr *attributes[RTA_MAX + 1];
 	struct netlink_route route = {0};
 
-	if (header->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(header, sizeof(*info), attributes, RTA_MAX, NULL) < 0 ||
-	    info->rtm_family != AF_INET || (info->rtm_flags & RTM_F_CLONED))
+	if ((header->nlmsg_type != RTM_NEWROUTE && header->nlmsg_type != RTM_DELROUTE) ||
+	    nlmsg_parse(header, sizeof(*info), attributes, RTA_MAX, NULL) < 0 || info->rtm_family != AF_INET ||
+	    (info->rtm_flags & RTM_F_CLONED))
 		return;
 	route.table = attributes[RTA_TABLE] ? nla_get_u32(attributes[RTA_TABLE]) : info->rtm_table;
-	if (route.table != to->table)
-		return;
 	route.to.address = netlink_get_address(attributes[RTA_DST]);
 	route.to.length = info->rtm_dst_len;
 	route.metric = attributes[RTA_PRIORITY] ? nla_get_u32(attributes[RTA_PRIORITY]) : 0;
+	route.service = info->rtm_tos;
 	route.ours = info->rtm_protocol == NETLINK_OWNER;
 	route.unreachable = info->rtm_type != RTN_UNICAST;
-	route.usable = route.unreachable || netlink_route_alive(info->rtm_flags, attributes[RTA_VIA]);
+	route.usable = !attributes[RTA_VIA];
 	if (attributes[RTA_MULTIPATH]) {
-		netlink_parse_next_hops(to, &route, attributes[RTA_MULTIPATH]);
+		netlink_visit_next_hops(&route, attributes[RTA_MULTIPATH], visit, context);
 		return;
 	}
 	route.ifindex = attributes[RTA_OIF] ? (int)nla_get_u32(attributes[RTA_OIF]) : 0;
 	route.gateway = netlink_get_address(attributes[RTA_GATEWAY]);
-	to->visit(to->context, &route);
+	visit(context, &route);
 }
 
-int netlink_dump_routes(struct netlink *netlink, uint32_t table,
-			void (*visit)(void *context, const struct netlink_route *route), void *context)
+static void netlink_keep_table(void *context, const struct netlink_route *route)
+{
+	const struct route_visit *to = context;
+
+	if (route->table == to->table)
+		to->visit(to->context, route);
+}
+
+static void netlink_parse_route(void *context, struct nlmsghdr *header)
+{
+	netlink_visit_route(header, netlink_keep_table, context);
+}
+
+int netlink_dump_routes(struct netlink *netlink, uint32_t table, netlink_route_visit *visit, void *context)
 {
 	struct rtmsg info = {.rtm_family = AF_INET};
 	struct route_visit to = {table, visit, context};
@@ -138,38 +144,46 @@ static struct fib_rule_port_range netlink_get_ports(struct nlattr *attribute)
 	return range;
 }
 
-static void netlink_parse_rule(void *context, struct nlmsghdr *header)
+bool netlink_parse_rule(struct nlmsghdr *header, struct netlink_rule *rule)
 {
-	const struct rule_visit *to = context;
 	const struct fib_rule_hdr *info = nlmsg_data(header);
 	struct nlattr *attributes[FRA_MAX + 1];
-	struct netlink_rule rule = {0};
 
-	if (header->nlmsg_type != RTM_NEWRULE || nlmsg_parse(header, sizeof(*info), attributes, FRA_MAX, NULL) < 0 ||
-	    info->family != AF_INET)
-		return;
-	rule.preference = attributes[FRA_PRIORITY] ? nla_get_u32(attributes[FRA_PRIORITY]) : 0;
-	rule.from = (struct prefix){netlink_get_address(attributes[FRA_SRC]), info->src_len};
-	rule.to = (struct prefix){netlink_get_address(attributes[FRA_DST]), info->dst_len};
+	if ((header->nlmsg_type != RTM_NEWRULE && header->nlmsg_type != RTM_DELRULE) ||
+	    nlmsg_parse(header, sizeof(*info), attributes, FRA_MAX, NULL) < 0 || info->family != AF_INET)
+		return false;
+	*rule = (struct netlink_rule){0};
+	rule->preference = attributes[FRA_PRIORITY] ? nla_get_u32(attributes[FRA_PRIORITY]) : 0;
+	rule->from = (struct prefix){netlink_get_address(attributes[FRA_SRC]), info->src_len};
+	rule->to = (struct prefix){netlink_get_address(attributes[FRA_DST]), info->dst_len};
 	if (attributes[FRA_IIFNAME])
-		nla_strlcpy(rule.iif, attributes[FRA_IIFNAME], sizeof(rule.iif));
+		nla_strlcpy(rule->iif, attributes[FRA_IIFNAME], sizeof(rule->iif));
 	if (attributes[FRA_IP_PROTO])
-		rule.protocol = nla_get_u8(attributes[FRA_IP_PROTO]);
-	rule.source_port = netlink_get_ports(attributes[FRA_SPORT_RANGE]).start;
-	rule.port_first = netlink_get_ports(attributes[FRA_DPORT_RANGE]).start;
-	rule.port_last = netlink_get_ports(attributes[FRA_DPORT_RANGE]).end;
-	rule.invert = info->flags & FIB_RULE_INVERT;
-	rule.action = info->action == FR_ACT_GOTO          ? NETLINK_GOTO
-		      : info->action == FR_ACT_BLACKHOLE   ? NETLINK_BLACKHOLE
-		      : info->action == FR_ACT_UNREACHABLE ? NETLINK_UNREACHABLE
-							   : NETLINK_LOOKUP;
+		rule->protocol = nla_get_u8(attributes[FRA_IP_PROTO]);
+	rule->source_port = netlink_get_ports(attributes[FRA_SPORT_RANGE]).start;
+	rule->port_first = netlink_get_ports(attributes[FRA_DPORT_RANGE]).start;
+	rule->port_last = netlink_get_ports(attributes[FRA_DPORT_RANGE]).end;
+	rule->invert = info->flags & FIB_RULE_INVERT;
+	rule->action = info->action == FR_ACT_GOTO          ? NETLINK_GOTO
+		       : info->action == FR_ACT_BLACKHOLE   ? NETLINK_BLACKHOLE
+		       : info->action == FR_ACT_UNREACHABLE ? NETLINK_UNREACHABLE
+							    : NETLINK_LOOKUP;
 	if (info->action == FR_ACT_TO_TBL)
-		rule.table = attributes[FRA_TABLE] ? nla_get_u32(attributes[FRA_TABLE]) : info->table;
+		rule->table = attributes[FRA_TABLE] ? nla_get_u32(attributes[FRA_TABLE]) : info->table;
 	if (info->action == FR_ACT_GOTO && attributes[FRA_GOTO])
-		rule.table = nla_get_u32(attributes[FRA_GOTO]);
+		rule->table = nla_get_u32(attributes[FRA_GOTO]);
 	if (attributes[FRA_PROTOCOL])
-		rule.owner = nla_get_u8(attributes[FRA_PROTOCOL]);
-	to->visit(to->context, &rule);
+		rule->owner = nla_get_u8(attributes[FRA_PROTOCOL]);
+	return true;
+}
+
+static void netlink_visit_rule(void *context, struct nlmsghdr *header)
+{
+	const struct rule_visit *to = context;
+	struct netlink_rule rule;
+
+	if (netlink_parse_rule(header, &rule))
+		to->visit(to->context, &rule);
 }
 
 int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, const struct netlink_rule *rule),
@@ -179,7 +193,7 @@ int netlink_dump_rules(struct netlink *netlink, void (*visit)(void *context, con
 	struct rule_visit to = {visit, context};
 
 	return netlink_dump(netlink, netlink_new_message(RTM_GETRULE, NLM_F_DUMP, &info, sizeof(info)),
-			    netlink_parse_rule, &to);
+			    netlink_visit_rule, &to);
 }
 
 static int netlink_put_rule(struct nl_msg *message, const struct netlink_rule *rule)

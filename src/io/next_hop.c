@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Three tables: the routes, longest prefix first and then by metric, a few of them as a rule; neighbours in sets of
- * eight; and the slots, one to a destination's hash, that save looking in the routes.
+ * Two tables: neighbours in sets of eight, and the slots, one to a destination's hash, that save looking in the routes.
  *
  * Who has answered once is known, and no stranger takes its place or its turn: a question about somebody who has not
  * is worth a token. An answer gives the token back, silence costs it, so a host that tries a whole network in vain gets
@@ -12,7 +11,6 @@
  */
 #include "io/next_hop.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +32,6 @@ enum {
 	TOKEN_MS = 100,
 };
 
-struct hop_route {
-	uint32_t address, mask, gateway, metric;
-	bool reachable;
-};
-
 struct neighbour {
 	uint32_t address; /* 0: free */
 	uint8_t mac[6];
@@ -52,7 +45,7 @@ struct neighbour {
 
 struct slot {
 	uint32_t destination;
-	uint32_t round;
+	uint32_t changes;            /* of routes; after more of them it is void */
 	uint32_t hop;                /* 0: no route */
 	bool is_gateway;             /* of hop */
 	struct neighbour *neighbour; /* NULL, or whose place it was */
@@ -60,12 +53,9 @@ struct slot {
 
 struct next_hops {
 	struct netlink *netlink;
+	const struct kernel_copy *copy;
 	int ifindex;
-	bool arp, is_ready;
-	struct hop_route *routes;
-	uint32_t route_count, route_capacity;
-	bool failed;    /* memory ran out while routes were read */
-	uint32_t round; /* slots of an earlier round are void */
+	bool arp, is_up, has_address;
 	uint32_t tick;
 	struct siphash_key key;
 	uint32_t tokens;
@@ -76,7 +66,7 @@ struct next_hops {
 	struct neighbour neighbours[SETS][WAYS];
 };
 
-struct next_hops *next_hop_new(struct netlink *netlink)
+struct next_hops *next_hop_new(struct netlink *netlink, const struct kernel_copy *copy)
 {
 	struct next_hops *hops = calloc(1, sizeof(*hops));
 
@@ -85,7 +75,7 @@ struct next_hops *next_hop_new(struct netlink *netlink)
 		return NULL;
 	}
 	hops->netlink = netlink;
-	hops->round = 1;
+	hops->copy = copy;
 	hops->tick = USED_TICKS;
 	hops->tokens = TOKENS;
 	return hops;
@@ -93,67 +83,23 @@ struct next_hops *next_hop_new(struct netlink *netlink)
 
 void next_hop_free(struct next_hops *hops)
 {
-	if (hops)
-		free(hops->routes);
 	free(hops);
 }
 
-static void next_hop_keep_route(void *context, const struct netlink_route *route)
+void next_hop_follow(struct next_hops *hops, const struct kernel_links *links, bool was_away)
 {
-	struct next_hops *hops = context;
-	struct hop_route *kept;
+	bool has_address = links->wan.address_count > 0;
 
-	if ((!route->unreachable && route->ifindex != hops->ifindex) || !route->usable)
+	if (!was_away && hops->ifindex == links->wan.ifindex && hops->arp == links->wan.arp &&
+	    hops->is_up == links->wan.up && hops->has_address == has_address)
 		return;
-	if (hops->route_count == hops->route_capacity) {
-		uint32_t capacity = hops->route_capacity ? 2 * hops->route_capacity : 16;
-
-		kept = realloc(hops->routes, capacity * sizeof(*kept));
-		hops->failed = !kept;
-		if (!kept)
-			return;
-		hops->routes = kept;
-		hops->route_capacity = capacity;
-	}
-	kept = &hops->routes[hops->route_count++];
-	kept->mask = route->to.length ? UINT32_MAX << (32 - route->to.length) : 0;
-	kept->address = route->to.address & kept->mask;
-	kept->gateway = route->gateway;
-	kept->metric = route->metric;
-	kept->reachable = !route->unreachable;
-}
-
-static int next_hop_compare_routes(const void *left, const void *right)
-{
-	const struct hop_route *a = left, *b = right;
-
-	if (a->mask != b->mask)
-		return a->mask > b->mask ? -1 : 1;
-	if (a->metric != b->metric)
-		return a->metric < b->metric ? -1 : 1;
-	return 0;
-}
-
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool is_ready)
-{
-	int error = 0;
-
-	if (hops->ifindex != ifindex || hops->arp != arp || hops->is_ready != is_ready) {
-		memset(hops->neighbours, 0, sizeof(hops->neighbours));
-		hops->ask_count = 0;
-	}
-	hops->ifindex = ifindex;
-	hops->arp = arp;
-	hops->is_ready = is_ready;
-	hops->route_count = 0;
-	hops->failed = false;
-	hops->round++;
-	if (!ifindex)
-		return 0;
-	error = netlink_dump_routes(hops->netlink, NETLINK_TABLE_MAIN, next_hop_keep_route, hops);
-	if (hops->route_count > 0)
-		qsort(hops->routes, hops->route_count, sizeof(*hops->routes), next_hop_compare_routes);
-	return error ? error : hops->failed ? -ENOMEM : 0;
+	hops->ifindex = links->wan.ifindex;
+	hops->arp = links->wan.arp;
+	hops->is_up = links->wan.up;
+	hops->has_address = has_address;
+	hops->ask_count = 0;
+	memset(hops->neighbours, 0, sizeof(hops->neighbours));
+	memset(hops->slots, 0, sizeof(hops->slots));
 }
 
 /* --- neighbours --- */
@@ -329,12 +275,12 @@ void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *fro
 
 /* --- destinations --- */
 
-static const struct hop_route *next_hop_route(const struct next_hops *hops, uint32_t destination)
+static const struct netlink_route *next_hop_route(const struct next_hops *hops, uint32_t destination)
 {
-	for (uint32_t i = 0; i < hops->route_count; i++)
-		if ((destination & hops->routes[i].mask) == hops->routes[i].address)
-			return hops->routes[i].reachable ? &hops->routes[i] : NULL;
-	return NULL;
+	const struct netlink_route *route =
+		hops->is_up ? kernel_copy_route(hops->copy, hops->ifindex, destination) : NULL;
+
+	return route && !route->unreachable ? route : NULL;
 }
 
 /* A neighbour that is not resolved is asked for again and again, but packets wait for it only for a while. That it
@@ -364,13 +310,13 @@ static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *n
 
 static void next_hop_fill_slot(struct next_hops *hops, struct slot *slot, uint32_t destination)
 {
-	const struct hop_route *route = next_hop_route(hops, destination);
+	const struct netlink_route *route = next_hop_route(hops, destination);
 
 	slot->is_gateway = route && route->gateway;
 	slot->hop = !route ? 0 : route->gateway ? route->gateway : destination;
 	slot->neighbour = NULL;
 	slot->destination = destination;
-	slot->round = hops->round;
+	slot->changes = hops->copy->route_changes;
 }
 
 enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6])
@@ -381,9 +327,9 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 		memset(mac, 0, 6);
 		return next_hop_route(hops, destination) ? NEXT_HOP_KNOWN : NEXT_HOP_NO_ROUTE;
 	}
-	if (!hops->is_ready)
+	if (!hops->is_up || !hops->has_address)
 		return NEXT_HOP_NO_ROUTE;
-	if (slot->destination != destination || slot->round != hops->round)
+	if (slot->destination != destination || slot->changes != hops->copy->route_changes)
 		next_hop_fill_slot(hops, slot, destination);
 	if (!slot->hop)
 		return NEXT_HOP_NO_ROUTE;
@@ -399,10 +345,10 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 
 enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
 {
-	const struct hop_route *route = next_hop_route(hops, destination);
+	const struct netlink_route *route = next_hop_route(hops, destination);
 	const struct neighbour *neighbour;
 
-	if (!route || (hops->arp && !hops->is_ready))
+	if (!route || (hops->arp && !hops->has_address))
 		return NEXT_HOP_NO_ROUTE;
 	neighbour = hops->arp ? next_hop_find_neighbour(hops, route->gateway ? route->gateway : destination) : NULL;
 	if (!hops->arp || (neighbour && neighbour->resolution == NETLINK_RESOLVED))
@@ -411,17 +357,22 @@ enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
 }
 
 /* Two halves of the internet are as good as one whole: some VPN clients route so. */
-static const struct hop_route *next_hop_default_route(const struct next_hops *hops)
+static const struct netlink_route *next_hop_default_route(const struct next_hops *hops)
 {
-	for (uint32_t i = 0; i < hops->route_count; i++)
-		if (hops->routes[i].mask << 1 == 0 && hops->routes[i].reachable)
-			return &hops->routes[i];
+	static const struct prefix defaults[] = {{0, 1}, {UINT32_C(1) << 31, 1}, {0, 0}};
+
+	for (size_t i = 0; hops->is_up && i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		const struct netlink_route *route = kernel_copy_exact(hops->copy, hops->ifindex, defaults[i]);
+
+		if (route && !route->unreachable)
+			return route;
+	}
 	return NULL;
 }
 
 enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway)
 {
-	const struct hop_route *route = next_hop_default_route(hops);
+	const struct netlink_route *route = next_hop_default_route(hops);
 	const struct neighbour *neighbour;
 
 	*gateway = route ? route->gateway : 0;

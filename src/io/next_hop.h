@@ -13,17 +13,19 @@
 #include <stdint.h>
 
 #include "io/kernel.h"
+#include "io/kernel_copy.h"
 #include "io/netlink.h"
 
 struct next_hops;
 
-struct next_hops *next_hop_new(struct netlink *netlink); /* NULL if memory ran out */
+/* NULL if memory ran out. copy: where the routes are. */
+struct next_hops *next_hop_new(struct netlink *netlink, const struct kernel_copy *copy);
 void next_hop_free(struct next_hops *hops);
 
-/* Reads the routes of the device again. arp: neighbours have MAC addresses that are resolved. is_ready: the device is
- * up and has an address; until then there is no next hop, all neighbours are forgotten, and the kernel is not made to
- * ask for one, for it would do so in the name of the address that it has on the LAN. 0 or a negative errno. */
-int next_hop_reload(struct next_hops *hops, int ifindex, bool arp, bool is_ready);
+/* Goes by this device from now on, and forgets all neighbours if it is another one, not as it was, or was_away. Until
+ * it is up and has an address there is no next hop: the kernel is not made to ask for one, for without an address it
+ * would do so in the name of the address that it has on the LAN. */
+void next_hop_follow(struct next_hops *hops, const struct kernel_links *links, bool was_away);
 /* Notifications were lost: the neighbours in use are asked for again. */
 void next_hop_resync(struct next_hops *hops);
 /* A notification, or an answer. */

@@ -7,4 +7,4 @@ tests_bench_engine_bench_SOURCES = tests/bench/engine_bench.c tests/bench/bench.
 	tests/unit/packets.c tests/unit/packets.h \
 	tests/unit/l2tp_messages.h tests/unit/pptp_messages.h
 tests_bench_engine_bench_LDADD = $(CORE_LIBS)
-EXTRA_DIST += tests/bench/bench.py tests/bench/watched.py
+EXTRA_DIST += tests/bench/bench.py tests/bench/links.py tests/bench/watched.py

@@ -4,7 +4,8 @@
  * input, one a line, and answers each with one line; what the kernel sends to the TUN is printed as "tun HEX". At the
  * end of input, or at SIGTERM, it undoes everything.
  *
- * With --fail N the Nth change fails: the linker puts the function here before change_apply().
+ * With --fail N the Nth change fails: the linker puts the function here before change_apply(). In the same way it
+ * counts how often netlink was waited for.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,6 +27,12 @@
 int __real_change_apply(const struct change *change, struct netlink *netlink);
 int __wrap_change_apply(const struct change *change, struct netlink *netlink);
 
+struct nl_sock;
+struct nl_cb;
+int __real_nl_recvmsgs(struct nl_sock *sock, struct nl_cb *callbacks);
+int __wrap_nl_recvmsgs(struct nl_sock *sock, struct nl_cb *callbacks);
+
+static unsigned int waits;
 static int fail_at; /* counts down to the change that fails; 0: none does */
 static volatile sig_atomic_t stopped;
 
@@ -34,6 +41,12 @@ int __wrap_change_apply(const struct change *change, struct netlink *netlink)
 	if (fail_at && !--fail_at)
 		return -EIO;
 	return __real_change_apply(change, netlink);
+}
+
+int __wrap_nl_recvmsgs(struct nl_sock *sock, struct nl_cb *callbacks)
+{
+	waits++;
+	return __real_nl_recvmsgs(sock, callbacks);
 }
 
 static void probe_stop(int number)
@@ -135,6 +148,8 @@ static void probe_obey(struct kernel *kernel, int tun, char *line)
 	line[strcspn(line, "\n")] = '\0';
 	if (!strcmp(line, "links"))
 		probe_print_links(kernel_links(kernel));
+	else if (!strcmp(line, "waits"))
+		printf("%u\n", waits);
 	else if (!strcmp(line, "refresh"))
 		kernel_refresh(kernel);
 	else if (!strncmp(line, "hop ", 4))

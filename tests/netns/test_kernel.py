@@ -310,6 +310,32 @@ def test_rules_removed_behind_our_back_come_back(place):
     assert not compare_states(before, after)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rule delete pref 107",
+        "rule add pref 0 lookup local",
+        f"route delete default dev cv0 table {TABLE}",
+        "address delete 192.0.0.8/32 dev cv0",
+        "link set cv0 mtu 1300",
+    ],
+)
+def test_what_somebody_undoes_is_done_again_at_once(place, command):
+    """The kernel says so: nobody has to look."""
+    probe = place.start()
+
+    def state():
+        shown = (place.R.ip_json("rule"), place.R.ip_json("route", "show", "table", TABLE))
+        device = place.R.ip_json("address", "show", "dev", "cv0")[0]
+        return sorted(map(str, shown[0])), sorted(map(str, shown[1])), str(device["addr_info"]), device["mtu"]
+
+    running = state()
+    place.R.ip(command)
+    wait_for(lambda: state() == running, "as it was", 1)
+    assert "done again" in probe.log()
+    assert probe.stop() == 0
+
+
 # --- the router's own ports ---------------------------------------------------------------------------------------
 
 

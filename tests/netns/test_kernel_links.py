@@ -14,6 +14,12 @@ def address_number(text):
     return int.from_bytes(socket.inet_aton(text), "big")
 
 
+def process_time(probe):
+    """Seconds."""
+    with open(f"/proc/{probe.process.pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 def test_the_wan_address_changes(place):
     before = read_state(place.R)
     probe = place.start()
@@ -123,6 +129,33 @@ def test_a_flood_of_notifications_is_survived(place):
         os.kill(probe.process.pid, 18)
     wait_for(lambda: outside_of(place) == [ROUTER_WAN, "198.51.100.77"], "rules for the new address")
     assert probe.links()["mtu"] == 1300
+    assert probe.stop() == 0
+
+
+def test_a_large_table_that_changes_costs_little(place):
+    """What has changed is in the notification: nothing is read for it, and nobody waits for the kernel."""
+    place.R.ip(*(f"route add 172.{16 + number // 256}.{number % 256}.0/24 dev wan0" for number in range(4000)))
+    place.R.ip(f"route add 203.0.113.0/24 via {UPSTREAM}")
+    probe = place.start()
+    mac = place.X.mac("eth0")
+    wait_for(lambda: probe.ask("hop 203.0.113.9") == f"known {mac}", "the gateway")
+    waits = probe.ask("waits")
+    before = process_time(probe)
+    for number in range(100):
+        verb = "delete" if number % 2 else "add"
+        place.R.ip(f"route {verb} unreachable 203.0.113.0/25")
+        want = "known" if number % 2 else "no-route"
+        wait_for(lambda: probe.ask("hop 203.0.113.9").startswith(want), f"change {number}")
+    assert process_time(probe) - before < 0.1, "seconds for 100 changes"
+    place.R.ip(f"route replace 203.0.113.0/24 via {UPSTREAM} metric 0 advmss 1000")
+    place.R.ip("route replace unreachable 203.0.113.0/24")
+    wait_for(lambda: probe.ask("hop 203.0.113.9").startswith("no-route"), "replaced")
+    assert probe.ask("waits") == waits
+    # routes go without a word when their device is down
+    place.R.ip("link set wan0 down", "link set wan0 up", "route delete unreachable 203.0.113.0/24")
+    wait_for(lambda: probe.links()["up"], "the carrier is back")
+    wait_for(lambda: probe.ask("hop 172.16.1.1").startswith("no-route"), "read again")
+    wait_for(lambda: probe.ask("hop 198.51.100.1").startswith("known"), "on the link")
     assert probe.stop() == 0
 
 
