@@ -26,7 +26,7 @@ void call_drop_orphan(struct engine *engine, uint32_t index)
 		return;
 	enum service service = service_of_call(flow);
 	if (!module_of(service)->knows(engine, engine->module[service], index, 0, engine->track[index].call.record))
-		flow_close_orphan(engine, index);
+		flow_remove(engine, index);
 }
 
 void call_flow_closes(struct engine *engine, uint32_t index)
@@ -152,7 +152,7 @@ uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t
 			  uint32_t request_ms, uint16_t *outside_id, enum drop *why)
 {
 	*why = DROP_FLOWS_EXHAUSTED;
-	if (!flow_has_room(engine))
+	if (!timer_has_room(engine))
 		return MODULE_NONE;
 	const struct flow *control = &engine->flow[control_flow];
 	int id = pick_id(engine, control, inside_id, high);
@@ -172,7 +172,7 @@ uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t
 		.timeout = TIMEOUT_GRE_CALL,
 		.deadline = (uint32_t)(engine->now_ms + request_ms),
 	};
-	uint32_t index = flow_open(engine, &flow, why);
+	uint32_t index = timer_open_flow(engine, &flow, why);
 	if (index == NONE)
 		return MODULE_NONE;
 	engine->track[index].call = (struct call_track){.record = record};

@@ -173,6 +173,8 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 			results[i] = result;
 		if (engine->readies > 0)
 			process_kept(engine);
+		if (engine->expireds > 0)
+			flow_close_noted(engine);
 	}
 }
 
@@ -199,10 +201,21 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 		if (engine->readies > 0)
 			process_kept(engine);
 	}
+	flow_close_noted(engine);
 	engine->sink = NULL;
 }
 
 /* --- life --- */
+
+static void tell_modules(struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (flow->control != 0)
+		control_flow_closes(engine, index);
+	if (flow->flags & FLOW_BY_ID)
+		call_flow_closes(engine, index);
+}
 
 /* Packets whose fate a dying process never counted are taken back, so that the sums hold. */
 static void recover_counters(struct engine *engine)
@@ -242,6 +255,8 @@ static void close_expired(struct engine *engine)
 			flow_close(engine, i);
 }
 
+static const struct flow_events life = {.withdrawn = tell_modules};
+
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
 			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms)
 {
@@ -255,6 +270,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	arena_lay_out(limits, engine, arena);
 	engine->now_ms = now_ms;
 	engine->wake_ms = UINT64_MAX;
+	engine->events = &life;
 	configure_adopt(engine, config);
 	if (!recover) {
 		arena_init(engine, limits, seed);

@@ -4,12 +4,9 @@
 
 #include <culvert/module.h>
 
-#include "nat/call.h"
-#include "nat/control.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/tcp.h"
-#include "nat/timer.h"
 
 struct flow_match {
 	const struct flow *flow;
@@ -64,26 +61,33 @@ static bool match_inbound(const void *context, uint32_t index)
 	       flow->protocol == match->key->protocol && ports_match(flow, flow->outside_port, match->key);
 }
 
-static uint32_t close_if_expired(struct engine *engine, uint32_t index)
+/* False for one that has expired, which is noted. If there are too many the latest are: what was looked up last is what
+ * a new flow may take the place of. */
+static bool is_alive(struct engine *engine, uint32_t index)
 {
-	if (index == NONE || !is_expired(engine->flow[index].deadline, engine->now_ms))
-		return index;
-	flow_close(engine, index);
-	return NONE;
+	if (!is_expired(engine->flow[index].deadline, engine->now_ms))
+		return true;
+	engine->expired[engine->expireds++ % EXPIRED_MAX] = index;
+	return false;
+}
+
+static uint32_t alive_or_none(struct engine *engine, uint32_t index)
+{
+	return index != NONE && is_alive(engine, index) ? index : NONE;
 }
 
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash)
 {
 	struct flow_match match = {engine->flow, inside_key};
 
-	return close_if_expired(engine, table_find(&engine->flow_out, hash, match_outbound, &match));
+	return alive_or_none(engine, table_find(&engine->flow_out, hash, match_outbound, &match));
 }
 
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash)
 {
 	struct flow_match match = {engine->flow, outside_key};
 
-	return close_if_expired(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
+	return alive_or_none(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
 struct flow_key flow_inside_key(const struct flow *flow, enum key_by by)
@@ -201,18 +205,16 @@ uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32
 
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address)
 {
-	/* Each turn closes an expired flow or ends the loop. */
-	for (;;) {
-		uint32_t index = peer_find(engine, mapping, remote_address);
-		if (index == NONE)
-			return false;
-		if (!is_expired(engine->flow[index].deadline, engine->now_ms))
+	uint32_t first = peer_find(engine, mapping, remote_address), index = first;
+
+	if (first == NONE)
+		return false;
+	do {
+		if (is_alive(engine, index))
 			return true;
-		/* Another flow of the ring may keep the mapping; its own end may end the mapping, too. */
-		flow_close(engine, index);
-		if (!engine->mapping[mapping].live)
-			return false;
-	}
+		index = engine->flow[index].peer_next;
+	} while (index != first);
+	return false;
 }
 
 /* --- the ring of all flows of a mapping --- */
@@ -250,13 +252,16 @@ static void sibling_leave(struct engine *engine, uint32_t index)
 
 bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping)
 {
-	/* Each turn closes an expired flow or ends the loop. */
-	while (engine->mapping[mapping].live) {
-		uint32_t index = engine->mapping[mapping].first;
-		if (!is_expired(engine->flow[index].deadline, engine->now_ms))
+	const struct mapping *record = &engine->mapping[mapping];
+	uint32_t index = record->first;
+
+	if (!record->live)
+		return false;
+	do {
+		if (is_alive(engine, index))
 			return true;
-		flow_close(engine, index);
-	}
+		index = engine->sibling[index].next;
+	} while (index != record->first);
 	return false;
 }
 
@@ -300,12 +305,10 @@ uint32_t flow_next_special(const struct engine *engine, uint32_t index)
 
 /* --- opening and closing --- */
 
-bool flow_has_room(struct engine *engine)
+bool flow_has_room(const struct engine *engine)
 {
 	const struct arena_header *header = engine->header;
 
-	if (header->flow_free == NONE && header->flow_used == header->limits.flows)
-		timer_sweep_on_demand(engine);
 	return header->flow_free != NONE || header->flow_used < header->limits.flows;
 }
 
@@ -342,10 +345,9 @@ static void enter_tables(struct engine *engine, uint32_t index)
 
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
 {
-	uint32_t host = host_take(engine, identity, why);
-	if (host == NONE && timer_sweep_on_demand(engine))
-		host = host_take(engine, identity, why);
-	if (host == NONE)
+	/* None that has expired keeps a key that this one has. */
+	flow_close_noted(engine);
+	if (host_take(engine, identity, why) == NONE)
 		return NONE;
 	uint32_t index = take_record(engine);
 	if (index == NONE) {
@@ -400,16 +402,23 @@ void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32
 
 void flow_close(struct engine *engine, uint32_t index)
 {
-	const struct flow *flow = &engine->flow[index];
-
-	if (flow->control != 0)
-		control_flow_closes(engine, index);
-	if (flow->flags & FLOW_BY_ID)
-		call_flow_closes(engine, index);
-	flow_close_orphan(engine, index);
+	engine->events->withdrawn(engine, index);
+	flow_remove(engine, index);
 }
 
-void flow_close_orphan(struct engine *engine, uint32_t index)
+void flow_close_noted(struct engine *engine)
+{
+	while (engine->expireds > 0) {
+		uint32_t index = engine->expired[--engine->expireds % EXPIRED_MAX];
+		const struct flow *flow = &engine->flow[index];
+
+		/* It may have been closed since, and another one may have its record. */
+		if ((flow->flags & FLOW_LIVE) && is_expired(flow->deadline, engine->now_ms))
+			flow_close(engine, index);
+	}
+}
+
+void flow_remove(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 

@@ -48,15 +48,15 @@ struct flow_key flow_inside_key(const struct flow *flow, enum key_by by);
 struct flow_key flow_outside_key(const struct flow *flow, enum key_by by);
 bool flow_has_key(const struct flow *flow, enum key_by by);
 
-/* The live flow, or NONE; an expired one is closed on the way (RFC 4787 REQ-5: at its deadline it is gone). */
+/* The live flow, or NONE: at its deadline it is gone (RFC 4787 REQ-5). A lookup changes nothing; an expired flow that
+ * it meets is noted, and closed by flow_close_noted(). */
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash);
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash);
 
-/* There is a record for one more flow; cleans up a bounded piece of what has expired before saying no. To be asked
- * before a mapping is looked up for a new flow, because the clean-up may end mappings. */
-bool flow_has_room(struct engine *engine);
-/* Opens a flow of a mapping that is alive (NONE for protocols without ports), after flow_has_room(). NONE and *why if a
- * limit forbids it. */
+/* There is a record for one more flow. See timer_has_room(). */
+bool flow_has_room(const struct engine *engine);
+/* Opens a flow of a mapping that is alive (NONE for protocols without ports). NONE and *why if a limit forbids it. See
+ * timer_open_flow(). */
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why);
 /* A call's remote Call ID became known. */
 void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
@@ -64,12 +64,15 @@ void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
 void flow_forget_answer(struct engine *engine, uint32_t index);
 /* An SA is known by this SPI in what comes from that side; 0: no longer by any. */
 void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32_t spi);
+/* Ends a flow: tells those who must know (struct flow_events), then removes it. */
 void flow_close(struct engine *engine, uint32_t index);
-/* The same for a flow that no module knows. */
-void flow_close_orphan(struct engine *engine, uint32_t index);
+/* Closes the expired flows that lookups have met. To be called after each packet, and before somebody looks for a place
+ * that one of them may still have. */
+void flow_close_noted(struct engine *engine);
+/* Takes a flow out of every table, and its mapping with it if it was the last one. Nobody is told. */
+void flow_remove(struct engine *engine, uint32_t index);
 
-/* The mapping has a flow that lives; those that have expired are closed on the way, and the mapping with its last one.
- */
+/* The mapping has a flow that lives. */
 bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping);
 /* A live flow of this mapping with that remote address exists (RFC 4787 section 5, address-dependent). */
 bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address);

@@ -85,9 +85,9 @@ uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside
 
 	flow.flags |= (uint8_t)((is_server ? FLOW_FORWARD : 0) | (opened == SIDE_WAN ? FLOW_INBOUND : 0));
 	*why = DROP_FLOWS_EXHAUSTED;
-	if (!flow_has_room(engine))
+	if (!timer_has_room(engine))
 		return MODULE_NONE;
-	uint32_t index = flow_open(engine, &flow, why);
+	uint32_t index = timer_open_flow(engine, &flow, why);
 	if (index != MODULE_NONE)
 		engine->track[index].call = (struct call_track){.record = record};
 	return index;

@@ -39,7 +39,7 @@ static void take_endpoints(struct flow *flow, const struct engine *engine, uint3
 /* Opens the flow, and gives back a mapping that was made for it if that fails. */
 static uint32_t open_or_release(struct engine *engine, const struct flow *flow, enum drop *why)
 {
-	uint32_t index = flow_open(engine, flow, why);
+	uint32_t index = timer_open_flow(engine, flow, why);
 
 	if (index == NONE && flow->mapping != NONE)
 		mapping_release(engine, flow->mapping, true);
@@ -61,7 +61,20 @@ static uint32_t open_portless(struct engine *engine, struct flow *flow, enum dro
 		*why = DROP_OWNER_TAKEN;
 		return NONE;
 	}
-	return flow_open(engine, flow, why);
+	return timer_open_flow(engine, flow, why);
+}
+
+/* A mapping without a flow that lives ends before another one may take its place. */
+static bool mapping_stays(struct engine *engine, uint32_t mapping)
+{
+	/* Each turn closes an expired flow of it or ends the loop. */
+	while (engine->mapping[mapping].live) {
+		flow_close_noted(engine);
+		if (flow_mapping_is_alive(engine, mapping))
+			return true;
+		flow_close_noted(engine);
+	}
+	return false;
 }
 
 static uint32_t mapping_for_outbound(struct engine *engine, const struct passage *passage, const struct flow *flow,
@@ -71,12 +84,12 @@ static uint32_t mapping_for_outbound(struct engine *engine, const struct passage
 	uint16_t port = passage->transport.source_port;
 	uint32_t mapping = mapping_find(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port);
 
-	if (mapping != NONE && flow_mapping_is_alive(engine, mapping))
+	if (mapping != NONE && mapping_stays(engine, mapping))
 		return mapping;
 	/* Whoever holds the wanted port may have expired without anybody having noticed. */
 	mapping = mapping_at(outside, ip->protocol, port);
 	if (mapping != NONE)
-		flow_mapping_is_alive(engine, mapping);
+		mapping_stays(engine, mapping);
 	return mapping_open(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port, outside, why);
 }
 
@@ -94,7 +107,7 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 		*why = DROP_ICMP_NO_FLOW;
 		return NONE;
 	}
-	if (!flow_has_room(engine)) {
+	if (!timer_has_room(engine)) {
 		*why = DROP_FLOWS_EXHAUSTED;
 		return NONE;
 	}
@@ -204,7 +217,7 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	uint32_t mapping = target->mapping;
 
 	*why = DROP_FLOWS_EXHAUSTED;
-	if (!flow_has_room(engine))
+	if (!timer_has_room(engine))
 		return NONE;
 	*why = DROP_FLOW_CLASH;
 	if (!clash_gives_way(engine, knock, target))

@@ -249,6 +249,13 @@ struct icmp_budget {
 	uint32_t thousandths;
 };
 
+/* Those who must know of the life of a flow. */
+struct flow_events {
+	void (*withdrawn)(struct engine *engine, uint32_t index); /* it ends, and is still whole */
+};
+
+enum { EXPIRED_MAX = 64 };
+
 struct engine {
 	struct arena_header *header;
 	void *module[SERVICES];           /* each module's records */
@@ -286,7 +293,10 @@ struct engine {
 	struct drop_record drop[DROPS_KEPT]; /* the last ones, a ring */
 	uint64_t drops;                      /* how many there were since this process took over */
 	struct attempt attempt[ATTEMPT_SETS][ATTEMPT_WAYS];
-	uint64_t demand_at;                     /* when the next sweep on demand may be */
+	uint64_t demand_at; /* when the next sweep on demand may be */
+	const struct flow_events *events;
+	uint32_t expired[EXPIRED_MAX];          /* flows that lookups have met, a ring */
+	uint32_t expireds;                      /* of them, the last EXPIRED_MAX are there */
 	const struct engine_sink *sink;         /* of the call that is under way */
 	uint8_t scratch[PACKET_LENGTH_MAX + 1]; /* a packet made here */
 	uint8_t joined[PACKET_LENGTH_MAX + 1];  /* a held fragment of several blocks */

@@ -14,26 +14,7 @@ enum {
 	SWEEP_AGAIN_MS = 5,
 	SWEEP_DEMAND_MS = 10, /* at most so often on behalf of somebody who was about to be refused */
 	SWEEP_PORTS = 8192,
-	PORT_DNS = 53,
 };
-
-enum timeout timer_class(uint8_t protocol, uint16_t remote_port)
-{
-	switch (protocol) {
-	case PROTOCOL_TCP:
-		return TIMEOUT_TCP_OPENING;
-	case PROTOCOL_UDP:
-		return remote_port == PORT_DNS ? TIMEOUT_UDP_DNS : TIMEOUT_UDP;
-	case PROTOCOL_ICMP:
-		return TIMEOUT_ICMP;
-	case PROTOCOL_GRE:
-		return TIMEOUT_GRE;
-	case PROTOCOL_ESP:
-		return TIMEOUT_ESP;
-	default:
-		return TIMEOUT_OTHER;
-	}
-}
 
 /* True if there was more to close than one piece may. */
 static bool sweep_flows(struct engine *engine)
@@ -82,13 +63,29 @@ void timer_sweep(struct engine *engine)
 	engine->header->sweep_at = engine->now_ms + (is_more ? SWEEP_AGAIN_MS : SWEEP_INTERVAL_MS);
 }
 
-bool timer_sweep_on_demand(struct engine *engine)
+/* Not too often, or whoever insists would cost everybody. True if it was done. */
+static bool sweep_on_demand(struct engine *engine)
 {
 	if (engine->now_ms < engine->demand_at)
 		return false;
 	engine->demand_at = engine->now_ms + SWEEP_DEMAND_MS;
 	timer_sweep(engine);
 	return true;
+}
+
+bool timer_has_room(struct engine *engine)
+{
+	flow_close_noted(engine);
+	return flow_has_room(engine) || (sweep_on_demand(engine) && flow_has_room(engine));
+}
+
+uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enum drop *why)
+{
+	uint32_t index = flow_open(engine, identity, why);
+
+	if (index == NONE && sweep_on_demand(engine))
+		index = flow_open(engine, identity, why);
+	return index;
 }
 
 uint64_t engine_deadline(const struct engine *engine)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Expiry. Touching a flow writes its deadline and nothing else; a lookup that meets an expired flow closes it at once.
+ * Expiry. Touching a flow writes its deadline and nothing else; a lookup that meets an expired flow notes it.
  * What nobody looks up any more is found by a sweep over the records, a bounded piece at a time: no list, no wheel,
  * nothing to move when a deadline changes.
  */
@@ -9,6 +9,8 @@
 
 #include "nat/state.h"
 
+enum { TIMER_PORT_DNS = 53 };
+
 /* Refreshes a flow by its timer class. */
 static inline void timer_touch(struct engine *engine, struct flow *flow)
 {
@@ -16,12 +18,30 @@ static inline void timer_touch(struct engine *engine, struct flow *flow)
 }
 
 /* The timer class of a new flow; TCP has states of its own. */
-enum timeout timer_class(uint8_t protocol, uint16_t remote_port);
+static inline enum timeout timer_class(uint8_t protocol, uint16_t remote_port)
+{
+	switch (protocol) {
+	case PROTOCOL_TCP:
+		return TIMEOUT_TCP_OPENING;
+	case PROTOCOL_UDP:
+		return remote_port == TIMER_PORT_DNS ? TIMEOUT_UDP_DNS : TIMEOUT_UDP;
+	case PROTOCOL_ICMP:
+		return TIMEOUT_ICMP;
+	case PROTOCOL_GRE:
+		return TIMEOUT_GRE;
+	case PROTOCOL_ESP:
+		return TIMEOUT_ESP;
+	default:
+		return TIMEOUT_OTHER;
+	}
+}
 
 /* One piece of the sweep: flows, resting ports, fragments. */
 void timer_sweep(struct engine *engine);
-/* The same, before somebody is refused for want of room; not too often, or whoever insists would cost everybody. True
- * if it was done. */
-bool timer_sweep_on_demand(struct engine *engine);
+/* There is a record for one more flow; sweeps before saying no. To be asked before a mapping is looked up for a new
+ * flow, because the sweep may end mappings. */
+bool timer_has_room(struct engine *engine);
+/* flow_open(), after timer_has_room(); sweeps before the inside host is refused. */
+uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enum drop *why);
 
 #endif
