@@ -106,7 +106,7 @@ polite="nice -n 10"
 
 # The programs, and what the tests in namespaces need of make check, for which they do not wait.
 make_all() {
-	make -C "$1" -j2 all tests/netns/kernel_probe tests/bench/traffic
+	make -C "$1" -j2 all-am tests/netns/kernel_probe tests/bench/traffic
 }
 
 # build PLACE NAME OPTIONS...: configures and makes in a directory of its own, for every lane that waits for it.

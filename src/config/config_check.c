@@ -175,16 +175,16 @@ static void check_ports_left(const struct config *config, struct findings *findi
 	struct port_set ports[2];
 	static const char *const names[2] = {"TCP", "UDP"};
 
+	if (config->forwards == 0)
+		return;
 	config_forwarded_ports(config, &ports[0], &ports[1]);
 	for (int i = 0; i < 2; i++) {
 		const struct port_set *host = i == 0 ? &config->host_tcp : &config->host_udp;
 		uint32_t left = 0, forwarded = 0;
 
-		for (uint32_t port = PORT_HIGH; port < 65536; port++) {
-			bool is_forwarded = port_set_has(&ports[i], (uint16_t)port);
-
-			forwarded += is_forwarded;
-			left += !is_forwarded && !port_set_has(host, (uint16_t)port);
+		for (uint32_t word = PORT_HIGH / 64; word < 65536 / 64; word++) {
+			forwarded += (uint32_t)__builtin_popcountll(ports[i].bits[word]);
+			left += (uint32_t)__builtin_popcountll(~ports[i].bits[word] & ~host->bits[word]);
 		}
 		if (forwarded > 0 && left < PORTS_LEFT_MIN)
 			findings_warn(

@@ -13,5 +13,5 @@ lint:
 	COMPILE_FLAGS='-std=gnu11 -D_GNU_SOURCE $(LIBNL_CFLAGS) $(LIBEVENT_CFLAGS) $(INIH_CFLAGS) $(DEFS)' \
 		$(LINT)/lint.py check_format check_tidy
 # The layers, and the cycles of objects that need each other.
-layers: all
+layers: all-am
 	@$(LINT)/check_layers.py

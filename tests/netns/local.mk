@@ -23,9 +23,9 @@ PLAIN_TESTS = $(addprefix $(srcdir)/tests/netns/test_,privileges.py systemd.py c
 CLEANFILES += check-netns.trs check-offloads.trs check-plain.trs
 
 .PHONY: check-netns check-offloads check-plain
-check-netns: all tests/netns/kernel_probe tests/bench/traffic
+check-netns: all-am tests/netns/kernel_probe tests/bench/traffic
 	$(PYTEST) -n 4 --dist loadfile $(PYTEST_FLAGS) $(NETNS_TESTS)
-check-offloads: all
+check-offloads: all-am
 	OFFLOADS=off; export OFFLOADS; $(PYTEST) -n 4 --dist loadfile $(PYTEST_FLAGS) $(PACKET_TESTS)
-check-plain: all
+check-plain: all-am
 	$(PYTEST) -n 3 --dist loadfile $(PYTEST_FLAGS) $(PLAIN_TESTS)

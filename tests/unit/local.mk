@@ -122,7 +122,7 @@ CLEANFILES += quick.log
 .PHONY: quick
 quick:
 	@begin=$$(date +%s); $(AM_TESTS_ENVIRONMENT) \
-	$(MAKE) -j$$(nproc) all tests/unit/units $(UNITS_ALONE) >quick.log 2>&1 || { cat quick.log; exit 1; }; \
+	$(MAKE) -j$$(nproc) all-am tests/unit/units $(UNITS_ALONE) >quick.log 2>&1 || { cat quick.log; exit 1; }; \
 	for test in $(QUICK_TESTS); do case $$test in *.c) echo "tests/unit/units $$test" ;; *) echo $$test ;; esac; done | \
 		xargs -P$$(nproc) -L1 sh -c 'out=$$("$$@" 2>&1) || out="$$out$$(printf "\\nnot ok - %s" "$$*")"; echo "$$out"' - >quick.log; \
 	times >>quick.log; grep -B20 '^not ok' quick.log; \

@@ -10,7 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ALWAYS_EXPLAINED = 100, THEN_ONE_IN = 32 }; /* packets of a test: a copy of the arena takes a while */
+enum { ALWAYS_EXPLAINED = 100, THEN_ONE_IN = 32 };    /* packets of a test: a copy of the arena takes a while */
+enum { ALWAYS_PROTECTED = 10, PROTECTED_ONE_IN = 8 }; /* explanations: so does a change of all its pages */
 
 /* Maps the arena's file, so that the arena ends where a page ends, and the next page is nobody's. */
 static void *map(struct rig *rig, int flags)
@@ -154,14 +155,17 @@ static void protect(struct rig *rig, int protection)
 void rig_explain(struct rig *rig, enum side from, const struct packet *packet, struct explanation *explanation)
 {
 	void *copy = map(rig, MAP_PRIVATE); /* as in culvertd: it costs the pages that are written */
+	bool protects = rig->asked++ < ALWAYS_PROTECTED || rig->asked % PROTECTED_ONE_IN == 0;
 
 	packets_copy(&rig->work, packet);
-	protect(rig, PROT_READ);
+	if (protects)
+		protect(rig, PROT_READ);
 	struct engine *shadow = engine_shadow(rig->engine, copy);
 	assert_non_null(shadow);
 	engine_explain(shadow, from, &rig->work.packet, rig->now, explanation);
 	engine_free(shadow);
-	protect(rig, PROT_READ | PROT_WRITE);
+	if (protects)
+		protect(rig, PROT_READ | PROT_WRITE);
 	unmap(rig, copy);
 }
 

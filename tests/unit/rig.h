@@ -40,7 +40,7 @@ struct rig {
 	enum service service;      /* SERVICE_NONE, or that of all tunnels of this test */
 	bool wrong_sums;           /* this test sends wrong checksums on purpose: do not verify transport sums */
 	bool in_haste;             /* many packets: engine_check() and explanations take too long for each */
-	uint32_t explained;        /* packets */
+	uint32_t explained, asked; /* packets; explanations */
 	struct test_packet packet; /* what was sent last, as it came */
 	struct test_packet work;
 };
