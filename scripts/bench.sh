@@ -5,9 +5,11 @@
 #
 #   scripts/bench.sh [--seconds N] [--repeats N] [--only NAME,...] [--offload no] [--json FILE]
 #   scripts/bench.sh watched [--loads NAME,...] [--only NAME,...] ...
+#   scripts/bench.sh links [--seconds N] [--repeats N] [--only NAME,...]
 #
 # The second form measures what it costs the packets that somebody looks: lists of 100,000 mappings, traces, metrics;
-# tests/bench/watched.py says how. Its exit code is 1 if that is too much.
+# tests/bench/watched.py says how. Its exit code is 1 if that is too much. The third form measures what neighbours that
+# nobody has, and large tables that change, do to others (tests/bench/links.py).
 #
 # Nothing outside these namespaces changes, apart from packages that are missing. CULVERTD=PATH uses a program that
 # is built already; the programs of tests/bench are then looked for beside it.
@@ -21,10 +23,12 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 program=bench.py
-if [ "${1:-}" = watched ]; then
-	program=watched.py
+case ${1:-} in
+watched | links)
+	program=$1.py
 	shift
-fi
+	;;
+esac
 
 place=$(mktemp -d "${TMPDIR:-/tmp}/culvert-bench.XXXXXX") || exit 5
 trap 'rm -rf "$place"' EXIT

@@ -569,12 +569,23 @@ void kernel_set_ports(struct kernel *kernel, const struct kernel_ports_wanted *w
 		kernel_reconcile(kernel, false);
 }
 
+/* Whether the kernel gives other ports to the router's own connections than it did. */
+static bool kernel_has_other_range(const struct kernel *kernel)
+{
+	uint32_t first, last;
+
+	return kernel_rules_own_range(&kernel->made.list, &first, &last) &&
+	       (first != kernel->links.own_first || last != kernel->links.own_last);
+}
+
 void kernel_refresh(struct kernel *kernel)
 {
+	bool ports_changed = kernel_ports_watch(&kernel->ports, &kernel->links);
+
 	if (kernel->lock >= 0)
 		kernel_lock_serve(kernel->lock);
-	kernel_ports_watch(&kernel->ports, &kernel->links);
-	kernel_look_again(kernel);
+	if (ports_changed || kernel->copy.links_changed || kernel_has_other_range(kernel))
+		kernel_look_again(kernel);
 	if (kernel->copy.ours_changed || !kernel_check_settings(kernel, 1))
 		kernel_repair(kernel);
 	if (++kernel->tick % READ_TICKS == 0)

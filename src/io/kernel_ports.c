@@ -116,16 +116,18 @@ static void kernel_ports_take_listener(void *context, uint32_t address, uint16_t
 		port_set_add(&answers->ports->listed, port);
 }
 
-/* First those of IPv4, then those of IPv6: those that take both are in the latter. */
+/* Those that take both are in the list of IPv6, which comes second. */
 static void kernel_ports_take_end(void *context)
 {
 	const struct kernel_ports_answers *answers = context;
 	struct kernel_ports *ports = answers->ports;
 
-	ports->is_listing = !ports->lists_ipv6 && netlink_ask_listeners(ports->diag, true);
-	ports->lists_ipv6 = ports->is_listing;
-	if (!ports->is_listing)
-		ports->listening_tcp = ports->listed;
+	ports->is_listing = false;
+	ports->lists_ipv6 = !ports->lists_ipv6;
+	if (ports->lists_ipv6)
+		return;
+	ports->has_changed |= memcmp(&ports->listening_tcp, &ports->listed, sizeof(ports->listed)) != 0;
+	ports->listening_tcp = ports->listed;
 }
 
 /* An answer that comes in a later round is about another one. */
@@ -161,10 +163,13 @@ static void kernel_ports_ask(struct kernel_ports *ports, const struct kernel_lin
 		netlink_ask_connection(ports->diag, &ports->kept[at], ports->round * HOST_CONNECTIONS_MAX + at);
 	}
 	if (!netlink_read_sockets(ports->diag, &to))
-		ports->is_listing = false;
-	for (uint32_t at = ports->kepts; at-- > 0;)
-		if (ports->gone[at])
-			ports->kept[at] = ports->kept[--ports->kepts];
+		ports->is_listing = ports->lists_ipv6 = false;
+	for (uint32_t at = ports->kepts; at-- > 0;) {
+		if (!ports->gone[at])
+			continue;
+		ports->kept[at] = ports->kept[--ports->kepts];
+		ports->has_changed = true;
+	}
 }
 
 struct kernel_ports_visit {
@@ -260,16 +265,17 @@ void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_vie
 
 /* --- what has changed since --- */
 
-void kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links)
+bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links)
 {
 	if (!ports->diag)
-		return;
-	if (!ports->is_listing) {
+		return false;
+	if (!ports->is_listing && !ports->lists_ipv6)
 		memset(&ports->listed, 0, sizeof(ports->listed));
-		ports->lists_ipv6 = false;
-		ports->is_listing = netlink_ask_listeners(ports->diag, false);
-	}
+	if (!ports->is_listing)
+		ports->is_listing = netlink_ask_listeners(ports->diag, ports->lists_ipv6);
+	ports->has_changed = false;
 	kernel_ports_ask(ports, links, WATCHED_AT_ONCE);
+	return ports->has_changed;
 }
 
 /* --- what the operator is told --- */

@@ -29,6 +29,7 @@ struct kernel_ports {
 	bool is_listing; /* the kernel is being asked who listens */
 	bool lists_ipv6;
 	struct port_set listed; /* what it has said so far */
+	bool has_changed;       /* listening_tcp, or who is kept */
 };
 
 /* Says what cannot be read, and goes without. made as in kernel_rules.h. */
@@ -46,8 +47,8 @@ void kernel_ports_close(struct kernel_ports *ports);
 
 /* Looks at all sockets: those that listen, and the connections that are up. starting: the ports in use become ours. */
 void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_view *view, bool starting);
-/* Looks quickly at what may have changed since. */
-void kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links);
+/* Looks quickly at some of what may have changed since. True if something has. */
+bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links);
 /* Fills in the members of *links that are about ports. */
 void kernel_ports_fill(const struct kernel_ports *ports, const struct kernel_ports_view *view,
 		       struct kernel_links *links);

@@ -217,14 +217,14 @@ def show(load, router, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="scripts/bench.sh links", description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement (default 10)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, each with both routers (default 3)")
     parser.add_argument("--rate", type=int, default=2000, help="packets a second of the scan (default 2000)")
     parser.add_argument("--routes", type=int, default=50000, help="of the churn (default 50000)")
     parser.add_argument("--only", default=",".join(LOADS), help="loads: " + ",".join(LOADS))
-    parser.add_argument("--culvertd", required=True)
-    parser.add_argument("--work", required=True, help="a directory for what it writes")
+    for hidden in ("--culvertd", "--tools", "--work"):
+        parser.add_argument(hidden, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
     with wide_topology():
         for load in options.only.split(","):
