@@ -131,10 +131,31 @@ struct module {
 };
 
 #define MODULE_NONE UINT32_MAX
+enum { MODULE_SILENT_MS = 10000 }; /* without a packet, before a tunnel is said to be silent */
+
 /* Returns how many of a module's records may belong to strangers that a server inside has not answered. */
 static inline uint32_t module_quarter(uint32_t records)
 {
 	return records >= 4 ? records / 4 : 1;
+}
+
+/* Returns how many of them one inside host may have: a quarter stays for the others. Callers of a server inside are no
+ * hosts of ours. */
+static inline uint32_t module_share(uint32_t records)
+{
+	return records - records / 4;
+}
+
+/* Returns the side of a tunnel from which nothing has come for a while although the other one sends, or -1. */
+static inline int module_silent_side(const struct tunnel_view *view)
+{
+	for (int side = 0; side < SIDES; side++) {
+		uint32_t silence_ms = view->packets[side] > 0 ? view->last_ms[side] : view->age_ms;
+		bool other_speaks = view->packets[!side] > 0 && view->last_ms[!side] < MODULE_SILENT_MS;
+		if (other_speaks && silence_ms >= MODULE_SILENT_MS)
+			return side;
+	}
+	return -1;
 }
 
 /* NULL if the service has no module. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A binary heap with the smallest entry on top. */
+/* A heap with the smallest entry on top. */
 #include "control/ranking.h"
 
 #include <stdlib.h>
+
+#include "base/heap.h"
 
 bool ranking_start(struct ranking *ranking, uint32_t limit)
 {
@@ -16,39 +18,29 @@ static bool is_smaller(const struct ranked *a, const struct ranked *b)
 	return a->size != b->size ? a->size < b->size : a->from > b->from;
 }
 
-static void swap(struct ranked *a, struct ranked *b)
+static bool is_before(void *entries, uint32_t a, uint32_t b)
 {
-	struct ranked kept = *a;
+	const struct ranked *entry = entries;
 
-	*a = *b;
-	*b = kept;
+	return is_smaller(&entry[a], &entry[b]);
 }
 
-static void rise(struct ranked *entry, uint32_t at)
+static void swap(void *entries, uint32_t a, uint32_t b)
 {
-	for (; at > 0 && is_smaller(&entry[at], &entry[(at - 1) / 2]); at = (at - 1) / 2)
-		swap(&entry[at], &entry[(at - 1) / 2]);
-}
+	struct ranked *entry = entries, kept = entry[a];
 
-static void sink(struct ranked *entry, uint32_t count)
-{
-	for (uint32_t at = 0, child; (child = 2 * at + 1) < count; at = child) {
-		if (child + 1 < count && is_smaller(&entry[child + 1], &entry[child]))
-			child++;
-		if (!is_smaller(&entry[child], &entry[at]))
-			return;
-		swap(&entry[child], &entry[at]);
-	}
+	entry[a] = entry[b];
+	entry[b] = kept;
 }
 
 void ranking_add(struct ranking *ranking, const struct ranked *entry)
 {
 	if (ranking->count < ranking->limit) {
 		ranking->entry[ranking->count] = *entry;
-		rise(ranking->entry, ranking->count++);
+		heap_rise(ranking->count++, is_before, swap, ranking->entry);
 	} else if (is_smaller(&ranking->entry[0], entry)) {
 		ranking->entry[0] = *entry;
-		sink(ranking->entry, ranking->count);
+		heap_sink(ranking->count, is_before, swap, ranking->entry);
 	}
 }
 

@@ -6,9 +6,10 @@
 
 #include <culvert/module.h>
 
+#include "base/layout.h"
 #include "nat/fragment_store.h"
 
-enum { ARENA_VERSION = 10, LINE = 64 };
+enum { ARENA_VERSION = 10 };
 #define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
 
 /* Changes whenever a record does: an arena of another build is not taken over. */
@@ -44,20 +45,6 @@ static uint32_t layout_of(const struct engine_limits *limits)
 	return (uint32_t)hash;
 }
 
-static uint8_t *take(uint8_t *arena, size_t *used, size_t bytes)
-{
-	uint8_t *at = arena != NULL ? arena + *used : NULL;
-
-	*used += (bytes + LINE - 1) / LINE * LINE;
-	return at;
-}
-
-static void take_table(struct table *table, uint32_t entries, uint8_t *arena, size_t *used)
-{
-	table->buckets = table_buckets_for(entries);
-	table->bucket = (void *)take(arena, used, (size_t)table->buckets * sizeof *table->bucket);
-}
-
 size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, uint8_t *arena)
 {
 	struct table unused;
@@ -67,42 +54,44 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 	    limits->addresses == 0 || limits->addresses > ADDRESSES_MAX || limits->fragments > MAX_FRAGMENTS ||
 	    limits->tunnels > MAX_TUNNELS)
 		return 0;
-	uint8_t *header = take(arena, &used, sizeof(struct arena_header));
-	uint8_t *flow = take(arena, &used, (size_t)limits->flows * sizeof(struct flow));
-	uint8_t *track = take(arena, &used, (size_t)limits->flows * sizeof(union flow_track));
-	uint8_t *sibling = take(arena, &used, (size_t)limits->flows * sizeof(struct sibling));
-	uint8_t *special = take(arena, &used, ((size_t)limits->flows + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
-	uint8_t *mapping = take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
-	uint8_t *host = take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
-	uint8_t *outside = take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
-	uint8_t *set = take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
-	uint8_t *block = take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
+	struct arena_header *header = layout_take(arena, &used, sizeof(struct arena_header));
+	struct flow *flow = layout_take(arena, &used, (size_t)limits->flows * sizeof(struct flow));
+	union flow_track *track = layout_take(arena, &used, (size_t)limits->flows * sizeof(union flow_track));
+	struct sibling *sibling = layout_take(arena, &used, (size_t)limits->flows * sizeof(struct sibling));
+	uint64_t *special =
+		layout_take(arena, &used, ((size_t)limits->flows + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
+	struct mapping *mapping = layout_take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
+	struct host *host = layout_take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
+	struct outside *outside = layout_take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
+	struct fragment_set *set =
+		layout_take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
+	struct block *block = layout_take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
 	/* A call or an SA stands twice in each table. */
 	uint32_t keys = limits->flows + (2 + SAS_EACH) * limits->tunnels;
-	take_table(engine != NULL ? &engine->flow_out : &unused, keys, arena, &used);
-	take_table(engine != NULL ? &engine->flow_in : &unused, keys, arena, &used);
-	take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);
-	take_table(engine != NULL ? &engine->mapping_table : &unused, limits->flows, arena, &used);
-	take_table(engine != NULL ? &engine->host_table : &unused, limits->hosts, arena, &used);
+	layout_take_table(engine != NULL ? &engine->flow_out : &unused, keys, arena, &used);
+	layout_take_table(engine != NULL ? &engine->flow_in : &unused, keys, arena, &used);
+	layout_take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);
+	layout_take_table(engine != NULL ? &engine->mapping_table : &unused, limits->flows, arena, &used);
+	layout_take_table(engine != NULL ? &engine->host_table : &unused, limits->hosts, arena, &used);
 	for (int service = 0; service < SERVICES; service++) {
 		const struct module *module = module_of((enum service)service);
 		size_t size = module != NULL ? module->memory_size(limits) : 0;
-		uint8_t *memory = take(arena, &used, size);
+		void *memory = layout_take(arena, &used, size);
 		if (engine != NULL)
 			engine->module[service] = size > 0 ? memory : NULL;
 	}
 	if (engine != NULL) {
-		engine->header = (void *)header;
+		engine->header = header;
 		engine->counters = &engine->header->counters;
-		engine->flow = (void *)flow;
-		engine->track = (void *)track;
-		engine->sibling = (void *)sibling;
-		engine->special = (void *)special;
-		engine->mapping = (void *)mapping;
-		engine->host = (void *)host;
-		engine->outside = (void *)outside;
-		engine->set = (void *)set;
-		engine->block = (void *)block;
+		engine->flow = flow;
+		engine->track = track;
+		engine->sibling = sibling;
+		engine->special = special;
+		engine->mapping = mapping;
+		engine->host = host;
+		engine->outside = outside;
+		engine->set = set;
+		engine->block = block;
 	}
 	return used;
 }

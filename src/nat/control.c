@@ -3,6 +3,7 @@
 #include "nat/control.h"
 
 #include <culvert/module.h>
+#include <culvert/verdict.h>
 
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include "nat/host.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
-#include "nat/verdict.h"
 
 enum { KEPT_SHARE = 16 /* one packet kept for so many blocks: fragments have most of the room */ };
 
@@ -52,14 +52,12 @@ static enum service service_read(const struct engine *engine, uint8_t protocol, 
 
 /* --- attaching --- */
 
-/* One inside host may not have every record: a quarter stays for the others. Callers of a server inside are no hosts of
- * ours. */
 static bool host_has_its_share(const struct engine *engine, const struct flow *flow)
 {
-	uint32_t tunnels = engine->header->limits.tunnels;
 	uint32_t host = host_find(engine, flow->inside_address);
 
-	return !(flow->flags & FLOW_FORWARD) && host != NONE && engine->host[host].controls >= tunnels - tunnels / 4;
+	return !(flow->flags & FLOW_FORWARD) && host != NONE &&
+	       engine->host[host].controls >= module_share(engine->header->limits.tunnels);
 }
 
 static void count_control(struct engine *engine, const struct flow *flow, int change)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <culvert/module.h>
+#include <culvert/verdict.h>
 
 #include "nat/arena.h"
 #include "nat/call.h"
@@ -22,7 +23,6 @@
 #include "nat/passages.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
-#include "nat/verdict.h"
 
 static enum drop addresses_acceptable(const struct ip_header *ip)
 {

@@ -2,6 +2,8 @@
 /* ICMP errors passing through; docs/nat-behaviour.md section 7. */
 #include "nat/icmp_quote.h"
 
+#include <culvert/verdict.h>
+
 #include "nat/attempts.h"
 #include "nat/control.h"
 #include "nat/flow.h"
@@ -12,7 +14,6 @@
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/tcp.h"
-#include "nat/verdict.h"
 #include "wire/checksum.h"
 
 enum { QUOTE_WORDS_MIN = 32 };

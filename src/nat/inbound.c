@@ -2,6 +2,8 @@
 /* From the WAN: docs/nat-behaviour.md section 4. */
 #include <string.h>
 
+#include <culvert/verdict.h>
+
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/fragment.h"
@@ -13,7 +15,6 @@
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/session.h"
-#include "nat/verdict.h"
 
 static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
 {

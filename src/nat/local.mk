@@ -44,7 +44,6 @@ libculvert_core_a_SOURCES += \
 	src/nat/timer.c \
 	src/nat/timer.h \
 	src/nat/tunnel.c \
-	src/nat/verdict.h \
 	src/nat/call.c \
 	src/nat/call.h \
 	src/nat/control.c \

@@ -3,6 +3,8 @@
  * From the LAN: docs/nat-behaviour.md section 2, and hairpins (RFC 4787 REQ-9), which go out as far as their outside
  * source and come straight back in.
  */
+#include <culvert/verdict.h>
+
 #include "nat/attempts.h"
 #include "nat/call.h"
 #include "nat/control.h"
@@ -16,7 +18,6 @@
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/session.h"
-#include "nat/verdict.h"
 
 /* Refused by rule or for want of room: the sender is told at once (RFC 5508 REQ-8). */
 static struct engine_result refuse(struct engine *engine, const struct passage *passage, enum drop reason)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What both ways through the engine share. */
 #include <culvert/module.h>
+#include <culvert/verdict.h>
 
 #include "nat/call.h"
 #include "nat/control.h"
@@ -11,7 +12,6 @@
 #include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
-#include "nat/verdict.h"
 
 /* The receiver's Call ID is all that a call's packet carries; the key of other GRE is the same in both directions. */
 static void take_gre_key(const struct passage *passage, struct flow_key *key)

@@ -2,11 +2,12 @@
 /* SAs of ESP as flows. */
 #include "nat/sa.h"
 
+#include <culvert/verdict.h>
+
 #include "nat/host.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/timer.h"
-#include "nat/verdict.h"
 
 enum { BEHIND = 65536 /* packets out of order are never so late; RFC 4303 windows have at most some thousands */ };
 

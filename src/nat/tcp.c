@@ -2,6 +2,8 @@
 /* TCP states; the rules are section 8 of docs/nat-behaviour.md. */
 #include "nat/tcp.h"
 
+#include "base/serial.h"
+
 enum {
 	SCALE_UNKNOWN = 14,      /* the widest a window can be: what a side whose SYN was not seen may have agreed on */
 	BACKWARD_WINDOW = 66000, /* how far back a retransmission is believed */
@@ -11,11 +13,6 @@ bool tcp_is_whole(const struct flow *flow, const struct tcp_track *track)
 {
 	return flow->tcp_state <= TCP_STATE_RESET && track->end[SIDE_LAN].scale <= SCALE_UNKNOWN &&
 	       track->end[SIDE_WAN].scale <= SCALE_UNKNOWN;
-}
-
-static bool before(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
 }
 
 static uint32_t window_of(const struct tcp_end *end)
@@ -40,26 +37,27 @@ static bool is_in_window(const struct tcp_end *receiver, const struct tcp_segmen
 	uint32_t backward = window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW;
 	uint32_t end = segment->sequence + segment->length;
 
-	return !before(receiver->acked + window, segment->sequence) && !before(end, receiver->acked - backward);
+	return !serial_before(receiver->acked + window, segment->sequence) &&
+	       !serial_before(end, receiver->acked - backward);
 }
 
 bool tcp_is_in_flight(const struct tcp_track *track, enum side sender, uint32_t sequence)
 {
 	const struct tcp_end *from = &track->end[sender], *to = &track->end[!sender];
 
-	if (!(from->flags & TCP_END_HEARD) || before(from->next, sequence))
+	if (!(from->flags & TCP_END_HEARD) || serial_before(from->next, sequence))
 		return false;
 	uint32_t window = window_of(to);
 	uint32_t backward = window > BACKWARD_WINDOW ? window : BACKWARD_WINDOW;
 	uint32_t acked = to->flags & TCP_END_ACKED ? to->acked : from->next;
-	return !before(sequence, acked - backward);
+	return !serial_before(sequence, acked - backward);
 }
 
 static void learn(struct tcp_end *sender, const struct tcp_segment *segment)
 {
 	uint32_t end = segment->sequence + segment->length;
 
-	if (!(sender->flags & TCP_END_HEARD) || before(sender->next, end))
+	if (!(sender->flags & TCP_END_HEARD) || serial_before(sender->next, end))
 		sender->next = end;
 	if (segment->flags & TCP_SYN) {
 		sender->flags |= TCP_END_SYN;
@@ -70,7 +68,7 @@ static void learn(struct tcp_end *sender, const struct tcp_segment *segment)
 		sender->scale = SCALE_UNKNOWN;
 	}
 	if (segment->flags & TCP_ACK) {
-		if (!(sender->flags & TCP_END_ACKED) || before(sender->acked, segment->acknowledgement))
+		if (!(sender->flags & TCP_END_ACKED) || serial_before(sender->acked, segment->acknowledgement))
 			sender->acked = segment->acknowledgement;
 		sender->window = segment->window;
 		sender->flags |= TCP_END_ACKED;
@@ -99,7 +97,7 @@ static bool is_plausible(const struct tcp_track *track, enum side from, const st
 
 	if (from == SIDE_LAN || (segment->flags & TCP_SYN) || !(inside->flags & TCP_END_HEARD))
 		return true;
-	return (segment->flags & TCP_ACK) && !before(inside->next, segment->acknowledgement);
+	return (segment->flags & TCP_ACK) && !serial_before(inside->next, segment->acknowledgement);
 }
 
 static void enter(struct engine *engine, struct flow *flow, enum tcp_state state)
@@ -152,7 +150,7 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 	if (is_known || !is_in_window(receiver, segment) || !is_plausible(track, from, segment)) {
 		/* Whatever an inside host sends beyond its window may be quoted by an error. */
 		uint32_t end = segment->sequence + segment->length;
-		if (from == SIDE_LAN && (sender->flags & TCP_END_HEARD) && before(sender->next, end))
+		if (from == SIDE_LAN && (sender->flags & TCP_END_HEARD) && serial_before(sender->next, end))
 			sender->next = end;
 		if (!is_over)
 			enter(engine, flow, (enum tcp_state)flow->tcp_state);

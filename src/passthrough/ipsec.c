@@ -4,23 +4,9 @@
 
 #include <string.h>
 
-enum { LINE = 64 };
+#include "base/layout.h"
 
 /* --- memory --- */
-
-static uint8_t *take(uint8_t *memory, size_t *used, size_t bytes)
-{
-	uint8_t *at = memory != NULL ? memory + *used : NULL;
-
-	*used += (bytes + LINE - 1) / LINE * LINE;
-	return at;
-}
-
-static void take_table(struct table *table, uint32_t entries, uint8_t *memory, size_t *used)
-{
-	table->buckets = table_buckets_for(entries);
-	table->bucket = (void *)take(memory, used, (size_t)table->buckets * sizeof *table->bucket);
-}
 
 /* Records one behind the other; ipsec may be NULL to learn how much it is. */
 static size_t lay_out(struct ipsec *ipsec, const struct engine_limits *limits)
@@ -29,17 +15,17 @@ static size_t lay_out(struct ipsec *ipsec, const struct engine_limits *limits)
 	uint8_t *memory = (uint8_t *)ipsec;
 	size_t used = 0;
 
-	take(memory, &used, sizeof *ipsec);
+	layout_take(memory, &used, sizeof *ipsec);
 	to->peers = limits->tunnels;
 	to->sas = limits->tunnels * IPSEC_SAS_EACH;
-	to->peer = (void *)take(memory, &used, to->peers * sizeof *to->peer);
-	to->group = (void *)take(memory, &used, to->peers * sizeof *to->group);
-	to->sa = (void *)take(memory, &used, to->sas * sizeof *to->sa);
-	to->load = (void *)take(memory, &used, to->peers * sizeof *to->load);
-	to->due = (void *)take(memory, &used, to->peers * sizeof *to->due);
-	take_table(&to->by_pair, to->peers, memory, &used);
-	take_table(&to->by_group, to->peers, memory, &used);
-	take_table(&to->by_spi, to->peers * IPSEC_SPIS, memory, &used);
+	to->peer = layout_take(memory, &used, to->peers * sizeof *to->peer);
+	to->group = layout_take(memory, &used, to->peers * sizeof *to->group);
+	to->sa = layout_take(memory, &used, to->sas * sizeof *to->sa);
+	to->load = layout_take(memory, &used, to->peers * sizeof *to->load);
+	to->due = layout_take(memory, &used, to->peers * sizeof *to->due);
+	layout_take_table(&to->by_pair, to->peers, memory, &used);
+	layout_take_table(&to->by_group, to->peers, memory, &used);
+	layout_take_table(&to->by_spi, to->peers * IPSEC_SPIS, memory, &used);
 	return used;
 }
 
@@ -70,7 +56,7 @@ static void start(void *memory, const struct engine_limits *limits)
 	struct ipsec *ipsec = memory;
 
 	lay_out_anew(ipsec, limits);
-	memset(ipsec->server, 0, sizeof ipsec->server);
+	memset(&ipsec->strict, 0, sizeof ipsec->strict);
 	memset(ipsec->parted, 0, sizeof ipsec->parted);
 	ipsec->parted_next = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++) {
@@ -193,9 +179,7 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 	ipsec->group_free = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		ipsec->group[i] = (struct ipsec_group){.next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE};
-	for (uint32_t i = 0; i < IPSEC_SERVERS; i++)
-		if (ipsec->server[i].until_ms > module_now_ms(engine) + IPSEC_STRICT_MS)
-			ipsec->server[i].until_ms = 0;
+	strict_recover(&ipsec->strict, module_now_ms(engine));
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		recover_peer(engine, ipsec, i);
 	for (uint32_t i = ipsec->sas; i-- > 0;) {

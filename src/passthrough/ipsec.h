@@ -15,6 +15,7 @@
 #include <culvert/module.h>
 
 #include "base/table.h"
+#include "passthrough/strict.h"
 #include "wire/ike.h"
 
 enum {
@@ -25,7 +26,6 @@ enum {
 	IPSEC_KEPT = 8,      /* ESP packets of a host that waits */
 	IPSEC_RECENT = 4,    /* peers of a group to which one thing happened last, and unclear SPIs, that are known */
 	IPSEC_PARTED = 32,   /* SPIs known that were forgotten */
-	IPSEC_SERVERS = 64,  /* servers known to answer to port 500 only */
 	IPSEC_WINDOW_MS = 3000, /* for an answer to ESP with a new SPI, and for a phase 2 */
 	IPSEC_CREDIT = 8,       /* how far the balance of new SPIs goes */
 	IPSEC_SUSPICIOUS = 3,   /* and from where on somebody cheats */
@@ -40,8 +40,6 @@ enum {
 	IPSEC_REKEY_MS = 10000,   /* an exchange that tells whom a new initiator SPI belongs to */
 	IPSEC_DOUBT_MS = 10000,   /* silence after which a pairing is doubted */
 	IPSEC_UNANSWERED = 3,     /* first messages */
-	IPSEC_STRICT_MS = 86400000,
-	IPSEC_SILENT_MS = 10000,
 	IPSEC_PARTED_MS = 120000, /* in which an SPI that was forgotten is given to no other host */
 };
 
@@ -166,17 +164,12 @@ struct ipsec_load {
 	uint32_t peers, sas;
 };
 
-struct ipsec_server {
-	uint32_t address;
-	uint64_t until_ms;
-};
-
 struct ipsec {
 	uint32_t peers, sas; /* how many records there are */
 	uint32_t peer_first, peer_last, group_free, sa_free;
 	uint32_t knocking;
-	uint32_t dues; /* groups in which somebody waits */
-	struct ipsec_server server[IPSEC_SERVERS];
+	uint32_t dues;                /* groups in which somebody waits */
+	struct strict_servers strict; /* those that answer to port 500 only */
 	struct ipsec_parted parted[IPSEC_PARTED];
 	uint32_t parted_next; /* the place of the next one, beyond it modulo IPSEC_PARTED */
 	/* set anew by every process */

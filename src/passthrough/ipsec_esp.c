@@ -9,10 +9,7 @@
  */
 #include "passthrough/ipsec.h"
 
-static struct engine_result drop(enum drop reason)
-{
-	return (struct engine_result){VERDICT_DROPPED, (uint8_t)reason};
-}
+#include <culvert/verdict.h>
 
 /* --- windows: who has just begun to send, and waits for an answer --- */
 
@@ -88,13 +85,13 @@ static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *i
 
 	uint32_t kept = peer->kept.count < IPSEC_KEPT ? module_keep(engine, packet, SIDE_LAN) : MODULE_NONE;
 	if (kept == MODULE_NONE)
-		return drop(DROP_ESP_QUEUE_FULL);
+		return verdict_drop(DROP_ESP_QUEUE_FULL);
 	peer->kept.packet[peer->kept.count++] = kept;
 	if (!peer->waits && !peer->goes)
 		enqueue(engine, ipsec, group, index);
 	uint32_t left = ipsec_wait_left(engine, group->wait_ms, others_window(engine, ipsec, group->wait_first));
 	ipsec_wait(engine, ipsec, peer->group, left > 0 ? left : 1);
-	return (struct engine_result){VERDICT_HELD, DROP_NONE};
+	return verdict_held();
 }
 
 /* --- from the LAN: docs/nat-behaviour.md section 11, rules O1 to O4 --- */
@@ -106,7 +103,7 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	uint32_t index =
 		ipsec_peer_take(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address, false);
 
-	*otherwise = drop(why);
+	*otherwise = verdict_drop(why);
 	if (index == MODULE_NONE)
 		return MODULE_NONE;
 	struct ipsec_peer *peer = &ipsec->peer[index];
@@ -122,7 +119,7 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	}
 	uint32_t sa = ipsec_is_cautious(engine, group) ? ipsec_sa_open(engine, ipsec, index, SIDE_LAN, &why)
 						       : ipsec_sa_lacking(engine, ipsec, index, SIDE_LAN, &why);
-	*otherwise = drop(why);
+	*otherwise = verdict_drop(why);
 	if (sa == MODULE_NONE) {
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
@@ -154,7 +151,7 @@ uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 	uint32_t sa = is_cautious ? ipsec_sa_open(engine, ipsec, index, SIDE_WAN, &why)
 				  : ipsec_sa_lacking(engine, ipsec, index, SIDE_WAN, &why);
 
-	*otherwise = drop(why);
+	*otherwise = verdict_drop(why);
 	if (sa == MODULE_NONE) {
 		ipsec_peer_settle(engine, ipsec, index, END_ROUTER);
 		return MODULE_NONE;
@@ -344,10 +341,10 @@ static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec
 	}
 	for (uint32_t i = 0; i < candidates->count; i++)
 		ipsec->peer[candidates->peer[i]].is_ambiguous = true;
-	*otherwise = drop(DROP_ESP_AMBIGUOUS);
+	*otherwise = verdict_drop(DROP_ESP_AMBIGUOUS);
 	if (esp->may_fan_out) {
 		fan_out(ipsec, group, candidates, esp);
-		*otherwise = (struct engine_result){VERDICT_FORWARDED, DROP_NONE};
+		*otherwise = verdict_forwarded();
 	}
 	return MODULE_NONE;
 }
@@ -357,13 +354,13 @@ static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const 
 			      struct engine_result *otherwise)
 {
 	if (esp->inside_address == 0) {
-		*otherwise = drop(DROP_NO_OWNER);
+		*otherwise = verdict_drop(DROP_NO_OWNER);
 		return MODULE_NONE;
 	}
 	uint32_t index = ipsec_peer_find(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address);
 	if (index == MODULE_NONE)
 		index = ipsec_peer_knock(engine, ipsec, esp->inside_address, esp->outside_address, esp->remote_address);
-	*otherwise = drop(DROP_TUNNELS_EXHAUSTED);
+	*otherwise = verdict_drop(DROP_TUNNELS_EXHAUSTED);
 	if (index == MODULE_NONE)
 		return MODULE_NONE;
 	ipsec->peer[index].uses_esp = true;
@@ -391,7 +388,7 @@ static uint32_t from_parted(struct engine *engine, struct ipsec *ipsec, const st
 
 	if (index == MODULE_NONE && parted->inside == esp->inside_address)
 		return from_stranger(engine, ipsec, esp, otherwise);
-	*otherwise = drop(DROP_NO_OWNER);
+	*otherwise = verdict_drop(DROP_NO_OWNER);
 	if (index == MODULE_NONE || !ipsec->peer[index].is_eligible)
 		return MODULE_NONE;
 	parted->spi = 0;

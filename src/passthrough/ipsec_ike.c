@@ -5,7 +5,7 @@
  */
 #include "passthrough/ipsec.h"
 
-static const struct engine_result forwarded = {VERDICT_FORWARDED, DROP_NONE};
+#include <culvert/verdict.h>
 
 static void note_facts(struct ipsec_peer *peer, enum side from, const struct module_datagram *read, uint32_t at,
 		       const struct ike_header *header)
@@ -69,9 +69,9 @@ static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *i
 	if (peer->kept_ike[from] == MODULE_NONE)
 		peer->kept_ike[from] = module_keep(engine, read->packet, read->arrived);
 	else
-		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_WAITS};
+		return verdict_drop(DROP_IKE_WAITS);
 	if (peer->kept_ike[from] == MODULE_NONE)
-		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_WAITS};
+		return verdict_drop(DROP_IKE_WAITS);
 	if (!peer->waits_ike[SIDE_LAN] && !peer->waits_ike[SIDE_WAN]) {
 		peer->ike_next = MODULE_NONE;
 		if (group->ike_last != MODULE_NONE)
@@ -82,7 +82,7 @@ static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *i
 	}
 	peer->waits_ike[from] = true;
 	ipsec_wait(engine, ipsec, peer->group, ipsec_wait_left(engine, group->ike_ms, gate_left(engine, ipsec, group)));
-	return (struct engine_result){VERDICT_HELD, DROP_NONE};
+	return verdict_held();
 }
 
 void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t index)
@@ -185,7 +185,7 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	if (may_renew(header) && (peer->share != SHARE_NOT || group->owner == index))
 		ipsec_recent_add(group->rekey, index, (uint32_t)module_now_ms(engine));
 	ipsec_esp_keep_all(engine, ipsec, index);
-	return forwarded;
+	return verdict_forwarded();
 }
 
 /* On a port that several hosts share, the initiator SPI says whose message it is. */
@@ -237,11 +237,11 @@ static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec
 	switch (natt_classify(read->packet, read->payload, read->length)) {
 	case NATT_KEEPALIVE:
 		module_count(engine, STAT_NATT_KEEPALIVE);
-		return forwarded;
+		return verdict_forwarded();
 	case NATT_ESP:
 		use_natt(engine, ipsec, index);
 		count_natt_data(engine, ipsec, index, from, read->length);
-		return forwarded;
+		return verdict_forwarded();
 	case NATT_IKE:
 		if (read->length < NATT_MARKER ||
 		    !ike_parse(read->packet, read->payload + NATT_MARKER, read->length - NATT_MARKER, &header))
@@ -252,7 +252,7 @@ static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec
 		break;
 	}
 	module_count(engine, STAT_IKE_MALFORMED);
-	return forwarded;
+	return verdict_forwarded();
 }
 
 struct engine_result ipsec_ike_datagram(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
@@ -266,9 +266,9 @@ struct engine_result ipsec_ike_datagram(struct engine *engine, struct ipsec *ips
 		return read_natt(engine, ipsec, index, from, read);
 	if (!ike_parse(read->packet, read->payload, read->length, &header)) {
 		module_count(engine, STAT_IKE_MALFORMED);
-		return forwarded;
+		return verdict_forwarded();
 	}
 	if (from == SIDE_WAN && !find_owner(engine, ipsec, &index, read, &header))
-		return (struct engine_result){VERDICT_DROPPED, DROP_IKE_NO_PEER};
+		return verdict_drop(DROP_IKE_NO_PEER);
 	return read_message(engine, ipsec, index, from, read, read->payload, &header);
 }

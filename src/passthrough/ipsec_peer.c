@@ -184,8 +184,6 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 
 /* --- peers --- */
 
-/* One inside host may not have every record: a quarter stays for the others. Callers of a server inside are no hosts of
- * ours. */
 static uint32_t load_of(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside)
 {
 	return (uint32_t)(module_hash(engine, inside, 6) % ipsec->peers);
@@ -211,7 +209,7 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 
 	if (index != MODULE_NONE || ipsec->peer_first == MODULE_NONE)
 		return index;
-	if (!is_server && ipsec->load[load_of(engine, ipsec, inside)].peers >= ipsec->peers - ipsec->peers / 4)
+	if (!is_server && ipsec->load[load_of(engine, ipsec, inside)].peers >= module_share(ipsec->peers))
 		return MODULE_NONE;
 	index = ipsec->peer_first;
 	struct ipsec_peer *peer = &ipsec->peer[index];

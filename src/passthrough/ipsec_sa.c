@@ -77,10 +77,10 @@ static void close_oldest(struct engine *engine, struct ipsec *ipsec, const struc
 	ipsec_sa_give_way(engine, ipsec, oldest);
 }
 
-/* Three quarters of all, and as many as one peer may have in any case. */
+/* As many as one peer may have are its in any case. */
 static bool host_has_its_share(const struct ipsec *ipsec, const struct ipsec_peer *peer)
 {
-	uint32_t share = ipsec->sas - ipsec->sas / 4;
+	uint32_t share = module_share(ipsec->sas);
 
 	return !peer->is_server && ipsec->load[peer->load].sas >= (share > IPSEC_SAS_PEER ? share : IPSEC_SAS_PEER);
 }

@@ -6,29 +6,6 @@
  */
 #include "passthrough/ipsec.h"
 
-static struct ipsec_server *server_find(const struct engine *engine, struct ipsec *ipsec, uint32_t address)
-{
-	for (uint32_t i = 0; i < IPSEC_SERVERS; i++)
-		if (ipsec->server[i].address == address && ipsec->server[i].until_ms > module_now_ms(engine))
-			return &ipsec->server[i];
-	return NULL;
-}
-
-static void server_learn(const struct engine *engine, struct ipsec *ipsec, uint32_t address)
-{
-	struct ipsec_server *place = server_find(engine, ipsec, address);
-
-	for (uint32_t i = 0; place == NULL || i < IPSEC_SERVERS; i++) {
-		if (place == NULL)
-			place = &ipsec->server[0];
-		else if (place->address == address)
-			break;
-		if (ipsec->server[i].until_ms < place->until_ms)
-			place = &ipsec->server[i];
-	}
-	*place = (struct ipsec_server){address, module_now_ms(engine) + IPSEC_STRICT_MS};
-}
-
 /* A client's flow from port 500 to port 500. */
 static bool is_port_flow(const struct flow_view *view)
 {
@@ -73,7 +50,8 @@ void ipsec_share_attach(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 		return;
 	if (view.outside_port == IKE_PORT)
 		ipsec->group[ipsec->peer[index].group].owner = index;
-	else if (!ipsec->peer[index].clashes && server_find(engine, ipsec, view.remote_address) != NULL)
+	else if (!ipsec->peer[index].clashes &&
+		 strict_knows(&ipsec->strict, view.remote_address, module_now_ms(engine)))
 		share(engine, ipsec, index, flow, true);
 }
 
@@ -125,7 +103,7 @@ void ipsec_share_heard(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	if (peer->share != SHARE_TRIED || outside_port != IKE_PORT)
 		return;
 	peer->share = SHARE_WORKS;
-	server_learn(engine, ipsec, peer->remote);
+	strict_learn(&ipsec->strict, peer->remote, module_now_ms(engine));
 }
 
 /* Those of the port who had an exchange lately that may end in a new IKE SA: the only one, or MODULE_NONE. */

@@ -61,7 +61,7 @@ static bool fell_silent_for_another(const struct engine *engine, const struct ip
 
 static enum tunnel_hint hint_of_server(const struct ipsec_peer *peer, const struct tunnel_view *view)
 {
-	if (peer->is_up || view->age_ms < IPSEC_SILENT_MS)
+	if (peer->is_up || view->age_ms < MODULE_SILENT_MS)
 		return HINT_NONE;
 	if (peer->end[SIDE_LAN].software == IKE_SOFTWARE_WINDOWS && peer->end[SIDE_LAN].heard)
 		return HINT_WINDOWS_SERVER;
@@ -72,7 +72,7 @@ static enum tunnel_hint hint_of_server(const struct ipsec_peer *peer, const stru
 static bool has_asked_in_vain(const struct ipsec_peer *peer, const struct tunnel_view *view)
 {
 	return peer->unanswered >= IPSEC_UNANSWERED ||
-	       (view->age_ms >= IPSEC_SILENT_MS && view->packets[SIDE_WAN] == 0);
+	       (view->age_ms >= MODULE_SILENT_MS && view->packets[SIDE_WAN] == 0);
 }
 
 /* IKE goes on to port 4500 once both ends know of a NAT (RFC 7296 section 2.23): nothing has ever come back there. */
@@ -89,7 +89,7 @@ static bool has_no_natt(const struct engine *engine, const struct ipsec_peer *pe
 			continue;
 		if (flow.packets[SIDE_WAN] > 0)
 			return false;
-		has_asked |= flow.packets[SIDE_LAN] > 1 && flow.age_ms >= IPSEC_SILENT_MS;
+		has_asked |= flow.packets[SIDE_LAN] > 1 && flow.age_ms >= MODULE_SILENT_MS;
 	}
 	return has_asked;
 }
@@ -116,18 +116,6 @@ static enum tunnel_hint hint_of(const struct engine *engine, const struct ipsec 
 	if (peer->uses_esp && view->silent == SIDE_WAN)
 		return client->heard && client->natt != server->natt ? HINT_NATT_ONE_END : HINT_ESP_ONE_WAY;
 	return peer->share == SHARE_WORKS ? HINT_PORT_SHARED : HINT_NONE;
-}
-
-/* One side sends, and for a while nothing has come from the other one. */
-static int silent_side(const struct tunnel_view *view)
-{
-	for (int side = 0; side < SIDES; side++) {
-		int other = side == SIDE_LAN ? SIDE_WAN : SIDE_LAN;
-		uint32_t silence = view->packets[side] > 0 ? view->last_ms[side] : view->age_ms;
-		if (view->packets[other] > 0 && view->last_ms[other] < IPSEC_SILENT_MS && silence >= IPSEC_SILENT_MS)
-			return side;
-	}
-	return -1;
 }
 
 static const char *name_of(const struct ipsec_end *end)
@@ -178,6 +166,6 @@ void ipsec_view(const struct engine *engine, const struct ipsec *ipsec, uint32_t
 	}
 	add_sas(engine, ipsec, peer, view);
 	add_spis(engine, ipsec, peer, view);
-	view->silent = peer->live ? silent_side(view) : -1;
+	view->silent = peer->live ? module_silent_side(view) : -1;
 	view->hint = peer->live ? hint_of(engine, ipsec, peer, view) : HINT_NONE;
 }

@@ -5,9 +5,14 @@
  */
 #include "passthrough/ipsec.h"
 
-static bool is_before(const struct ipsec *ipsec, uint32_t a, uint32_t b)
+#include "base/heap.h"
+#include "base/serial.h"
+
+static bool is_before(void *context, uint32_t a, uint32_t b)
 {
-	return (int32_t)(ipsec->group[a].due_ms - ipsec->group[b].due_ms) < 0;
+	const struct ipsec *ipsec = context;
+
+	return serial_before(ipsec->group[ipsec->due[a]].due_ms, ipsec->group[ipsec->due[b]].due_ms);
 }
 
 static void put(struct ipsec *ipsec, uint32_t place, uint32_t group)
@@ -16,27 +21,21 @@ static void put(struct ipsec *ipsec, uint32_t place, uint32_t group)
 	ipsec->group[group].due_place = place;
 }
 
-/* The group's time is earlier than it was, or it came to the end of the heap. */
-static void rise(struct ipsec *ipsec, uint32_t place, uint32_t group)
+static void swap(void *context, uint32_t a, uint32_t b)
 {
-	for (; place > 0 && is_before(ipsec, group, ipsec->due[(place - 1) / 2]); place = (place - 1) / 2)
-		put(ipsec, place, ipsec->due[(place - 1) / 2]);
-	put(ipsec, place, group);
+	struct ipsec *ipsec = context;
+	uint32_t kept = ipsec->due[a];
+
+	put(ipsec, a, ipsec->due[b]);
+	put(ipsec, b, kept);
 }
 
 static uint32_t take_first(struct ipsec *ipsec)
 {
-	uint32_t first = ipsec->due[0], last = ipsec->due[--ipsec->dues], place = 0;
+	uint32_t first = ipsec->due[0];
 
-	for (uint32_t next; (next = 2 * place + 1) < ipsec->dues; place = next) {
-		if (next + 1 < ipsec->dues && is_before(ipsec, ipsec->due[next + 1], ipsec->due[next]))
-			next++;
-		if (!is_before(ipsec, ipsec->due[next], last))
-			break;
-		put(ipsec, place, ipsec->due[next]);
-	}
-	if (ipsec->dues > 0)
-		put(ipsec, place, last);
+	put(ipsec, 0, ipsec->due[--ipsec->dues]);
+	heap_sink(ipsec->dues, is_before, swap, ipsec);
 	ipsec->group[first].is_due = false;
 	return first;
 }
@@ -46,9 +45,11 @@ void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint
 	struct ipsec_group *group = &ipsec->group[index];
 	uint32_t now_ms = (uint32_t)module_now_ms(engine);
 
-	if (!group->is_due || (int32_t)(now_ms + in_ms - group->due_ms) < 0) {
+	if (!group->is_due || serial_before(now_ms + in_ms, group->due_ms)) {
 		group->due_ms = now_ms + in_ms;
-		rise(ipsec, group->is_due ? group->due_place : ipsec->dues++, index);
+		if (!group->is_due)
+			put(ipsec, ipsec->dues++, index);
+		heap_rise(group->due_place, is_before, swap, ipsec);
 		group->is_due = true;
 	}
 	module_wake_at(engine, module_now_ms(engine) + in_ms);

@@ -4,9 +4,9 @@
  */
 #include "passthrough/l2tp.h"
 
-#include "wire/transport.h"
+#include <culvert/verdict.h>
 
-static const struct engine_result forwarded = {VERDICT_FORWARDED, DROP_NONE};
+#include "wire/transport.h"
 
 /* --- paths --- */
 
@@ -85,8 +85,8 @@ static uint16_t l2tp_attach(struct engine *engine, void *memory, uint32_t flow, 
 		return 0;
 	struct l2tp_path *path = &l2tp->path[index];
 	path->may_share |= l2tp_may_share(&view);
-	if (path->may_share && path->first == MODULE_NONE && l2tp_strict_knows(engine, l2tp, view.remote_address) &&
-	    l2tp_share(engine, l2tp, index))
+	if (path->may_share && path->first == MODULE_NONE &&
+	    strict_knows(&l2tp->strict, view.remote_address, module_now_ms(engine)) && l2tp_share(engine, l2tp, index))
 		module_count(engine, STAT_L2TP_SHARED);
 	return (uint16_t)(index + 1);
 }
@@ -212,7 +212,7 @@ static void note_answer(const struct engine *engine, struct l2tp *l2tp, struct l
 	path->answered = true;
 	path->unanswered = 0;
 	if (path->shares && is_on_shared_port(datagram))
-		l2tp_strict_learn(engine, l2tp, datagram->remote_address);
+		strict_learn(&l2tp->strict, datagram->remote_address, module_now_ms(engine));
 }
 
 static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, uint32_t path,
@@ -223,7 +223,7 @@ static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, ui
 	if (header->version == 3 && !header->is_control)
 		tunnel = find_version_3(l2tp, path);
 	else if (!find_receiver(engine, l2tp, &path, &tunnel, header, datagram))
-		return (struct engine_result){VERDICT_DROPPED, DROP_L2TP_NO_TUNNEL};
+		return verdict_drop(DROP_L2TP_NO_TUNNEL);
 	if (tunnel == MODULE_NONE && header->is_control)
 		tunnel = find_by_answer(engine, l2tp, path, header);
 	if (tunnel != MODULE_NONE && header->is_control)
@@ -231,14 +231,14 @@ static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, ui
 	if (header->is_control)
 		tunnel = l2tp_message_inbound(engine, l2tp, path, tunnel, header, datagram);
 	if (tunnel == MODULE_NONE)
-		return forwarded;
+		return verdict_forwarded();
 	const struct l2tp_tunnel *record = &l2tp->tunnel[tunnel];
 	if (record->version == 2 && header->tunnel == record->outside_id && record->inside_id != record->outside_id) {
 		udp_patch16(datagram->packet, datagram->transport, header->tunnel_at, (uint16_t)record->inside_id);
 		module_count(engine, STAT_L2TP_REWRITTEN);
 	}
 	note_data(engine, l2tp, tunnel, SIDE_WAN, header, datagram);
-	return forwarded;
+	return verdict_forwarded();
 }
 
 static struct engine_result outbound(struct engine *engine, struct l2tp *l2tp, uint32_t path,
@@ -253,7 +253,7 @@ static struct engine_result outbound(struct engine *engine, struct l2tp *l2tp, u
 		tunnel = l2tp_message_outbound(engine, l2tp, path, tunnel, header, datagram);
 	if (tunnel != MODULE_NONE)
 		note_data(engine, l2tp, tunnel, SIDE_LAN, header, datagram);
-	return forwarded;
+	return verdict_forwarded();
 }
 
 static struct engine_result l2tp_datagram(struct engine *engine, void *memory, uint16_t number, enum side from,
@@ -263,7 +263,7 @@ static struct engine_result l2tp_datagram(struct engine *engine, void *memory, u
 	struct l2tp_header header;
 
 	if (!l2tp_parse(datagram->packet, datagram->payload, datagram->length, &header))
-		return forwarded;
+		return verdict_forwarded();
 	return from == SIDE_WAN ? inbound(engine, l2tp, number - 1u, &header, datagram)
 				: outbound(engine, l2tp, number - 1u, &header, datagram);
 }

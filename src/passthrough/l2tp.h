@@ -17,19 +17,17 @@
 
 #include "base/siphash.h"
 #include "base/table.h"
+#include "passthrough/strict.h"
 #include "wire/l2tp.h"
 
 enum {
-	L2TP_FLOWS = 4,         /* UDP flows of one path */
-	L2TP_TUNNELS_EACH = 32, /* tunnels of one path */
-	L2TP_STRICT = 64,       /* servers remembered as strict */
-	L2TP_PATIENCE = 3,      /* SCCRQ without an answer before another outside port is tried */
-	L2TP_STRICT_MS = 24 * 60 * 60 * 1000,
+	L2TP_FLOWS = 4,          /* UDP flows of one path */
+	L2TP_TUNNELS_EACH = 32,  /* tunnels of one path */
+	L2TP_PATIENCE = 3,       /* SCCRQ without an answer before another outside port is tried */
 	L2TP_REQUEST_MS = 60000, /* for a tunnel to be connected */
 	L2TP_DRAIN_MS = 31000,   /* a tunnel that has ended is still known for so long after its last packet: peers send
 				    again for 31 s (RFC 2661 section 5.7) */
 	L2TP_IDLE_MS = 300000,   /* neither end of a tunnel was heard: it is over */
-	L2TP_SILENT_MS = 10000,
 };
 
 enum l2tp_state { TUNNEL_FREE = 0, TUNNEL_REQUESTED, TUNNEL_CONNECTED, TUNNEL_CLOSING, TUNNEL_ENDED };
@@ -93,11 +91,6 @@ struct l2tp_group {
 	uint32_t sharing; /* the first path that shares port 1701; or the next free record */
 };
 
-struct l2tp_strict {
-	uint32_t remote;
-	uint64_t until_ms;
-};
-
 struct l2tp {
 	uint32_t paths, tunnels; /* how many records there are; as many groups as paths */
 	uint32_t path_free, group_free;
@@ -109,7 +102,7 @@ struct l2tp {
 	uint32_t sweep;
 	struct siphash_key key;
 	bool has_key;
-	struct l2tp_strict strict[L2TP_STRICT];
+	struct strict_servers strict;
 	/* set anew by every process */
 	struct l2tp_path *path;
 	struct l2tp_group *group;
@@ -139,9 +132,6 @@ void l2tp_path_leave(struct l2tp *l2tp, uint32_t path);
 uint32_t l2tp_path_flow(const struct engine *engine, const struct l2tp_path *path, uint16_t remote_port);
 /* A client that calls from port 1701 to port 1701, but has another outside port. */
 bool l2tp_may_share(const struct flow_view *view);
-
-bool l2tp_strict_knows(const struct engine *engine, const struct l2tp *l2tp, uint32_t remote);
-void l2tp_strict_learn(const struct engine *engine, struct l2tp *l2tp, uint32_t remote);
 
 /* The path's flow to port 1701 leaves from there, too, or no longer. False: it does so already, or that is the router's
  * own port. */

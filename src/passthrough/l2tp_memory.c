@@ -5,66 +5,45 @@
  */
 #include "passthrough/l2tp.h"
 
+#include "base/layout.h"
 #include "wire/ip.h"
 
-enum { LINE = 64, TUNNELS_A_PATH = 2 };
+enum { TUNNELS_A_PATH = 2 };
 
-static size_t whole_lines(size_t bytes)
+/* l2tp may be NULL to learn how much it is. */
+static size_t place(struct l2tp *l2tp, const struct engine_limits *limits)
 {
-	return (bytes + LINE - 1) / LINE * LINE;
-}
+	struct l2tp unused, *to = l2tp != NULL ? l2tp : &unused;
+	uint8_t *memory = (uint8_t *)l2tp;
+	size_t used = 0;
 
-static size_t table_size(uint32_t entries)
-{
-	return table_buckets_for(entries) * sizeof(struct table_bucket);
+	to->paths = limits->tunnels;
+	to->tunnels = limits->tunnels * TUNNELS_A_PATH;
+	layout_take(memory, &used, sizeof *l2tp);
+	to->path = layout_take(memory, &used, to->paths * sizeof *to->path);
+	to->group = layout_take(memory, &used, to->paths * sizeof *to->group);
+	to->tunnel = layout_take(memory, &used, to->tunnels * sizeof *to->tunnel);
+	layout_take_table(&to->tunnel_table, to->tunnels, memory, &used);
+	layout_take_table(&to->remote_table, to->tunnels, memory, &used);
+	layout_take_table(&to->group_table, to->paths, memory, &used);
+	layout_take_table(&to->port_table, to->paths, memory, &used);
+	return used;
 }
 
 size_t l2tp_memory_size(const struct engine_limits *limits)
 {
-	uint32_t paths = limits->tunnels, tunnels = paths * TUNNELS_A_PATH;
-
-	if (paths == 0)
-		return 0;
-	return whole_lines(sizeof(struct l2tp)) + whole_lines(paths * sizeof(struct l2tp_path)) +
-	       whole_lines(paths * sizeof(struct l2tp_group)) + whole_lines(tunnels * sizeof(struct l2tp_tunnel)) +
-	       2 * table_size(tunnels) + 2 * table_size(paths);
-}
-
-static uint8_t *take(uint8_t **at, size_t bytes)
-{
-	uint8_t *taken = *at;
-
-	*at += whole_lines(bytes);
-	return taken;
-}
-
-static void take_table(struct table *table, uint32_t entries, uint8_t **at)
-{
-	table->buckets = table_buckets_for(entries);
-	table->bucket = (void *)take(at, table_size(entries));
+	return limits->tunnels > 0 ? place(NULL, limits) : 0;
 }
 
 void l2tp_place(void *memory, const struct engine_limits *limits)
 {
-	struct l2tp *l2tp = memory;
-	uint8_t *at = memory;
-
-	l2tp->paths = limits->tunnels;
-	l2tp->tunnels = limits->tunnels * TUNNELS_A_PATH;
-	take(&at, sizeof *l2tp);
-	l2tp->path = (void *)take(&at, l2tp->paths * sizeof(struct l2tp_path));
-	l2tp->group = (void *)take(&at, l2tp->paths * sizeof(struct l2tp_group));
-	l2tp->tunnel = (void *)take(&at, l2tp->tunnels * sizeof(struct l2tp_tunnel));
-	take_table(&l2tp->tunnel_table, l2tp->tunnels, &at);
-	take_table(&l2tp->remote_table, l2tp->tunnels, &at);
-	take_table(&l2tp->group_table, l2tp->paths, &at);
-	take_table(&l2tp->port_table, l2tp->paths, &at);
+	place(memory, limits);
 }
 
 /* Numbers and pointers; tables are empty then, and so are all lists. */
 static void lay_out(struct l2tp *l2tp, const struct engine_limits *limits)
 {
-	l2tp_place(l2tp, limits);
+	place(l2tp, limits);
 	table_clear(&l2tp->tunnel_table);
 	table_clear(&l2tp->remote_table);
 	table_clear(&l2tp->group_table);
@@ -218,9 +197,8 @@ void l2tp_recover(struct engine *engine, void *memory, const struct engine_limit
 	struct l2tp old = *l2tp;
 
 	*l2tp = (struct l2tp){.paths = 0};
-	for (unsigned i = 0; i < L2TP_STRICT; i++)
-		if (old.strict[i].until_ms <= module_now_ms(engine) + L2TP_STRICT_MS)
-			l2tp->strict[i] = old.strict[i];
+	l2tp->strict = old.strict;
+	strict_recover(&l2tp->strict, module_now_ms(engine));
 	lay_out(l2tp, limits);
 	l2tp_take_key(engine, l2tp);
 	for (uint32_t i = l2tp->paths; i-- > 0;)

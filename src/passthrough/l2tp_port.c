@@ -106,33 +106,6 @@ uint32_t l2tp_path_flow(const struct engine *engine, const struct l2tp_path *pat
 	return MODULE_NONE;
 }
 
-/* --- servers that insist --- */
-
-bool l2tp_strict_knows(const struct engine *engine, const struct l2tp *l2tp, uint32_t remote)
-{
-	for (unsigned i = 0; i < L2TP_STRICT; i++)
-		if (l2tp->strict[i].remote == remote && l2tp->strict[i].until_ms > module_now_ms(engine))
-			return true;
-	return false;
-}
-
-/* In its own place, else in that of the one that is forgotten first. */
-void l2tp_strict_learn(const struct engine *engine, struct l2tp *l2tp, uint32_t remote)
-{
-	struct l2tp_strict *place = &l2tp->strict[0];
-
-	for (unsigned i = 0; i < L2TP_STRICT; i++) {
-		struct l2tp_strict *each = &l2tp->strict[i];
-		if (each->remote == remote) {
-			place = each;
-			break;
-		}
-		if (each->until_ms < place->until_ms)
-			place = each;
-	}
-	*place = (struct l2tp_strict){.remote = remote, .until_ms = module_now_ms(engine) + L2TP_STRICT_MS};
-}
-
 /* --- sharing --- */
 
 bool l2tp_may_share(const struct flow_view *view)

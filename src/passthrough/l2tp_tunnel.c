@@ -403,16 +403,12 @@ void l2tp_tunnel_sweep(struct engine *engine, struct l2tp *l2tp)
 
 /* --- showing --- */
 
-/* The other side has said several things since, and lately. */
-static int silent_side(const struct l2tp_tunnel *tunnel, uint32_t now)
+/* The other side must have said several things since. */
+static int silent_side(const struct l2tp_tunnel *tunnel, const struct tunnel_view *view)
 {
-	for (int side = 0; side < SIDES; side++) {
-		uint32_t heard = tunnel->packets[side] > 0 ? tunnel->last_ms[side] : tunnel->requested_ms;
-		if (tunnel->alone[!side] >= ALONE_MIN && now - heard >= L2TP_SILENT_MS &&
-		    now - tunnel->last_ms[!side] < L2TP_SILENT_MS)
-			return side;
-	}
-	return -1;
+	int side = tunnel->state == TUNNEL_CONNECTED ? module_silent_side(view) : -1;
+
+	return side >= 0 && tunnel->alone[!side] >= ALONE_MIN ? side : -1;
 }
 
 static enum tunnel_hint hint_of(const struct l2tp *l2tp, const struct l2tp_tunnel *tunnel, uint32_t age_ms)
@@ -424,7 +420,7 @@ static enum tunnel_hint hint_of(const struct l2tp *l2tp, const struct l2tp_tunne
 		return path != NULL && is_waiting && path->unanswered >= L2TP_PATIENCE && path->may_share
 			       ? HINT_SHARE_IMPOSSIBLE
 			       : HINT_TUNNEL_ID_HIDDEN;
-	if ((is_waiting && age_ms >= L2TP_SILENT_MS) || tunnel->end == END_NO_ANSWER)
+	if ((is_waiting && age_ms >= MODULE_SILENT_MS) || tunnel->end == END_NO_ANSWER)
 		return HINT_NO_ANSWER;
 	return path != NULL && path->shares && tunnel->state == TUNNEL_CONNECTED ? HINT_PORT_SHARED : HINT_NONE;
 }
@@ -478,13 +474,13 @@ void l2tp_tunnel_view(const struct engine *engine, const struct l2tp *l2tp, uint
 		.hint = hint_of(l2tp, tunnel, now - tunnel->requested_ms),
 		.end = (enum tunnel_end)tunnel->end,
 		.age_ms = now - tunnel->requested_ms,
-		.silent = tunnel->state == TUNNEL_CONNECTED ? silent_side(tunnel, now) : -1,
 	};
 	for (int side = 0; side < SIDES; side++) {
 		view->bytes[side] = tunnel->bytes[side];
 		view->packets[side] = tunnel->packets[side];
 		view->last_ms[side] = now - tunnel->last_ms[side];
 	}
+	view->silent = silent_side(tunnel, view);
 	if (has_path)
 		view_ports(engine, &l2tp->path[tunnel->path], view);
 }

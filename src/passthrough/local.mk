@@ -6,3 +6,4 @@ libculvert_core_a_SOURCES += src/passthrough/ipsec.c src/passthrough/ipsec.h \
 	src/passthrough/pptp_stream.c src/passthrough/pptp_stream.h src/passthrough/registry.c src/passthrough/services.c
 libculvert_core_a_SOURCES += src/passthrough/l2tp.c src/passthrough/l2tp.h src/passthrough/l2tp_memory.c \
 	src/passthrough/l2tp_message.c src/passthrough/l2tp_port.c src/passthrough/l2tp_tunnel.c
+libculvert_core_a_SOURCES += src/passthrough/strict.c src/passthrough/strict.h

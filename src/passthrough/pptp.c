@@ -6,19 +6,10 @@
  */
 #include "passthrough/pptp.h"
 
+#include <culvert/verdict.h>
+
+#include "base/serial.h"
 #include "wire/transport.h"
-
-static bool before(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
-}
-
-static struct engine_result drop(enum drop reason)
-{
-	return (struct engine_result){VERDICT_DROPPED, (uint8_t)reason};
-}
-
-static const struct engine_result forwarded = {VERDICT_FORWARDED, DROP_NONE};
 
 /* --- memory --- */
 
@@ -304,12 +295,12 @@ static struct engine_result keep(struct engine *engine, struct pptp_control *con
 	bool is_near = segment->sequence - control->stream[from].next <= PPTP_KEPT_BYTES;
 
 	if (*count == PPTP_KEPT || segment->packet->length > PPTP_KEPT_BYTES || !is_near)
-		return drop(DROP_PPTP_AHEAD);
+		return verdict_drop(DROP_PPTP_AHEAD);
 	uint32_t packet = module_keep(engine, segment->packet, segment->arrived);
 	if (packet == MODULE_NONE)
-		return drop(DROP_PPTP_AHEAD);
+		return verdict_drop(DROP_PPTP_AHEAD);
 	control->kept[from][(*count)++] = (struct pptp_kept){segment->sequence, packet};
-	return (struct engine_result){VERDICT_HELD, DROP_NONE};
+	return verdict_held();
 }
 
 static void note_acknowledgement(struct pptp_control *control, enum side from, const struct module_segment *segment)
@@ -317,7 +308,7 @@ static void note_acknowledgement(struct pptp_control *control, enum side from, c
 	struct pptp_stream *other = &control->stream[!from];
 
 	/* Nobody can acknowledge what was not read. */
-	if (segment->has_acknowledgement && other->started && !before(other->next, segment->acknowledgement))
+	if (segment->has_acknowledgement && other->started && !serial_before(other->next, segment->acknowledgement))
 		pptp_stream_acknowledge(other, segment->acknowledgement);
 }
 
@@ -339,16 +330,16 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 	}
 	note_acknowledgement(control, from, segment);
 	if (segment->length == 0)
-		return forwarded;
+		return verdict_forwarded();
 	if (stream->state == PPTP_STREAM_SEARCHING)
 		pptp_stream_search(stream, segment->sequence, segment->packet->data + segment->payload,
 				   segment->length);
 	if (stream->state == PPTP_STREAM_IN_STEP) {
-		if (before(stream->next, segment->sequence))
+		if (serial_before(stream->next, segment->sequence))
 			return keep(engine, control, from, segment);
 		enum drop reason = read_new(engine, pptp, index, from, segment);
 		if (reason != DROP_NONE)
-			return drop(reason);
+			return verdict_drop(reason);
 		if (stream->state == PPTP_STREAM_OUT_OF_STEP)
 			tell_lost(engine, control);
 	}
@@ -358,7 +349,7 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 		pptp_call_refresh_all(engine, pptp, index);
 	}
 	apply_patches(engine, stream, segment);
-	return forwarded;
+	return verdict_forwarded();
 }
 
 static uint32_t pptp_next_kept(struct engine *engine, void *memory, uint16_t number, enum side from)
@@ -370,7 +361,7 @@ static uint32_t pptp_next_kept(struct engine *engine, void *memory, uint16_t num
 	(void)engine;
 	for (unsigned i = 0; i < control->kept_count[from]; i++) {
 		struct pptp_kept kept = control->kept[from][i];
-		if (stream->state == PPTP_STREAM_IN_STEP && before(stream->next, kept.sequence))
+		if (stream->state == PPTP_STREAM_IN_STEP && serial_before(stream->next, kept.sequence))
 			continue;
 		control->kept[from][i] = control->kept[from][--control->kept_count[from]];
 		return kept.packet;

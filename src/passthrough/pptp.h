@@ -19,7 +19,6 @@ enum {
 	PPTP_CALLS_EACH = 256,   /* calls of one control connection */
 	PPTP_REQUEST_MS = 60000, /* for an answer to a call request */
 	PPTP_DRAIN_MS = 30000,   /* late data passes for so long */
-	PPTP_SILENT_MS = 10000,
 };
 
 enum pptp_call_state { CALL_FREE = 0, CALL_REQUESTED, CALL_CONNECTED, CALL_CLEARING, CALL_ENDED };

@@ -336,17 +336,6 @@ void pptp_call_flow_over(struct engine *engine, struct pptp *pptp, uint32_t inde
 
 /* --- showing --- */
 
-static int silent_side(const struct tunnel_view *view)
-{
-	for (int side = 0; side < SIDES; side++) {
-		bool is_silent = view->packets[side] == 0 || view->last_ms[side] >= PPTP_SILENT_MS;
-		bool other_speaks = view->packets[!side] > 0 && view->last_ms[!side] < PPTP_SILENT_MS;
-		if (is_silent && other_speaks && view->age_ms >= PPTP_SILENT_MS)
-			return side;
-	}
-	return -1;
-}
-
 void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t index, struct tunnel_view *view)
 {
 	static const enum tunnel_state states[] = {
@@ -392,5 +381,5 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 		if (!lives)
 			view->last_ms[side] = now - call->last_ms[side];
 	}
-	view->silent = call->state == CALL_CONNECTED ? silent_side(view) : -1;
+	view->silent = call->state == CALL_CONNECTED ? module_silent_side(view) : -1;
 }

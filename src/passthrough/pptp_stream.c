@@ -2,10 +2,7 @@
 /* Reading a control stream. */
 #include "passthrough/pptp_stream.h"
 
-static bool before(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) < 0;
-}
+#include "base/serial.h"
 
 void pptp_stream_start(struct pptp_stream *stream, uint32_t sequence)
 {
@@ -109,7 +106,7 @@ void pptp_stream_acknowledge(struct pptp_stream *stream, uint32_t acknowledgemen
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < stream->patches; i++)
-		if (!before(stream->patch[i].sequence, acknowledgement))
+		if (!serial_before(stream->patch[i].sequence, acknowledgement))
 			stream->patch[kept++] = stream->patch[i];
 	stream->patches = (uint8_t)kept;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Deciding, naming and counting a refusal are one expression: return verdict_drop(DROP_...). The caller of all steps
  * counts. */
-#ifndef CULVERT_NAT_VERDICT_H
-#define CULVERT_NAT_VERDICT_H
+#ifndef CULVERT_VERDICT_H
+#define CULVERT_VERDICT_H
 
 #include <culvert/engine.h>
 
@@ -14,6 +14,11 @@ static inline struct engine_result verdict_drop(enum drop reason)
 static inline struct engine_result verdict_forwarded(void)
 {
 	return (struct engine_result){VERDICT_FORWARDED, DROP_NONE};
+}
+
+static inline struct engine_result verdict_held(void)
+{
+	return (struct engine_result){VERDICT_HELD, DROP_NONE};
 }
 
 static inline struct engine_result verdict_consumed(void)
