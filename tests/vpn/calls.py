@@ -9,7 +9,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 SECRETS = "* * open-sesame *\n"
 PORT = 9000
-ENOUGH = 5 << 20
+ENOUGH = 1 << 20
 # MS-CHAP v2 or nothing. MTU and MRU are pppd's own.
 COMMON = "refuse-pap\nrefuse-chap\nrefuse-mschap\nrefuse-eap\nnobsdcomp\nnodeflate\nnovj\nnoipv6\ndebug\n"
 

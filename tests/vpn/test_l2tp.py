@@ -54,7 +54,7 @@ def test_one_call_carries_full_packets_both_ways(room, router, callers):
         client.dial()
         client.ping()
         client.ping_full()
-        client.transfer(ENOUGH)
+        client.transfer(2 * ENOUGH)
         lan.read(), wan.read()
     assert len(outside_ports(wan, client.server)) == 1
     assert wan.fragments[ROUTER_WAN] > 1000 and wan.fragments[there] > 1000

@@ -36,7 +36,7 @@ def test_one_call_carries_full_packets_both_ways(room, router, callers):
         assert client.link()[1] == 1496
         client.ping()
         client.ping_full()
-        client.transfer(ENOUGH)
+        client.transfer(2 * ENOUGH)
         lan.read(), wan.read()
     ((_, _, own, server_id),) = lan.replies
     ((_, _, outer, seen_server_id),) = wan.replies
@@ -76,7 +76,7 @@ def test_three_calls_to_one_server(room, router, callers, call_id):
 def test_one_hangs_up_while_the_others_go_on(router, callers):
     first, *others = callers
     dial_all(callers, CALL_ID)
-    waiting = [client.begin_transfer(ENOUGH) for client in others]
+    waiting = [client.begin_transfer(2 * ENOUGH) for client in others]
     first.hang_up()
     first.server.wait_for_sessions(2)
     first.dial(CALL_ID)

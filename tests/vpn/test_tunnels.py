@@ -55,7 +55,7 @@ def use_and_count(room, router, clients, port):
     with watch(room) as (lan, wan):
         for client in clients:
             client.ping_full()
-        use_all(clients, ENOUGH)
+        use_all(clients, 5 * ENOUGH)
         lan.read(), wan.read()
     assert drops(router) == before
     out = {own: n for (source, own, _, to), n in wan.udp.items() if (source, to) == (ROUTER_WAN, port)}
@@ -114,7 +114,7 @@ def test_all_at_one_time_across_a_killed_router(room, router, connected):
         [SslClient(room.L1, servers[2])],
     ]
     clients = [client for server, some in zip(servers, kinds) for client in connected(server, some)]
-    waiting = [client.begin_transfer(ENOUGH) for client in clients]
+    waiting = [client.begin_transfer(5 * ENOUGH) for client in clients]
     time.sleep(0.3)
     router.kill()
     router.start(router.config)
