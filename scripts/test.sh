@@ -49,25 +49,33 @@ record() {
 }
 
 # read_results STAGE FILE...: what each test did, as lines of outcome, name and reason with tabs between, from the
-# .trs files that make check and its like leave. A script gives the reason why it skipped or failed in the last line
-# of its log.
+# .trs files that make check and its like leave. Names in TAP are in the log, and a script gives the reason why it
+# skipped or failed in the last line of its log.
 read_results() {
 	local name=$1
 	shift
 	[ -e "$1" ] || return
 	awk -v stage="$name: " -v top="^$work/[a-z]*/" '/^:test-result: / {
-		outcome = $2 == "PASS" ? "pass" : $2 == "SKIP" ? "skip" : "fail"
-		sub(/^:test-result: [A-Z]* ?([0-9]+ )?(- )?/, "")
+		word = $2
 		unit = FILENAME
 		sub(/\.trs$/, "", unit)
 		log_file = unit ".log"
 		sub(top, "", unit)
-		split($0, part, / *# SKIP */)
-		while (outcome != "pass" && $0 == "" && (getline line <log_file) > 0)
-			part[2] = line
-		unit = unit ~ /^check-/ ? part[1] : part[1] == "" ? unit : unit " " part[1]
-		print outcome "\t" stage unit "\t" substr(part[2], 1, 300)
-		split("", part)
+		sub(/^:test-result: [A-Z]* ?/, "")
+		reason = ""
+		while ($0 == "" && (getline line <log_file) > 0)
+			if (index(line, word ": ") == 1) {
+				$0 = line
+				sub(/^[A-Z]*: [^ ]* ?([0-9]+ )?(- )?/, "")
+			} else
+				reason = line
+		if (at = match($0, / *# SKIP */)) {
+			reason = substr($0, at + RLENGTH)
+			$0 = substr($0, 1, at - 1)
+		}
+		unit = unit ~ /^check-/ ? "" : $0 == "" ? unit : unit " "
+		print (word == "PASS" ? "pass" : word == "SKIP" ? "skip" : "fail") "\t" stage unit $0 "\t" \
+			(word == "PASS" ? "" : substr(reason, 1, 300))
 	}' "$@"
 }
 
