@@ -49,6 +49,7 @@ static void lay_out_anew(struct ipsec *ipsec, const struct engine_limits *limits
 	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
 	ipsec->knocking = 0;
 	ipsec->dues = 0;
+	ipsec->used = 0;
 }
 
 static void start(void *memory, const struct engine_limits *limits)
@@ -177,6 +178,7 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 	lay_out_anew(ipsec, limits);
 	ipsec->peer_first = ipsec->peer_last = ipsec->sa_free = MODULE_NONE;
 	ipsec->group_free = 0;
+	ipsec->used = ipsec->peers;
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		ipsec->group[i] = (struct ipsec_group){.next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE};
 	strict_recover(&ipsec->strict, module_now_ms(engine));
@@ -338,7 +340,7 @@ static bool next_tunnel(struct engine *engine, const void *memory, uint32_t *cur
 {
 	const struct ipsec *ipsec = memory;
 
-	while (*cursor < ipsec->peers) {
+	while (*cursor < ipsec->used) {
 		uint32_t index = (*cursor)++;
 		if (!ipsec->peer[index].is_known)
 			continue;

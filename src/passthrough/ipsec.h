@@ -166,6 +166,7 @@ struct ipsec_load {
 
 struct ipsec {
 	uint32_t peers, sas; /* how many records there are */
+	uint32_t used;       /* peers from here on never were */
 	uint32_t peer_first, peer_last, group_free, sa_free;
 	uint32_t knocking;
 	uint32_t dues;                /* groups in which somebody waits */

@@ -214,6 +214,8 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 	index = ipsec->peer_first;
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	ipsec->peer_first = peer->next;
+	if (index >= ipsec->used)
+		ipsec->used = index + 1;
 	if (ipsec->peer_first == MODULE_NONE)
 		ipsec->peer_last = MODULE_NONE;
 	*peer = (struct ipsec_peer){

@@ -355,7 +355,7 @@ static bool l2tp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 {
 	const struct l2tp *l2tp = memory;
 
-	while (*cursor < l2tp->tunnels) {
+	while (*cursor < l2tp->used) {
 		uint32_t index = (*cursor)++;
 		if (l2tp->tunnel[index].state == TUNNEL_FREE)
 			continue;

@@ -96,6 +96,7 @@ struct l2tp {
 	uint32_t path_free, group_free;
 	uint32_t idle_first,
 		idle_last; /* queue of tunnel records that may be used anew, the longest unused one first */
+	uint32_t used;     /* tunnel records from here on never were */
 	uint32_t linked;   /* tunnels of paths */
 	uint32_t extra;    /* of them, beyond the first one of each path */
 	uint32_t knocking; /* paths that knock */

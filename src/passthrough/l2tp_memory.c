@@ -203,6 +203,7 @@ void l2tp_recover(struct engine *engine, void *memory, const struct engine_limit
 	l2tp_take_key(engine, l2tp);
 	for (uint32_t i = l2tp->paths; i-- > 0;)
 		recover_path(engine, l2tp, i);
+	l2tp->used = l2tp->tunnels;
 	for (uint32_t i = l2tp->tunnels; i-- > 0;)
 		recover_tunnel(l2tp, i);
 	/* Those that nobody wants to look at go first. */

@@ -240,6 +240,8 @@ uint32_t l2tp_tunnel_open(struct engine *engine, struct l2tp *l2tp, uint32_t pat
 	}
 	uint32_t index = l2tp->idle_first;
 	l2tp->idle_first = l2tp->tunnel[index].next;
+	if (index >= l2tp->used)
+		l2tp->used = index + 1;
 	l2tp->tunnel[index] = (struct l2tp_tunnel){
 		.next = path->first,
 		.path = path_index,

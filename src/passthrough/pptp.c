@@ -93,6 +93,7 @@ static void pptp_recover(struct engine *engine, void *memory, const struct engin
 	*pptp = (struct pptp){
 		.controls = limits->tunnels,
 		.calls = calls_for(limits),
+		.used = calls_for(limits),
 		.control_free = MODULE_NONE,
 		.call_free = MODULE_NONE,
 	};
@@ -396,7 +397,7 @@ static bool pptp_next_tunnel(struct engine *engine, const void *memory, uint32_t
 {
 	const struct pptp *pptp = memory;
 
-	while (*cursor < pptp->calls) {
+	while (*cursor < pptp->used) {
 		uint32_t index = (*cursor)++;
 		if (pptp->call[index].state == CALL_FREE)
 			continue;

@@ -59,6 +59,7 @@ struct pptp_control {
 
 struct pptp {
 	uint32_t controls, calls; /* how many records there are */
+	uint32_t used;            /* calls from here on never were */
 	uint32_t control_free, call_free;
 	uint32_t knocking;            /* control connections that knock */
 	uint32_t call_oldest;         /* where the search for an ended call to overwrite goes on */

@@ -92,6 +92,8 @@ static uint32_t take_record(struct pptp *pptp)
 
 	if (index != MODULE_NONE) {
 		pptp->call_free = pptp->call[index].next;
+		if (index >= pptp->used)
+			pptp->used = index + 1;
 		return index;
 	}
 	for (uint32_t i = 0; i < pptp->calls; i++) {
