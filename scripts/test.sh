@@ -67,7 +67,7 @@ read_results() {
 			if (index(line, word ": ") == 1) {
 				$0 = line
 				sub(/^[A-Z]*: [^ ]* ?([0-9]+ )?(- )?/, "")
-			} else
+			} else if (index(line, word " ") != 1)
 				reason = line
 		if (at = match($0, / *# SKIP */)) {
 			reason = substr($0, at + RLENGTH)
