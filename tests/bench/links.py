@@ -8,6 +8,9 @@ scan: .3 tries random addresses of the WAN's own network, which nobody has. chur
 them change each second, and .3 sends to 500 peers on the WAN link. Meanwhile datagrams of .2 are echoed by the server:
 how many are lost, and how long they take, beside the same without load. Of culvertd, the processor time of a tick of
 its loop while nothing flows is told, too.
+
+All namespaces of a machine share the kernel's table of neighbours, and a scan through nft masquerade fills it: nothing
+else should run meanwhile.
 """
 import argparse
 import contextlib
@@ -114,7 +117,7 @@ def peer(number):
 def churn(stop):
     number = 0
     while not stop.wait(0.1):
-        verb = ("add", "delete")[number % 2]
+        verb = ("replace", "delete")[number % 2]
         run("ip", "route", verb, "192.0.2.%d/32" % (number // 2 % 250), "via", SERVER, space="router")
         number += 1
 
