@@ -6,7 +6,7 @@
  * connections (PPTP) or UDP flows (L2TP, IKE). What carries no ports is told apart by identifiers, which the module
  * finds out: Call IDs of enhanced GRE, SPIs of ESP. A module never sees the engine's tables, keeps its records in
  * memory the engine gave it, and changes packets only byte by byte through functions that also fix checksums. The
- * engine calls the hooks; the functions named module_...() are what it offers in return. A hook that a service has no
+ * engine calls the hooks; struct engine_offer is what it offers in return. A hook that a service has no
  * use for is NULL.
  */
 #ifndef CULVERT_MODULE_H
@@ -94,7 +94,7 @@ struct module {
 	 * the engine asks again later. Flows may share a state. */
 	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow, bool answered);
 	/* Reads and changes a segment. Returns VERDICT_FORWARDED if the segment may pass, and VERDICT_HELD if the
-	 * module has kept it with module_keep(). */
+	 * module has kept it with keep(). */
 	struct engine_result (*inspect)(struct engine *engine, void *memory, uint16_t control, enum side from,
 					const struct module_segment *segment);
 	/* The same for a datagram. The module may give a datagram from the WAN to another flow of the same outside
@@ -117,7 +117,7 @@ struct module {
 	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	/* Returns the next kept packet that may be sent, which the caller takes, or MODULE_NONE if there is none. */
 	uint32_t (*next_kept)(struct engine *engine, void *memory, uint16_t control, enum side from);
-	/* The time that the module has set with module_wake_at() has come. */
+	/* The time that the module has set with wake_at() has come. */
 	void (*wake)(struct engine *engine, void *memory);
 	/* The module no longer reads this flow; control is free afterwards, unless other flows share it. */
 	void (*control_over)(struct engine *engine, void *memory, uint16_t control, uint32_t flow, enum tunnel_end why);
@@ -161,78 +161,91 @@ static inline int module_silent_side(const struct tunnel_view *view)
 /* NULL if the service has no module. */
 const struct module *module_of(enum service service);
 
-/* --- what the engine offers --- */
-
-uint64_t module_now_ms(const struct engine *engine);
-void module_count(struct engine *engine, enum statistic statistic);
-/* Addresses, ports and counters of a flow; last_ms as in tunnel_view. */
-void module_view_flow(const struct engine *engine, uint32_t flow, struct flow_view *view, uint32_t last_ms[SIDES]);
-/* Returns true if the flow exists and is read for this service with this state, or (control 0) is a call or an SA with
- * this record. */
-bool module_owns_flow(const struct engine *engine, enum service service, uint32_t flow, uint16_t control,
-		      uint32_t record);
-void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view);
-
 /*
- * Opens a call between the two ends of a control connection, for a Call ID of the inside end. From now on the engine
- * delivers data for the outside Call ID; until module_call_keep() the call lasts request_ms. The outside ID is the
- * inside one if that is free towards the remote address, else another one with the same high byte, else any; with high
- * >= 0 only one with that high byte. Returns the flow of the call, or MODULE_NONE with the reason in *why.
+ * What the engine offers: functions that it hands to modules, so that a module needs nothing but packets to be linked.
  */
-uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
-			  uint32_t request_ms, uint16_t *outside_id, enum drop *why);
-/* Returns a high byte with which an outside ID is free, the wanted one if possible, or -1. */
-int module_call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted);
-/* Returns true if the call has not expired. If it has, it is closed at once, and call_over() has been called. */
-bool module_call_lives(struct engine *engine, uint32_t call_flow);
-/* Sets the Call ID of the remote end: from now on data of the inside end can pass. */
-void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id);
-/* Starts the timer of the call anew, because it is in use. */
-void module_call_keep(struct engine *engine, uint32_t call_flow);
-/* Ends the call: late data passes for drain_ms, then the ID rests. */
-void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
+struct engine_offer {
+	uint64_t (*now_ms)(const struct engine *engine);
+	void (*count)(struct engine *engine, enum statistic statistic);
+	/* Addresses, ports and counters of a flow; last_ms as in tunnel_view. */
+	void (*view_flow)(const struct engine *engine, uint32_t flow, struct flow_view *view, uint32_t last_ms[SIDES]);
+	/* Returns true if the flow exists and is read for this service with this state, or (control 0) is a call or an
+	 * SA with this record. */
+	bool (*owns_flow)(const struct engine *engine, enum service service, uint32_t flow, uint16_t control,
+			  uint32_t record);
+	void (*report)(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view);
 
-/* --- SAs of ESP (RFC 4301 section 4.4): flows between an inside host and a remote address, known by SPIs --- */
+	/*
+	 * Opens a call between the two ends of a control connection, for a Call ID of the inside end. From now on the
+	 * engine delivers data for the outside Call ID; until call_keep() the call lasts request_ms. The outside ID is
+	 * the inside one if that is free towards the remote address, else another one with the same high byte, else
+	 * any; with high
+	 * >= 0 only one with that high byte. Returns the flow of the call, or MODULE_NONE with the reason in *why.
+	 */
+	uint32_t (*call_open)(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high,
+			      uint32_t record, uint32_t request_ms, uint16_t *outside_id, enum drop *why);
+	/* Returns a high byte with which an outside ID is free, the wanted one if possible, or -1. */
+	int (*call_high)(struct engine *engine, uint32_t control_flow, uint8_t wanted);
+	/* Returns true if the call has not expired. If it has, it is closed at once, and call_over() has been called.
+	 */
+	bool (*call_lives)(struct engine *engine, uint32_t call_flow);
+	/* Sets the Call ID of the remote end: from now on data of the inside end can pass. */
+	void (*call_answer)(struct engine *engine, uint32_t call_flow, uint16_t remote_id);
+	/* Starts the timer of the call anew, because it is in use. */
+	void (*call_keep)(struct engine *engine, uint32_t call_flow);
+	/* Ends the call: late data passes for drain_ms, then the ID rests. */
+	void (*call_end)(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
 
-/* Opens a flow without an SPI. From its last packet on it lasts TIMEOUT_ESP_OPENING, and once it has both SPIs,
- * TIMEOUT_ESP. is_server: the inside end was called through a forward; opened: which side began. Returns the flow, or
- * MODULE_NONE with the reason in *why. */
-uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
-			enum side opened, uint32_t record, enum drop *why);
-/* Makes ESP that comes from this side with this SPI belong to the flow. No other flow may have that SPI. */
-void module_sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
-/* Takes the SPI of this side from the flow. */
-void module_sa_forget(struct engine *engine, uint32_t flow, enum side from);
-/* Returns the SPI of this side, or 0. */
-uint32_t module_sa_spi(const struct engine *engine, uint32_t flow, enum side from);
-/* Switches on or off that sa_heard() is called for every packet. */
-void module_sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
-/* If the flow has both SPIs, lets it live at least as long as a UDP flow of a VPN that had a packet just now. */
-void module_sa_keep(struct engine *engine, uint32_t flow);
-void module_sa_close(struct engine *engine, uint32_t flow);
-/* Gives an inside host another outside address for its new flows. Returns false if there is none. */
-bool module_move_host(struct engine *engine, uint32_t inside);
+	/* --- SAs of ESP (RFC 4301 section 4.4): flows between an inside host and a remote address, known by SPIs ---
+	 */
 
-/* --- outside ports that several inside hosts share towards one server --- */
+	/* Opens a flow without an SPI. From its last packet on it lasts TIMEOUT_ESP_OPENING, and once it has both SPIs,
+	 * TIMEOUT_ESP. is_server: the inside end was called through a forward; opened: which side began. Returns the
+	 * flow, or MODULE_NONE with the reason in *why. */
+	uint32_t (*sa_open)(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
+			    enum side opened, uint32_t record, enum drop *why);
+	/* Makes ESP that comes from this side with this SPI belong to the flow. No other flow may have that SPI. */
+	void (*sa_learn)(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
+	/* Takes the SPI of this side from the flow. */
+	void (*sa_forget)(struct engine *engine, uint32_t flow, enum side from);
+	/* Returns the SPI of this side, or 0. */
+	uint32_t (*sa_spi)(const struct engine *engine, uint32_t flow, enum side from);
+	/* Switches on or off that sa_heard() is called for every packet. */
+	void (*sa_watch)(struct engine *engine, uint32_t flow, bool is_watched);
+	/* If the flow has both SPIs, lets it live at least as long as a UDP flow of a VPN that had a packet just now.
+	 */
+	void (*sa_keep)(struct engine *engine, uint32_t flow);
+	void (*sa_close)(struct engine *engine, uint32_t flow);
+	/* Gives an inside host another outside address for its new flows. Returns false if there is none. */
+	bool (*move_host)(struct engine *engine, uint32_t inside);
 
-/* Lets packets of the flow leave from this outside port instead of that of its mapping; 0: from its own port again.
- * datagram() and claim() find the flow of the answers. Does nothing for a port of the router itself. */
-void module_share_port(struct engine *engine, uint32_t flow, uint16_t outside_port);
-uint16_t module_shared_port(const struct engine *engine, uint32_t flow);
+	/* --- outside ports that several inside hosts share towards one server --- */
 
-/* --- packets that wait --- */
+	/* Lets packets of the flow leave from this outside port instead of that of its mapping; 0: from its own port
+	 * again. datagram() and claim() find the flow of the answers. Does nothing for a port of the router itself. */
+	void (*share_port)(struct engine *engine, uint32_t flow, uint16_t outside_port);
+	uint16_t (*shared_port)(const struct engine *engine, uint32_t flow);
 
-/* Says that a packet kept for this state from this side may be sent: next_kept() is called after the current packet.
- * Returns false if too many are ready already; then the caller must try again a little later. */
-bool module_ready(struct engine *engine, enum service service, uint16_t control, enum side from);
-/* Has wake() called at this time, or soon after. The earliest time that was set counts. */
-void module_wake_at(struct engine *engine, uint64_t at_ms);
-uint64_t module_random(struct engine *engine);
-/* Returns a keyed hash for tables of the module, which is the same as long as the arena exists. */
-uint64_t module_hash(const struct engine *engine, uint64_t a, uint64_t b);
+	/* --- packets that wait --- */
 
-/* Keeps a copy of a packet for later. Returns its number, or MODULE_NONE if there is no room. */
-uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived);
-void module_drop_kept(struct engine *engine, uint32_t kept, enum drop reason);
+	/* Says that a packet kept for this state from this side may be sent: next_kept() is called after the current
+	 * packet. Returns false if too many are ready already; then the caller must try again a little later. */
+	bool (*ready)(struct engine *engine, enum service service, uint16_t control, enum side from);
+	/* Has wake() called at this time, or soon after. The earliest time that was set counts. */
+	void (*wake_at)(struct engine *engine, uint64_t at_ms);
+	uint64_t (*random)(struct engine *engine);
+	/* Returns a keyed hash for tables of the module, which is the same as long as the arena exists. */
+	uint64_t (*hash)(const struct engine *engine, uint64_t a, uint64_t b);
+
+	/* Keeps a copy of a packet for later. Returns its number, or MODULE_NONE if there is no room. */
+	uint32_t (*keep)(struct engine *engine, const struct packet *packet, enum side arrived);
+	void (*drop_kept)(struct engine *engine, uint32_t kept, enum drop reason);
+};
+
+/* An engine begins with a pointer to what it offers. */
+static inline const struct engine_offer *engine_offer(const struct engine *engine)
+{
+	return *(const struct engine_offer *const *)(const void *)engine;
+}
 
 #endif

@@ -264,6 +264,6 @@ void attempt_tell(struct engine *engine)
 			continue;
 		attempt->told = true;
 		view_of(engine, attempt, &view);
-		module_report(engine, EVENT_TUNNEL_HINT, &view);
+		engine->offer->report(engine, EVENT_TUNNEL_HINT, &view);
 	}
 }

@@ -134,7 +134,7 @@ static int pick_id(struct engine *engine, const struct flow *control, uint16_t i
 	return -1;
 }
 
-int module_call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted)
+int call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted)
 {
 	uint32_t start = random_below(engine, 256);
 
@@ -148,8 +148,8 @@ int module_call_high(struct engine *engine, uint32_t control_flow, uint8_t wante
 	return -1;
 }
 
-uint32_t module_call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
-			  uint32_t request_ms, uint16_t *outside_id, enum drop *why)
+uint32_t call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
+		   uint32_t request_ms, uint16_t *outside_id, enum drop *why)
 {
 	*why = DROP_FLOWS_EXHAUSTED;
 	if (!timer_has_room(engine))
@@ -202,7 +202,7 @@ static void free_remote_id(struct engine *engine, const struct flow *call, uint1
 		flow_forget_answer(engine, index);
 }
 
-bool module_call_lives(struct engine *engine, uint32_t call_flow)
+bool call_lives(struct engine *engine, uint32_t call_flow)
 {
 	if (!is_expired(engine->flow[call_flow].deadline, engine->now_ms))
 		return true;
@@ -210,13 +210,13 @@ bool module_call_lives(struct engine *engine, uint32_t call_flow)
 	return false;
 }
 
-void module_call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id)
+void call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id)
 {
 	free_remote_id(engine, &engine->flow[call_flow], remote_id);
 	flow_answer(engine, call_flow, remote_id);
 }
 
-void module_call_keep(struct engine *engine, uint32_t call_flow)
+void call_keep(struct engine *engine, uint32_t call_flow)
 {
 	struct flow *flow = &engine->flow[call_flow];
 
@@ -225,7 +225,7 @@ void module_call_keep(struct engine *engine, uint32_t call_flow)
 		timer_touch(engine, flow);
 }
 
-void module_call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms)
+void call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms)
 {
 	struct call_track *track = &engine->track[call_flow].call;
 

@@ -19,4 +19,14 @@ bool call_passes(const struct engine *engine, uint32_t flow);
 /* Counts a packet of a call and refreshes it. */
 void call_account(struct engine *engine, uint32_t flow, enum side from, uint32_t length);
 
+/* For modules, see <culvert/module.h>. */
+void call_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
+uint32_t call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
+		   uint32_t request_ms, uint16_t *outside_id, enum drop *why);
+int call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted);
+bool call_lives(struct engine *engine, uint32_t call_flow);
+void call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id);
+void call_keep(struct engine *engine, uint32_t call_flow);
+void call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
+
 #endif

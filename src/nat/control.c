@@ -13,8 +13,6 @@
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
-enum { KEPT_SHARE = 16 /* one packet kept for so many blocks: fragments have most of the room */ };
-
 static uint16_t server_port_of(const struct flow *flow)
 {
 	return flow->flags & FLOW_FORWARD ? flow->outside_port : flow->remote_port;
@@ -111,20 +109,6 @@ void control_attach_beside(struct engine *engine, uint32_t index, uint32_t sibli
 
 /* --- reading --- */
 
-static bool make_ready(struct engine *engine, enum service service, uint16_t control, enum side side)
-{
-	for (uint32_t i = 0; i < engine->readies; i++)
-		if (engine->ready[i].service == service && engine->ready[i].control == control &&
-		    engine->ready[i].side == side)
-			return true;
-	if (engine->readies == READY_MAX)
-		return false;
-	engine->ready[engine->readies].service = service;
-	engine->ready[engine->readies].control = control;
-	engine->ready[engine->readies++].side = side;
-	return true;
-}
-
 /* A server inside agrees: what is read from now on is no stranger's first packet. */
 static bool is_first_answer(const struct flow *flow, enum side from, const struct passage *passage)
 {
@@ -161,7 +145,7 @@ static struct engine_result inspect_segment(struct engine *engine, uint32_t inde
 		.arrived = passage->from,
 	};
 	enum service service = service_of_flow(engine, index);
-	make_ready(engine, service, flow->control, from);
+	engine->offer->ready(engine, service, flow->control, from);
 	return module_of(service)->inspect(engine, engine->module[service], flow->control, from, &segment);
 }
 
@@ -396,99 +380,4 @@ void control_wake(struct engine *engine)
 		if (module != NULL && module->wake != NULL)
 			module->wake(engine, engine->module[service]);
 	}
-}
-
-/* --- what modules may ask for --- */
-
-uint64_t module_now_ms(const struct engine *engine)
-{
-	return engine->now_ms;
-}
-
-uint64_t module_random(struct engine *engine)
-{
-	return random_next(engine);
-}
-
-uint64_t module_hash(const struct engine *engine, uint64_t a, uint64_t b)
-{
-	return siphash(&engine->header->hash_key, a, b);
-}
-
-void module_count(struct engine *engine, enum statistic statistic)
-{
-	count(engine, statistic);
-}
-
-void module_report(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view)
-{
-	if (engine->event != NULL)
-		engine->event(engine->event_context, kind, view);
-}
-
-bool module_ready(struct engine *engine, enum service service, uint16_t control, enum side from)
-{
-	return make_ready(engine, service, control, from);
-}
-
-void module_wake_at(struct engine *engine, uint64_t at_ms)
-{
-	if (at_ms < engine->wake_ms)
-		engine->wake_ms = at_ms;
-}
-
-void module_view_flow(const struct engine *engine, uint32_t index, struct flow_view *view, uint32_t last_ms[SIDES])
-{
-	flow_view_of(engine, index, engine->now_ms, view);
-	for (int side = 0; side < SIDES && last_ms != NULL; side++)
-		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
-}
-
-bool module_owns_flow(const struct engine *engine, enum service service, uint32_t index, uint16_t control,
-		      uint32_t record)
-{
-	if (index >= engine->header->flow_used || !(engine->flow[index].flags & FLOW_LIVE))
-		return false;
-	const struct flow *flow = &engine->flow[index];
-	if (control != 0)
-		return flow->control == control && protocol_has_ports(flow->protocol) &&
-		       service_of_flow(engine, index) == service;
-	return (flow->flags & (service == SERVICE_IPSEC ? FLOW_SA : FLOW_CALL)) && flow->mapping == NONE &&
-	       flow->control == 0 && engine->track[index].call.record == record;
-}
-
-void module_share_port(struct engine *engine, uint32_t index, uint16_t outside_port)
-{
-	if (outside_port == 0 || !port_is_of_host(engine, PROTOCOL_UDP, outside_port))
-		engine->track[index].udp.shared_port = outside_port;
-}
-
-uint16_t module_shared_port(const struct engine *engine, uint32_t index)
-{
-	return engine->track[index].udp.shared_port;
-}
-
-uint32_t module_keep(struct engine *engine, const struct packet *packet, enum side arrived)
-{
-	const struct arena_header *header = engine->header;
-
-	if (header->kept[SIDE_LAN] + header->kept[SIDE_WAN] >= header->limits.fragments / KEPT_SHARE)
-		return MODULE_NONE;
-	uint32_t kept = fragment_store_keep(engine, packet);
-	if (kept == NONE)
-		return MODULE_NONE;
-	engine->block[kept].side = (uint8_t)arrived;
-	engine->header->kept[arrived]++;
-	engine->counters->held[arrived]++;
-	return kept;
-}
-
-void module_drop_kept(struct engine *engine, uint32_t kept, enum drop reason)
-{
-	enum side side = (enum side)engine->block[kept].side;
-
-	fragment_store_drop_kept(engine, kept);
-	engine->header->kept[side]--;
-	engine->counters->held[side]--;
-	engine->counters->dropped[side][reason]++;
 }

@@ -20,6 +20,7 @@
 #include "nat/fragment_store.h"
 #include "nat/host.h"
 #include "nat/mapping.h"
+#include "nat/offer.h"
 #include "nat/passages.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
@@ -271,6 +272,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	engine->now_ms = now_ms;
 	engine->wake_ms = UINT64_MAX;
 	engine->events = &life;
+	engine->offer = &offer;
 	configure_adopt(engine, config);
 	if (!recover) {
 		arena_init(engine, limits, seed);

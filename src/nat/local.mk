@@ -27,7 +27,7 @@ libculvert_core_a_SOURCES += \
 	src/nat/mapping.h \
 	src/nat/names.c \
 	src/nat/outbound.c \
-	src/nat/output.c \
+	src/nat/offer.c src/nat/offer.h src/nat/output.c \
 	src/nat/output.h \
 	src/nat/passage.c \
 	src/nat/passages.h \

@@ -70,8 +70,8 @@ void sa_account(struct engine *engine, uint32_t index, const struct passage *pas
 
 /* --- what modules may ask for --- */
 
-uint32_t module_sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
-			enum side opened, uint32_t record, enum drop *why)
+uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
+		 enum side opened, uint32_t record, enum drop *why)
 {
 	struct flow flow = {
 		.inside_address = inside,
@@ -102,7 +102,7 @@ static void set_timer(struct engine *engine, uint32_t index)
 	timer_touch(engine, flow);
 }
 
-void module_sa_learn(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
+void sa_learn(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
 {
 	flow_take_spi(engine, index, from, spi);
 	if (from == SIDE_WAN)
@@ -110,23 +110,23 @@ void module_sa_learn(struct engine *engine, uint32_t index, enum side from, uint
 	set_timer(engine, index);
 }
 
-void module_sa_forget(struct engine *engine, uint32_t index, enum side from)
+void sa_forget(struct engine *engine, uint32_t index, enum side from)
 {
 	flow_take_spi(engine, index, from, 0);
 	set_timer(engine, index);
 }
 
-uint32_t module_sa_spi(const struct engine *engine, uint32_t index, enum side from)
+uint32_t sa_spi(const struct engine *engine, uint32_t index, enum side from)
 {
 	return engine->flow[index].spi[from];
 }
 
-void module_sa_watch(struct engine *engine, uint32_t index, bool is_watched)
+void sa_watch(struct engine *engine, uint32_t index, bool is_watched)
 {
 	engine->track[index].call.watched = is_watched;
 }
 
-void module_sa_keep(struct engine *engine, uint32_t index)
+void sa_keep(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 	uint32_t until = (uint32_t)engine->now_ms + engine->config.timeout[TIMEOUT_UDP_VPN];
@@ -136,12 +136,7 @@ void module_sa_keep(struct engine *engine, uint32_t index)
 		flow->deadline = until;
 }
 
-void module_sa_close(struct engine *engine, uint32_t index)
+void sa_close(struct engine *engine, uint32_t index)
 {
 	flow_close(engine, index);
-}
-
-bool module_move_host(struct engine *engine, uint32_t inside)
-{
-	return host_move(engine, inside);
 }

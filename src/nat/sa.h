@@ -23,4 +23,15 @@ bool sa_note_ah(struct engine *engine, const struct passage *passage);
 /* Counts a packet of an SA and refreshes it. */
 void sa_account(struct engine *engine, uint32_t flow, const struct passage *passage, enum side from);
 
+/* For modules, see <culvert/module.h>. */
+void sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
+uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
+		 enum side opened, uint32_t record, enum drop *why);
+void sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
+void sa_forget(struct engine *engine, uint32_t flow, enum side from);
+uint32_t sa_spi(const struct engine *engine, uint32_t flow, enum side from);
+void sa_watch(struct engine *engine, uint32_t flow, bool is_watched);
+void sa_keep(struct engine *engine, uint32_t flow);
+void sa_close(struct engine *engine, uint32_t flow);
+
 #endif

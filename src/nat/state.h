@@ -249,6 +249,8 @@ struct icmp_budget {
 	uint32_t thousandths;
 };
 
+struct engine_offer;
+
 /* Those who must know of the life of a flow. */
 struct flow_events {
 	void (*withdrawn)(struct engine *engine, uint32_t index); /* it ends, and is still whole */
@@ -257,6 +259,7 @@ struct flow_events {
 enum { EXPIRED_MAX = 64 };
 
 struct engine {
+	const struct engine_offer *offer; /* first, see <culvert/module.h> */
 	struct arena_header *header;
 	void *module[SERVICES];           /* each module's records */
 	struct engine_counters *counters; /* in the header */

@@ -8,11 +8,6 @@
 
 #include "nat/attempts.h"
 
-bool address_is_private(uint32_t address)
-{
-	return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 || address >> 22 == 0x191;
-}
-
 static enum tunnel_hint hint_of(const struct tunnel_view *view)
 {
 	if (view->hint != HINT_NONE || view->silent != SIDE_WAN)
@@ -70,7 +65,7 @@ void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget,
 		if (view.end != END_NOT || view.hint == HINT_NONE || (*told & bit) != 0)
 			continue;
 		*told |= bit;
-		module_report(engine, EVENT_TUNNEL_HINT, &view);
+		engine->offer->report(engine, EVENT_TUNNEL_HINT, &view);
 	}
 	if (budget == 0)
 		return;

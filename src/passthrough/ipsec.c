@@ -80,7 +80,7 @@ static bool flow_is_of(const struct engine *engine, const struct ipsec_peer *pee
 {
 	struct flow_view view;
 
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	return view.inside_address == peer->inside && view.outside_address == peer->outside &&
 	       view.remote_address == peer->remote;
 }
@@ -116,9 +116,10 @@ static void recover_peer(struct engine *engine, struct ipsec *ipsec, uint32_t in
 		.hints_told = old.hints_told,
 	};
 	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
-		bool is_ours = old.live &&
-			       module_owns_flow(engine, SERVICE_IPSEC, old.flow[i], (uint16_t)(index + 1), 0) &&
-			       flow_is_of(engine, peer, old.flow[i]);
+		bool is_ours =
+			old.live &&
+			engine_offer(engine)->owns_flow(engine, SERVICE_IPSEC, old.flow[i], (uint16_t)(index + 1), 0) &&
+			flow_is_of(engine, peer, old.flow[i]);
 		for (uint32_t j = 0; j < i && is_ours; j++)
 			is_ours = peer->flow[j] != old.flow[i];
 		peer->flow[i] = is_ours ? old.flow[i] : MODULE_NONE;
@@ -139,7 +140,7 @@ static bool revive_for_sa(struct engine *engine, struct ipsec *ipsec, uint32_t s
 {
 	const struct ipsec_sa *old = &ipsec->sa[sa];
 
-	if (old->peer >= ipsec->peers || !module_owns_flow(engine, SERVICE_IPSEC, old->flow, 0, sa))
+	if (old->peer >= ipsec->peers || !engine_offer(engine)->owns_flow(engine, SERVICE_IPSEC, old->flow, 0, sa))
 		return false;
 	struct ipsec_peer *peer = &ipsec->peer[old->peer];
 	if (!flow_is_of(engine, peer, old->flow))
@@ -160,11 +161,11 @@ static void recover_sharing(struct engine *engine, struct ipsec *ipsec, uint32_t
 	for (uint32_t i = 0; i < IPSEC_FLOWS; i++) {
 		if (peer->flow[i] == MODULE_NONE)
 			continue;
-		bool shares = module_shared_port(engine, peer->flow[i]) == IKE_PORT;
-		module_share_port(engine, peer->flow[i], 0);
+		bool shares = engine_offer(engine)->shared_port(engine, peer->flow[i]) == IKE_PORT;
+		engine_offer(engine)->share_port(engine, peer->flow[i], 0);
 		ipsec_share_attach(engine, ipsec, index, peer->flow[i]);
 		if (shares && ipsec_share_flow(engine, ipsec, index) == peer->flow[i]) {
-			module_share_port(engine, peer->flow[i], IKE_PORT);
+			engine_offer(engine)->share_port(engine, peer->flow[i], IKE_PORT);
 			peer->share = SHARE_TRIED;
 		}
 	}
@@ -181,7 +182,7 @@ static void recover(struct engine *engine, void *memory, const struct engine_lim
 	ipsec->used = ipsec->peers;
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		ipsec->group[i] = (struct ipsec_group){.next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE};
-	strict_recover(&ipsec->strict, module_now_ms(engine));
+	strict_recover(&ipsec->strict, engine_offer(engine)->now_ms(engine));
 	for (uint32_t i = 0; i < ipsec->peers; i++)
 		recover_peer(engine, ipsec, i);
 	for (uint32_t i = ipsec->sas; i-- > 0;) {
@@ -226,7 +227,7 @@ static uint16_t attach(struct engine *engine, void *memory, uint32_t flow, bool 
 	struct ipsec *ipsec = memory;
 	struct flow_view view;
 
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	uint32_t index = ipsec_peer_find(engine, ipsec, view.inside_address, view.outside_address, view.remote_address);
 	if (index == MODULE_NONE && view.inside_is_server && !answered)
 		index = ipsec_peer_knock(engine, ipsec, view.inside_address, view.outside_address, view.remote_address);
@@ -241,7 +242,7 @@ static uint16_t attach(struct engine *engine, void *memory, uint32_t flow, bool 
 		ipsec_share_attach(engine, ipsec, index, flow);
 		return (uint16_t)(index + 1);
 	}
-	module_count(engine, STAT_IPSEC_UNREAD);
+	engine_offer(engine)->count(engine, STAT_IPSEC_UNREAD);
 	return 0;
 }
 
@@ -357,6 +358,21 @@ static uint32_t *told(void *memory, uint32_t tunnel)
 	return &ipsec->peer[tunnel].hints_told;
 }
 
+static void wake(struct engine *engine, void *memory)
+{
+	struct ipsec *ipsec = memory;
+
+	/* Each is looked at once: whoever finds no room among those that are ready comes back at the same moment. */
+	for (uint32_t index = ipsec_wait_take(engine, ipsec), next; index != MODULE_NONE; index = next) {
+		next = ipsec->group[index].next;
+		ipsec->group[index].is_due = false;
+		ipsec_esp_release(engine, ipsec, index);
+		ipsec_ike_release(engine, ipsec, index);
+		ipsec_group_settle(engine, ipsec, index);
+	}
+	ipsec_wait_go_on(engine, ipsec);
+}
+
 const struct module ipsec_module = {
 	.memory_size = memory_size,
 	.start = start,
@@ -371,7 +387,7 @@ const struct module ipsec_module = {
 	.ah = ah,
 	.sa_heard = ipsec_sa_heard,
 	.next_kept = next_kept,
-	.wake = ipsec_wake,
+	.wake = wake,
 	.control_over = control_over,
 	.call_over = ipsec_sa_over,
 	.next_tunnel = next_tunnel,

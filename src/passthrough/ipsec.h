@@ -186,7 +186,7 @@ extern const struct module ipsec_module;
 
 static inline uint32_t ipsec_age(const struct engine *engine, uint32_t at_ms)
 {
-	return (uint32_t)module_now_ms(engine) - at_ms;
+	return (uint32_t)engine_offer(engine)->now_ms(engine) - at_ms;
 }
 
 /* --- ipsec_peer.c --- */
@@ -294,8 +294,10 @@ bool ipsec_is_cautious(const struct engine *engine, const struct ipsec_group *gr
 void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t group, uint32_t in_ms);
 /* Who has stood first since then waits no longer than a window, whatever others begin meanwhile. */
 uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left);
-/* The time of some of them has come. */
-void ipsec_wake(struct engine *engine, void *memory);
+/* Takes all groups whose time has come out of the heap: the first one, in a list by next, each still marked as due. */
+uint32_t ipsec_wait_take(const struct engine *engine, struct ipsec *ipsec);
+/* Has the engine wake the module when the next group's time comes. */
+void ipsec_wait_go_on(struct engine *engine, const struct ipsec *ipsec);
 
 /* --- ipsec_view.c --- */
 

@@ -15,14 +15,14 @@ void ipsec_caution(const struct engine *engine, struct ipsec_group *group, int s
 		int left = group->balance < 0 ? -group->balance : group->balance;
 		left = minutes < (uint32_t)left ? left - (int)minutes : 0;
 		group->balance = (int8_t)(group->balance < 0 ? -left : left);
-		group->balance_ms = (uint32_t)module_now_ms(engine);
+		group->balance_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	}
 	int balance = group->balance + step;
 	if (balance >= -IPSEC_CREDIT && balance <= IPSEC_CREDIT)
 		group->balance = (int8_t)balance;
 	if (group->balance >= IPSEC_SUSPICIOUS) {
 		group->is_cautious = true;
-		group->cautious_ms = (uint32_t)module_now_ms(engine);
+		group->cautious_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	}
 }
 
@@ -39,7 +39,7 @@ static bool is_weak(const struct engine *engine, const struct ipsec *ipsec, uint
 	const struct ipsec_sa *sa = &ipsec->sa[index];
 	struct flow_view view;
 
-	module_view_flow(engine, sa->flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, sa->flow, &view, NULL);
 	return ipsec_sa_spi(engine, ipsec, index, SIDE_WAN) != 0 && view.packets[SIDE_WAN] < 2 &&
 	       ipsec_age(engine, sa->bound_ms) >= IPSEC_WEAK_MS;
 }
@@ -103,10 +103,10 @@ static void repair(struct engine *engine, struct ipsec *ipsec, uint32_t sa, uint
 	struct engine_result otherwise;
 	uint32_t spi = ipsec_sa_spi(engine, ipsec, sa, SIDE_WAN), flow = ipsec->sa[sa].flow;
 
-	module_sa_watch(engine, flow, false);
+	engine_offer(engine)->sa_watch(engine, flow, false);
 	ipsec_sa_learn(engine, ipsec, sa, SIDE_WAN, 0);
 	ipsec_esp_bind(engine, ipsec, to, spi, PAIRING_REPAIRED, &otherwise);
-	module_count(engine, STAT_ESP_REPAIRED);
+	engine_offer(engine)->count(engine, STAT_ESP_REPAIRED);
 }
 
 /* An inbound SPI that was bound with caution, or late, has proved to be in use: it and the outbound one of its peer are
@@ -116,7 +116,7 @@ static void join(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 	const struct ipsec_sa *sa = &ipsec->sa[index];
 	struct flow_view view;
 
-	module_view_flow(engine, sa->flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, sa->flow, &view, NULL);
 	if (ipsec_sa_spi(engine, ipsec, index, SIDE_LAN) != 0 || view.packets[SIDE_WAN] < IPSEC_IN_USE)
 		return;
 	for (uint32_t i = ipsec->peer[sa->peer].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next) {
@@ -138,10 +138,10 @@ static void doubt(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 	join(engine, ipsec, index);
 	if (ipsec_age(engine, sa->bound_ms) < IPSEC_DOUBT_MS || ipsec_age(engine, sa->doubted_ms) < 1000)
 		return;
-	sa->doubted_ms = (uint32_t)module_now_ms(engine);
+	sa->doubted_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	if (has_sent_since(engine, ipsec, peer, sa->bound_ms) ||
 	    ipsec_age(engine, sa->bound_ms) > IPSEC_REPAIR_MS + IPSEC_DOUBT_MS) {
-		module_sa_watch(engine, sa->flow, false);
+		engine_offer(engine)->sa_watch(engine, sa->flow, false);
 		return;
 	}
 	uint32_t other = only_other_unpaired(ipsec, &ipsec->group[peer->group], sa->peer);
@@ -159,11 +159,11 @@ static void collide(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 
 	if (other == MODULE_NONE)
 		return;
-	module_count(engine, STAT_ESP_SPI_COLLISION);
+	engine_offer(engine)->count(engine, STAT_ESP_SPI_COLLISION);
 	if (ipsec->peer[other].collides)
 		return;
 	ipsec->peer[other].collides = true;
-	module_move_host(engine, ipsec->peer[other].inside);
+	engine_offer(engine)->move_host(engine, ipsec->peer[other].inside);
 }
 
 void ipsec_sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind)

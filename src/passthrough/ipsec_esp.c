@@ -38,17 +38,17 @@ void ipsec_esp_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	if (next == MODULE_NONE)
 		return;
 	uint32_t left = ipsec_wait_left(engine, group->wait_ms, others_window(engine, ipsec, next));
-	if (left > 0 || !module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN)) {
+	if (left > 0 || !engine_offer(engine)->ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), SIDE_LAN)) {
 		ipsec_wait(engine, ipsec, index, left);
 		return;
 	}
 	struct ipsec_peer *peer = &ipsec->peer[next];
 	group->wait_first = peer->wait_next;
-	group->wait_ms = (uint32_t)module_now_ms(engine);
+	group->wait_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	peer->waits = false;
 	peer->goes = true;
 	/* Its window opens now, so that the next one stays where it is until the kept packets have gone. */
-	ipsec_recent_add(group->window, next, (uint32_t)module_now_ms(engine));
+	ipsec_recent_add(group->window, next, (uint32_t)engine_offer(engine)->now_ms(engine));
 	if (group->wait_first == MODULE_NONE)
 		group->wait_last = MODULE_NONE;
 	else
@@ -62,7 +62,7 @@ static void enqueue(const struct engine *engine, struct ipsec *ipsec, struct ips
 	bool is_alone = group->wait_first == MODULE_NONE;
 
 	if (is_alone)
-		group->queued_ms = (uint32_t)module_now_ms(engine);
+		group->queued_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	/* Once somebody has waited for a while, nobody comes before others any more. */
 	bool in_front = is_alone || (peer->paired > 0 && ipsec_age(engine, group->queued_ms) < IPSEC_WINDOW_MS);
 	peer->waits = true;
@@ -74,7 +74,7 @@ static void enqueue(const struct engine *engine, struct ipsec *ipsec, struct ips
 	if (!in_front)
 		return;
 	group->wait_first = index;
-	group->wait_ms = (uint32_t)module_now_ms(engine);
+	group->wait_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 }
 
 static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *ipsec, uint32_t index,
@@ -83,7 +83,8 @@ static struct engine_result wait_for_turn(struct engine *engine, struct ipsec *i
 	struct ipsec_peer *peer = &ipsec->peer[index];
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
-	uint32_t kept = peer->kept.count < IPSEC_KEPT ? module_keep(engine, packet, SIDE_LAN) : MODULE_NONE;
+	uint32_t kept =
+		peer->kept.count < IPSEC_KEPT ? engine_offer(engine)->keep(engine, packet, SIDE_LAN) : MODULE_NONE;
 	if (kept == MODULE_NONE)
 		return verdict_drop(DROP_ESP_QUEUE_FULL);
 	peer->kept.packet[peer->kept.count++] = kept;
@@ -127,8 +128,8 @@ static uint32_t from_inside(struct engine *engine, struct ipsec *ipsec, const st
 	ipsec_sa_learn(engine, ipsec, sa, SIDE_LAN, esp->spi);
 	ipsec_caution(engine, group, -1);
 	if (ipsec_sa_spi(engine, ipsec, sa, SIDE_WAN) == 0) {
-		ipsec_recent_add(group->window, index, (uint32_t)module_now_ms(engine));
-		peer->unpaired_ms = (uint32_t)module_now_ms(engine);
+		ipsec_recent_add(group->window, index, (uint32_t)engine_offer(engine)->now_ms(engine));
+		peer->unpaired_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	} else {
 		ipsec_recent_remove(group->window, index);
 		ipsec_peer_up(engine, ipsec, index);
@@ -157,14 +158,14 @@ uint32_t ipsec_esp_bind(struct engine *engine, struct ipsec *ipsec, uint32_t ind
 		return MODULE_NONE;
 	}
 	ipsec_sa_learn(engine, ipsec, sa, SIDE_WAN, spi);
-	ipsec_recent_add(group->bound, index, (uint32_t)module_now_ms(engine));
-	ipsec->sa[sa].bound_ms = ipsec->sa[sa].doubted_ms = (uint32_t)module_now_ms(engine);
-	module_sa_watch(engine, ipsec->sa[sa].flow, is_cautious || group->eligible.count > 1);
+	ipsec_recent_add(group->bound, index, (uint32_t)engine_offer(engine)->now_ms(engine));
+	ipsec->sa[sa].bound_ms = ipsec->sa[sa].doubted_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
+	engine_offer(engine)->sa_watch(engine, ipsec->sa[sa].flow, is_cautious || group->eligible.count > 1);
 	peer->pairing = (uint8_t)pairing;
 	peer->is_ambiguous = false;
-	module_count(engine, STAT_ESP_PAIRED);
+	engine_offer(engine)->count(engine, STAT_ESP_PAIRED);
 	if (pairing == PAIRING_GUESSED)
-		module_count(engine, STAT_ESP_GUESSED);
+		engine_offer(engine)->count(engine, STAT_ESP_GUESSED);
 	if (ipsec_sa_spi(engine, ipsec, sa, SIDE_LAN) != 0)
 		ipsec_peer_up(engine, ipsec, index);
 	uint32_t flow = ipsec->sa[sa].flow;
@@ -294,7 +295,7 @@ static struct ipsec_unclear *unclear_find(const struct engine *engine, struct ip
 static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *group, uint32_t spi, uint32_t for_ms)
 {
 	struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
-	uint32_t now_ms = (uint32_t)module_now_ms(engine);
+	uint32_t now_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 
 	if (unclear == NULL)
 		return false;

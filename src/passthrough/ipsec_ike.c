@@ -57,7 +57,7 @@ static bool opens(const struct ike_header *header)
 static void ike_comes_first(const struct engine *engine, struct ipsec_group *group, uint32_t index)
 {
 	group->ike_first = index;
-	group->ike_ms = (uint32_t)module_now_ms(engine);
+	group->ike_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 }
 
 static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum side from,
@@ -67,7 +67,7 @@ static struct engine_result wait_for_gate(struct engine *engine, struct ipsec *i
 	struct ipsec_group *group = &ipsec->group[peer->group];
 
 	if (peer->kept_ike[from] == MODULE_NONE)
-		peer->kept_ike[from] = module_keep(engine, read->packet, read->arrived);
+		peer->kept_ike[from] = engine_offer(engine)->keep(engine, read->packet, read->arrived);
 	else
 		return verdict_drop(DROP_IKE_WAITS);
 	if (peer->kept_ike[from] == MODULE_NONE)
@@ -103,7 +103,7 @@ void ipsec_ike_release(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	for (int side = 0; side < SIDES; side++) {
 		if (!peer->waits_ike[side])
 			continue;
-		if (!module_ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), (enum side)side)) {
+		if (!engine_offer(engine)->ready(engine, SERVICE_IPSEC, (uint16_t)(next + 1), (enum side)side)) {
 			ipsec_wait(engine, ipsec, index, 0);
 			return;
 		}
@@ -141,7 +141,7 @@ static void note_child(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 		return;
 	}
 	peer->turn_from = (uint8_t)from;
-	peer->turn_ms = (uint32_t)module_now_ms(engine);
+	peer->turn_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	if (from == SIDE_WAN) {
 		peer->vain = 0;
 		ipsec_peer_owe(ipsec, index, true);
@@ -169,10 +169,10 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	if (ike_opens_child(header) && opens(header) && !is_under_way(peer, from, header) &&
 	    gate_is_shut(engine, ipsec, group, index))
 		return wait_for_gate(engine, ipsec, index, from, read);
-	module_count(engine, STAT_IKE_MESSAGES);
+	engine_offer(engine)->count(engine, STAT_IKE_MESSAGES);
 	peer->version = header->version_major;
 	peer->end[from].heard = true;
-	peer->end[from].last_ms = (uint32_t)module_now_ms(engine);
+	peer->end[from].last_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	note_facts(peer, from, read, at, header);
 	ipsec_peer_place(ipsec, index);
 	ipsec_spi_learn(engine, ipsec, index, header->initiator_spi);
@@ -183,7 +183,7 @@ static struct engine_result read_message(struct engine *engine, struct ipsec *ip
 	if (ike_opens_child(header))
 		note_child(engine, ipsec, index, from, header);
 	if (may_renew(header) && (peer->share != SHARE_NOT || group->owner == index))
-		ipsec_recent_add(group->rekey, index, (uint32_t)module_now_ms(engine));
+		ipsec_recent_add(group->rekey, index, (uint32_t)engine_offer(engine)->now_ms(engine));
 	ipsec_esp_keep_all(engine, ipsec, index);
 	return verdict_forwarded();
 }
@@ -210,10 +210,10 @@ static void count_natt_data(struct engine *engine, struct ipsec *ipsec, uint32_t
 {
 	struct ipsec_peer *peer = &ipsec->peer[index];
 
-	module_count(engine, STAT_NATT_ESP);
+	engine_offer(engine)->count(engine, STAT_NATT_ESP);
 	peer->natt_packets[from]++;
 	peer->bytes[from] += length;
-	peer->last_ms[from] = (uint32_t)module_now_ms(engine);
+	peer->last_ms[from] = (uint32_t)engine_offer(engine)->now_ms(engine);
 	if (!peer->is_up && peer->natt_packets[SIDE_LAN] > 0 && peer->natt_packets[SIDE_WAN] > 0)
 		ipsec_peer_up(engine, ipsec, index);
 }
@@ -236,7 +236,7 @@ static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec
 
 	switch (natt_classify(read->packet, read->payload, read->length)) {
 	case NATT_KEEPALIVE:
-		module_count(engine, STAT_NATT_KEEPALIVE);
+		engine_offer(engine)->count(engine, STAT_NATT_KEEPALIVE);
 		return verdict_forwarded();
 	case NATT_ESP:
 		use_natt(engine, ipsec, index);
@@ -251,7 +251,7 @@ static struct engine_result read_natt(struct engine *engine, struct ipsec *ipsec
 	case NATT_SHORT:
 		break;
 	}
-	module_count(engine, STAT_IKE_MALFORMED);
+	engine_offer(engine)->count(engine, STAT_IKE_MALFORMED);
 	return verdict_forwarded();
 }
 
@@ -261,11 +261,11 @@ struct engine_result ipsec_ike_datagram(struct engine *engine, struct ipsec *ips
 	struct flow_view view;
 	struct ike_header header;
 
-	module_view_flow(engine, read->flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, read->flow, &view, NULL);
 	if ((view.inside_is_server ? view.outside_port : view.remote_port) == NATT_PORT)
 		return read_natt(engine, ipsec, index, from, read);
 	if (!ike_parse(read->packet, read->payload, read->length, &header)) {
-		module_count(engine, STAT_IKE_MALFORMED);
+		engine_offer(engine)->count(engine, STAT_IKE_MALFORMED);
 		return verdict_forwarded();
 	}
 	if (from == SIDE_WAN && !find_owner(engine, ipsec, &index, read, &header))

@@ -9,7 +9,7 @@ struct pair {
 
 static uint64_t pair_hash(const struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote)
 {
-	return module_hash(engine, (uint64_t)outside << 32 | remote, inside);
+	return engine_offer(engine)->hash(engine, (uint64_t)outside << 32 | remote, inside);
 }
 
 static bool match_pair(const void *context, uint32_t index)
@@ -173,7 +173,7 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 {
 	struct ipsec_group *group = &ipsec->group[index];
 
-	/* One in which somebody waited is looked at first, see ipsec_wake(). */
+	/* One in which somebody waited is looked at first, see wake() in ipsec.c. */
 	if (group->peers > 0 || group->is_due || !group->live)
 		return;
 	table_remove(&ipsec->by_group, pair_hash(engine, 0, group->outside, group->remote), index);
@@ -186,7 +186,7 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 
 static uint32_t load_of(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside)
 {
-	return (uint32_t)(module_hash(engine, inside, 6) % ipsec->peers);
+	return (uint32_t)(engine_offer(engine)->hash(engine, inside, 6) % ipsec->peers);
 }
 
 void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t index)
@@ -230,12 +230,12 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 		.wait_next = MODULE_NONE,
 		.ike_next = MODULE_NONE,
 		.kept_ike = {MODULE_NONE, MODULE_NONE},
-		.started_ms = (uint32_t)module_now_ms(engine),
+		.started_ms = (uint32_t)engine_offer(engine)->now_ms(engine),
 	};
 	for (uint32_t i = 0; i < IPSEC_FLOWS; i++)
 		peer->flow[i] = MODULE_NONE;
 	ipsec_peer_enter(engine, ipsec, index);
-	module_count(engine, STAT_IPSEC_PEERS);
+	engine_offer(engine)->count(engine, STAT_IPSEC_PEERS);
 	return index;
 }
 
@@ -269,7 +269,7 @@ void ipsec_peer_up(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 		return;
 	ipsec->peer[index].is_up = true;
 	ipsec_view(engine, ipsec, index, &view);
-	module_report(engine, EVENT_TUNNEL_UP, &view);
+	engine_offer(engine)->report(engine, EVENT_TUNNEL_UP, &view);
 }
 
 static bool has_flow(const struct ipsec_peer *peer)
@@ -320,7 +320,7 @@ static void end(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum
 	if (!peer->is_up)
 		return;
 	ipsec_view(engine, ipsec, index, &view);
-	module_report(engine, EVENT_TUNNEL_DOWN, &view);
+	engine_offer(engine)->report(engine, EVENT_TUNNEL_DOWN, &view);
 }
 
 void ipsec_peer_settle(struct engine *engine, struct ipsec *ipsec, uint32_t index, enum tunnel_end why)
@@ -342,7 +342,7 @@ struct spi_match {
 
 static uint64_t spi_hash(const struct engine *engine, const struct ipsec_group *group, uint64_t spi)
 {
-	return module_hash(engine, (uint64_t)group->outside << 32 | group->remote, spi);
+	return engine_offer(engine)->hash(engine, (uint64_t)group->outside << 32 | group->remote, spi);
 }
 
 static bool match_spi(const void *context, uint32_t index)

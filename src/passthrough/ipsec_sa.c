@@ -4,7 +4,7 @@
 
 uint32_t ipsec_sa_spi(const struct engine *engine, const struct ipsec *ipsec, uint32_t sa, enum side from)
 {
-	return module_sa_spi(engine, ipsec->sa[sa].flow, from);
+	return engine_offer(engine)->sa_spi(engine, ipsec->sa[sa].flow, from);
 }
 
 /* Counts an SA in or out of those of its peer that are paired, and those that lack the inbound SPI. */
@@ -22,9 +22,9 @@ void ipsec_sa_learn(struct engine *engine, struct ipsec *ipsec, uint32_t index, 
 {
 	count_sa(engine, ipsec, index, UINT32_MAX);
 	if (spi != 0)
-		module_sa_learn(engine, ipsec->sa[index].flow, from, spi);
+		engine_offer(engine)->sa_learn(engine, ipsec->sa[index].flow, from, spi);
 	else
-		module_sa_forget(engine, ipsec->sa[index].flow, from);
+		engine_offer(engine)->sa_forget(engine, ipsec->sa[index].flow, from);
 	count_sa(engine, ipsec, index, 1);
 	ipsec_peer_place(ipsec, ipsec->sa[index].peer);
 }
@@ -50,14 +50,14 @@ uint32_t ipsec_sa_last(const struct engine *engine, const struct ipsec *ipsec, u
 	struct flow_view view;
 	uint32_t last_ms[SIDES];
 
-	module_view_flow(engine, ipsec->sa[sa].flow, &view, last_ms);
+	engine_offer(engine)->view_flow(engine, ipsec->sa[sa].flow, &view, last_ms);
 	return view.packets[from] > 0 ? last_ms[from] : UINT32_MAX;
 }
 
 void ipsec_sa_give_way(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	ipsec->sa[index].gives_way = true;
-	module_sa_close(engine, ipsec->sa[index].flow);
+	engine_offer(engine)->sa_close(engine, ipsec->sa[index].flow);
 }
 
 /* The one whose last packet is the longest ago makes room. */
@@ -98,8 +98,8 @@ uint32_t ipsec_sa_open(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	ipsec->sa_free = ipsec->sa[at].next;
 	/* This may sweep flows, and with them the last SA that the peer had. */
 	peer->is_busy = true;
-	uint32_t flow =
-		module_sa_open(engine, peer->inside, peer->outside, peer->remote, peer->is_server, opened, at, why);
+	uint32_t flow = engine_offer(engine)->sa_open(engine, peer->inside, peer->outside, peer->remote,
+						      peer->is_server, opened, at, why);
 	peer->is_busy = false;
 	if (flow == MODULE_NONE) {
 		ipsec->sa[at].next = ipsec->sa_free;
@@ -109,7 +109,7 @@ uint32_t ipsec_sa_open(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	ipsec->sa[at] = (struct ipsec_sa){
 		.flow = flow,
 		.peer = index,
-		.opened_ms = (uint32_t)module_now_ms(engine),
+		.opened_ms = (uint32_t)engine_offer(engine)->now_ms(engine),
 	};
 	ipsec_sa_enter(engine, ipsec, at);
 	return at;
@@ -119,7 +119,7 @@ static bool lives(const struct engine *engine, const struct ipsec *ipsec, uint32
 {
 	struct flow_view view;
 
-	module_view_flow(engine, ipsec->sa[sa].flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, ipsec->sa[sa].flow, &view, NULL);
 	return (int32_t)view.expires_ms > 0;
 }
 
@@ -138,7 +138,7 @@ uint32_t ipsec_sa_lacking(struct engine *engine, struct ipsec *ipsec, uint32_t i
 void ipsec_esp_keep_all(struct engine *engine, struct ipsec *ipsec, uint32_t index)
 {
 	for (uint32_t i = ipsec->peer[index].first_sa; i != MODULE_NONE; i = ipsec->sa[i].next)
-		module_sa_keep(engine, ipsec->sa[i].flow);
+		engine_offer(engine)->sa_keep(engine, ipsec->sa[i].flow);
 }
 
 /* What its packets told stays with the peer. */
@@ -146,9 +146,9 @@ static void take_counts(const struct engine *engine, struct ipsec *ipsec, const 
 {
 	struct ipsec_peer *peer = &ipsec->peer[sa->peer];
 	struct flow_view view;
-	uint32_t last_ms[SIDES], now_ms = (uint32_t)module_now_ms(engine);
+	uint32_t last_ms[SIDES], now_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 
-	module_view_flow(engine, sa->flow, &view, last_ms);
+	engine_offer(engine)->view_flow(engine, sa->flow, &view, last_ms);
 	for (int side = 0; side < SIDES; side++) {
 		bool is_later = peer->packets[side] + peer->natt_packets[side] == 0 ||
 				last_ms[side] < ipsec_age(engine, peer->last_ms[side]);
@@ -172,7 +172,7 @@ static void remember_parted(const struct engine *engine, struct ipsec *ipsec, ui
 		.inside = peer->inside,
 		.outside = peer->outside,
 		.remote = peer->remote,
-		.at_ms = (uint32_t)module_now_ms(engine),
+		.at_ms = (uint32_t)engine_offer(engine)->now_ms(engine),
 	};
 }
 

@@ -21,7 +21,7 @@ uint32_t ipsec_share_flow(const struct engine *engine, const struct ipsec *ipsec
 		uint32_t flow = ipsec->peer[index].flow[i];
 		if (flow == MODULE_NONE)
 			continue;
-		module_view_flow(engine, flow, &view, NULL);
+		engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 		if (is_port_flow(&view))
 			return flow;
 	}
@@ -34,24 +34,24 @@ static void share(struct engine *engine, struct ipsec *ipsec, uint32_t index, ui
 
 	peer->share = shall ? SHARE_TRIED : SHARE_NOT;
 	peer->unanswered = 0;
-	peer->unanswered_ms = (uint32_t)module_now_ms(engine);
-	module_share_port(engine, flow, shall ? IKE_PORT : 0);
+	peer->unanswered_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
+	engine_offer(engine)->share_port(engine, flow, shall ? IKE_PORT : 0);
 	ipsec_peer_place(ipsec, index);
 	if (shall)
-		module_count(engine, STAT_IKE_SHARED);
+		engine_offer(engine)->count(engine, STAT_IKE_SHARED);
 }
 
 void ipsec_share_attach(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t flow)
 {
 	struct flow_view view;
 
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	if (!is_port_flow(&view))
 		return;
 	if (view.outside_port == IKE_PORT)
 		ipsec->group[ipsec->peer[index].group].owner = index;
 	else if (!ipsec->peer[index].clashes &&
-		 strict_knows(&ipsec->strict, view.remote_address, module_now_ms(engine)))
+		 strict_knows(&ipsec->strict, view.remote_address, engine_offer(engine)->now_ms(engine)))
 		share(engine, ipsec, index, flow, true);
 }
 
@@ -84,7 +84,7 @@ void ipsec_share_sent(struct engine *engine, struct ipsec *ipsec, uint32_t index
 	if (!ike_is_initial(header))
 		return;
 	if (peer->unanswered == 0)
-		peer->unanswered_ms = (uint32_t)module_now_ms(engine);
+		peer->unanswered_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 	if (peer->unanswered >= IPSEC_UNANSWERED && ipsec_age(engine, peer->unanswered_ms) >= IPSEC_PATIENCE_MS) {
 		if (peer->share != SHARE_NOT)
 			share(engine, ipsec, index, flow, false);
@@ -103,7 +103,7 @@ void ipsec_share_heard(struct engine *engine, struct ipsec *ipsec, uint32_t inde
 	if (peer->share != SHARE_TRIED || outside_port != IKE_PORT)
 		return;
 	peer->share = SHARE_WORKS;
-	strict_learn(&ipsec->strict, peer->remote, module_now_ms(engine));
+	strict_learn(&ipsec->strict, peer->remote, engine_offer(engine)->now_ms(engine));
 }
 
 /* Those of the port who had an exchange lately that may end in a new IKE SA: the only one, or MODULE_NONE. */
@@ -144,6 +144,6 @@ uint32_t ipsec_share_target(const struct engine *engine, const struct ipsec *ips
 
 	if (flow == MODULE_NONE)
 		return MODULE_NONE;
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	return (int32_t)view.expires_ms > 0 ? flow : MODULE_NONE;
 }

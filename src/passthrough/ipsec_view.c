@@ -8,7 +8,7 @@ static void add_sas(const struct engine *engine, const struct ipsec *ipsec, cons
 	for (uint32_t i = peer->first_sa; peer->live && i != MODULE_NONE; i = ipsec->sa[i].next) {
 		struct flow_view flow;
 		uint32_t last_ms[SIDES];
-		module_view_flow(engine, ipsec->sa[i].flow, &flow, last_ms);
+		engine_offer(engine)->view_flow(engine, ipsec->sa[i].flow, &flow, last_ms);
 		for (int side = 0; side < SIDES; side++) {
 			if (flow.packets[side] > 0 && (view->packets[side] == 0 || last_ms[side] < view->last_ms[side]))
 				view->last_ms[side] = last_ms[side];
@@ -25,8 +25,8 @@ static void add_spis(const struct engine *engine, const struct ipsec *ipsec, con
 	if (!peer->live || peer->first_sa == MODULE_NONE)
 		return;
 	uint32_t flow = ipsec->sa[peer->first_sa].flow;
-	view->inside_id = view->outside_id = module_sa_spi(engine, flow, SIDE_WAN);
-	view->remote_id = module_sa_spi(engine, flow, SIDE_LAN);
+	view->inside_id = view->outside_id = engine_offer(engine)->sa_spi(engine, flow, SIDE_WAN);
+	view->remote_id = engine_offer(engine)->sa_spi(engine, flow, SIDE_LAN);
 	view->has_inside_id = view->inside_id != 0;
 	view->has_remote_id = view->remote_id != 0;
 }
@@ -84,7 +84,7 @@ static bool has_no_natt(const struct engine *engine, const struct ipsec_peer *pe
 		struct flow_view flow;
 		if (peer->flow[i] == MODULE_NONE)
 			continue;
-		module_view_flow(engine, peer->flow[i], &flow, NULL);
+		engine_offer(engine)->view_flow(engine, peer->flow[i], &flow, NULL);
 		if (flow.remote_port != NATT_PORT)
 			continue;
 		if (flow.packets[SIDE_WAN] > 0)

@@ -43,7 +43,7 @@ static uint32_t take_first(struct ipsec *ipsec)
 void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint32_t in_ms)
 {
 	struct ipsec_group *group = &ipsec->group[index];
-	uint32_t now_ms = (uint32_t)module_now_ms(engine);
+	uint32_t now_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 
 	if (!group->is_due || serial_before(now_ms + in_ms, group->due_ms)) {
 		group->due_ms = now_ms + in_ms;
@@ -52,7 +52,7 @@ void ipsec_wait(struct engine *engine, struct ipsec *ipsec, uint32_t index, uint
 		heap_rise(group->due_place, is_before, swap, ipsec);
 		group->is_due = true;
 	}
-	module_wake_at(engine, module_now_ms(engine) + in_ms);
+	engine_offer(engine)->wake_at(engine, engine_offer(engine)->now_ms(engine) + in_ms);
 }
 
 uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_t left)
@@ -65,31 +65,26 @@ uint32_t ipsec_wait_left(const struct engine *engine, uint32_t first_ms, uint32_
 /* How long it is until the first group's time has come. */
 static uint32_t first_left(const struct engine *engine, const struct ipsec *ipsec)
 {
-	uint32_t left = ipsec->group[ipsec->due[0]].due_ms - (uint32_t)module_now_ms(engine);
+	uint32_t left = ipsec->group[ipsec->due[0]].due_ms - (uint32_t)engine_offer(engine)->now_ms(engine);
 
 	return (int32_t)left > 0 ? left : 0;
 }
 
-void ipsec_wake(struct engine *engine, void *memory)
+uint32_t ipsec_wait_take(const struct engine *engine, struct ipsec *ipsec)
 {
-	struct ipsec *ipsec = memory;
 	uint32_t index = MODULE_NONE;
 
-	/* Each is looked at once: whoever finds no room among those that are ready comes back at the same moment. */
 	while (ipsec->dues > 0 && first_left(engine, ipsec) == 0) {
 		uint32_t first = take_first(ipsec);
 		ipsec->group[first].is_due = true; /* it must not be freed meanwhile */
 		ipsec->group[first].next = index;
 		index = first;
 	}
-	while (index != MODULE_NONE) {
-		uint32_t next = ipsec->group[index].next;
-		ipsec->group[index].is_due = false;
-		ipsec_esp_release(engine, ipsec, index);
-		ipsec_ike_release(engine, ipsec, index);
-		ipsec_group_settle(engine, ipsec, index);
-		index = next;
-	}
+	return index;
+}
+
+void ipsec_wait_go_on(struct engine *engine, const struct ipsec *ipsec)
+{
 	if (ipsec->dues > 0)
-		module_wake_at(engine, module_now_ms(engine) + first_left(engine, ipsec));
+		engine_offer(engine)->wake_at(engine, engine_offer(engine)->now_ms(engine) + first_left(engine, ipsec));
 }

@@ -46,7 +46,7 @@ static uint32_t open_path(struct engine *engine, struct l2tp *l2tp, uint32_t flo
 	if (knocks && l2tp->knocking >= module_quarter(l2tp->paths))
 		return MODULE_NONE;
 	if (index == MODULE_NONE) {
-		module_count(engine, STAT_L2TP_UNREAD);
+		engine_offer(engine)->count(engine, STAT_L2TP_UNREAD);
 		return MODULE_NONE;
 	}
 	struct l2tp_path *path = &l2tp->path[index];
@@ -72,7 +72,7 @@ static uint16_t l2tp_attach(struct engine *engine, void *memory, uint32_t flow, 
 	struct flow_view view;
 
 	l2tp_take_key(engine, l2tp);
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	uint32_t index = path_beside(l2tp, &view);
 	/* Whoever sends in the server's name from many ports gets no more records by that. */
 	if (index != MODULE_NONE && l2tp->path[index].flows == L2TP_FLOWS)
@@ -86,8 +86,9 @@ static uint16_t l2tp_attach(struct engine *engine, void *memory, uint32_t flow, 
 	struct l2tp_path *path = &l2tp->path[index];
 	path->may_share |= l2tp_may_share(&view);
 	if (path->may_share && path->first == MODULE_NONE &&
-	    strict_knows(&l2tp->strict, view.remote_address, module_now_ms(engine)) && l2tp_share(engine, l2tp, index))
-		module_count(engine, STAT_L2TP_SHARED);
+	    strict_knows(&l2tp->strict, view.remote_address, engine_offer(engine)->now_ms(engine)) &&
+	    l2tp_share(engine, l2tp, index))
+		engine_offer(engine)->count(engine, STAT_L2TP_SHARED);
 	return (uint16_t)(index + 1);
 }
 
@@ -212,7 +213,7 @@ static void note_answer(const struct engine *engine, struct l2tp *l2tp, struct l
 	path->answered = true;
 	path->unanswered = 0;
 	if (path->shares && is_on_shared_port(datagram))
-		strict_learn(&l2tp->strict, datagram->remote_address, module_now_ms(engine));
+		strict_learn(&l2tp->strict, datagram->remote_address, engine_offer(engine)->now_ms(engine));
 }
 
 static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, uint32_t path,
@@ -235,7 +236,7 @@ static struct engine_result inbound(struct engine *engine, struct l2tp *l2tp, ui
 	const struct l2tp_tunnel *record = &l2tp->tunnel[tunnel];
 	if (record->version == 2 && header->tunnel == record->outside_id && record->inside_id != record->outside_id) {
 		udp_patch16(datagram->packet, datagram->transport, header->tunnel_at, (uint16_t)record->inside_id);
-		module_count(engine, STAT_L2TP_REWRITTEN);
+		engine_offer(engine)->count(engine, STAT_L2TP_REWRITTEN);
 	}
 	note_data(engine, l2tp, tunnel, SIDE_WAN, header, datagram);
 	return verdict_forwarded();

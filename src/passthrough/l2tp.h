@@ -187,7 +187,7 @@ uint32_t l2tp_message_inbound(struct engine *engine, struct l2tp *l2tp, uint32_t
 
 static inline uint32_t l2tp_now(const struct engine *engine)
 {
-	return (uint32_t)module_now_ms(engine);
+	return (uint32_t)engine_offer(engine)->now_ms(engine);
 }
 
 static inline uint64_t l2tp_hash(const struct l2tp *l2tp, uint32_t group, uint32_t what, uint32_t kind)

@@ -91,9 +91,10 @@ static uint8_t recover_flows(const struct engine *engine, const struct l2tp_path
 		bool is_double = false;
 		for (unsigned k = 0; k < flows; k++)
 			is_double |= path->flow[k] == old->flow[i];
-		if (is_double || !module_owns_flow(engine, SERVICE_L2TP, old->flow[i], (uint16_t)(index + 1), 0))
+		if (is_double ||
+		    !engine_offer(engine)->owns_flow(engine, SERVICE_L2TP, old->flow[i], (uint16_t)(index + 1), 0))
 			continue;
-		module_view_flow(engine, old->flow[i], &view, NULL);
+		engine_offer(engine)->view_flow(engine, old->flow[i], &view, NULL);
 		if (!fits(flows == 0 ? &view : first, &view))
 			continue;
 		if (flows == 0)
@@ -123,10 +124,10 @@ static void recover_path(struct engine *engine, struct l2tp *l2tp, uint32_t inde
 	l2tp_path_join(l2tp, index, view.outside_address, view.remote_address);
 	bool shared = false;
 	for (unsigned i = 0; i < path->flows; i++) {
-		module_view_flow(engine, path->flow[i], &view, NULL);
+		engine_offer(engine)->view_flow(engine, path->flow[i], &view, NULL);
 		path->may_share |= l2tp_may_share(&view);
-		shared |= module_shared_port(engine, path->flow[i]) == L2TP_PORT;
-		module_share_port(engine, path->flow[i], 0);
+		shared |= engine_offer(engine)->shared_port(engine, path->flow[i]) == L2TP_PORT;
+		engine_offer(engine)->share_port(engine, path->flow[i], 0);
 	}
 	if (shared && path->may_share)
 		l2tp_share(engine, l2tp, index);
@@ -198,7 +199,7 @@ void l2tp_recover(struct engine *engine, void *memory, const struct engine_limit
 
 	*l2tp = (struct l2tp){.paths = 0};
 	l2tp->strict = old.strict;
-	strict_recover(&l2tp->strict, module_now_ms(engine));
+	strict_recover(&l2tp->strict, engine_offer(engine)->now_ms(engine));
 	lay_out(l2tp, limits);
 	l2tp_take_key(engine, l2tp);
 	for (uint32_t i = l2tp->paths; i-- > 0;)
@@ -212,5 +213,5 @@ void l2tp_recover(struct engine *engine, void *memory, const struct engine_limit
 			if (l2tp->tunnel[i].path == MODULE_NONE && (l2tp->tunnel[i].state == TUNNEL_ENDED) == ended)
 				l2tp_tunnel_give_back(l2tp, i);
 	if (l2tp->linked > 0)
-		module_wake_at(engine, module_now_ms(engine));
+		engine_offer(engine)->wake_at(engine, engine_offer(engine)->now_ms(engine));
 }

@@ -165,7 +165,7 @@ static void translate_own_id(struct engine *engine, const struct l2tp_tunnel *tu
 	    facts->tunnel.value != tunnel->inside_id)
 		return;
 	udp_patch16(datagram->packet, datagram->transport, facts->tunnel.at, (uint16_t)tunnel->outside_id);
-	module_count(engine, STAT_L2TP_REWRITTEN);
+	engine_offer(engine)->count(engine, STAT_L2TP_REWRITTEN);
 }
 
 uint32_t l2tp_message_outbound(struct engine *engine, struct l2tp *l2tp, uint32_t path, uint32_t tunnel,

@@ -33,8 +33,8 @@ void l2tp_take_key(struct engine *engine, struct l2tp *l2tp)
 {
 	if (l2tp->has_key)
 		return;
-	l2tp->key.word[0] = module_random(engine);
-	l2tp->key.word[1] = module_random(engine);
+	l2tp->key.word[0] = engine_offer(engine)->random(engine);
+	l2tp->key.word[1] = engine_offer(engine)->random(engine);
 	l2tp->has_key = true;
 }
 
@@ -98,7 +98,7 @@ uint32_t l2tp_path_flow(const struct engine *engine, const struct l2tp_path *pat
 {
 	for (unsigned i = 0; i < path->flows; i++) {
 		struct flow_view view;
-		module_view_flow(engine, path->flow[i], &view, NULL);
+		engine_offer(engine)->view_flow(engine, path->flow[i], &view, NULL);
 		/* At its deadline a flow is gone, even if nobody has cleaned up yet. */
 		if ((int32_t)view.expires_ms > 0 && (remote_port == 0 || view.remote_port == remote_port))
 			return path->flow[i];
@@ -122,8 +122,8 @@ bool l2tp_share(struct engine *engine, struct l2tp *l2tp, uint32_t index)
 
 	if (path->shares || flow == MODULE_NONE)
 		return false;
-	module_share_port(engine, flow, L2TP_PORT);
-	if (module_shared_port(engine, flow) != L2TP_PORT)
+	engine_offer(engine)->share_port(engine, flow, L2TP_PORT);
+	if (engine_offer(engine)->shared_port(engine, flow) != L2TP_PORT)
 		return false;
 	path->shares = true;
 	path->share_previous = MODULE_NONE;
@@ -144,7 +144,7 @@ void l2tp_share_end(struct engine *engine, struct l2tp *l2tp, uint32_t index)
 		return;
 	path->shares = false;
 	for (unsigned i = 0; i < path->flows; i++)
-		module_share_port(engine, path->flow[i], 0);
+		engine_offer(engine)->share_port(engine, path->flow[i], 0);
 	if (path->share_next != MODULE_NONE)
 		l2tp->path[path->share_next].share_previous = path->share_previous;
 	if (path->share_previous != MODULE_NONE)
@@ -180,7 +180,7 @@ void l2tp_port_asks(struct engine *engine, struct l2tp *l2tp, uint32_t index, bo
 			path->unanswered = 0;
 		} else if (path->may_share && !is_fixed && path->unanswered >= L2TP_PATIENCE &&
 			   is_worth_a_try(l2tp, path) && l2tp_share(engine, l2tp, index)) {
-			module_count(engine, STAT_L2TP_SHARED);
+			engine_offer(engine)->count(engine, STAT_L2TP_SHARED);
 			path->unanswered = 0;
 		}
 	}

@@ -235,7 +235,7 @@ uint32_t l2tp_tunnel_open(struct engine *engine, struct l2tp *l2tp, uint32_t pat
 	if (!has_room(l2tp, path))
 		unlink_ended(l2tp, path);
 	if (!has_room(l2tp, path) || l2tp->idle_first == MODULE_NONE) {
-		module_count(engine, STAT_L2TP_UNREAD);
+		engine_offer(engine)->count(engine, STAT_L2TP_UNREAD);
 		return MODULE_NONE;
 	}
 	uint32_t index = l2tp->idle_first;
@@ -257,8 +257,8 @@ uint32_t l2tp_tunnel_open(struct engine *engine, struct l2tp *l2tp, uint32_t pat
 	path->first = index;
 	l2tp->extra += path->tunnels++ > 0;
 	if (l2tp->linked++ == 0)
-		module_wake_at(engine, module_now_ms(engine) + SWEEP_MS);
-	module_count(engine, STAT_L2TP_TUNNELS);
+		engine_offer(engine)->wake_at(engine, engine_offer(engine)->now_ms(engine) + SWEEP_MS);
+	engine_offer(engine)->count(engine, STAT_L2TP_TUNNELS);
 	return index;
 }
 
@@ -280,7 +280,7 @@ static void choose_outside_id(struct engine *engine, const struct l2tp *l2tp, st
 			return;
 		}
 		do
-			tunnel->outside_id = (uint16_t)module_random(engine);
+			tunnel->outside_id = (uint16_t)engine_offer(engine)->random(engine);
 		while (tunnel->outside_id == 0);
 	}
 }
@@ -314,7 +314,7 @@ static void report(struct engine *engine, const struct l2tp *l2tp, uint32_t inde
 	struct tunnel_view view;
 
 	l2tp_tunnel_view(engine, l2tp, index, &view);
-	module_report(engine, kind, &view);
+	engine_offer(engine)->report(engine, kind, &view);
 }
 
 void l2tp_tunnel_connect(struct engine *engine, struct l2tp *l2tp, uint32_t index)
@@ -325,7 +325,7 @@ void l2tp_tunnel_connect(struct engine *engine, struct l2tp *l2tp, uint32_t inde
 		return;
 	tunnel->state = TUNNEL_CONNECTED;
 	tunnel->changed_ms = l2tp_now(engine);
-	module_count(engine, STAT_L2TP_TUNNELS_OPENED);
+	engine_offer(engine)->count(engine, STAT_L2TP_TUNNELS_OPENED);
 	report(engine, l2tp, index, EVENT_TUNNEL_UP);
 }
 
@@ -393,7 +393,7 @@ void l2tp_tunnel_sweep(struct engine *engine, struct l2tp *l2tp)
 {
 	if (l2tp->linked == 0)
 		return;
-	module_wake_at(engine, module_now_ms(engine) + SWEEP_MS);
+	engine_offer(engine)->wake_at(engine, engine_offer(engine)->now_ms(engine) + SWEEP_MS);
 	for (uint32_t i = 0; i < SWEEP_PIECE && i < l2tp->tunnels; i++) {
 		if (l2tp->sweep >= l2tp->tunnels)
 			l2tp->sweep = 0;
@@ -434,7 +434,7 @@ static void view_ports(const struct engine *engine, const struct l2tp_path *path
 
 	if (flow == MODULE_NONE)
 		return;
-	module_view_flow(engine, flow, &ports, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &ports, NULL);
 	view->inside_port = ports.inside_port;
 	view->remote_port = ports.remote_port;
 }

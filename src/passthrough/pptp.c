@@ -61,7 +61,8 @@ static void recover_controls(struct engine *engine, struct pptp *pptp)
 	for (uint32_t i = pptp->controls; i-- > 0;) {
 		struct pptp_control *control = &pptp->control[i];
 		struct pptp_control old = *control;
-		bool keeps = old.live && module_owns_flow(engine, SERVICE_PPTP, old.flow, (uint16_t)(i + 1), 0);
+		bool keeps = old.live &&
+			     engine_offer(engine)->owns_flow(engine, SERVICE_PPTP, old.flow, (uint16_t)(i + 1), 0);
 		*control = (struct pptp_control){
 			.live = keeps,
 			.flow = keeps ? old.flow : pptp->control_free,
@@ -82,7 +83,7 @@ static bool call_is_whole(struct engine *engine, const struct pptp_call *call, u
 {
 	return call->state > CALL_FREE && call->state <= CALL_ENDED && call->end < ENDS &&
 	       (call->end == END_NOT) == (call->state != CALL_ENDED) &&
-	       module_owns_flow(engine, SERVICE_PPTP, call->flow, 0, index);
+	       engine_offer(engine)->owns_flow(engine, SERVICE_PPTP, call->flow, 0, index);
 }
 
 /* Lists are made anew from the records; what was counted in them is not believed. */
@@ -116,7 +117,7 @@ static void pptp_recover(struct engine *engine, void *memory, const struct engin
 			call->state = CALL_ENDED;
 			call->end = END_ROUTER;
 			call->control = MODULE_NONE;
-			module_call_end(engine, call->flow, PPTP_DRAIN_MS);
+			engine_offer(engine)->call_end(engine, call->flow, PPTP_DRAIN_MS);
 		}
 	}
 }
@@ -142,12 +143,12 @@ static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow, 
 	uint32_t index = pptp->control_free;
 	struct flow_view view;
 
-	module_view_flow(engine, flow, &view, NULL);
+	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
 	bool knocks = view.inside_is_server && !answered;
 	if (knocks && pptp->knocking >= module_quarter(pptp->controls))
 		return 0;
 	if (index == MODULE_NONE) {
-		module_count(engine, STAT_PPTP_UNREAD);
+		engine_offer(engine)->count(engine, STAT_PPTP_UNREAD);
 		return 0;
 	}
 	pptp->control_free = pptp->control[index].flow;
@@ -158,7 +159,7 @@ static uint16_t pptp_attach(struct engine *engine, void *memory, uint32_t flow, 
 		.first_call = MODULE_NONE,
 	};
 	pptp->knocking += knocks;
-	module_count(engine, STAT_PPTP_CONTROLS);
+	engine_offer(engine)->count(engine, STAT_PPTP_CONTROLS);
 	return (uint16_t)(index + 1);
 }
 
@@ -183,7 +184,7 @@ static void apply_patches(struct engine *engine, const struct pptp_stream *strea
 		changed = true;
 	}
 	if (changed)
-		module_count(engine, STAT_PPTP_PATCHED);
+		engine_offer(engine)->count(engine, STAT_PPTP_PATCHED);
 }
 
 static enum drop remember_field(struct pptp_stream *stream, uint32_t sequence, uint16_t value, uint16_t translated)
@@ -279,13 +280,13 @@ static void tell_lost(struct engine *engine, struct pptp_control *control)
 	if (control->told_lost)
 		return;
 	control->told_lost = true;
-	module_count(engine, STAT_PPTP_OUT_OF_STEP);
-	module_view_flow(engine, control->flow, &flow, NULL);
+	engine_offer(engine)->count(engine, STAT_PPTP_OUT_OF_STEP);
+	engine_offer(engine)->view_flow(engine, control->flow, &flow, NULL);
 	view.inside_address = flow.inside_address;
 	view.outside_address = flow.outside_address;
 	view.remote_address = flow.remote_address;
 	view.index = MODULE_NONE; /* it is no call */
-	module_report(engine, EVENT_NOT_UNDERSTOOD, &view);
+	engine_offer(engine)->report(engine, EVENT_NOT_UNDERSTOOD, &view);
 }
 
 /* Ahead of its turn: kept, if it is not too far ahead. */
@@ -297,7 +298,7 @@ static struct engine_result keep(struct engine *engine, struct pptp_control *con
 
 	if (*count == PPTP_KEPT || segment->packet->length > PPTP_KEPT_BYTES || !is_near)
 		return verdict_drop(DROP_PPTP_AHEAD);
-	uint32_t packet = module_keep(engine, segment->packet, segment->arrived);
+	uint32_t packet = engine_offer(engine)->keep(engine, segment->packet, segment->arrived);
 	if (packet == MODULE_NONE)
 		return verdict_drop(DROP_PPTP_AHEAD);
 	control->kept[from][(*count)++] = (struct pptp_kept){segment->sequence, packet};
@@ -344,7 +345,7 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 		if (stream->state == PPTP_STREAM_OUT_OF_STEP)
 			tell_lost(engine, control);
 	}
-	uint32_t now = (uint32_t)module_now_ms(engine);
+	uint32_t now = (uint32_t)engine_offer(engine)->now_ms(engine);
 	if (now - control->refreshed_ms >= 1000) {
 		control->refreshed_ms = now;
 		pptp_call_refresh_all(engine, pptp, index);
@@ -380,8 +381,8 @@ static void pptp_control_over(struct engine *engine, void *memory, uint16_t numb
 	pptp_call_end_all(engine, pptp, index, why);
 	for (int side = 0; side < SIDES; side++)
 		while (control->kept_count[side] > 0)
-			module_drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
-					 DROP_PPTP_AHEAD);
+			engine_offer(engine)->drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
+							DROP_PPTP_AHEAD);
 	stop_knocking(pptp, control);
 	control->live = false;
 	control->flow = pptp->control_free;

@@ -39,11 +39,11 @@ static void remember_flow(struct engine *engine, struct pptp_call *call)
 {
 	struct flow_view flow;
 
-	module_view_flow(engine, call->flow, &flow, call->last_ms);
+	engine_offer(engine)->view_flow(engine, call->flow, &flow, call->last_ms);
 	for (int side = 0; side < SIDES; side++) {
 		call->bytes[side] = flow.bytes[side];
 		call->packets[side] = flow.packets[side];
-		call->last_ms[side] = (uint32_t)module_now_ms(engine) - call->last_ms[side];
+		call->last_ms[side] = (uint32_t)engine_offer(engine)->now_ms(engine) - call->last_ms[side];
 	}
 }
 
@@ -53,7 +53,7 @@ static void report(struct engine *engine, const struct pptp *pptp, const struct 
 	struct tunnel_view view;
 
 	pptp_call_view(engine, pptp, (uint32_t)(call - pptp->call), &view);
-	module_report(engine, kind, &view);
+	engine_offer(engine)->report(engine, kind, &view);
 }
 
 static void unlink_call(struct pptp *pptp, struct pptp_call *call)
@@ -80,7 +80,7 @@ static void end_call(struct engine *engine, struct pptp *pptp, struct pptp_call 
 	call->state = CALL_ENDED;
 	call->end = (uint8_t)why;
 	if (call->flow != MODULE_NONE)
-		module_call_end(engine, call->flow, PPTP_DRAIN_MS);
+		engine_offer(engine)->call_end(engine, call->flow, PPTP_DRAIN_MS);
 	if (was_up)
 		report(engine, pptp, call, EVENT_TUNNEL_DOWN);
 }
@@ -120,17 +120,17 @@ static struct pptp_call *request_call(struct engine *engine, struct pptp *pptp, 
 		.state = CALL_REQUESTED,
 		.control = control_index,
 		.inside_id = inside_id,
-		.requested_ms = (uint32_t)module_now_ms(engine),
+		.requested_ms = (uint32_t)engine_offer(engine)->now_ms(engine),
 	};
-	call->flow = module_call_open(engine, control->flow, inside_id, high, index, PPTP_REQUEST_MS, &call->outside_id,
-				      why);
+	call->flow = engine_offer(engine)->call_open(engine, control->flow, inside_id, high, index, PPTP_REQUEST_MS,
+						     &call->outside_id, why);
 	if (call->flow == MODULE_NONE) {
 		call->state = CALL_FREE;
 		call->next = pptp->call_free;
 		pptp->call_free = index;
 		return NULL;
 	}
-	module_view_flow(engine, control->flow, &flow, NULL);
+	engine_offer(engine)->view_flow(engine, control->flow, &flow, NULL);
 	call->inside_address = flow.inside_address;
 	call->outside_address = flow.outside_address;
 	call->remote_address = flow.remote_address;
@@ -138,7 +138,7 @@ static struct pptp_call *request_call(struct engine *engine, struct pptp *pptp, 
 	call->next = control->first_call;
 	control->first_call = index;
 	control->calls++;
-	module_count(engine, STAT_PPTP_CALLS);
+	engine_offer(engine)->count(engine, STAT_PPTP_CALLS);
 	return call;
 }
 
@@ -216,7 +216,7 @@ bool pptp_call_translate_half(struct engine *engine, const struct pptp *pptp, ui
 		return true;
 	/* A call yet to be made: any high byte will do that has an ID left. */
 	if (from == SIDE_LAN && field == PPTP_FIELD_OWN_NEW) {
-		int high = module_call_high(engine, pptp->control[control].flow, value);
+		int high = engine_offer(engine)->call_high(engine, pptp->control[control].flow, value);
 		*translated = (uint8_t)high;
 		return high >= 0;
 	}
@@ -248,7 +248,7 @@ static void connect_call(struct engine *engine, struct pptp *pptp, struct pptp_c
 	if (call->state != CALL_REQUESTED)
 		return;
 	call->state = CALL_CONNECTED;
-	module_count(engine, STAT_PPTP_CALLS_OPENED);
+	engine_offer(engine)->count(engine, STAT_PPTP_CALLS_OPENED);
 	report(engine, pptp, call, EVENT_TUNNEL_UP);
 }
 
@@ -257,7 +257,7 @@ static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *ca
 		  bool is_accepted)
 {
 	/* An answer that comes too late is none, even if nobody has cleaned up yet. */
-	if (call == NULL || call->flow == MODULE_NONE || !module_call_lives(engine, call->flow))
+	if (call == NULL || call->flow == MODULE_NONE || !engine_offer(engine)->call_lives(engine, call->flow))
 		return;
 	if (!is_accepted) {
 		end_call(engine, pptp, call, END_REFUSED);
@@ -265,8 +265,8 @@ static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *ca
 	}
 	call->remote_id = remote_id;
 	call->has_remote_id = true;
-	module_call_answer(engine, call->flow, remote_id);
-	module_call_keep(engine, call->flow);
+	engine_offer(engine)->call_answer(engine, call->flow, remote_id);
+	engine_offer(engine)->call_keep(engine, call->flow);
 	connect_call(engine, pptp, call);
 }
 
@@ -316,7 +316,7 @@ void pptp_call_refresh_all(struct engine *engine, struct pptp *pptp, uint32_t co
 {
 	for (uint32_t i = pptp->control[control].first_call; i != MODULE_NONE; i = pptp->call[i].next)
 		if (pptp->call[i].has_remote_id)
-			module_call_keep(engine, pptp->call[i].flow);
+			engine_offer(engine)->call_keep(engine, pptp->call[i].flow);
 }
 
 void pptp_call_end_all(struct engine *engine, struct pptp *pptp, uint32_t control, enum tunnel_end why)
@@ -347,7 +347,7 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 		[CALL_ENDED] = TUNNEL_IS_ENDED,
 	};
 	const struct pptp_call *call = &pptp->call[index];
-	uint32_t now = (uint32_t)module_now_ms(engine);
+	uint32_t now = (uint32_t)engine_offer(engine)->now_ms(engine);
 
 	*view = (struct tunnel_view){
 		.service = SERVICE_PPTP,
@@ -370,12 +370,12 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 	};
 	struct flow_view flow = {0};
 	if (call->control != MODULE_NONE) {
-		module_view_flow(engine, pptp->control[call->control].flow, &flow, NULL);
+		engine_offer(engine)->view_flow(engine, pptp->control[call->control].flow, &flow, NULL);
 		view->inside_port = flow.inside_port;
 		view->remote_port = flow.remote_port;
 	}
 	if (call->flow != MODULE_NONE)
-		module_view_flow(engine, call->flow, &flow, view->last_ms);
+		engine_offer(engine)->view_flow(engine, call->flow, &flow, view->last_ms);
 	for (int side = 0; side < SIDES; side++) {
 		bool lives = call->flow != MODULE_NONE;
 		view->bytes[side] = lives ? flow.bytes[side] : call->bytes[side];

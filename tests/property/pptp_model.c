@@ -21,7 +21,7 @@ uint32_t world_below(struct world *w, uint32_t n)
 
 /* --- the list of calls --- */
 
-bool call_lives(const struct call *c)
+bool model_call_lives(const struct call *c)
 {
 	return c->state == REQUESTED || c->state == CONNECTED || c->state == CLEARING;
 }
@@ -31,13 +31,13 @@ static struct call *call_find(struct world *w, const struct line *l, int by, uin
 	for (uint32_t i = 0; i < CALLS; i++) {
 		struct call *c = &w->call[i];
 		uint16_t has = by == 0 ? c->inside_id : by == 1 ? c->outside_id : c->remote_id;
-		if (call_lives(c) && c->line == l->number && has == id && (by < 2 || c->has_remote))
+		if (model_call_lives(c) && c->line == l->number && has == id && (by < 2 || c->has_remote))
 			return c;
 	}
 	return NULL;
 }
 
-void call_end(struct world *w, struct call *c)
+void model_call_end(struct world *w, struct call *c)
 {
 	c->state = ENDED;
 	c->until = w->now + 30000;
@@ -48,7 +48,7 @@ void world_wait(struct world *w, uint64_t ms)
 	w->now += ms;
 	for (uint32_t i = 0; i < CALLS; i++) {
 		struct call *c = &w->call[i];
-		if ((call_lives(c) && !c->has_remote && w->now >= c->until) ||
+		if ((model_call_lives(c) && !c->has_remote && w->now >= c->until) ||
 		    (c->state == ENDED && w->now >= c->until + 120000))
 			c->state = FREE;
 	}
@@ -187,14 +187,14 @@ void message_take_effect(struct world *w, const struct line *l, enum side from, 
 	switch (message_get16(m + 8)) {
 	case STOP_REPLY:
 		for (uint32_t i = 0; i < CALLS; i++)
-			if (call_lives(&w->call[i]) && w->call[i].line == l->number)
-				call_end(w, &w->call[i]);
+			if (model_call_lives(&w->call[i]) && w->call[i].line == l->number)
+				model_call_end(w, &w->call[i]);
 		break;
 	case OUTGOING_REPLY:
 	case INCOMING_REPLY:
 		c = lan ? call_find(w, l, 0, first) : call_find(w, l, 1, second);
 		if (c && m[16] != RESULT_CONNECTED) {
-			call_end(w, c);
+			model_call_end(w, c);
 		} else if (c) {
 			call_answer(w, c, lan ? second : first);
 		}
@@ -207,7 +207,7 @@ void message_take_effect(struct world *w, const struct line *l, enum side from, 
 	case DISCONNECT_NOTIFY:
 		c = call_notified(w, l, from, first, &ours);
 		if (c)
-			call_end(w, c);
+			model_call_end(w, c);
 		break;
 	default:
 		break;
@@ -220,7 +220,7 @@ const struct call *call_owner(const struct world *w, enum side from, uint32_t in
 
 	for (uint32_t i = 0; i < CALLS; i++) {
 		const struct call *c = &w->call[i];
-		bool passes = call_lives(c) || (c->state == ENDED && w->now < c->until);
+		bool passes = model_call_lives(c) || (c->state == ENDED && w->now < c->until);
 		bool named = from == SIDE_LAN ? c->inside == inside && c->answered && c->remote_id == id
 					      : c->outside_id == id;
 		if (passes && named && c->remote == remote)

@@ -145,8 +145,8 @@ static void close_line(struct world *w, struct line *l)
 	for (int side = 0; side < SIDES; side++)
 		segment(w, l, (enum side)side, FLAG_FIN | FLAG_ACK, l->stream[side].read, 0);
 	for (uint32_t i = 0; i < CALLS; i++)
-		if (call_lives(&w->call[i]) && w->call[i].line == l->number)
-			call_end(w, &w->call[i]);
+		if (model_call_lives(&w->call[i]) && w->call[i].line == l->number)
+			model_call_end(w, &w->call[i]);
 }
 
 /* Sends what is there: in order mostly, or a piece again, or a piece ahead. */
@@ -188,7 +188,7 @@ static uint16_t some_id(struct world *w, const struct line *l, enum side from, e
 {
 	const struct call *c = &w->call[world_below(w, CALLS)];
 
-	for (uint32_t i = 0; i < CALLS && (!call_lives(c) || c->line != l->number); i++)
+	for (uint32_t i = 0; i < CALLS && (!model_call_lives(c) || c->line != l->number); i++)
 		c = &w->call[world_below(w, CALLS)];
 	bool own = whose == SENDERS || whose == SENDERS_NEW || (whose == EITHERS && world_below(w, 2));
 	if (whose == SENDERS_NEW && from == SIDE_WAN)
@@ -210,7 +210,7 @@ static void say(struct world *w, struct line *l, enum side from)
 	uint32_t calls = 0;
 
 	for (uint32_t i = 0; i < CALLS; i++)
-		calls += call_lives(&w->call[i]) && w->call[i].line == l->number;
+		calls += model_call_lives(&w->call[i]) && w->call[i].line == l->number;
 	if (type == STOP_REPLY && world_below(w, 4))
 		type = ECHO_REPLY;
 	if (calls > LINE_CALLS && message_field(type, 12) == SENDERS_NEW)

@@ -62,8 +62,8 @@ uint32_t world_below(struct world *w, uint32_t n);
 /* Time passes for calls and for the engine. */
 void world_wait(struct world *w, uint64_t ms);
 
-bool call_lives(const struct call *c);
-void call_end(struct world *w, struct call *c);
+bool model_call_lives(const struct call *c);
+void model_call_end(struct world *w, struct call *c);
 /* The call that data belongs to; NULL: it is dropped. id is that of the packet as it comes. */
 const struct call *call_owner(const struct world *w, enum side from, uint32_t inside, uint32_t remote, uint16_t id);
 
