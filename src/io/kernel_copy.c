@@ -39,21 +39,19 @@ void kernel_copy_close(struct kernel_copy *copy)
 	free(copy->buckets);
 }
 
-/* Room for one more of size bytes; false if memory ran out, and then what there is may be incomplete. */
-static bool copy_reserve(struct kernel_copy *copy, void **items, uint32_t count, uint32_t *capacity, size_t size)
+/* The items with room for one more of size bytes; NULL if memory ran out, and then what there is may be incomplete. */
+static void *copy_reserve(struct kernel_copy *copy, void *items, uint32_t count, uint32_t *capacity, size_t size)
 {
 	uint32_t room = *capacity ? 2 * *capacity : ROUTES_MIN;
 	void *more;
 
 	if (count < *capacity)
-		return true;
-	more = realloc(*items, room * size);
+		return items;
+	more = realloc(items, room * size);
 	copy->is_failed |= !more;
-	if (!more)
-		return false;
-	*items = more;
-	*capacity = room;
-	return true;
+	if (more)
+		*capacity = room;
+	return more;
 }
 
 /* --- links --- */
@@ -118,6 +116,7 @@ static void copy_drop_link(struct kernel_copy *copy, uint32_t at)
 static void copy_take_link(void *context, const struct netlink_link *link, bool is_gone)
 {
 	struct kernel_copy *copy = context;
+	struct copied_link *links;
 	struct netlink_link before;
 	uint32_t at = 0;
 
@@ -129,8 +128,10 @@ static void copy_take_link(void *context, const struct netlink_link *link, bool 
 		return;
 	}
 	if (at == copy->link_count) {
-		if (!copy_reserve(copy, (void **)&copy->links, at, &copy->link_capacity, sizeof(*copy->links)))
+		links = copy_reserve(copy, copy->links, at, &copy->link_capacity, sizeof(*links));
+		if (!links)
 			return;
+		copy->links = links;
 		copy->link_count++;
 		copy->links[at] = (struct copied_link){*link, copy->round};
 		copy_link_changed(copy, NULL, link);
@@ -176,6 +177,7 @@ static uint32_t copy_address_place(const struct kernel_copy *copy, const struct 
 static void copy_take_address(void *context, const struct netlink_address *address, bool is_gone)
 {
 	struct kernel_copy *copy = context;
+	struct copied_address *addresses;
 	uint32_t at = 0;
 
 	while (at < copy->address_count && (copy->addresses[at].address.ifindex != address->ifindex ||
@@ -189,9 +191,13 @@ static void copy_take_address(void *context, const struct netlink_address *addre
 	}
 	if (at < copy->address_count)
 		copy_drop_address(copy, at);
-	if (is_gone || !copy_reserve(copy, (void **)&copy->addresses, copy->address_count, &copy->address_capacity,
-				     sizeof(*copy->addresses)))
+	if (is_gone)
 		return;
+	addresses =
+		copy_reserve(copy, copy->addresses, copy->address_count, &copy->address_capacity, sizeof(*addresses));
+	if (!addresses)
+		return;
+	copy->addresses = addresses;
 	at = copy_address_place(copy, address);
 	memmove(&copy->addresses[at + 1], &copy->addresses[at], (copy->address_count - at) * sizeof(*copy->addresses));
 	copy->addresses[at] = (struct copied_address){*address, copy->round};
@@ -269,14 +275,17 @@ static bool copy_rehash(struct kernel_copy *copy)
 static uint32_t copy_new_route(struct kernel_copy *copy)
 {
 	uint32_t at = copy->free_route;
+	struct copied_route *routes;
 
 	if (at != UINT32_MAX) {
 		copy->free_route = copy->routes[at].next;
 		return at;
 	}
-	if (!copy_reserve(copy, (void **)&copy->routes, copy->route_count, &copy->route_capacity,
-			  sizeof(*copy->routes)) ||
-	    (copy->bucket_count != copy->route_capacity && !copy_rehash(copy)))
+	routes = copy_reserve(copy, copy->routes, copy->route_count, &copy->route_capacity, sizeof(*routes));
+	if (!routes)
+		return UINT32_MAX;
+	copy->routes = routes;
+	if (copy->bucket_count != copy->route_capacity && !copy_rehash(copy))
 		return UINT32_MAX;
 	return copy->route_count++;
 }
