@@ -6,8 +6,8 @@
  * connections (PPTP) or UDP flows (L2TP, IKE). What carries no ports is told apart by identifiers, which the module
  * finds out: Call IDs of enhanced GRE, SPIs of ESP. A module never sees the engine's tables, keeps its records in
  * memory the engine gave it, and changes packets only byte by byte through functions that also fix checksums. The
- * engine calls the hooks; struct engine_offer is what it offers in return. A hook that a service has no
- * use for is NULL.
+ * engine calls the hooks; struct engine_offer is what it offers in return. Hooks stand in groups: for all services, for
+ * TCP connections, for datagrams, for flows without ports. A hook that a service has no use for is NULL.
  */
 #ifndef CULVERT_MODULE_H
 #define CULVERT_MODULE_H
@@ -93,41 +93,56 @@ struct module {
 	 * does not read the flow. answered: the called end has agreed; before that a stranger may have sent alone, and
 	 * the engine asks again later. Flows may share a state. */
 	uint16_t (*attach)(struct engine *engine, void *memory, uint32_t flow, bool answered);
-	/* Reads and changes a segment. Returns VERDICT_FORWARDED if the segment may pass, and VERDICT_HELD if the
-	 * module has kept it with keep(). */
-	struct engine_result (*inspect)(struct engine *engine, void *memory, uint16_t control, enum side from,
-					const struct module_segment *segment);
-	/* The same for a datagram. The module may give a datagram from the WAN to another flow of the same outside
-	 * address. */
-	struct engine_result (*datagram)(struct engine *engine, void *memory, uint16_t control, enum side from,
-					 struct module_datagram *datagram);
-	/* A datagram came from the WAN for a port of the service, or for a mapping that has a flow with its sender
-	 * which the module reads, and no flow has these two endpoints. Returns the flow that it is for, or MODULE_NONE.
-	 */
-	uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *datagram);
-	/* An ICMP error quotes a datagram that left from a port which several hosts may share. Returns the flow of the
-	 * quoted datagram, or MODULE_NONE; datagram->flow is the flow that the ports alone would name. */
-	uint32_t (*quoted)(const struct engine *engine, const void *memory, const struct module_datagram *datagram);
-	/* ESP came with a new SPI. Returns the flow that takes it, or MODULE_NONE with the verdict in *otherwise. */
-	uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp, struct engine_result *otherwise);
-	/* An inside host sent AH, which is not translated. Returns true if the module knows other IPsec between this
-	 * host and this remote end, and so shows the AH there. */
-	bool (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
-	/* A packet of a watched SA came, or (is_behind) its sequence number fell far back. */
-	void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	/* Returns the next kept packet that may be sent, which the caller takes, or MODULE_NONE if there is none. */
 	uint32_t (*next_kept)(struct engine *engine, void *memory, uint16_t control, enum side from);
 	/* The time that the module has set with wake_at() has come. */
 	void (*wake)(struct engine *engine, void *memory);
 	/* The module no longer reads this flow; control is free afterwards, unless other flows share it. */
 	void (*control_over)(struct engine *engine, void *memory, uint16_t control, uint32_t flow, enum tunnel_end why);
-	/* The flow of a call or an SA has ended; why is END_NOT if the module itself has ended it before. */
-	void (*call_over)(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
 	/* Lists tunnels: start with *cursor 0. Returns false at the end. */
 	bool (*next_tunnel)(struct engine *engine, const void *memory, uint32_t *cursor, struct tunnel_view *view);
 	/* Returns the hints that were reported for a tunnel, a bit for each; all are 0 in a new tunnel. tunnel: the
 	 * index of its view. */
 	uint32_t *(*told)(void *memory, uint32_t tunnel);
+
+	/* TCP connections that are read. */
+	struct {
+		/* Reads and changes a segment. Returns VERDICT_FORWARDED if the segment may pass, and VERDICT_HELD if
+		 * the module has kept it with keep(). */
+		struct engine_result (*segment)(struct engine *engine, void *memory, uint16_t control, enum side from,
+						const struct module_segment *read);
+	} stream;
+
+	/* UDP flows that are read. */
+	struct {
+		/* Reads and changes a datagram, as segment() does. The module may give one from the WAN to another flow
+		 * of the same outside address. */
+		struct engine_result (*datagram)(struct engine *engine, void *memory, uint16_t control, enum side from,
+						 struct module_datagram *read);
+		/* A datagram came from the WAN for a port of the service, or for a mapping that has a flow with its
+		 * sender which the module reads, and no flow has these two endpoints. Returns the flow that it is for,
+		 * or MODULE_NONE. */
+		uint32_t (*claim)(struct engine *engine, void *memory, const struct module_datagram *read);
+		/* An ICMP error quotes a datagram that left from a port which several hosts may share. Returns the flow
+		 * of the quoted datagram, or MODULE_NONE; read->flow is the flow that the ports alone would name. */
+		uint32_t (*quoted)(const struct engine *engine, const void *memory, const struct module_datagram *read);
+	} datagrams;
+
+	/* Flows without ports, which the module opens and the engine tells apart by identifiers: calls and SAs. Only
+	 * IPsec has a use for esp(), ah() and sa_heard(). */
+	struct {
+		/* The flow of a call or an SA has ended; why is END_NOT if the module itself has ended it before. */
+		void (*over)(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
+		/* ESP came with a new SPI. Returns the flow that takes it, or MODULE_NONE with the verdict in
+		 * *otherwise. */
+		uint32_t (*esp)(struct engine *engine, void *memory, struct module_esp *esp,
+				struct engine_result *otherwise);
+		/* An inside host sent AH, which is not translated. Returns true if the module knows other IPsec between
+		 * this host and this remote end, and so shows the AH there. */
+		bool (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
+		/* A packet of a watched SA came, or (is_behind) its sequence number fell far back. */
+		void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
+	} portless;
 };
 
 #define MODULE_NONE UINT32_MAX
@@ -186,8 +201,7 @@ struct engine_offer {
 			      uint32_t record, uint32_t request_ms, uint16_t *outside_id, enum drop *why);
 	/* Returns a high byte with which an outside ID is free, the wanted one if possible, or -1. */
 	int (*call_high)(struct engine *engine, uint32_t control_flow, uint8_t wanted);
-	/* Returns true if the call has not expired. If it has, it is closed at once, and call_over() has been called.
-	 */
+	/* Returns true if the call has not expired. If it has, it is closed at once, and portless.over() was called. */
 	bool (*call_lives)(struct engine *engine, uint32_t call_flow);
 	/* Sets the Call ID of the remote end: from now on data of the inside end can pass. */
 	void (*call_answer)(struct engine *engine, uint32_t call_flow, uint16_t remote_id);

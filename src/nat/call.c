@@ -38,7 +38,7 @@ void call_flow_closes(struct engine *engine, uint32_t index)
 			      : engine->is_blocking                      ? END_BLOCKED
 									 : END_ROUTER;
 
-	module_of(service)->call_over(engine, engine->module[service], track->record, track->ended ? END_NOT : why);
+	module_of(service)->portless.over(engine, engine->module[service], track->record, track->ended ? END_NOT : why);
 }
 
 /* --- data of calls --- */

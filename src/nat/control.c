@@ -33,7 +33,8 @@ static enum service service_of_flow(const struct engine *engine, uint32_t index)
 				       : service_of_part(part_claiming(flow->protocol, server_port_of(flow)));
 	const struct module *module = reader_of(engine, service);
 
-	if (module == NULL || (flow->protocol == PROTOCOL_UDP ? module->datagram == NULL : module->inspect == NULL))
+	if (module == NULL ||
+	    (flow->protocol == PROTOCOL_UDP ? module->datagrams.datagram == NULL : module->stream.segment == NULL))
 		return SERVICE_NONE;
 	return service;
 }
@@ -146,7 +147,7 @@ static struct engine_result inspect_segment(struct engine *engine, uint32_t inde
 	};
 	enum service service = service_of_flow(engine, index);
 	engine->offer->ready(engine, service, flow->control, from);
-	return module_of(service)->inspect(engine, engine->module[service], flow->control, from, &segment);
+	return module_of(service)->stream.segment(engine, engine->module[service], flow->control, from, &segment);
 }
 
 static struct module_datagram datagram_of(const struct passage *passage, uint32_t outside, uint32_t remote)
@@ -181,7 +182,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 	datagram.outside_port = from == SIDE_WAN ? passage->transport.destination_port : flow->outside_port;
 	datagram.is_hairpin = (flow->flags & FLOW_HAIRPIN) != 0;
 	struct engine_result result =
-		module_of(service)->datagram(engine, engine->module[service], flow->control, from, &datagram);
+		module_of(service)->datagrams.datagram(engine, engine->module[service], flow->control, from, &datagram);
 	if (!datagram.is_hairpin)
 		*index = datagram.flow;
 	return result;
@@ -228,9 +229,9 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 	const struct module *module = reader_of(engine, service);
 	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
 
-	if (module == NULL || module->claim == NULL)
+	if (module == NULL || module->datagrams.claim == NULL)
 		return NONE;
-	return module->claim(engine, engine->module[service], &datagram);
+	return module->datagrams.claim(engine, engine->module[service], &datagram);
 }
 
 uint32_t control_quoted(const struct engine *engine, uint32_t index, const struct passage *passage, uint32_t transport,
@@ -243,7 +244,7 @@ uint32_t control_quoted(const struct engine *engine, uint32_t index, const struc
 	const struct module *module = reader_of(engine, service);
 	uint16_t length = packet_get16(packet, transport + UDP_OFFSET_LENGTH);
 
-	if (module == NULL || module->quoted == NULL || length < UDP_HEADER)
+	if (module == NULL || module->datagrams.quoted == NULL || length < UDP_HEADER)
 		return index;
 	struct module_datagram datagram = {
 		.packet = passage->packet,
@@ -257,7 +258,7 @@ uint32_t control_quoted(const struct engine *engine, uint32_t index, const struc
 		.remote_port = packet_get16(packet, transport + 2),
 		.arrived = passage->from,
 	};
-	return module->quoted(engine, engine->module[service], &datagram);
+	return module->datagrams.quoted(engine, engine->module[service], &datagram);
 }
 
 enum service control_service_at(const struct engine *engine, uint16_t outside_port)

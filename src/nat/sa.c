@@ -34,15 +34,15 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t 
 		.may_fan_out = engine->config.esp_fanout && !ip_is_fragment(&passage->ip),
 	};
 	*otherwise = verdict_drop(DROP_NO_OWNER);
-	return module_of(SERVICE_IPSEC)->esp(engine, engine->module[SERVICE_IPSEC], esp, otherwise);
+	return module_of(SERVICE_IPSEC)->portless.esp(engine, engine->module[SERVICE_IPSEC], esp, otherwise);
 }
 
 bool sa_note_ah(struct engine *engine, const struct passage *passage)
 {
 	return engine->module[SERVICE_IPSEC] != NULL &&
 	       module_of(SERVICE_IPSEC)
-		       ->ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
-			    host_outside(engine, passage->ip.source)->address, passage->ip.destination);
+		       ->portless.ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
+				     host_outside(engine, passage->ip.source)->address, passage->ip.destination);
 }
 
 void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)
@@ -65,7 +65,7 @@ void sa_account(struct engine *engine, uint32_t index, const struct passage *pas
 	}
 	if (track->watched || is_behind)
 		module_of(SERVICE_IPSEC)
-			->sa_heard(engine, engine->module[SERVICE_IPSEC], track->record, from, is_behind);
+			->portless.sa_heard(engine, engine->module[SERVICE_IPSEC], track->record, from, is_behind);
 }
 
 /* --- what modules may ask for --- */

@@ -380,11 +380,9 @@ const struct module l2tp_module = {
 	.recover = l2tp_recover,
 	.knows = l2tp_knows,
 	.attach = l2tp_attach,
-	.datagram = l2tp_datagram,
-	.claim = l2tp_claim,
-	.quoted = l2tp_quoted,
 	.wake = l2tp_wake,
 	.control_over = l2tp_control_over,
 	.next_tunnel = l2tp_next_tunnel,
 	.told = l2tp_told,
+	.datagrams = {.datagram = l2tp_datagram, .claim = l2tp_claim, .quoted = l2tp_quoted},
 };

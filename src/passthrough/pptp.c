@@ -422,10 +422,10 @@ const struct module pptp_module = {
 	.recover = pptp_recover,
 	.knows = pptp_knows,
 	.attach = pptp_attach,
-	.inspect = pptp_inspect,
 	.next_kept = pptp_next_kept,
 	.control_over = pptp_control_over,
-	.call_over = pptp_call_over,
 	.next_tunnel = pptp_next_tunnel,
 	.told = pptp_told,
+	.stream = {.segment = pptp_inspect},
+	.portless = {.over = pptp_call_over},
 };
