@@ -14,7 +14,9 @@ PYTEST_FLAGS =
 PYTEST = rm -f $@.trs; RESULTS='$(abs_builddir)/$@.trs' CULVERTD='$(abs_builddir)/culvertd' \
 	KERNEL_PROBE='$(abs_builddir)/tests/netns/kernel_probe' PYTHONPATH='$(abs_srcdir)/tests/netns' \
 	$(PYTHON3) -B -m pytest -p no:cacheprovider -p results -q -rs --durations=10
-NETNS_TESTS = $(srcdir)/tests/netns
+# The longest ones begin first.
+LONG_TESTS = $(addprefix $(srcdir)/tests/netns/test_,kernel.py ike_port.py control.py reload.py)
+NETNS_TESTS = $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(wildcard $(srcdir)/tests/netns/test_*.py))
 # Those in which packets count: with each of them whole, as they are on links without offloads.
 PACKET_TESTS = $(addprefix $(srcdir)/tests/netns/test_,$(addsuffix .py,ike_port esp_pairing behaviour forward fragments \
 	icmp mtu hostile protocols pptp esp l2tp))
