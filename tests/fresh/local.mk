@@ -5,4 +5,4 @@ EXTRA_DIST += tests/fresh/minimal.sh tests/fresh/readme.sh
 
 .PHONY: check-fresh
 check-fresh:
-	$(MAKE) check-TESTS TESTS='$(FRESH_TESTS)' SH_LOG_COMPILER='$(srcdir)/tests/fresh/minimal.sh'
+	$(MAKE) check-TESTS check_PROGRAMS= check_LIBRARIES= TESTS='$(FRESH_TESTS)' SH_LOG_COMPILER='$(srcdir)/tests/fresh/minimal.sh'

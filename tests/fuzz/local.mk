@@ -93,8 +93,9 @@ EXTRA_DIST += tests/fuzz/corpus.sh tests/fuzz/corpus tests/fuzz/run.sh
 if FUZZ
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 check-fuzz: $(FUZZ_TARGETS)
-	$(MAKE) check-TESTS TESTS='$(FUZZ_TARGETS)' LOG_COMPILER='$(SHELL) $(srcdir)/tests/fuzz/run.sh' \
-		LOG_DRIVER='$(SHELL) $(top_srcdir)/build-aux/test-driver'
+	$(MAKE) check-TESTS check_PROGRAMS= check_LIBRARIES= TESTS='$(FUZZ_TARGETS:=.c)' \
+		C_LOG_COMPILER='$(SHELL) $(srcdir)/tests/fuzz/run.sh' \
+		C_LOG_DRIVER='$(SHELL) $(top_srcdir)/build-aux/test-driver'
 clean-local:
 	rm -rf corpus-fuzz_*
 else
