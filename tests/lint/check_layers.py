@@ -24,14 +24,12 @@ LAYERS = {
     "nat": ("base wire passthrough", ""),
     "io": ("base", ""),
     "datapath": ("io", "nat"),
-    "config": ("base io datapath", "nat passthrough"),
+    "config": ("base io", "passthrough"),
     "observe": ("base io datapath config", "nat passthrough"),
     "control": ("base io datapath config observe", "nat passthrough"),
     "daemon": ("base io datapath config observe control", "nat passthrough"),
     "ctl": ("base io", ""),
 }
-# What is not so yet, one sentence a line. That list only shrinks: a line that is no longer true is a finding.
-KNOWN = "tests/lint/known-knots.txt"
 
 CORE = {"base", "wire", "nat", "passthrough"}
 # The core is C and nothing else.
@@ -115,25 +113,18 @@ def cycles(graph):
 
 
 def knots(graph):
-    """What the linker would refuse: (sentence that KNOWN may have, details)."""
+    """What the linker would refuse."""
     upward = collections.defaultdict(list)
     for (user, provider), names in sorted(graph.items()):
         pair = layer_of(user), layer_of(provider)
         if pair[0] != pair[1] and pair[1] not in " ".join(LAYERS.get(pair[0], ())).split():
             upward[pair].append(f"{user} needs {', '.join(sorted(names))} of {provider}")
     for (user, provider), details in upward.items():
-        yield f"{user} calls {provider}, which is not below it", "; ".join(details)
+        yield f"{user} calls {provider}, which is not below it: {'; '.join(details)}"
     for units in cycles(graph):
         layers = sorted({layer_of(unit) for unit in units})
         if len(units) > LARGEST or len(layers) > 1:
-            yield f"a cycle of {len(units)} objects in {' and '.join(layers)}", ", ".join(units)
-
-
-def judge_knots(tree, graph):
-    known = {line for line in tree.text(KNOWN).splitlines() if line and not line.startswith("#")}
-    found = dict(knots(graph))
-    yield from (f"{sentence}: {details}" for sentence, details in found.items() if sentence not in known)
-    yield from (f"{KNOWN}: no longer so, remove it: {sentence}" for sentence in sorted(known - found.keys()))
+            yield f"a cycle of {len(units)} objects in {' and '.join(layers)}: {', '.join(units)}"
 
 
 def judge_includes(tree):
@@ -159,9 +150,9 @@ def check(tree):
         return [f"{tree.build}: has no object with engine_process(): build first"]
     graph = calls(units)
     findings = [f"src/{layer}: no layer that this check knows" for layer in sorted({*map(layer_of, units)} - {*LAYERS})]
-    findings += [f"{path}: was not built, so nothing is known of it" for path in tree.files("src/*/*.c")
+    findings += [f"{path}: was not built, so none of its symbols is seen" for path in tree.files("src/*/*.c")
                  if f"{path.parent.name}/{path.stem}" not in units and not re.match(UNBUILT, str(path))]
-    return [*findings, *judge_knots(tree, graph), *judge_includes(tree)]
+    return [*findings, *knots(graph), *judge_includes(tree)]
 
 
 def show(tree):
@@ -207,7 +198,6 @@ def plant(_tree):
     yield "libevent in io", line("src/io/planted.c", "#include <event2/event.h>")
     yield "inih outside the configuration", line("src/daemon/planted.c", "#include <ini.h>")
     yield "libseccomp outside the privileges", line("src/daemon/planted.c", "#include <seccomp.h>")
-    yield "a knot that is gone", line(KNOWN, "base calls ctl, which is not below it")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Rules of the house that a command can break. Each check plants violations in a copy and has to find them.
 EXTRA_DIST += tests/lint/lint.py tests/lint/check_purity.py tests/lint/check_layers.py tests/lint/check_functions.py \
 	tests/lint/check_lists.py tests/lint/check_drops.py tests/lint/check_sources.py tests/lint/check_manual.py \
-	tests/lint/check_pages.py tests/lint/check_english.py tests/lint/check_blocks.py tests/lint/known-knots.txt \
+	tests/lint/check_pages.py tests/lint/check_english.py tests/lint/check_blocks.py \
 	tests/lint/check_format.py tests/lint/check_tidy.py
 TESTS += tests/lint/lint.py
 LINT = top_srcdir='$(top_srcdir)' top_builddir='$(top_builddir)' NM='$(NM)' CC='$(CC)' $(PYTHON3) -B $(srcdir)/tests/lint
