@@ -125,10 +125,17 @@ def test_one_mapping_by_its_index(lab, router):
         look.nothing()
 
 
+def acquaint(one, far):
+    """The next hop is known from now on, so nothing waits for it."""
+    one.send(IP(src=one.address, dst=far.address) / ICMP(id=6))
+    far.expect()
+
+
 @pytest.mark.config(CONFIG)
 def test_a_trace_names_translation_and_reason(lab, router):
     one, w1, w2 = lab.raw("L1"), lab.raw("W1"), lab.raw("W2")
     a, b, c = one.address, w1.address, w2.address
+    acquaint(one, w1)
     with Look(router, "trace") as look:
         one.send(udp(a, 5000, b, 53))
         port = w1.expect()[UDP].sport
@@ -405,19 +412,21 @@ def test_what_a_link_refuses_is_no_packet_that_left(lab, router):
             lab.R.run("tc", "qdisc", "del", "dev", "wan0", "root")
         assert [brief(row)[:3] for row in rows] == [("came", "lan", "dropped")] * 2
         assert {row["reason"] for row in rows} == {"link_send"} and rows[0]["number"] != rows[1]["number"]
-        lab.R.ip("link set cv0 down")
-        try:
-            with router.dropping(wan={"link_send": 1}):
+        with router.dropping(wan={"link_send": 1}):
+            router.process.send_signal(signal.SIGSTOP)
+            try:
                 w1.send(udp(w1.address, 53, ROUTER_WAN, port))
-                (row,) = look.seen(1)
-        finally:
-            router.stop()  # the next test wants a device that is up
+                lab.R.ip("link set cv0 down")
+            finally:
+                router.process.send_signal(signal.SIGCONT)
+            (row,) = look.seen(1)
     assert brief(row)[:3] == ("came", "wan", "dropped") and row["reason"] == "link_send"
 
 
 def test_an_error_says_what_it_is_about(lab, router):
     """Type, code and quoted packet, before and behind the translation."""
     one, w1 = lab.raw("L1"), lab.raw("W1")
+    acquaint(one, w1)
     with Look(router, "trace") as look:
         one.send(udp(one.address, 5800, w1.address, 53))
         out = w1.expect()

@@ -523,6 +523,7 @@ def flood(lab, seconds, pace):
 @one_of_three
 def test_a_slow_reader_of_many_mappings_delays_no_packet(lab, router):
     fill(lab, router, MANY)
+    *_, (_, _, alone) = flood(lab, 1, 2000)  # what the machine takes for it now, without a list
     with Control(router) as slow, Control(router) as stuck, Control(router) as quick:
         for control in (slow, stuck, quick):
             control.send(b"mappings\n")
@@ -538,7 +539,8 @@ def test_a_slow_reader_of_many_mappings_delays_no_packet(lab, router):
         late = delays[len(delays) * 19 // 20]  # the machine may stand still once
         print(f"{sent} datagrams each way, under way for {delays[-1] * 1000:.1f} ms, most of them {late * 1000:.1f}")
         assert sent >= 1000 and arrived == [sent, sent], (sent, arrived)
-        assert late < LONGEST, f"a twentieth of the datagrams was under way for {late * 1000:.0f} ms and more"
+        most = max(LONGEST, 3 * alone[len(alone) * 19 // 20])
+        assert late < most, f"a twentieth of the datagrams was under way for {late * 1000:.0f} ms and more"
         for control, parts in pieces.items():
             control.buffer = b"".join(parts)
         assert quick.buffer.count(b"\n") > slow.buffer.count(b"\n") > 100

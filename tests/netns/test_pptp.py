@@ -255,7 +255,7 @@ def test_request_lost_before_the_router(lab, router, ends):
         with losing(lab, "B", "to_l1", "tcp dport 1723 @th,352,16 8000"):
             connection.pns.send(first)
             connection.pns.send(second)
-            wait_for(lambda: router.statistics().side["LAN"]["held"] == 1, "the second request waits at the router")
+            wait_for(lambda: router.statistics().side["LAN"]["held"] >= 1, "the second request waits at the router")
         calls = [connection.answer(8000 + number, 50 + number) for number in range(2)]
         segments = [packet["TCP"] for packet in capture.packets() if "TCP" in packet]
     order = [segment.seq for segment in segments if len(segment.payload) >= len(first)]
