@@ -343,17 +343,23 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 	return slot->neighbour ? next_hop_answer(hops, slot->neighbour, mac) : NEXT_HOP_BUSY;
 }
 
+/* What is known of an address on the link, without asking. */
+static enum next_hop next_hop_state(struct next_hops *hops, uint32_t address)
+{
+	const struct neighbour *neighbour = next_hop_find_neighbour(hops, address);
+
+	if (neighbour && neighbour->resolution == NETLINK_RESOLVED)
+		return NEXT_HOP_KNOWN;
+	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
+}
+
 enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
 {
 	const struct netlink_route *route = next_hop_route(hops, destination);
-	const struct neighbour *neighbour;
 
 	if (!route || (hops->arp && !hops->has_address))
 		return NEXT_HOP_NO_ROUTE;
-	neighbour = hops->arp ? next_hop_find_neighbour(hops, route->gateway ? route->gateway : destination) : NULL;
-	if (!hops->arp || (neighbour && neighbour->resolution == NETLINK_RESOLVED))
-		return NEXT_HOP_KNOWN;
-	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
+	return hops->arp ? next_hop_state(hops, route->gateway ? route->gateway : destination) : NEXT_HOP_KNOWN;
 }
 
 /* Two halves of the internet are as good as one whole: some VPN clients route so. */
@@ -373,17 +379,13 @@ static const struct netlink_route *next_hop_default_route(const struct next_hops
 enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway)
 {
 	const struct netlink_route *route = next_hop_default_route(hops);
-	const struct neighbour *neighbour;
 
 	*gateway = route ? route->gateway : 0;
 	if (!route)
 		return NEXT_HOP_NO_ROUTE;
 	if (!hops->arp || !route->gateway)
 		return NEXT_HOP_KNOWN;
-	neighbour = next_hop_find_neighbour(hops, route->gateway);
-	if (neighbour && neighbour->resolution == NETLINK_RESOLVED)
-		return NEXT_HOP_KNOWN;
-	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
+	return next_hop_state(hops, route->gateway);
 }
 
 void next_hop_resync(struct next_hops *hops)
