@@ -20,7 +20,6 @@ bool call_passes(const struct engine *engine, uint32_t flow);
 void call_account(struct engine *engine, uint32_t flow, enum side from, uint32_t length);
 
 /* For modules, see <culvert/module.h>. */
-void call_over(struct engine *engine, void *memory, uint32_t record, enum tunnel_end why);
 uint32_t call_open(struct engine *engine, uint32_t control_flow, uint16_t inside_id, int high, uint32_t record,
 		   uint32_t request_ms, uint16_t *outside_id, enum drop *why);
 int call_high(struct engine *engine, uint32_t control_flow, uint8_t wanted);
