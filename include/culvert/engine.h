@@ -43,6 +43,13 @@ struct engine_limits {
 	uint32_t tunnels; /* VPN control connections that modules read, at most 32768; calls are twice that. 0: none */
 };
 
+/* A network of the LAN, and the router's part in it. */
+struct inside {
+	struct prefix prefix;    /* sources of it never come from the WAN */
+	uint32_t router_address; /* source of ICMP errors made for its hosts; 0: none are made */
+	uint32_t mtu;            /* of the link to them, 68 to 65535; the nearest of these counts */
+};
+
 /* Everything that a reload may change. Copied by the engine. */
 struct engine_config {
 	enum dependence mapping, filtering;
@@ -63,12 +70,10 @@ struct engine_config {
 	struct prefix bypass[PREFIXES_MAX]; /* destinations that are not translated (RFC 6888 REQ-6) */
 	uint32_t bypasses;
 	/* facts of the links, not of the file */
-	struct prefix inside[PREFIXES_MAX]; /* the LAN's own prefixes; sources of these never come from the WAN */
+	struct inside inside[PREFIXES_MAX]; /* an inside host of none of them is treated like one of the first */
 	uint32_t insides;
-	uint32_t lan_address; /* the router on the LAN; source of ICMP errors made for inside hosts */
 	uint32_t hop_address; /* the TUN's address; the kernel's own ICMP errors come from it */
-	uint32_t lan_mtu;     /* 68 to 65535; the nearest of these counts */
-	uint32_t wan_mtu;
+	uint32_t wan_mtu;     /* as for struct inside */
 };
 
 /* What leaves, and which packet that was received it stands for: that one is counted as forwarded, and whoever cannot

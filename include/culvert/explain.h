@@ -52,7 +52,7 @@ struct explanation {
 	uint16_t nearest_port;
 	uint32_t outputs; /* what would leave; of more than EXPLAIN_OUTPUTS only the first are kept */
 	struct explain_output output[EXPLAIN_OUTPUTS];
-	uint32_t mtu; /* of the side it would leave to */
+	uint32_t mtu; /* of the link it would leave by */
 };
 
 /* An engine that is another one as it is now, in a copy of its arena (aligned to 64, kept by the caller until after

@@ -129,7 +129,7 @@ void config_print(const struct config *config, FILE *out);
 /* The sample file: every key with its sentence, range and default. */
 void config_print_defaults(FILE *out);
 
-/* The engine's part. The links' facts (inside, lan_address, hop_address, MTUs) keep the values they have in *engine. */
+/* The engine's part. The links' facts (inside, hop_address, MTUs) keep the values they have in *engine. */
 void config_to_engine(const struct config *config, struct engine_config *engine);
 /* The mode that holds for a part: its own, or else that of its service. */
 enum service_mode config_mode_of(const struct config *config, enum part part);

@@ -21,7 +21,7 @@
 #include "io/wan.h"
 #include "observe/log.h"
 
-/* The facts of the links and the configuration, as the engine wants them. A WAN that is away keeps its last MTU. */
+/* The facts of the links and the configuration, as the engine wants them. A link that is away keeps its last MTU. */
 void daemon_fill_engine_config(struct daemon *daemon)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
@@ -34,12 +34,15 @@ void daemon_fill_engine_config(struct daemon *daemon)
 	engine->open_udp = links->open_udp;
 	memcpy(engine->kept, links->kept, sizeof(engine->kept));
 	engine->kepts = links->kepts;
-	engine->lan_address = links->lan.address;
 	engine->hop_address = links->hop_address;
-	memcpy(engine->inside, links->lan.prefixes, sizeof(engine->inside));
+	/* All entries: the first one also counts for hosts of no prefix, even if the LAN has none. */
+	for (uint32_t i = 0; i < PREFIXES_MAX; i++) {
+		engine->inside[i].prefix = links->lan.prefixes[i];
+		engine->inside[i].router_address = links->lan.address;
+		if (links->lan.mtu)
+			engine->inside[i].mtu = links->lan.mtu;
+	}
 	engine->insides = links->lan.prefix_count;
-	if (links->lan.mtu)
-		engine->lan_mtu = links->lan.mtu;
 	if (links->wan.mtu)
 		engine->wan_mtu = links->wan.mtu;
 }

@@ -50,7 +50,8 @@ static uint32_t count_usable(const struct engine *engine, enum port_space space)
 void configure_adopt(struct engine *engine, const struct engine_config *config)
 {
 	engine->config = *config;
-	engine->config.lan_mtu = sane_mtu(config->lan_mtu);
+	for (int i = 0; i < PREFIXES_MAX; i++)
+		engine->config.inside[i].mtu = sane_mtu(config->inside[i].mtu);
 	engine->config.wan_mtu = sane_mtu(config->wan_mtu);
 	memset(engine->forwarded, 0, sizeof engine->forwarded);
 	for (uint32_t i = 0; i < config->forwards; i++) {

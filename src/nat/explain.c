@@ -292,9 +292,10 @@ void engine_explain(struct engine *shadow, enum side from, struct packet *packet
 		explanation->mode = shadow->config.mode[explanation->part];
 	explanation->rule = rule_of(shadow, &passage, &before, explanation);
 	explanation->is_hairpin = explanation->rule == RULE_HAIRPIN || explanation->flow.hairpin;
-	bool goes_to_lan = explanation->outputs > 0 ? explanation->output[0].to == SIDE_LAN : from == SIDE_WAN;
-	if (explanation->result.verdict == VERDICT_DROPPED) /* what left is an error about it, and went back */
-		goes_to_lan = from == SIDE_WAN;
-	explanation->mtu = output_mtu(shadow, goes_to_lan ? SIDE_LAN : SIDE_WAN);
+	/* What left about a packet that was dropped is an error, and went back. */
+	bool left = explanation->outputs > 0 && explanation->result.verdict != VERDICT_DROPPED;
+	bool goes_to_lan = left ? explanation->output[0].to == SIDE_LAN : from == SIDE_WAN;
+	explanation->mtu = output_mtu(shadow, goes_to_lan ? SIDE_LAN : SIDE_WAN,
+				      left ? explanation->output[0].destination : explanation->flow.inside_address);
 	tell_nearest(shadow, explanation);
 }

@@ -91,7 +91,8 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 	bool is_for_router = !is_translated && outside_find(engine, set->destination) != NULL;
 	if (set->to == SIDE_LAN && is_translated && ip->ttl <= 1)
 		return DROP_IP_TTL;
-	if (!is_for_router && output_is_too_big(engine, packet, ip, (enum side)set->to))
+	uint32_t mtu = output_mtu(engine, (enum side)set->to, set->new_destination);
+	if (!is_for_router && output_is_too_big(packet, ip, (enum side)set->to, mtu))
 		return DROP_TOO_BIG;
 	rewrite_header(packet, ip, &rewrite);
 	output_send(engine, packet, ip, (enum side)set->side, (enum side)set->to, origin);

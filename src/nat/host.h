@@ -8,6 +8,16 @@
 
 #include "nat/state.h"
 
+/* The network of an inside host. One of no prefix is behind another router and counts among the first network's. */
+static inline const struct inside *host_inside(const struct engine *engine, uint32_t inside_address)
+{
+	const struct inside *inside = NULL;
+
+	if (engine->config.insides > 1)
+		inside = inside_find(engine, inside_address);
+	return inside != NULL ? inside : &engine->config.inside[0];
+}
+
 uint32_t host_find(const struct engine *engine, uint32_t inside_address);
 /* The outside address this host has, else the least used one. NULL if there is none. */
 struct outside *host_outside(struct engine *engine, uint32_t inside_address);

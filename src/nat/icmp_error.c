@@ -50,7 +50,7 @@ bool icmp_error_make(struct engine *engine, const struct passage *passage, uint3
 {
 	if (from_address == 0 || !error_is_allowed(passage) || !take_from_budget(engine, passage->from))
 		return false;
-	uint32_t most = output_mtu(engine, passage->from) - IP_HEADER_MIN - ICMP_HEADER;
+	uint32_t most = output_mtu(engine, passage->from, passage->ip.source) - IP_HEADER_MIN - ICMP_HEADER;
 	if (most > ICMP_QUOTE_MAX)
 		most = ICMP_QUOTE_MAX;
 	uint32_t quoted = passage->packet->length < most ? passage->packet->length : most;

@@ -209,7 +209,9 @@ static void raise_mtu(struct passage *passage)
 static struct engine_result send_error(struct engine *engine, struct passage *passage, const struct rewrite *rewrite,
 				       enum side to)
 {
-	if (output_is_too_big(engine, passage->packet, &passage->ip, to))
+	uint32_t mtu = output_mtu(engine, to, rewrite->destination);
+
+	if (output_is_too_big(passage->packet, &passage->ip, to, mtu))
 		return verdict_drop(DROP_TOO_BIG);
 	rewrite_header(passage->packet, &passage->ip, rewrite);
 	fragment_remember(passage, rewrite, to);
@@ -337,17 +339,15 @@ void engine_undeliverable(struct engine *engine, const struct packet *packet, en
 {
 	struct packet left = *packet, error;
 	struct passage passage = {.packet = &left, .from = SIDE_LAN};
-	bool is_inside = false;
 
 	engine->now_ms = now_ms;
 	engine->sink = sink;
 	if (ip_parse_quoted(&left, 0, &passage.ip)) {
-		for (uint32_t i = 0; i < engine->config.insides; i++)
-			is_inside |= prefix_has(&engine->config.inside[i], passage.ip.source);
+		bool is_inside = inside_find(engine, passage.ip.source) != NULL;
+		uint32_t router = host_inside(engine, passage.ip.source)->router_address;
 		/* A source that is inside is that of a destination which is not translated. */
 		if ((is_inside || outside_find(engine, passage.ip.source) != NULL) &&
-		    icmp_error_make(engine, &passage, engine->config.lan_address, ICMP_UNREACHABLE, (uint8_t)code, 0,
-				    &error) &&
+		    icmp_error_make(engine, &passage, router, ICMP_UNREACHABLE, (uint8_t)code, 0, &error) &&
 		    (is_inside || translate_own(engine, &error)))
 			icmp_error_emit(engine, SIDE_LAN, &error);
 	}

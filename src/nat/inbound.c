@@ -7,6 +7,7 @@
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/fragment.h"
+#include "nat/host.h"
 #include "nat/icmp_error.h"
 #include "nat/icmp_quote.h"
 #include "nat/mapping.h"
@@ -24,9 +25,10 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 		icmp_error_send(engine, passage, outside, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}
-	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN)) {
+	uint32_t mtu = host_inside(engine, engine->flow[index].inside_address)->mtu;
+	if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN, mtu)) {
 		icmp_error_send(engine, passage, outside, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
-				(uint16_t)output_mtu(engine, SIDE_LAN));
+				(uint16_t)mtu);
 		return verdict_drop(DROP_TOO_BIG);
 	}
 	struct engine_result inspected = control_inspect(engine, &index, SIDE_WAN, passage);
@@ -41,7 +43,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 	else
 		rewrite.destination_port = flow->inside_port;
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
-	rewrite_mss(engine, passage);
+	rewrite_mss(engine, passage, SIDE_LAN, rewrite.destination);
 	fragment_remember(passage, &rewrite, SIDE_LAN);
 	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_LAN, passage->origin);
 	return verdict_forwarded();
@@ -150,8 +152,10 @@ static struct engine_result fan_out(struct engine *engine, struct passage *passa
 {
 	if (passage->ip.ttl <= 1)
 		return verdict_drop(DROP_IP_TTL);
-	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN))
-		return verdict_drop(DROP_TOO_BIG);
+	for (uint32_t i = 0; i < esp->copies_count; i++)
+		if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN,
+				      output_mtu(engine, SIDE_LAN, esp->copies[i])))
+			return verdict_drop(DROP_TOO_BIG);
 	for (uint32_t i = 0; i < esp->copies_count; i++) {
 		struct packet copy = {.data = engine->parted, .length = passage->packet->length};
 		struct rewrite rewrite = rewrite_none(passage);
@@ -203,15 +207,11 @@ struct engine_result inbound_process(struct engine *engine, struct passage *pass
 
 	if (outside_find(engine, ip->source) != NULL)
 		return verdict_drop(DROP_SOURCE_IS_OURS);
-	for (uint32_t i = 0; i < engine->config.insides; i++)
-		if (prefix_has(&engine->config.inside[i], ip->source))
-			return verdict_drop(DROP_SOURCE_IS_INSIDE);
+	if (inside_find(engine, ip->source) != NULL)
+		return verdict_drop(DROP_SOURCE_IS_INSIDE);
 	struct outside *outside = outside_find(engine, ip->destination);
 	if (outside == NULL) {
-		bool inside = false;
-		for (uint32_t i = 0; i < engine->config.insides && !inside; i++)
-			inside = prefix_has(&engine->config.inside[i], ip->destination);
-		if (!inside || !passage_in_bypass(engine, ip->source))
+		if (inside_find(engine, ip->destination) == NULL || !passage_in_bypass(engine, ip->source))
 			return verdict_drop(DROP_NOT_FOR_US);
 		count(engine, STAT_BYPASSED);
 		return passage_forward_unchanged(engine, passage, SIDE_LAN);

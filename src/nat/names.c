@@ -144,5 +144,7 @@ void engine_config_default(struct engine_config *config)
 		config->timeout[i] = seconds[i] * 1000;
 	config->host_flows = 16384;
 	config->icmp_rate = 100;
-	config->lan_mtu = config->wan_mtu = 1500;
+	config->wan_mtu = 1500;
+	for (int i = 0; i < PREFIXES_MAX; i++)
+		config->inside[i].mtu = 1500;
 }

@@ -19,10 +19,18 @@
 #include "nat/sa.h"
 #include "nat/session.h"
 
+/* An error about the packet to its sender, from the router of the sender's network. */
+static void answer(struct engine *engine, const struct passage *passage, uint8_t type, uint8_t code, uint32_t mtu)
+{
+	uint32_t router = host_inside(engine, passage->ip.source)->router_address;
+
+	icmp_error_send(engine, passage, router, type, code, (uint16_t)mtu);
+}
+
 /* Refused by rule or for want of room: the sender is told at once (RFC 5508 REQ-8). */
 static struct engine_result refuse(struct engine *engine, const struct passage *passage, enum drop reason)
 {
-	icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, ICMP_CODE_PROHIBITED, 0);
+	answer(engine, passage, ICMP_UNREACHABLE, ICMP_CODE_PROHIBITED, 0);
 	return verdict_drop(reason);
 }
 
@@ -57,10 +65,9 @@ static uint32_t find_call(struct engine *engine, const struct passage *passage, 
 	return NONE;
 }
 
-static struct engine_result too_big(struct engine *engine, const struct passage *passage, enum side to)
+static struct engine_result too_big(struct engine *engine, const struct passage *passage, uint32_t mtu)
 {
-	icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
-			(uint16_t)output_mtu(engine, to));
+	answer(engine, passage, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED, mtu);
 	return verdict_drop(DROP_TOO_BIG);
 }
 
@@ -68,8 +75,8 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 {
 	const struct flow *flow = &engine->flow[index];
 
-	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_WAN))
-		return too_big(engine, passage, SIDE_WAN);
+	if (output_is_too_big(passage->packet, &passage->ip, SIDE_WAN, engine->config.wan_mtu))
+		return too_big(engine, passage, engine->config.wan_mtu);
 	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
@@ -79,7 +86,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 	rewrite.source_port = flow_port_used(engine, index);
 	rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
-	rewrite_mss(engine, passage);
+	rewrite_mss(engine, passage, SIDE_WAN, rewrite.destination);
 	fragment_remember(passage, &rewrite, SIDE_WAN);
 	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_WAN, passage->origin);
 	return verdict_forwarded();
@@ -108,21 +115,23 @@ static bool is_for_the_router(struct engine *engine, const struct passage *passa
 }
 
 /* Time to live and size of the whole way are judged before anything is changed. */
-static struct engine_result hairpin_fits(struct engine *engine, const struct passage *passage)
+static struct engine_result hairpin_fits(struct engine *engine, const struct passage *passage, uint32_t called)
 {
+	uint32_t mtu = output_mtu(engine, SIDE_LAN, called);
+
 	if (passage->ip.ttl <= 1) {
-		icmp_error_send(engine, passage, engine->config.lan_address, ICMP_TIME_EXCEEDED, 0, 0);
+		answer(engine, passage, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}
-	if (output_is_too_big(engine, passage->packet, &passage->ip, SIDE_LAN))
-		return too_big(engine, passage, SIDE_LAN);
+	if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN, mtu))
+		return too_big(engine, passage, mtu);
 	return verdict_forwarded();
 }
 
 static struct engine_result turn_round(struct engine *engine, struct passage *passage, struct rewrite *rewrite)
 {
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, rewrite);
-	rewrite_mss(engine, passage);
+	rewrite_mss(engine, passage, SIDE_LAN, rewrite->destination);
 	fragment_remember(passage, rewrite, SIDE_LAN);
 	count(engine, STAT_HAIRPINNED);
 	output_send(engine, passage->packet, &passage->ip, passage->from, SIDE_LAN, passage->origin);
@@ -134,7 +143,7 @@ static struct engine_result turn_round(struct engine *engine, struct passage *pa
 static struct engine_result hairpin_query(struct engine *engine, struct passage *passage, const struct target *target)
 {
 	enum drop why;
-	struct engine_result fits = hairpin_fits(engine, passage);
+	struct engine_result fits = hairpin_fits(engine, passage, target->inside_address);
 
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
@@ -161,10 +170,10 @@ static struct engine_result hairpin_answer(struct engine *engine, struct passage
 
 	if (index == NONE)
 		return verdict_drop(DROP_ICMP_NO_FLOW);
-	struct engine_result fits = hairpin_fits(engine, passage);
+	struct flow *flow = &engine->flow[index];
+	struct engine_result fits = hairpin_fits(engine, passage, flow->inside_address);
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
-	struct flow *flow = &engine->flow[index];
 	flow->bytes[SIDE_WAN] += passage->packet->length;
 	flow->packets[SIDE_WAN]++;
 	struct rewrite rewrite = rewrite_none(passage);
@@ -204,10 +213,11 @@ static bool is_called_already(struct engine *engine, const struct passage *passa
 	return index != NONE;
 }
 
-static struct engine_result hairpin_session(struct engine *engine, struct passage *passage, struct knock *knock)
+static struct engine_result hairpin_session(struct engine *engine, struct passage *passage, struct knock *knock,
+					    const struct target *target)
 {
 	enum drop why = DROP_NONE;
-	struct engine_result fits = hairpin_fits(engine, passage);
+	struct engine_result fits = hairpin_fits(engine, passage, target->inside_address);
 
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
@@ -253,7 +263,7 @@ static struct engine_result hairpin_call(struct engine *engine, struct passage *
 	uint32_t called = flow_find_inbound(engine, &key, flow_hash(engine, &key));
 	if (called == NONE || !call_passes(engine, called))
 		return verdict_drop(DROP_GRE_NO_CALL);
-	struct engine_result fits = hairpin_fits(engine, passage);
+	struct engine_result fits = hairpin_fits(engine, passage, engine->flow[called].inside_address);
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
 	passage_account(engine, passage, caller, SIDE_LAN);
@@ -287,13 +297,12 @@ static struct engine_result hairpin(struct engine *engine, struct passage *passa
 	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_answer(passage->transport.icmp_type))
 		return hairpin_answer(engine, passage, outside);
 	/* A conversation under way needs no target; a new one is opened only if somebody is there to be called. */
-	if (passage->ip.protocol == PROTOCOL_ICMP || !is_called_already(engine, passage)) {
-		if (session_find_target(engine, &knock, &target) != DROP_NONE)
-			return verdict_drop(DROP_HAIRPIN_NO_TARGET);
-	}
+	if (session_find_target(engine, &knock, &target) != DROP_NONE &&
+	    (passage->ip.protocol == PROTOCOL_ICMP || !is_called_already(engine, passage)))
+		return verdict_drop(DROP_HAIRPIN_NO_TARGET);
 	if (passage->ip.protocol == PROTOCOL_ICMP)
 		return hairpin_query(engine, passage, &target);
-	return hairpin_session(engine, passage, &knock);
+	return hairpin_session(engine, passage, &knock, &target);
 }
 
 static struct engine_result send_esp(struct engine *engine, struct passage *passage)
@@ -343,7 +352,7 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 		return passage_forward_unchanged(engine, passage, SIDE_WAN);
 	}
 	if (engine->header->outside_count == 0) {
-		icmp_error_send(engine, passage, engine->config.lan_address, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
+		answer(engine, passage, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
 	}
 	enum drop refusal = passage_refusal(engine, passage);

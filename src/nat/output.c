@@ -4,17 +4,17 @@
 
 #include <string.h>
 
+#include "nat/host.h"
 #include "wire/checksum.h"
 
-uint32_t output_mtu(const struct engine *engine, enum side to)
+uint32_t output_mtu(const struct engine *engine, enum side to, uint32_t address)
 {
-	return to == SIDE_LAN ? engine->config.lan_mtu : engine->config.wan_mtu;
+	return to == SIDE_LAN ? host_inside(engine, address)->mtu : engine->config.wan_mtu;
 }
 
-bool output_is_too_big(const struct engine *engine, const struct packet *packet, const struct ip_header *ip,
-		       enum side to)
+bool output_is_too_big(const struct packet *packet, const struct ip_header *ip, enum side to, uint32_t mtu)
 {
-	if (transport_wire_size(packet, ip) <= output_mtu(engine, to))
+	if (transport_wire_size(packet, ip) <= mtu)
 		return false;
 	/* What may be cut is cut here on its way to the WAN, and by the kernel on its way from the TUN to the LAN. Of a
 	 * merged packet its segments must be known for that. */
@@ -80,7 +80,7 @@ static void send_fragments(struct engine *engine, struct packet *packet, const s
 	memcpy(engine->scratch, packet->data, header_length);
 	for (uint32_t at = ip->header_length; at < end;) {
 		/* An MTU of at least 68 leaves 8 bytes behind the largest header (RFC 791). */
-		uint32_t room = (output_mtu(engine, way->to) - header_length) & ~7u;
+		uint32_t room = (engine->config.wan_mtu - header_length) & ~7u;
 		uint32_t payload = end - at < room ? end - at : room;
 		uint32_t offset = ip->offset + (at - ip->header_length);
 		memcpy(engine->scratch + header_length, packet->data + at, payload);
@@ -100,7 +100,7 @@ static void send_segments(struct engine *engine, const struct packet *whole, con
 	for (uint32_t at = header; at < whole->length; at += whole->offload.gso_size) {
 		struct packet segment = {.data = engine->parted};
 		transport_part(whole, header, at, &segment);
-		if (segment.length > output_mtu(engine, way->to))
+		if (segment.length > engine->config.wan_mtu)
 			send_fragments(engine, &segment, ip, way);
 		else
 			emit(engine, &segment, way);

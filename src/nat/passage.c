@@ -6,6 +6,7 @@
 #include "nat/call.h"
 #include "nat/control.h"
 #include "nat/fragment.h"
+#include "nat/host.h"
 #include "nat/icmp_error.h"
 #include "nat/output.h"
 #include "nat/passages.h"
@@ -94,13 +95,15 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to)
 {
 	bool is_for_router = outside_find(engine, passage->ip.destination) != NULL; /* there is no link between */
+	uint32_t mtu = output_mtu(engine, to, passage->ip.destination), router = 0;
 
-	if (!is_for_router && output_is_too_big(engine, passage->packet, &passage->ip, to)) {
-		uint32_t router = passage->from == SIDE_LAN ? engine->config.lan_address : 0;
-		if (passage->from == SIDE_WAN && engine->header->outside_count > 0)
+	if (!is_for_router && output_is_too_big(passage->packet, &passage->ip, to, mtu)) {
+		if (passage->from == SIDE_LAN)
+			router = host_inside(engine, passage->ip.source)->router_address;
+		else if (engine->header->outside_count > 0)
 			router = engine->outside[engine->header->outside_order[0]].address;
 		icmp_error_send(engine, passage, router, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
-				(uint16_t)output_mtu(engine, to));
+				(uint16_t)mtu);
 		return verdict_drop(DROP_TOO_BIG);
 	}
 	struct rewrite rewrite = rewrite_none(passage);

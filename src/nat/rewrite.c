@@ -2,6 +2,7 @@
 /* Changing packets in place. */
 #include "nat/rewrite.h"
 
+#include "nat/output.h"
 #include "nat/passages.h"
 
 #include "wire/checksum.h"
@@ -79,13 +80,16 @@ void rewrite_packet(struct packet *packet, const struct ip_header *ip, const str
 		patch_checksum(packet, at, UDP_OFFSET_CHECKSUM, addresses, ports, true);
 }
 
-void rewrite_mss(struct engine *engine, struct passage *passage)
+void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, uint32_t destination)
 {
-	const struct engine_config *config = &engine->config;
-
-	if (!config->clamp_mss || passage->ip.protocol != PROTOCOL_TCP || !(passage->transport.tcp.flags & TCP_SYN))
+	if (!engine->config.clamp_mss || passage->ip.protocol != PROTOCOL_TCP ||
+	    !(passage->transport.tcp.flags & TCP_SYN))
 		return;
-	uint32_t mtu = config->lan_mtu < config->wan_mtu ? config->lan_mtu : config->wan_mtu;
+	uint32_t mtu = engine->config.wan_mtu;
+	const uint32_t ends[] = {output_mtu(engine, passage->from, passage->ip.source),
+				 output_mtu(engine, to, destination)};
+	for (unsigned i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		mtu = ends[i] < mtu ? ends[i] : mtu;
 	uint16_t most = (uint16_t)(mtu - IP_HEADER_MIN - TCP_HEADER_MIN);
 	if (tcp_clamp_mss(passage->packet, passage->ip.header_length, passage->transport.tcp.header_length, most))
 		count(engine, STAT_MSS_CLAMPED);

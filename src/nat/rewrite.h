@@ -20,8 +20,8 @@ void rewrite_packet(struct packet *packet, const struct ip_header *ip, const str
 		    const struct rewrite *to);
 /* A later fragment: the IPv4 header only. */
 void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to);
-/* Lowers the MSS of a SYN to what fits both links, if configured. */
-void rewrite_mss(struct engine *engine, struct passage *passage);
+/* Lowers the MSS of a SYN to what fits both links, if configured; destination as the packet leaves, on side to. */
+void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, uint32_t destination);
 /* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536
  * packets last (RFC 6864 section 5.3.1, RFC 7857 section 10). */
 uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination);

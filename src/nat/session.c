@@ -153,13 +153,13 @@ static bool filter_accepts(struct engine *engine, const struct knock *knock, uin
 
 static enum drop find_mapping(struct engine *engine, const struct knock *knock, uint32_t mapping, struct target *target)
 {
+	target->mapping = mapping;
+	target->inside_address = engine->mapping[mapping].inside_address;
+	target->inside_port = engine->mapping[mapping].inside_port;
 	if (!filter_accepts(engine, knock, mapping))
 		return DROP_FILTERED;
 	if (knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return DROP_UNSOLICITED;
-	target->mapping = mapping;
-	target->inside_address = engine->mapping[mapping].inside_address;
-	target->inside_port = engine->mapping[mapping].inside_port;
 	return DROP_NONE;
 }
 
@@ -180,12 +180,10 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	}
 	if (forward == NULL)
 		return port_space(knock->protocol) < 0 ? DROP_NO_OWNER : DROP_UNSOLICITED;
-	if (knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & TCP_RST))
-		return DROP_UNSOLICITED;
 	target->forward = forward;
 	target->inside_address = forward->to_address;
 	target->inside_port = (uint16_t)(forward->to_port + (knock->port - forward->port_first));
-	return DROP_NONE;
+	return knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & TCP_RST) ? DROP_UNSOLICITED : DROP_NONE;
 }
 
 /* An inside endpoint cannot have two flows with one remote endpoint: its answers would not tell them apart. */

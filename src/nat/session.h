@@ -31,7 +31,8 @@ struct target {
 	uint16_t inside_port;
 };
 
-/* Finds who may be reached. DROP_NONE, or why nobody is. */
+/* Finds who is to be reached. DROP_NONE, or why it may not be; then target tells whose endpoint it is, as far as it is
+ * anybody's. */
 enum drop session_find_target(struct engine *engine, const struct knock *knock, struct target *target);
 /* Opens the flow to a target found; NONE and *why if it may not be. */
 uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,

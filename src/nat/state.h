@@ -370,6 +370,15 @@ static inline struct outside *outside_find(const struct engine *engine, uint32_t
 	return NULL;
 }
 
+/* The first entry of the configuration whose prefix has the address, or NULL if it is not inside. */
+static inline const struct inside *inside_find(const struct engine *engine, uint32_t address)
+{
+	for (uint32_t i = 0; i < engine->config.insides; i++)
+		if (prefix_has(&engine->config.inside[i].prefix, address))
+			return &engine->config.inside[i];
+	return NULL;
+}
+
 static inline uint64_t random_next(struct engine *engine)
 {
 	return siphash(&engine->header->random_key, engine->header->random_counter++, 0);

@@ -44,7 +44,7 @@ static void bench_configuration(struct engine_config *config, uint32_t outside[O
 {
 	engine_config_default(config);
 	config->host_flows = 1000000;
-	config->inside[0] = (struct prefix){0x0a000000, 8};
+	config->inside[0].prefix = (struct prefix){0x0a000000, 8};
 	config->insides = 1;
 	for (uint32_t i = 0; i < OUTSIDES; i++)
 		outside[i] = 0xc6336401 + i;

@@ -33,9 +33,9 @@ void life_begin(struct life *l, uint64_t now, uint32_t tunnels_most)
 	l->steps = 0;
 	l->last.packet.length = 0;
 	engine_config_default(&l->config);
-	l->config.inside[0] = (struct prefix){0x0a000000, 24};
+	l->config.inside[0].prefix = (struct prefix){0x0a000000, 24};
 	l->config.insides = 1;
-	l->config.lan_address = 0x0a000001;
+	l->config.inside[0].router_address = 0x0a000001;
 	if (l->arena)
 		return;
 	most.tunnels = tunnels_most;

@@ -37,9 +37,9 @@ void stage_begin(struct stage *s)
 	s->lives = lives;
 	s->now = 100000;
 	engine_config_default(&s->config);
-	s->config.inside[0] = (struct prefix){0x0a000000, 24};
+	s->config.inside[0].prefix = (struct prefix){0x0a000000, 24};
 	s->config.insides = 1;
-	s->config.lan_address = 0x0a000001;
+	s->config.inside[0].router_address = 0x0a000001;
 	s->config.hop_address = 0x0a00fffe;
 	s->config.wan_mtu = 1400;
 	s->config.bypass[0] = (struct prefix){0xc0000200, 24};

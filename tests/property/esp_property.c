@@ -65,9 +65,9 @@ static void anchor(struct world *w)
 static void configure(struct world *w)
 {
 	engine_config_default(&w->config);
-	w->config.inside[0] = (struct prefix){0x0a000000, 16};
+	w->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
 	w->config.insides = 1;
-	w->config.lan_address = 0x0a000001;
+	w->config.inside[0].router_address = 0x0a000001;
 	w->config.timeout[TIMEOUT_UDP] = 604800000;
 	w->config.timeout[TIMEOUT_HOLD_DOWN] = 0;
 	w->config.esp_fanout = world_below(w, 3) == 0;

@@ -82,6 +82,16 @@ static enum service_mode random_mode(struct test_random *r)
 	return test_random_one_in(r, 4) ? MODE_BLOCK : MODE_PLAIN;
 }
 
+/* The hosts are in one network or in two. */
+static void random_insides(struct test_random *r, struct engine_config *c)
+{
+	c->insides = 1 + test_random_below(r, 2);
+	c->inside[0] = (struct inside){{0x0a000000, 24}, 0x0a000001, test_random_one_in(r, 3) ? 1400 : 1500};
+	c->inside[1] = (struct inside){{0x0a000004, 30}, 0x0a000007, test_random_one_in(r, 3) ? 1350 : 1500};
+	if (c->insides == 2)
+		c->inside[0].prefix.length = 30;
+}
+
 void grammar_config(struct test_random *r, struct engine_limits *limits, struct engine_config *c)
 {
 	*limits = (struct engine_limits){.flows = test_random_one_in(r, 3) ? 8 + test_random_below(r, 16) : 200,
@@ -102,11 +112,8 @@ void grammar_config(struct test_random *r, struct engine_limits *limits, struct 
 	random_forwards(r, c);
 	c->bypass[0] = (struct prefix){0xc0000200, 24}; /* 192.0.2.0/24 */
 	c->bypasses = test_random_below(r, 2);
-	c->inside[0] = (struct prefix){0x0a000000, 24};
-	c->insides = 1;
-	c->lan_address = 0x0a000001;
+	random_insides(r, c);
 	c->hop_address = 0x0a00fffe;
-	c->lan_mtu = test_random_one_in(r, 3) ? 1400 : 1500;
 	c->wan_mtu = test_random_one_in(r, 3) ? 1300 + test_random_below(r, 100) : 1500;
 	if (test_random_one_in(r, 4))
 		c->timeout[TIMEOUT_HOLD_DOWN] = 0;

@@ -53,7 +53,7 @@ static bool expect_refused(struct judgement *j, uint64_t reasons)
 		return false;
 	if (j->from != SIDE_LAN || !(CAPACITY >> j->result->drop & 1))
 		return true;
-	return expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 13, 0);
+	return expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address, 3, 13, 0);
 }
 
 static uint16_t inside_port(const struct judgement *j)
@@ -275,6 +275,15 @@ static bool hairpin_has_target(struct judgement *j)
 			    mapping->inside_port == model_forward_port(forward, PROTO_TCP, port));
 }
 
+/* The inside address that a hairpin goes to, or 0. */
+static uint32_t hairpin_called(const struct judgement *j)
+{
+	const struct forward *forward = model_forward(j->m, j->protocol, called_port(j));
+	const struct model_mapping *mapping = model_mapping_outside(j->m, j->protocol, j->destination, called_port(j));
+
+	return mapping ? mapping->inside : forward ? forward->to_address : 0;
+}
+
 /* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by
  * that. */
 static bool judge_hairpin_query(struct judgement *j, struct model_flow *own)
@@ -337,13 +346,13 @@ static bool judge_hairpin(struct judgement *j)
 	if (is_icmp_answer(j))
 		return judge_hairpin_answer(j);
 	bool target = hairpin_has_target(j);
-	if (!target && j->result->drop == DROP_TOO_BIG && expect_too_big(j, SIDE_LAN, &good))
+	if (!target && j->result->drop == DROP_TOO_BIG && expect_too_big(j, SIDE_LAN, hairpin_called(j), &good))
 		return good; /* both apply; the document gives no order */
 	if (!target && j->result->drop == DROP_IP_TTL && model_ttl_out(j, &good))
 		return good;
 	if (!target)
 		return expect_drops(j, UINT64_C(1) << DROP_HAIRPIN_NO_TARGET | UINT64_C(1) << DROP_UNSOLICITED);
-	if (model_ttl_out(j, &good) || expect_too_big(j, SIDE_LAN, &good))
+	if (model_ttl_out(j, &good) || expect_too_big(j, SIDE_LAN, hairpin_called(j), &good))
 		return good;
 	struct model_flow *own = own_flow(j, &unopened_own, &good);
 	if (!own)
@@ -430,13 +439,13 @@ static bool judge(struct judgement *j)
 			return model_leave_unchanged(j, SIDE_WAN);
 		if (!j->m->outsides)
 			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS) &&
-			       expect_made_error(j, SIDE_LAN, j->m->config.lan_address, 3, 0, 0);
+			       expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address, 3, 0, 0);
 	} else {
-		if (model_in_prefix(config->inside, config->insides, j->source))
+		if (model_is_inside(j->m, j->source))
 			return expect_drop(j, DROP_SOURCE_IS_INSIDE);
 		if (!model_is_outside(j->m, j->destination)) {
 			if (model_in_prefix(config->bypass, config->bypasses, j->source) &&
-			    model_in_prefix(config->inside, config->insides, j->destination))
+			    model_is_inside(j->m, j->destination))
 				return model_leave_unchanged(j, SIDE_LAN);
 			return expect_drop(j, DROP_NOT_FOR_US);
 		}

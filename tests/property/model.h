@@ -216,6 +216,9 @@ bool model_set_complete(const struct model_set *set);
 /* --- model_tables.c: flows, mappings, hosts --- */
 bool model_is_outside(const struct model *m, uint32_t address);
 bool model_in_prefix(const struct prefix *prefix, uint32_t count, uint32_t address);
+bool model_is_inside(const struct model *m, uint32_t address);
+/* What is configured for the network of an inside host; hosts of no prefix count among the first one's. */
+const struct inside *model_inside(const struct model *m, uint32_t address);
 bool model_has_ports(uint8_t protocol); /* TCP, UDP, ICMP queries */
 const struct forward *model_forward(const struct model *m, uint8_t protocol, uint16_t port);
 uint16_t model_forward_port(const struct forward *forward, uint8_t protocol, uint16_t port);
@@ -287,7 +290,8 @@ void translation_add_slot(struct translation *t, uint8_t protocol, uint32_t ip, 
 void translation_end(struct translation *t);
 /* The size rules of section 5, then the bytes. Judges verdict and emissions; *forwarded tells whether it left, *id (if
  * not NULL) with which identification. The packet is translation->packet. */
-bool expect_too_big(struct judgement *j, enum side to, bool *good); /* true: it is; *good says how that was judged */
+/* For that destination. True: it is; *good says how that was judged. */
+bool expect_too_big(struct judgement *j, enum side to, uint32_t destination, bool *good);
 bool expect_leaves(struct judgement *j, struct translation *t, enum side to, bool *forwarded, uint16_t *id);
 
 #endif

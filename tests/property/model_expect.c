@@ -358,10 +358,15 @@ static bool judge_segments(struct judgement *j, const struct translation *t, enu
 	return good;
 }
 
-bool expect_too_big(struct judgement *j, enum side to, bool *good)
+static uint32_t mtu_towards(const struct judgement *j, enum side to, uint32_t destination)
 {
-	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
-	uint32_t source = j->m->config.lan_address;
+	return to == SIDE_LAN ? model_inside(j->m, destination)->mtu : j->m->config.wan_mtu;
+}
+
+bool expect_too_big(struct judgement *j, enum side to, uint32_t destination, bool *good)
+{
+	uint32_t mtu = mtu_towards(j, to, destination);
+	uint32_t source = model_inside(j->m, j->source)->router_address;
 
 	if (j->for_router || wire_size(j) <= mtu || !j->df)
 		return false;
@@ -376,11 +381,12 @@ bool expect_too_big(struct judgement *j, enum side to, bool *good)
 
 bool expect_leaves(struct judgement *j, struct translation *t, enum side to, bool *forwarded, uint16_t *id)
 {
-	uint32_t mtu = to == SIDE_LAN ? j->m->config.lan_mtu : j->m->config.wan_mtu;
+	uint32_t destination = packets_destination(&t->packet->packet);
+	uint32_t mtu = mtu_towards(j, to, destination);
 	bool good;
 
 	*forwarded = false;
-	if (expect_too_big(j, to, &good))
+	if (expect_too_big(j, to, destination, &good))
 		return good;
 	*forwarded = true;
 	if (j->result && (j->result->verdict != VERDICT_FORWARDED || j->result->drop != DROP_NONE))

@@ -47,14 +47,16 @@ bool model_ttl_out(struct judgement *j, bool *good)
 {
 	if (packet_get8(j->p, 8) > 1)
 		return false;
-	uint32_t source = j->from == SIDE_LAN ? j->m->config.lan_address : j->destination;
+	uint32_t source = j->from == SIDE_LAN ? model_inside(j->m, j->source)->router_address : j->destination;
 	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, source, 11, 0, 0);
 	return true;
 }
 
-static void clamp_mss(struct judgement *j, struct packet *p)
+/* To what fits the WAN and the network of the inside host at one end. */
+static void clamp_mss(struct judgement *j, struct packet *p, uint32_t host)
 {
-	uint32_t mtu = j->m->config.lan_mtu < j->m->config.wan_mtu ? j->m->config.lan_mtu : j->m->config.wan_mtu;
+	uint32_t lan_mtu = model_inside(j->m, host)->mtu, wan_mtu = j->m->config.wan_mtu;
+	uint32_t mtu = lan_mtu < wan_mtu ? lan_mtu : wan_mtu;
 	uint32_t end = j->ihl + (uint32_t)(packet_get8(p, j->ihl + 12) >> 4) * 4;
 
 	if (j->protocol != PROTO_TCP || j->offset || !j->m->config.clamp_mss ||
@@ -91,7 +93,7 @@ void model_translate_source(struct judgement *j, struct translation *t, const st
 	packet_put32(p, 12, flow->outside);
 	put_port(j, p, true, flow->outside_port);
 	t->id_free = !j->df;
-	clamp_mss(j, p);
+	clamp_mss(j, p, flow->inside);
 }
 
 void model_translate_destination(struct judgement *j, struct translation *t, const struct model_flow *flow)
@@ -100,5 +102,5 @@ void model_translate_destination(struct judgement *j, struct translation *t, con
 
 	packet_put32(p, 16, flow->inside);
 	put_port(j, p, false, flow->inside_port);
-	clamp_mss(j, p);
+	clamp_mss(j, p, flow->inside);
 }

@@ -22,6 +22,22 @@ bool model_in_prefix(const struct prefix *prefix, uint32_t count, uint32_t addre
 	return false;
 }
 
+bool model_is_inside(const struct model *m, uint32_t address)
+{
+	for (uint32_t i = 0; i < m->config.insides; i++)
+		if (model_in_prefix(&m->config.inside[i].prefix, 1, address))
+			return true;
+	return false;
+}
+
+const struct inside *model_inside(const struct model *m, uint32_t address)
+{
+	for (uint32_t i = 0; i < m->config.insides; i++)
+		if (model_in_prefix(&m->config.inside[i].prefix, 1, address))
+			return &m->config.inside[i];
+	return &m->config.inside[0];
+}
+
 bool model_has_ports(uint8_t protocol)
 {
 	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_ICMP;

@@ -304,9 +304,9 @@ static void run_world(struct world *w, uint64_t seed)
 	memset(w->call, 0, sizeof(w->call));
 	w->next_remote_id = (uint16_t)test_random_next(&w->r);
 	engine_config_default(&w->config);
-	w->config.inside[0] = (struct prefix){0x0a000000, 16};
+	w->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
 	w->config.insides = 1;
-	w->config.lan_address = 0x0a000001;
+	w->config.inside[0].router_address = 0x0a000001;
 	w->config.forward[0] = (struct forward){PROTO_TCP, 1723, 1723, SERVER, 1723};
 	w->config.forwards = 1;
 	memset(w->arena, 0, size);

@@ -44,10 +44,11 @@ static void show_config(const struct world *w)
 
 	printf("  world: mapping %d filtering %d hairpinning %d refresh_inbound %d modes %d %d %d %d %d %d limits %u "
 	       "flows %u "
-	       "hosts %u a host, MTU %u %u, hold-down %u%s\n",
+	       "hosts %u a host, MTU %u %u %u, hold-down %u%s\n",
 	       c->mapping, c->filtering, c->hairpinning, c->refresh_inbound, c->mode[0], c->mode[1], c->mode[2],
-	       c->mode[3], c->mode[4], c->mode[5], w->limits.flows, w->limits.hosts, c->host_flows, c->lan_mtu,
-	       c->wan_mtu, c->timeout[TIMEOUT_HOLD_DOWN], w->lazy ? ", lazy" : "");
+	       c->mode[3], c->mode[4], c->mode[5], w->limits.flows, w->limits.hosts, c->host_flows, c->inside[0].mtu,
+	       c->insides == 2 ? c->inside[1].mtu : 0, c->wan_mtu, c->timeout[TIMEOUT_HOLD_DOWN],
+	       w->lazy ? ", lazy" : "");
 	for (uint32_t i = 0; i < c->forwards; i++)
 		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
 		       c->forward[i].port_last, c->forward[i].to_address, c->forward[i].to_port);

@@ -122,9 +122,9 @@ static struct engine *begin_engine(uint64_t now_ms, void **arena_made)
 	if (!config || !arena)
 		die("engine", "no memory");
 	engine_config_default(config);
-	config->inside[0] = (struct prefix){0x0a000000, 24};
+	config->inside[0].prefix = (struct prefix){0x0a000000, 24};
 	config->insides = 1;
-	config->lan_address = 0x0a000001;
+	config->inside[0].router_address = 0x0a000001;
 	config->hop_address = 0x0a00fffe;
 	config->forward[0] = (struct forward){PROTO_TCP, 8080, 8080, 0x0a000002, 80};
 	config->forwards = 1;

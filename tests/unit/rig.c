@@ -60,9 +60,9 @@ int rig_setup(void **state)
 	rig->service = SERVICE_NONE;
 	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 2, .fragments = 256};
 	engine_config_default(&rig->config);
-	rig->config.inside[0] = (struct prefix){0x0a000000, 16};
+	rig->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
 	rig->config.insides = 1;
-	rig->config.lan_address = ROUTER;
+	rig->config.inside[0].router_address = ROUTER;
 	rig->config.hop_address = HOP;
 	for (int i = 0; i < 32; i++)
 		rig->seed[i] = (uint8_t)(i * 11 + 3);

@@ -311,15 +311,15 @@ static void reloads(void **state)
 static void fills_the_engine(void **state)
 {
 	struct fixture *fixture = *state;
-	struct engine_config engine = {.lan_mtu = 1400, .wan_mtu = 1300, .lan_address = 5, .insides = 1};
+	struct engine_config engine = {.wan_mtu = 1300, .inside[0] = {.router_address = 5, .mtu = 1400}, .insides = 1};
 	struct engine_limits limits;
 	struct kernel_request request;
 
 	fixture_expect_good(fixture, everything);
 	config_to_engine(&fixture->config, &engine);
-	assert_int_equal(engine.lan_mtu, 1400);
+	assert_int_equal(engine.inside[0].mtu, 1400);
 	assert_int_equal(engine.wan_mtu, 1300);
-	assert_int_equal(engine.lan_address, 5);
+	assert_int_equal(engine.inside[0].router_address, 5);
 	assert_int_equal(engine.insides, 1);
 	assert_int_equal(engine.mapping, ADDRESS_DEPENDENT);
 	assert_int_equal(engine.filtering, ADDRESS_AND_PORT_DEPENDENT);

@@ -200,7 +200,7 @@ static void too_big_is_told(void **state)
 	struct rig *rig = *state;
 
 	rig->config.wan_mtu = 1400;
-	rig->config.lan_mtu = 1300;
+	rig->config.inside[0].mtu = 1300;
 	rig_configure(rig);
 	rig_open_udp(rig, L1, 5000, W1, 7);
 	for (int side = 0; side < SIDES; side++)
@@ -232,6 +232,79 @@ static void too_big_is_told(void **state)
 				       .payload_length = 2000});
 	rig_forwarded(rig, SIDE_LAN);
 	assert_int_equal(rig->out.count, 1);
+}
+
+static uint16_t mss_of_syn(struct rig *rig, uint32_t source, uint32_t destination, uint16_t destination_port)
+{
+	static const uint8_t mss[4] = {2, 4, 0xff, 0xff};
+
+	rig_send(rig, SIDE_LAN,
+		 &(struct packet_spec){.protocol = PROTO_TCP,
+				       .source = source,
+				       .source_port = 5001,
+				       .destination = destination,
+				       .destination_port = destination_port,
+				       .flags = FLAG_SYN,
+				       .tcp_options = mss,
+				       .tcp_options_length = sizeof(mss)});
+	rig_forwarded(rig, destination == O1 ? SIDE_LAN : SIDE_WAN);
+	return packet_get16(&rig->out.item[0].packet, 42);
+}
+
+/* What an inside host is told, and how much it gets, depends on its own network. A stranger's is the first one. */
+static void each_network_has_its_router_and_mtu(void **state)
+{
+	struct rig *rig = *state;
+	const struct {
+		uint32_t host, router, mtu;
+	} place[] = {{L1, ROUTER, 1400}, {0x0a010002, 0x0a010001, 1300}, {0x0a020002, ROUTER, 1400}};
+
+	rig->config.inside[0].mtu = 1400;
+	rig->config.inside[1] = (struct inside){{0x0a010000, 16}, 0x0a010001, 1300};
+	rig->config.insides = 2;
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 80, 80, place[1].host, 80};
+	rig->config.forwards = 1;
+	rig_configure(rig);
+	for (int i = 0; i < 3; i++) {
+		struct packet_spec out = {.protocol = PROTO_UDP,
+					  .source = place[i].host,
+					  .source_port = (uint16_t)(5000 + i),
+					  .destination = W1,
+					  .destination_port = 7,
+					  .df = true,
+					  .payload_length = 1500 - 27};
+		struct packet_spec in = {.protocol = PROTO_UDP,
+					 .source = W1,
+					 .source_port = 7,
+					 .destination = O1,
+					 .destination_port = out.source_port,
+					 .df = true,
+					 .payload_length = place[i].mtu - 28};
+		rig_send(rig, SIDE_LAN, &out);
+		rig_dropped(rig, DROP_TOO_BIG);
+		rig_made_error(rig, &rig->out.item[0], SIDE_LAN, place[i].router, 3, 4, 1500);
+		rig_open_udp(rig, place[i].host, out.source_port, W1, 7);
+		rig_send(rig, SIDE_WAN, &in);
+		rig_forwarded(rig, SIDE_LAN);
+		in.payload_length++;
+		rig_send(rig, SIDE_WAN, &in);
+		rig_dropped(rig, DROP_TOO_BIG);
+		rig_made_error(rig, &rig->out.item[0], SIDE_WAN, O1, 3, 4, place[i].mtu);
+		assert_int_equal(mss_of_syn(rig, place[i].host, W1, 443), place[i].mtu - 40);
+	}
+	/* a hairpin is for the called host's network, and its error from the caller's */
+	assert_int_equal(mss_of_syn(rig, L1, O1, 80), 1300 - 40);
+	rig_send(rig, SIDE_LAN,
+		 &(struct packet_spec){.protocol = PROTO_TCP,
+				       .source = L1,
+				       .source_port = 5001,
+				       .destination = O1,
+				       .destination_port = 80,
+				       .flags = FLAG_ACK,
+				       .df = true,
+				       .payload_length = 1300 - 39});
+	rig_dropped(rig, DROP_TOO_BIG);
+	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 4, 1300);
 }
 
 /* RFC 4787 REQ-13a: DF clear and too big is fragmented, in order; a partial checksum is completed first. */
@@ -457,7 +530,7 @@ static void an_absurd_mtu_does_no_harm(void **state)
 	struct rig *rig = *state;
 
 	for (uint32_t mtu = 0; mtu < 68; mtu++) {
-		rig->config.wan_mtu = rig->config.lan_mtu = mtu;
+		rig->config.wan_mtu = rig->config.inside[0].mtu = mtu;
 		rig_configure(rig);
 		rig_send(rig, SIDE_LAN,
 			 &(struct packet_spec){.protocol = PROTO_UDP,
@@ -481,19 +554,13 @@ static void an_absurd_mtu_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(headers_that_lie_are_dropped),
-		rig_test(options_pass_but_source_routes),
-		rig_test(martians_and_spoofs_are_dropped),
-		rig_test(the_rest_is_preserved),
-		rig_test(time_to_live_runs_out_here),
-		rig_test(too_big_is_told),
-		rig_test(fragments_are_made),
-		rig_test(udp_checksums_through_the_engine),
-		rig_test(mss_is_clamped),
-		rig_test(bypassed_destinations_are_untouched),
-		rig_test(transport_headers_that_lie_are_dropped),
-		rig_test(every_protocol_has_its_fate),
-		rig_test(an_absurd_mtu_does_no_harm),
+		rig_test(headers_that_lie_are_dropped),        rig_test(options_pass_but_source_routes),
+		rig_test(martians_and_spoofs_are_dropped),     rig_test(the_rest_is_preserved),
+		rig_test(time_to_live_runs_out_here),          rig_test(too_big_is_told),
+		rig_test(each_network_has_its_router_and_mtu), rig_test(fragments_are_made),
+		rig_test(udp_checksums_through_the_engine),    rig_test(mss_is_clamped),
+		rig_test(bypassed_destinations_are_untouched), rig_test(transport_headers_that_lie_are_dropped),
+		rig_test(every_protocol_has_its_fate),         rig_test(an_absurd_mtu_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,7 +131,7 @@ static void super_segments(void **state)
 	struct line other = line_to(rig, L2, 40000, W1), line = line_to(rig, L1, 3000, W1);
 	uint32_t length = 0, calls = 0, count;
 
-	rig->config.wan_mtu = rig->config.lan_mtu = 1500;
+	rig->config.wan_mtu = rig->config.inside[0].mtu = 1500;
 	for (uint16_t i = 0; i < 14; i++)
 		line_call(&other, (uint16_t)(OWN + i), i);
 	while (length + 220 < sizeof(sent)) {
