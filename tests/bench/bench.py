@@ -34,10 +34,10 @@ def run(*command, space=None, timeout=SPARE, text=None):
 
 
 @contextlib.contextmanager
-def running(*command, space, ready=None, log=None, seconds=SPARE):
+def running(*command, space, ready=None, log=None, seconds=SPARE, source=None):
     """A program in a namespace, from the line with `ready` on until the block ends. Yields the process."""
     output = open(log, "w+") if log else subprocess.PIPE
-    process = subprocess.Popen(("ip", "netns", "exec", PREFIX + space) + command, stdout=output,
+    process = subprocess.Popen(("ip", "netns", "exec", PREFIX + space) + command, stdin=source, stdout=output,
                                stderr=subprocess.STDOUT, text=True)
     try:
         end = time.monotonic() + seconds
@@ -171,7 +171,7 @@ def connections(options):
 def round_trip(options):
     with running(options.traffic, "echo", "7002", space="server", ready="ready"):
         with Processor() as used:
-            text = run(options.traffic, "ping", SERVER, "7002", str(options.seconds), space="client",
+            text = run(options.traffic, "ping", SERVER, "7002", str(options.seconds), "0", space="client",
                        timeout=options.seconds + SPARE)
     return {"value": float(text.split()[0]), "cost": used.seconds / options.seconds}
 

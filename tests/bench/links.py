@@ -7,7 +7,7 @@
 scan: .3 tries random addresses of the WAN's own network, which nobody has. churn: tens of thousands of routes, ten of
 them change each second, and .3 sends to 500 peers on the WAN link. Meanwhile datagrams of .2 are echoed by the server:
 how many are lost, and how long they take, beside the same without load. Of culvertd, the processor time of a tick of
-its loop while nothing flows is told, too.
+its loop is told, too: all that it uses while nothing flows, with the routes there.
 
 All namespaces of a machine share the kernel's table of neighbours, and a scan through nft masquerade fills it: nothing
 else should run meanwhile.
@@ -18,25 +18,17 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
 
 import bench
 from bench import OUTSIDE, SERVER, run, running
-from watched import inside
 
-ECHO, SINK = 7003, 9
-PEERS, TICK = 500, 2.0
-
-
-def bound(space, address, port=0):
-    with inside(space):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((address, port))
-    return sock
+ECHO, SINK = "7003", "9"
+PEERS, STRANGERS, TICK = 500, 30000, 2.0
 
 
 @contextlib.contextmanager
@@ -52,92 +44,71 @@ def thread(work):
         worker.join()
 
 
-def ping(seconds):
+def ping(options, seconds):
     """Shares of the datagrams lost, and the 99th percentile of their round trips in milliseconds."""
-    took, sent = [], 0
-    with bound("client", "10.77.0.2") as sock:
-        sock.connect((SERVER, ECHO))
-        sock.settimeout(1)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            begin = time.monotonic()
-            sock.send(b"%d" % sent)
-            with contextlib.suppress(OSError):  # it is lost, or the echo is not there yet
-                while sock.recv(100) != b"%d" % sent:
-                    pass
-                took.append(time.monotonic() - begin)
-            sent += 1
-            time.sleep(0.005)
-    took.sort()
-    return 1 - len(took) / sent, 1000 * took[int(len(took) * 0.99)] if took else float("inf")
+    text = run(options.traffic, "ping", SERVER, ECHO, str(seconds), "5", space="client", timeout=seconds + 20)
+    _, highest, lost = map(float, text.split())
+    return lost, highest / 1000
 
 
-def echo(stop):
-    with bound("server", SERVER, ECHO) as sock:
-        sock.settimeout(0.2)
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                data, sender = sock.recvfrom(2000)
-                sock.sendto(data, sender)
-
-
-def paced(rate, addresses):
+@contextlib.contextmanager
+def scattered(options, rate, addresses):
     """A sender of .3's, to the addresses one after the other."""
-
-    def send(stop):
-        with bound("client", "10.77.0.3") as sock:
-            sock.setblocking(False)
-            begin, sent = time.monotonic(), 0
-            while not stop.is_set():
-                for _ in range(max(0, int((time.monotonic() - begin) * rate) - sent)):
-                    with contextlib.suppress(OSError):
-                        sock.sendto(b"x", (next(addresses), SINK))
-                    sent += 1
-                stop.wait(0.002)
-
-    return thread(send)
+    path = os.path.join(options.work, "addresses")
+    with open(path, "w") as file:
+        file.writelines(address + "\n" for address in addresses)
+    with open(path) as file, running(options.traffic, "scatter", "10.77.0.3", SINK, str(rate), space="client",
+                                     ready="ready", source=file):
+        yield
 
 
 def strangers():
     dice = random.Random(1)
-    while True:
-        yield "203.0.%d.%d" % (dice.randrange(120, 250), dice.randrange(1, 255))
-
-
-def peers():
-    while True:
-        for number in range(PEERS):
-            yield peer(number)
+    return ["203.0.%d.%d" % (dice.randrange(120, 250), dice.randrange(1, 255)) for _ in range(STRANGERS)]
 
 
 def peer(number):
     return "203.0.%d.%d" % (2 + number // 250, 1 + number % 250)
 
 
-def churn(stop):
-    number = 0
-    while not stop.wait(0.1):
-        verb = ("replace", "delete")[number % 2]
-        run("ip", "route", verb, "192.0.2.%d/32" % (number // 2 % 250), "via", SERVER, space="router")
-        number += 1
+@contextlib.contextmanager
+def churn():
+    """Ten changes a second, all by one process."""
+    with running("ip", "-force", "-batch", "-", space="router", source=subprocess.PIPE) as changer:
+
+        def write(stop):
+            number = 0
+            while not stop.wait(0.1):
+                verb = ("replace", "delete")[number % 2]
+                changer.stdin.write("route %s 192.0.2.%d/32 via %s\n" % (verb, number // 2 % 250, SERVER))
+                changer.stdin.flush()
+                number += 1
+
+        with thread(write):
+            yield
 
 
 @contextlib.contextmanager
-def churned(options):
+def routed(options):
     lines = ["route add 11.%d.%d.%d/32 via %s" % (number >> 16, number >> 8 & 255, number & 255, SERVER)
              for number in range(options.routes)]
     run("ip", "-batch", "-", space="router", text="\n".join(lines) + "\n", timeout=120)
     try:
-        with thread(churn), paced(PEERS, peers()):
-            time.sleep(5)  # until the peers are known
-            yield
+        yield
     finally:
         run("ip", "route", "flush", "via", SERVER, "root", "11.0.0.0/8", space="router", timeout=120)
 
 
 @contextlib.contextmanager
+def churned(options):
+    with churn(), scattered(options, PEERS, [peer(number) for number in range(PEERS)]):
+        time.sleep(5)  # until the peers are known
+        yield
+
+
+@contextlib.contextmanager
 def scanned(options):
-    with paced(options.rate, strangers()):
+    with scattered(options, options.rate, strangers()):
         time.sleep(1)
         yield
 
@@ -148,9 +119,7 @@ def packets(device):
     return shown["tx"]["packets"], shown["tx"]["dropped"]
 
 
-def taken(router, before):
-    if router == "kernel":
-        return 1.0
+def taken(before):
     now = packets("cv0")
     took, lost = now[0] - before[0], now[1] - before[1]
     return took / max(1, took + lost)
@@ -179,22 +148,36 @@ def culvert(options):
 
 
 ROUTERS = {"kernel": bench.kernel_nat, "culvert": culvert}
-LOADS = {"scan": scanned, "churn": churned}
+# What is there while it is idle, too, and what comes then.
+LOADS = {"scan": (lambda options: contextlib.nullcontext(), scanned), "churn": (routed, churned)}
+
+
+def wait_for_neighbours():
+    """Until the kernel has room for neighbours again; the scan before has filled its table."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return run("ping", "-c", "5", "-i", "0.2", "-W", "1", SERVER, space="client")
+        except RuntimeError:
+            if time.monotonic() > end:
+                raise
 
 
 def measure(options, load, router):
     found = {}
-    with ROUTERS[router](options) as process, thread(echo):
-        ping(1)
-        found["lost, idle"], found["p99, idle"] = ping(options.seconds)
-        with LOADS[load](options):
-            before = packets("cv0") if process else None
-            found["lost"], found["p99"] = ping(options.seconds)
-            found["taken"] = taken(router, before)
-            if process and load == "churn":
-                found["load"] = tick_of(process, 4 * TICK)
-        if process:
-            found["tick"] = tick_of(process, 4 * TICK)
+    stage, start = LOADS[load]
+    with ROUTERS[router](options) as process, running(options.traffic, "echo", ECHO, space="server", ready="ready"):
+        with stage(options):
+            if process:
+                time.sleep(2 * TICK)
+                found["tick"] = tick_of(process, 8 * TICK)
+            wait_for_neighbours()
+            found["lost, idle"], found["p99, idle"] = ping(options, options.seconds)
+            with start(options):
+                before = packets("cv0") if process else None
+                found["lost"], found["p99"] = ping(options, options.seconds)
+                if process:
+                    found["taken"] = taken(before)
     return found
 
 
@@ -213,10 +196,10 @@ def wide_topology():
 
 def show(load, router, rounds):
     middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    print("%-6s %-8s lost %5.1f %%  p99 %8.2f ms  idle %8.2f ms  ratio %5.2f  taken %5.1f %%%s%s" % (
+    own = "  taken %.1f %%  tick %.3f ms" % (100 * middle["taken"], middle["tick"]) if "tick" in middle else ""
+    print("%-6s %-8s lost %5.1f %%  p99 %8.2f ms  idle %8.2f ms  ratio %5.2f%s" % (
         load, router, 100 * middle["lost"], middle["p99"], middle["p99, idle"], middle["p99"] / middle["p99, idle"],
-        100 * middle["taken"], "  tick %.3f ms" % middle["tick"] if "tick" in middle else "",
-        "  with the load %.2f ms" % middle["load"] if "load" in middle else ""), flush=True)
+        own), flush=True)
 
 
 def main():
@@ -229,6 +212,7 @@ def main():
     for hidden in ("--culvertd", "--tools", "--work"):
         parser.add_argument(hidden, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.traffic = os.path.join(options.tools, "traffic")
     with wide_topology():
         for load in options.only.split(","):
             rounds = {router: [] for router in ROUTERS}

@@ -3,9 +3,11 @@
  * Traffic for the benchmark: small UDP datagrams, TCP connections and round trips, as fast as one process can.
  *
  * Each role runs for a number of seconds and then prints one number: datagrams sent or received, connections made, or
- * the median and the 99th percentile of the round trip in microseconds. Servers run until a signal ends them.
+ * the median and the 99th percentile of the round trip in microseconds, with the share that was lost. Servers run until
+ * a signal ends them.
  *
- * pace sends at a rate, and tally counts all of it: which of the datagrams were lost, and whether here.
+ * pace sends at a rate, and tally counts all of it: which of the datagrams were lost, and whether here. scatter sends
+ * at a rate to the addresses that it reads, one after the other.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +32,8 @@ enum {
 	PACE_NS = 250 * 1000,    /* between looks at what is due */
 	TALLY_BUFFER = 64 << 20, /* bytes that wait when the receiver does not run for a while */
 	TALLY_SILENCE_MS = 500,  /* after that nothing comes any more */
+	PATIENCE_MS = 1000,      /* for an answer */
+	SCATTER_MAX = 1 << 16,
 };
 
 static void fail(const char *what)
@@ -289,32 +293,70 @@ static int compare(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
+/* One datagram at a time, each so many milliseconds after the answer to the one before. */
 static int run_ping(char **arguments)
 {
 	int fd = open_socket(SOCK_DGRAM, arguments[0], arguments[1], false);
 	struct pollfd waiting = {.fd = fd, .events = POLLIN};
-	uint32_t *taken = calloc(ROUND_TRIPS_MAX, sizeof(*taken)), count = 0;
+	uint32_t *taken = calloc(ROUND_TRIPS_MAX, sizeof(*taken)), count = 0, number = 0;
 	uint64_t end = after_ns(arguments[2]);
+	struct timespec pause = {.tv_nsec = atoi(arguments[3]) * 1000000L};
 
 	if (!taken)
 		fail("memory");
-	for (uint32_t number = 0; now_ns() < end && count < ROUND_TRIPS_MAX; number++) {
+	for (; now_ns() < end && count < ROUND_TRIPS_MAX; number++) {
 		uint64_t start = now_ns();
 		uint32_t answer = 0;
 
 		if (send(fd, &number, sizeof(number), 0) != sizeof(number) && errno != ECONNREFUSED)
 			fail("send");
-		if (poll(&waiting, 1, 200) == 1 && recv(fd, &answer, sizeof(answer), 0) == sizeof(answer) &&
+		if (poll(&waiting, 1, PATIENCE_MS) == 1 && recv(fd, &answer, sizeof(answer), 0) == sizeof(answer) &&
 		    answer == number)
 			taken[count++] = (uint32_t)((now_ns() - start) / 100);
+		if (pause.tv_nsec)
+			nanosleep(&pause, NULL);
 	}
 	if (count == 0) {
 		errno = ETIMEDOUT;
 		fail("no answer");
 	}
 	qsort(taken, count, sizeof(*taken), compare);
-	printf("%.1f %.1f\n", taken[count / 2] / 10.0, taken[(uint64_t)count * 99 / 100] / 10.0);
+	printf("%.1f %.1f %.5f\n", taken[count / 2] / 10.0, taken[(uint64_t)count * 99 / 100] / 10.0,
+	       1 - (double)count / number);
 	free(taken);
+	return 0;
+}
+
+/* What could not be sent in time is sent a little later, as by pace. */
+static int run_scatter(char **arguments)
+{
+	static struct sockaddr_in to[SCATTER_MAX];
+	char line[INET_ADDRSTRLEN + 1];
+	uint32_t count = 0;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	struct sockaddr_in from = endpoint(arguments[0], "0");
+	double due_a_ns = strtod(arguments[2], NULL) / 1e9;
+	struct timespec pause = {.tv_nsec = PACE_NS};
+	uint64_t start = now_ns();
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof(from)) != 0)
+		fail("bind");
+	while (count < SCATTER_MAX && fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = 0;
+		to[count++] = endpoint(line, arguments[1]);
+	}
+	if (count == 0) {
+		errno = EINVAL;
+		fail("addresses");
+	}
+	printf("ready\n");
+	fflush(stdout);
+	for (uint64_t sent = 0, due = 0; sent <= due; nanosleep(&pause, NULL))
+		for (due = (uint64_t)((double)(now_ns() - start) * due_a_ns); sent < due; sent++) {
+			struct sockaddr_in *next = &to[sent % count];
+
+			(void)sendto(fd, "x", 1, 0, (struct sockaddr *)next, sizeof(*next));
+		}
 	return 0;
 }
 
@@ -332,7 +374,8 @@ int main(int argc, char **argv)
 		{"accept", "PORT", 1, run_accept},
 		{"connect", "ADDRESS PORT SECONDS", 3, run_connect},
 		{"echo", "PORT", 1, run_echo},
-		{"ping", "ADDRESS PORT SECONDS", 3, run_ping},
+		{"ping", "ADDRESS PORT SECONDS PAUSE_MS", 4, run_ping},
+		{"scatter", "FROM PORT RATE", 3, run_scatter},
 	};
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
