@@ -31,7 +31,7 @@ enum {
 	EXIT_FILE = 5,
 	/* Somebody who undoes our changes as soon as they are made is not answered more often than this. */
 	REPAIR_MS = 1000,
-	READ_TICKS = 30, /* all is read again, against what is not known to go wrong */
+	READ_TICKS = 300, /* ten minutes: all is read again, against what is not known to go wrong */
 	ADDRESSES_TEXT_MAX = 256,
 };
 
@@ -578,15 +578,17 @@ static bool kernel_has_other_range(const struct kernel *kernel)
 	       (first != kernel->links.own_first || last != kernel->links.own_last);
 }
 
+/* Listeners and settings in turn: the kernel walks a large table for a list of few listeners. */
 void kernel_refresh(struct kernel *kernel)
 {
-	bool ports_changed = kernel_ports_watch(&kernel->ports, &kernel->links);
+	bool lists = kernel->tick % 2 == 0;
+	bool changed = kernel_ports_watch(&kernel->ports, &kernel->links, lists);
 
 	if (kernel->lock >= 0)
 		kernel_lock_serve(kernel->lock);
-	if (ports_changed || kernel->copy.links_changed || kernel_has_other_range(kernel))
+	if (changed || kernel->copy.links_changed || (!lists && kernel_has_other_range(kernel)))
 		kernel_look_again(kernel);
-	if (kernel->copy.ours_changed || !kernel_check_settings(kernel, 1))
+	if (kernel->copy.ours_changed || (!lists && !kernel_check_settings(kernel, 1)))
 		kernel_repair(kernel);
 	if (++kernel->tick % READ_TICKS == 0)
 		kernel_copy_start(&kernel->copy);

@@ -265,13 +265,13 @@ void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_vie
 
 /* --- what has changed since --- */
 
-bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links)
+bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links, bool lists)
 {
 	if (!ports->diag)
 		return false;
 	if (!ports->is_listing && !ports->lists_ipv6)
 		memset(&ports->listed, 0, sizeof(ports->listed));
-	if (!ports->is_listing)
+	if (lists && !ports->is_listing)
 		ports->is_listing = netlink_ask_listeners(ports->diag, ports->lists_ipv6);
 	ports->has_changed = false;
 	kernel_ports_ask(ports, links, WATCHED_AT_ONCE);

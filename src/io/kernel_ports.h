@@ -47,8 +47,8 @@ void kernel_ports_close(struct kernel_ports *ports);
 
 /* Looks at all sockets: those that listen, and the connections that are up. starting: the ports in use become ours. */
 void kernel_ports_look(struct kernel_ports *ports, const struct kernel_ports_view *view, bool starting);
-/* Looks quickly at some of what may have changed since. True if something has. */
-bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links);
+/* Looks quickly at some of what may have changed since, with lists also at who listens. True if something has. */
+bool kernel_ports_watch(struct kernel_ports *ports, const struct kernel_links *links, bool lists);
 /* Fills in the members of *links that are about ports. */
 void kernel_ports_fill(const struct kernel_ports *ports, const struct kernel_ports_view *view,
 		       struct kernel_links *links);
