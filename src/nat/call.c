@@ -4,6 +4,7 @@
 
 #include <culvert/module.h>
 
+#include "nat/life.h"
 #include "nat/timer.h"
 
 enum {
@@ -95,7 +96,7 @@ static int take_back(struct engine *engine, const struct flow *control, uint16_t
 	    engine->flow[index].outside_address != control->outside_address)
 		return -1;
 	uint16_t outside_id = engine->flow[index].outside_port;
-	flow_close(engine, index);
+	life_end(engine, index);
 	return outside_id;
 }
 
@@ -180,6 +181,12 @@ uint32_t call_open(struct engine *engine, uint32_t control_flow, uint16_t inside
 	return index;
 }
 
+static void forget_answer(struct engine *engine, uint32_t index)
+{
+	flow_forget_answer(engine, index);
+	life_enter(engine, index, engine->track[index].call.ended ? FLOW_CLOSING : FLOW_OPENING);
+}
+
 /* Remote ends use their IDs again at once: what carries this one belongs to the new call from now on, not to one that
  * has ended and lingers. A call of the same inside host gives way in any state, because the remote end knows it no
  * more; one of another host that lives is told apart by its host. */
@@ -195,18 +202,18 @@ static void free_remote_id(struct engine *engine, const struct flow *call, uint1
 	uint32_t index = flow_find_outbound(engine, &key, flow_hash(engine, &key));
 
 	if (index != NONE)
-		flow_forget_answer(engine, index);
+		forget_answer(engine, index);
 	key.local = call->outside_address;
 	index = flow_find_inbound(engine, &key, flow_hash(engine, &key));
 	if (index != NONE && engine->track[index].call.ended)
-		flow_forget_answer(engine, index);
+		forget_answer(engine, index);
 }
 
 bool call_lives(struct engine *engine, uint32_t call_flow)
 {
 	if (!is_expired(engine->flow[call_flow].deadline, engine->now_ms))
 		return true;
-	flow_close(engine, call_flow);
+	life_end(engine, call_flow);
 	return false;
 }
 
@@ -214,6 +221,7 @@ void call_answer(struct engine *engine, uint32_t call_flow, uint16_t remote_id)
 {
 	free_remote_id(engine, &engine->flow[call_flow], remote_id);
 	flow_answer(engine, call_flow, remote_id);
+	life_renew(engine, call_flow, FLOW_STEADY);
 }
 
 void call_keep(struct engine *engine, uint32_t call_flow)
@@ -230,6 +238,7 @@ void call_end(struct engine *engine, uint32_t call_flow, uint32_t drain_ms)
 	struct call_track *track = &engine->track[call_flow].call;
 
 	track->ended = true;
+	life_enter(engine, call_flow, FLOW_CLOSING);
 	track->drain_ms = (uint32_t)(engine->now_ms + drain_ms);
 	engine->flow[call_flow].deadline = track->drain_ms + engine->config.timeout[TIMEOUT_HOLD_DOWN];
 }

@@ -18,6 +18,7 @@
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/sa.h"
@@ -135,7 +136,7 @@ static bool judge(struct engine *engine, uint32_t index)
 	if (!(flow->flags & FLOW_LIVE))
 		return false;
 	if (is_expired(flow->deadline, engine->now_ms)) {
-		flow_close(engine, index);
+		life_end(engine, index);
 		return false;
 	}
 	if (flow->control != 0)
@@ -144,7 +145,7 @@ static bool judge(struct engine *engine, uint32_t index)
 	if (fate == FLOW_STAYS)
 		return false;
 	engine->is_blocking = fate == FLOW_END_BLOCKED;
-	flow_close(engine, index);
+	life_end(engine, index);
 	engine->is_blocking = false;
 	return true;
 }
@@ -306,7 +307,7 @@ static uint32_t close_flows_without_address(struct engine *engine, const uint32_
 		    (!(flow->flags & FLOW_HAIRPIN) || is_listed(flow->remote_address, addresses, n)))
 			continue;
 		ended += !is_expired(flow->deadline, engine->now_ms);
-		flow_close(engine, i);
+		life_end(engine, i);
 	}
 	return ended;
 }

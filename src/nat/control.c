@@ -10,6 +10,7 @@
 #include "nat/attempts.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
@@ -81,8 +82,7 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 		return;
 	if (flow->protocol == PROTOCOL_UDP) {
 		engine->track[index].udp.service = (uint8_t)service;
-		flow->timeout = TIMEOUT_UDP_VPN;
-		timer_touch(engine, flow);
+		timer_set(engine, flow, TIMEOUT_UDP_VPN);
 	}
 	if (host_has_its_share(engine, flow)) {
 		count(engine, unread[service]);
@@ -93,6 +93,7 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 		return;
 	flow_mark_special(engine, index);
 	count_control(engine, flow, 1);
+	life_renew(engine, index, (enum flow_phase)flow->phase);
 }
 
 void control_attach(struct engine *engine, uint32_t index)
@@ -205,7 +206,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 				     const struct passage *passage)
 {
 	struct flow *flow = &engine->flow[*index];
-	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+	bool is_over = tcp_is_over(flow);
 
 	if (flow->protocol == PROTOCOL_UDP) {
 		if (flow->control == 0 && flow->timeout == TIMEOUT_UDP_VPN && is_first_answer(flow, from, passage))
@@ -281,6 +282,7 @@ static void end_control(struct engine *engine, uint32_t index, enum tunnel_end w
 
 	flow->control = 0;
 	count_control(engine, flow, -1);
+	life_renew(engine, index, (enum flow_phase)flow->phase);
 	module_of(service)->control_over(engine, engine->module[service], control, index, why);
 }
 

@@ -19,6 +19,7 @@
 #include "nat/fragment.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/offer.h"
 #include "nat/passages.h"
@@ -175,7 +176,7 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 		if (engine->readies > 0)
 			process_kept(engine);
 		if (engine->expireds > 0)
-			flow_close_noted(engine);
+			life_end_noted(engine);
 	}
 }
 
@@ -202,7 +203,7 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 		if (engine->readies > 0)
 			process_kept(engine);
 	}
-	flow_close_noted(engine);
+	life_end_noted(engine);
 	engine->sink = NULL;
 }
 
@@ -253,10 +254,10 @@ static void close_expired(struct engine *engine)
 {
 	for (uint32_t i = 0; i < engine->header->flow_used; i++)
 		if ((engine->flow[i].flags & FLOW_LIVE) && is_expired(engine->flow[i].deadline, engine->now_ms))
-			flow_close(engine, i);
+			life_end(engine, i);
 }
 
-static const struct flow_events life = {.withdrawn = tell_modules};
+const struct flow_events events_of_modules = {.ended = tell_modules};
 
 struct engine *engine_new(void *arena, size_t size, const struct engine_limits *limits,
 			  const struct engine_config *config, const uint8_t seed[32], bool recover, uint64_t now_ms)
@@ -271,7 +272,7 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 	arena_lay_out(limits, engine, arena);
 	engine->now_ms = now_ms;
 	engine->wake_ms = UINT64_MAX;
-	engine->events = &life;
+	engine->events = &events_of_modules;
 	engine->offer = &offer;
 	configure_adopt(engine, config);
 	if (!recover) {
@@ -353,7 +354,7 @@ bool engine_forget_flow(struct engine *engine, uint32_t index, uint64_t now_ms)
 	engine->now_ms = now_ms;
 	if (index >= engine->header->flow_used || !(engine->flow[index].flags & FLOW_LIVE))
 		return false;
-	flow_close(engine, index);
+	life_end(engine, index);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <culvert/module.h>
 
 #include "nat/arena.h"
+#include "nat/life.h"
 
 struct engine *engine_shadow(const struct engine *engine, void *arena_copy)
 {
@@ -19,6 +20,7 @@ struct engine *engine_shadow(const struct engine *engine, void *arena_copy)
 		return NULL;
 	*shadow = *engine;
 	shadow->event = NULL;
+	shadow->events = &events_of_modules;
 	arena_lay_out(limits, shadow, arena_copy);
 	for (int service = 0; service < SERVICES; service++)
 		if (shadow->module[service] != NULL)

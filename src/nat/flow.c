@@ -5,6 +5,7 @@
 #include <culvert/module.h>
 
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/tcp.h"
 
@@ -345,8 +346,6 @@ static void enter_tables(struct engine *engine, uint32_t index)
 
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
 {
-	/* None that has expired keeps a key that this one has. */
-	flow_close_noted(engine);
 	if (host_take(engine, identity, why) == NONE)
 		return NONE;
 	uint32_t index = take_record(engine);
@@ -398,24 +397,6 @@ void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32
 	flow->spi[from] = spi;
 	if (spi != 0)
 		enter_keys(engine, index, by);
-}
-
-void flow_close(struct engine *engine, uint32_t index)
-{
-	engine->events->withdrawn(engine, index);
-	flow_remove(engine, index);
-}
-
-void flow_close_noted(struct engine *engine)
-{
-	while (engine->expireds > 0) {
-		uint32_t index = engine->expired[--engine->expireds % EXPIRED_MAX];
-		const struct flow *flow = &engine->flow[index];
-
-		/* It may have been closed since, and another one may have its record. */
-		if ((flow->flags & FLOW_LIVE) && is_expired(flow->deadline, engine->now_ms))
-			flow_close(engine, index);
-	}
 }
 
 void flow_remove(struct engine *engine, uint32_t index)
@@ -501,7 +482,8 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 
 	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL)
 		return false;
-	if (flow->timeout >= TIMEOUTS || (is_tcp && !tcp_is_whole(flow, &engine->track[index].tcp)))
+	if (flow->timeout >= TIMEOUTS || flow->phase > FLOW_CLOSING ||
+	    (is_tcp && !tcp_is_whole(flow, &engine->track[index].tcp)))
 		return false;
 	if ((is_call && flow->protocol != PROTOCOL_GRE) || (!is_call && (flow->flags & FLOW_ANSWERED)))
 		return false;

@@ -49,7 +49,7 @@ struct flow_key flow_outside_key(const struct flow *flow, enum key_by by);
 bool flow_has_key(const struct flow *flow, enum key_by by);
 
 /* The live flow, or NONE: at its deadline it is gone (RFC 4787 REQ-5). A lookup changes nothing; an expired flow that
- * it meets is noted, and closed by flow_close_noted(). */
+ * it meets is noted, and ended by life_end_noted(). */
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash);
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash);
 
@@ -64,12 +64,7 @@ void flow_answer(struct engine *engine, uint32_t index, uint16_t remote_id);
 void flow_forget_answer(struct engine *engine, uint32_t index);
 /* An SA is known by this SPI in what comes from that side; 0: no longer by any. */
 void flow_take_spi(struct engine *engine, uint32_t index, enum side from, uint32_t spi);
-/* Ends a flow: tells those who must know (struct flow_events), then removes it. */
-void flow_close(struct engine *engine, uint32_t index);
-/* Closes the expired flows that lookups have met. To be called after each packet, and before somebody looks for a place
- * that one of them may still have. */
-void flow_close_noted(struct engine *engine);
-/* Takes a flow out of every table, and its mapping with it if it was the last one. Nobody is told. */
+/* Takes a flow out of every table, and its mapping with it if it was the last one. Nobody is told, see life_end(). */
 void flow_remove(struct engine *engine, uint32_t index);
 
 /* The mapping has a flow that lives. */

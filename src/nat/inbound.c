@@ -34,14 +34,9 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 	struct engine_result inspected = control_inspect(engine, &index, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
-	const struct flow *flow = &engine->flow[index];
 	struct rewrite rewrite = rewrite_none(passage);
+	rewrite_own_end(engine, index, SIDE_WAN, &rewrite);
 	passage_account(engine, passage, index, SIDE_WAN);
-	rewrite.destination = flow->inside_address;
-	if (passage->ip.protocol == PROTOCOL_ICMP)
-		rewrite.source_port = flow->inside_port;
-	else
-		rewrite.destination_port = flow->inside_port;
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage, SIDE_LAN, rewrite.destination);
 	fragment_remember(passage, &rewrite, SIDE_LAN);

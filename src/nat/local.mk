@@ -23,6 +23,8 @@ libculvert_core_a_SOURCES += \
 	src/nat/icmp_quote.c \
 	src/nat/icmp_quote.h \
 	src/nat/inbound.c \
+	src/nat/life.c \
+	src/nat/life.h \
 	src/nat/mapping.c \
 	src/nat/mapping.h \
 	src/nat/names.c \

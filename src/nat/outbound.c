@@ -73,8 +73,6 @@ static struct engine_result too_big(struct engine *engine, const struct passage 
 
 static struct engine_result send_out(struct engine *engine, struct passage *passage, uint32_t index)
 {
-	const struct flow *flow = &engine->flow[index];
-
 	if (output_is_too_big(passage->packet, &passage->ip, SIDE_WAN, engine->config.wan_mtu))
 		return too_big(engine, passage, engine->config.wan_mtu);
 	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
@@ -82,8 +80,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
-	rewrite.source = flow->outside_address;
-	rewrite.source_port = flow_port_used(engine, index);
+	rewrite_own_end(engine, index, SIDE_LAN, &rewrite);
 	rewrite.identification = rewrite_identification(engine, passage, passage->ip.destination);
 	rewrite_packet(passage->packet, &passage->ip, &passage->transport, &rewrite);
 	rewrite_mss(engine, passage, SIDE_WAN, rewrite.destination);
@@ -152,8 +149,7 @@ static struct engine_result hairpin_query(struct engine *engine, struct passage 
 		return is_refusal(why) ? refuse(engine, passage, why) : verdict_drop(why);
 	passage_account(engine, passage, index, SIDE_LAN);
 	struct rewrite rewrite = rewrite_none(passage);
-	rewrite.source = engine->flow[index].outside_address;
-	rewrite.source_port = engine->flow[index].outside_port;
+	rewrite_own_end(engine, index, SIDE_LAN, &rewrite);
 	rewrite.destination = target->inside_address;
 	return turn_round(engine, passage, &rewrite);
 }
@@ -174,12 +170,10 @@ static struct engine_result hairpin_answer(struct engine *engine, struct passage
 	struct engine_result fits = hairpin_fits(engine, passage, flow->inside_address);
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
-	flow->bytes[SIDE_WAN] += passage->packet->length;
-	flow->packets[SIDE_WAN]++;
+	passage_account(engine, passage, index, SIDE_WAN);
 	struct rewrite rewrite = rewrite_none(passage);
 	rewrite.source = flow->remote_address;
-	rewrite.source_port = flow->inside_port;
-	rewrite.destination = flow->inside_address;
+	rewrite_own_end(engine, index, SIDE_WAN, &rewrite);
 	return turn_round(engine, passage, &rewrite);
 }
 
@@ -236,12 +230,10 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);
 	passage_account(engine, passage, called, SIDE_WAN);
-	const struct flow *flow = &engine->flow[called];
 	struct rewrite rewrite = rewrite_none(passage);
+	rewrite_own_end(engine, called, SIDE_WAN, &rewrite);
 	rewrite.source = caller.outside_address;
-	rewrite.source_port = caller.outside_port;
-	rewrite.destination = flow->inside_address;
-	rewrite.destination_port = flow->inside_port;
+	rewrite.source_port = caller.outside_port; /* by which the called one's flow knows it */
 	return turn_round(engine, passage, &rewrite);
 }
 
@@ -269,9 +261,8 @@ static struct engine_result hairpin_call(struct engine *engine, struct passage *
 	passage_account(engine, passage, caller, SIDE_LAN);
 	passage_account(engine, passage, called, SIDE_WAN);
 	struct rewrite rewrite = rewrite_none(passage);
-	rewrite.source = engine->flow[caller].outside_address;
-	rewrite.destination = engine->flow[called].inside_address;
-	rewrite.destination_port = engine->flow[called].inside_port;
+	rewrite_own_end(engine, caller, SIDE_LAN, &rewrite);
+	rewrite_own_end(engine, called, SIDE_WAN, &rewrite);
 	return turn_round(engine, passage, &rewrite);
 }
 

@@ -8,6 +8,7 @@
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
+#include "nat/life.h"
 #include "nat/output.h"
 #include "nat/passages.h"
 #include "nat/sa.h"
@@ -129,7 +130,9 @@ void passage_account(struct engine *engine, const struct passage *passage, uint3
 	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, index, from, &passage->transport.tcp);
 		control_follow_tcp(engine, index, from);
-	} else if (from == SIDE_LAN || engine->config.refresh_inbound) {
-		timer_touch(engine, flow);
+	} else {
+		life_heard(engine, index);
+		if (from == SIDE_LAN || engine->config.refresh_inbound)
+			timer_touch(engine, flow);
 	}
 }

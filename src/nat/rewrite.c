@@ -2,6 +2,7 @@
 /* Changing packets in place. */
 #include "nat/rewrite.h"
 
+#include "nat/flow.h"
 #include "nat/output.h"
 #include "nat/passages.h"
 
@@ -17,6 +18,22 @@ struct rewrite rewrite_none(const struct passage *passage)
 			passage_is_call(passage) ? passage->transport.gre.call_id : passage->transport.destination_port,
 		.identification = passage->ip.identification,
 	};
+}
+
+void rewrite_own_end(const struct engine *engine, uint32_t index, enum side from, struct rewrite *to)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	if (from == SIDE_LAN) {
+		to->source = flow->outside_address;
+		to->source_port = flow_port_used(engine, index);
+		return;
+	}
+	to->destination = flow->inside_address;
+	if (flow->protocol == PROTOCOL_ICMP)
+		to->source_port = flow->inside_port;
+	else
+		to->destination_port = flow->inside_port;
 }
 
 void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to)

@@ -15,6 +15,9 @@ struct rewrite {
 };
 
 struct rewrite rewrite_none(const struct passage *passage);
+/* What a packet of the flow from that side carries of our end when it leaves: the outside endpoint as its source, or
+ * the inside one as its destination. The remote end stays as it came. */
+void rewrite_own_end(const struct engine *engine, uint32_t flow, enum side from, struct rewrite *to);
 /* A whole packet or a first fragment. */
 void rewrite_packet(struct packet *packet, const struct ip_header *ip, const struct transport *transport,
 		    const struct rewrite *to);

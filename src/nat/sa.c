@@ -5,6 +5,7 @@
 #include <culvert/verdict.h>
 
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/timer.h"
@@ -94,26 +95,26 @@ uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint3
 	return index;
 }
 
-static void set_timer(struct engine *engine, uint32_t index)
+static void take_spi(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
 {
 	struct flow *flow = &engine->flow[index];
 
-	flow->timeout = flow->spi[SIDE_LAN] != 0 && flow->spi[SIDE_WAN] != 0 ? TIMEOUT_ESP : TIMEOUT_ESP_OPENING;
-	timer_touch(engine, flow);
+	flow_take_spi(engine, index, from, spi);
+	bool is_pair = flow->spi[SIDE_LAN] != 0 && flow->spi[SIDE_WAN] != 0;
+	timer_set(engine, flow, is_pair ? TIMEOUT_ESP : TIMEOUT_ESP_OPENING);
+	life_renew(engine, index, is_pair ? FLOW_STEADY : FLOW_OPENING);
 }
 
 void sa_learn(struct engine *engine, uint32_t index, enum side from, uint32_t spi)
 {
-	flow_take_spi(engine, index, from, spi);
 	if (from == SIDE_WAN)
 		engine->track[index].call.has_sequence = false;
-	set_timer(engine, index);
+	take_spi(engine, index, from, spi);
 }
 
 void sa_forget(struct engine *engine, uint32_t index, enum side from)
 {
-	flow_take_spi(engine, index, from, 0);
-	set_timer(engine, index);
+	take_spi(engine, index, from, 0);
 }
 
 uint32_t sa_spi(const struct engine *engine, uint32_t index, enum side from)
@@ -138,5 +139,5 @@ void sa_keep(struct engine *engine, uint32_t index)
 
 void sa_close(struct engine *engine, uint32_t index)
 {
-	flow_close(engine, index);
+	life_end(engine, index);
 }

@@ -4,6 +4,7 @@
 
 #include "nat/control.h"
 #include "nat/host.h"
+#include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
 #include "nat/tcp.h"
@@ -69,10 +70,10 @@ static bool mapping_stays(struct engine *engine, uint32_t mapping)
 {
 	/* Each turn closes an expired flow of it or ends the loop. */
 	while (engine->mapping[mapping].live) {
-		flow_close_noted(engine);
+		life_end_noted(engine);
 		if (flow_mapping_is_alive(engine, mapping))
 			return true;
-		flow_close_noted(engine);
+		life_end_noted(engine);
 	}
 	return false;
 }
@@ -200,10 +201,9 @@ static bool clash_gives_way(struct engine *engine, const struct knock *knock, co
 
 	if (index == NONE)
 		return true;
-	uint8_t state = engine->flow[index].tcp_state;
-	if (state != TCP_STATE_CLOSED && state != TCP_STATE_RESET)
+	if (!tcp_is_over(&engine->flow[index]))
 		return false;
-	flow_close(engine, index);
+	life_end(engine, index);
 	return true;
 }
 

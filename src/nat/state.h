@@ -69,9 +69,10 @@ struct flow {
 		uint32_t spi[SIDES]; /* of an SA: in the packets from that side; 0: not known */
 	};
 	uint32_t packets[SIDES];
-	uint8_t timeout;   /* enum timeout */
-	uint8_t tcp_state; /* enum tcp_state */
-	uint16_t control;  /* state of the module that reads this flow; 0: none */
+	uint8_t timeout;       /* enum timeout */
+	uint8_t tcp_state : 4; /* enum tcp_state */
+	uint8_t phase : 4;     /* enum flow_phase of life.h */
+	uint16_t control;      /* state of the module that reads this flow; 0: none */
 	uint64_t bytes[SIDES];
 };
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
@@ -251,9 +252,13 @@ struct icmp_budget {
 
 struct engine_offer;
 
-/* Those who must know of the life of a flow. */
+/* Those who must know of the life of a flow; NULL for what nobody must know. See life.h. */
+typedef void flow_event(struct engine *engine, uint32_t index);
 struct flow_events {
-	void (*withdrawn)(struct engine *engine, uint32_t index); /* it ends, and is still whole */
+	flow_event *offered;   /* it is steady: from now on its packets can be rewritten by what the flow says */
+	flow_event *changed;   /* it is steady and says something else now */
+	flow_event *withdrawn; /* it is not steady any more */
+	flow_event *ended;     /* it ends, and is still whole; it has been withdrawn before */
 };
 
 enum { EXPIRED_MAX = 64 };

@@ -3,6 +3,8 @@
 #include "nat/tcp.h"
 
 #include "base/serial.h"
+#include "nat/life.h"
+#include "nat/timer.h"
 
 enum {
 	SCALE_UNKNOWN = 14,      /* the widest a window can be: what a side whose SYN was not seen may have agreed on */
@@ -100,17 +102,23 @@ static bool is_plausible(const struct tcp_track *track, enum side from, const st
 	return (segment->flags & TCP_ACK) && !serial_before(inside->next, segment->acknowledgement);
 }
 
-static void enter(struct engine *engine, struct flow *flow, enum tcp_state state)
+static void enter(struct engine *engine, uint32_t index, enum tcp_state state)
 {
-	static const uint8_t timeout_of[] = {
-		[TCP_STATE_OPENING] = TIMEOUT_TCP_OPENING,         [TCP_STATE_ESTABLISHED] = TIMEOUT_TCP_ESTABLISHED,
-		[TCP_STATE_HALF_CLOSED] = TIMEOUT_TCP_ESTABLISHED, [TCP_STATE_CLOSED] = TIMEOUT_TCP_CLOSING,
-		[TCP_STATE_RESET] = TIMEOUT_TCP_CLOSING,
+	static const struct {
+		enum timeout timeout;
+		enum flow_phase phase;
+	} is[] = {
+		[TCP_STATE_OPENING] = {TIMEOUT_TCP_OPENING, FLOW_OPENING},
+		[TCP_STATE_ESTABLISHED] = {TIMEOUT_TCP_ESTABLISHED, FLOW_STEADY},
+		[TCP_STATE_HALF_CLOSED] = {TIMEOUT_TCP_ESTABLISHED, FLOW_CLOSING},
+		[TCP_STATE_CLOSED] = {TIMEOUT_TCP_CLOSING, FLOW_CLOSING},
+		[TCP_STATE_RESET] = {TIMEOUT_TCP_CLOSING, FLOW_CLOSING},
 	};
+	struct flow *flow = &engine->flow[index];
 
-	flow->tcp_state = (uint8_t)state;
-	flow->timeout = timeout_of[state];
-	flow->deadline = (uint32_t)(engine->now_ms + engine->config.timeout[flow->timeout]);
+	flow->tcp_state = (unsigned)state & 0xf;
+	timer_set(engine, flow, is[state].timeout);
+	life_enter(engine, index, is[state].phase);
 }
 
 static enum tcp_state next_state(const struct flow *flow, const struct tcp_track *track)
@@ -131,13 +139,13 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 	struct flow *flow = &engine->flow[index];
 	struct tcp_track *track = &engine->track[index].tcp;
 	struct tcp_end *sender = &track->end[from], *receiver = &track->end[!from];
-	bool is_over = flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+	bool is_over = tcp_is_over(flow);
 
 	if (flow->tcp_state == TCP_STATE_NONE)
 		flow->tcp_state = TCP_STATE_OPENING;
 	if (segment->flags & TCP_RST) {
 		if (flow->tcp_state != TCP_STATE_RESET && reset_counts(flow, sender, receiver, segment))
-			enter(engine, flow, TCP_STATE_RESET);
+			enter(engine, index, TCP_STATE_RESET);
 		return;
 	}
 	if (is_over && (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
@@ -153,7 +161,7 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 		if (from == SIDE_LAN && (sender->flags & TCP_END_HEARD) && serial_before(sender->next, end))
 			sender->next = end;
 		if (!is_over)
-			enter(engine, flow, (enum tcp_state)flow->tcp_state);
+			enter(engine, index, (enum tcp_state)flow->tcp_state);
 		return;
 	}
 	learn(sender, segment);
@@ -164,5 +172,5 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 	/* In closed the timer runs from the second FIN on; a reset connection that speaks again was not reset. */
 	if (state == TCP_STATE_CLOSED && flow->tcp_state == TCP_STATE_CLOSED)
 		return;
-	enter(engine, flow, state);
+	enter(engine, index, state);
 }

@@ -26,6 +26,11 @@ enum tcp_end_flag {
 	TCP_END_UNSCALED = 16, /* its SYN had no window scale option */
 };
 
+static inline bool tcp_is_over(const struct flow *flow)
+{
+	return flow->tcp_state == TCP_STATE_CLOSED || flow->tcp_state == TCP_STATE_RESET;
+}
+
 /* Takes a segment of the flow at index into account; sets state, timer class and deadline. */
 void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment);
 

@@ -4,6 +4,7 @@
 
 #include "nat/flow.h"
 #include "nat/fragment.h"
+#include "nat/life.h"
 #include "nat/pool.h"
 
 enum {
@@ -31,7 +32,7 @@ static bool sweep_flows(struct engine *engine)
 		uint32_t index = header->sweep_flow++;
 		struct flow *flow = &engine->flow[index];
 		if ((flow->flags & FLOW_LIVE) && is_expired(flow->deadline, engine->now_ms)) {
-			flow_close(engine, index);
+			life_end(engine, index);
 			closed++;
 		}
 	}
@@ -75,12 +76,14 @@ static bool sweep_on_demand(struct engine *engine)
 
 bool timer_has_room(struct engine *engine)
 {
-	flow_close_noted(engine);
+	life_end_noted(engine);
 	return flow_has_room(engine) || (sweep_on_demand(engine) && flow_has_room(engine));
 }
 
 uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enum drop *why)
 {
+	/* None that has expired keeps a key that this one has. */
+	life_end_noted(engine);
 	uint32_t index = flow_open(engine, identity, why);
 
 	if (index == NONE && sweep_on_demand(engine))

@@ -17,6 +17,13 @@ static inline void timer_touch(struct engine *engine, struct flow *flow)
 	flow->deadline = (uint32_t)(engine->now_ms + engine->config.timeout[flow->timeout]);
 }
 
+/* Gives it another timer class, which begins now. */
+static inline void timer_set(struct engine *engine, struct flow *flow, enum timeout timeout)
+{
+	flow->timeout = (uint8_t)timeout;
+	timer_touch(engine, flow);
+}
+
 /* The timer class of a new flow; TCP has states of its own. */
 static inline enum timeout timer_class(uint8_t protocol, uint16_t remote_port)
 {

@@ -11,6 +11,7 @@ UNIT_PARTS += tests/unit/test_engine_configure.c
 UNIT_PARTS += tests/unit/test_engine_drops.c
 UNIT_PARTS += tests/unit/test_engine_fragment.c
 UNIT_PARTS += tests/unit/test_engine_icmp.c
+UNIT_PARTS += tests/unit/test_engine_life.c
 UNIT_PARTS += tests/unit/test_engine_mapping.c
 UNIT_PARTS += tests/unit/test_engine_merged.c
 UNIT_PARTS += tests/unit/test_engine_packet.c
