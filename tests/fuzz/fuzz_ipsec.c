@@ -549,7 +549,7 @@ static void end(struct ipsec_life *l)
 	if (!l->spoilt && counters->flows > 0)
 		life_fail("a flow does not end");
 	life_check(ipsec_check(l->life.engine));
-	life_end(&l->life);
+	life_finish(&l->life);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

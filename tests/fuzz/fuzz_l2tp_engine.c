@@ -332,6 +332,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += 4;
 		at += step(&life, record, data + at, size - at);
 	}
-	life_end(&life.life);
+	life_finish(&life.life);
 	return 0;
 }

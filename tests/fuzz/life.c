@@ -64,7 +64,7 @@ void life_crash(struct life *l)
 		life_fail("an arena of ours was refused");
 }
 
-void life_end(struct life *l)
+void life_finish(struct life *l)
 {
 	/* It takes longer than all the rest: not after every life, but after the first of a process. */
 	if (l->lives++ % 8 == 0)

@@ -36,7 +36,7 @@ void life_begin(struct life *life, uint64_t now, uint32_t tunnels_most);
 void life_start(struct life *life, uint32_t outsides);
 /* kill -9: another process takes over what is in memory. */
 void life_crash(struct life *life);
-void life_end(struct life *life);
+void life_finish(struct life *life);
 
 /* Feeds life->packet from memory of exactly its size, and checks that the verdict is one. */
 void life_process(struct life *life, enum side from);
