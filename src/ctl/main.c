@@ -12,6 +12,7 @@
 #include <culvert/exit.h>
 
 #include "ctl/answer.h"
+#include "ctl/complete.h"
 #include "ctl/human.h"
 #include "ctl/names.h"
 #include "ctl/offer.h"
@@ -329,9 +330,13 @@ int main(int argc, char **argv)
 		fputs("culvertctl: out of memory\n", stderr);
 		return EXIT_NETWORK;
 	}
-	code = options_parse(&ctl->options, argc, argv, stderr);
-	if (code == EXIT_OK)
-		code = act(ctl);
+	if (argc > 1 && !strcmp(argv[1], "--complete")) {
+		code = complete_words(argc - 2, argv + 2);
+	} else {
+		code = options_parse(&ctl->options, argc, argv, stderr);
+		if (code == EXIT_OK)
+			code = act(ctl);
+	}
 	free(ctl);
 	if (fflush(stdout) != 0 && code == EXIT_OK) {
 		fprintf(stderr, "culvertctl: standard output: %s\n", strerror(errno));

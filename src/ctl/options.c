@@ -16,24 +16,24 @@
 #include "ctl/human.h"
 #include "ctl/verbs.h"
 
-enum { OPTION_SOCKET = 256, OPTION_COLOUR, OPTION_WATCH, OPTION_KEY, KEYS_MAX = 32 };
+enum { OPTION_SOCKET = OPTION_LONG, OPTION_COLOUR, OPTION_WATCH, OPTION_KEY, KEYS_MAX = 32 };
 
-/* Those of all verbs. */
-static const struct option common[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"lines", no_argument, NULL, 'J'},
-	{"output", required_argument, NULL, 'o'},
-	{"color", required_argument, NULL, OPTION_COLOUR},
-	{"socket", required_argument, NULL, OPTION_SOCKET},
-	{"watch", no_argument, NULL, OPTION_WATCH},
-	{"write", required_argument, NULL, 'w'},
-	{"quiet", no_argument, NULL, 'q'},
-	{"yes", no_argument, NULL, 'y'},
-	{"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},
+const struct option_text option_texts[] = {
+	{"json", NULL, 'j', "one JSON document"},
+	{"lines", NULL, 'J', "JSON, an object a line, as it comes"},
+	{"output", "FORM", 'o', "table, json, lines or tsv (columns between tabs)"},
+	{"color", "WHEN", OPTION_COLOUR, "always, never, or auto: on a terminal without NO_COLOR"},
+	{"socket", "PATH", OPTION_SOCKET, "the control socket (" OPTIONS_SOCKET ")"},
+	{"watch", NULL, OPTION_WATCH, "again every second"},
+	{"write", "FILE", 'w', "with capture: a pcapng file; - is the standard output"},
+	{"quiet", NULL, 'q', "with status: nothing but the exit code, 0 if it forwards"},
+	{"yes", NULL, 'y', "with mode: no question before tunnels end"},
+	{"version", NULL, 'V', "print the version"},
+	{"help", NULL, 'h', "print this, or with a verb what it does"},
+	{.name = NULL},
 };
 
-enum { COMMON = sizeof(common) / sizeof(common[0]) };
+enum { COMMON = sizeof(option_texts) / sizeof(option_texts[0]) - 1 };
 
 /* These, and --KEY for KEY=VALUE words: option COMMON + i is key i. */
 struct known_options {
@@ -42,27 +42,19 @@ struct known_options {
 	uint32_t keys;
 };
 
-const char *const options_names[] = {"--json",  "--lines", "--output", "--color",   "--socket", "--watch",
-				     "--write", "--quiet", "--yes",    "--version", "--help",   NULL};
-
 void options_print_help(FILE *out)
 {
 	fputs("usage: culvertctl [OPTION]... [VERB [ARGUMENT]...]\n"
 	      "Asks culvertd. Without a verb it shows the status. The beginning of a verb is\n"
-	      "enough if it fits only one verb.\n\n"
-	      "  -j, --json          one JSON document\n"
-	      "  -J, --lines         JSON, an object a line, as it comes\n"
-	      "  -o, --output FORM   table, json, lines or tsv (columns between tabs)\n"
-	      "      --color WHEN    always, never, or auto: on a terminal without NO_COLOR\n"
-	      "      --socket PATH   the control socket (" OPTIONS_SOCKET ")\n"
-	      "      --watch         again every second\n"
-	      "  -w, --write FILE    with capture: a pcapng file; - is the standard output\n"
-	      "  -q, --quiet         with status: nothing but the exit code, 0 if it forwards\n"
-	      "  -y, --yes           with mode: no question before tunnels end\n"
-	      "  -V, --version       print the version\n"
-	      "  -h, --help          print this, or with a verb what it does\n\n"
-	      "The verbs; \"culvertctl help VERB\" names the arguments of one:\n\n",
+	      "enough if it fits only one verb.\n\n",
 	      out);
+	for (const struct option_text *text = option_texts; text->name; text++) {
+		int width = fprintf(out, text->letter < OPTION_LONG ? "  -%c, " : "      ", text->letter);
+
+		width += fprintf(out, "--%s %s", text->name, text->value ? text->value : "");
+		fprintf(out, "%*s%s\n", 22 - width, "", text->help);
+	}
+	fputs("\nThe verbs; \"culvertctl help VERB\" names the arguments of one:\n\n", out);
 	verbs_print_help(NULL, out);
 	fputs("\nArguments like host=ADDRESS may also be written --host ADDRESS or\n"
 	      "--host=ADDRESS; man culvertctl says more.\n"
@@ -167,7 +159,9 @@ static void know_options(struct known_options *known, const struct verb_text *ve
 	struct verb_key key;
 
 	*known = (struct known_options){.keys = 0};
-	memcpy(known->option, common, sizeof(common));
+	for (int i = 0; i < COMMON; i++)
+		known->option[i] = (struct option){option_texts[i].name, option_texts[i].value != NULL, NULL,
+						   option_texts[i].letter};
 	for (const struct verb_text *text = verb_texts; text < verb_texts + verb_count; text++)
 		for (const char *at = NULL; (!verb || verb == text) && verbs_next_key(text, &at, &key);)
 			add_key(known, &key);

@@ -45,7 +45,15 @@ int options_replace_word(struct ctl_options *options, size_t index, size_t befor
  * is no memory. */
 char *options_as_typed(const struct ctl_options *options, const char *error);
 
-/* The options, for those who complete them: the long names, a NULL behind the last. */
-extern const char *const options_names[];
+/* The options of all verbs, a name that is NULL behind the last. */
+struct option_text {
+	const char *name, *value; /* value: NULL, or what it takes */
+	int letter;               /* OPTION_LONG or more: it has none */
+	const char *help;
+};
+
+enum { OPTION_LONG = 256 };
+
+extern const struct option_text option_texts[];
 
 #endif

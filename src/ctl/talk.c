@@ -123,7 +123,7 @@ static void on_signal(int number)
 
 void talk_stop_at_signals(const struct talk *talk)
 {
-	const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, before;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 

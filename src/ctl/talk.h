@@ -26,8 +26,8 @@ int talk_start(struct talk *talk, const char *path, const char *const *words, si
 	       FILE *errors);
 /* Sends what the answer has asked for. Whether it came, the answer says. */
 void talk_send(const struct talk *talk, const char *bytes, size_t size);
-/* From now on a first SIGINT, SIGTERM or SIGHUP ends the answer early, and a pipe that nobody reads is an error of
- * whoever writes. For one talk of a process. */
+/* From now on a first SIGINT, SIGTERM, SIGHUP or SIGALRM ends the answer early, and a pipe that nobody reads is an
+ * error of whoever writes. For one talk of a process at a time. */
 void talk_stop_at_signals(const struct talk *talk);
 /* The next line: read into *row and, as it came, in *line without its newline. EXIT_OK, TALK_STOPPED
  * when a signal came and all that had come before it was given, or another exit code after having said why; *line stays

@@ -80,9 +80,9 @@ echo "== make check in the tree: a part of it"
 need_packages libcmocka-dev python3 mandoc
 ./configure --enable-werror
 make check \
-	check_PROGRAMS="man/lists src/ctl/completion tests/replay/replay tests/unit/test_log tests/unit/test_json" \
+	check_PROGRAMS="tools/manual_lists tests/replay/replay tests/unit/test_log tests/unit/test_json" \
 	check_LIBRARIES= \
-	TESTS="man/check_lists.sh tests/replay/captures.sh tests/unit/completion.sh tests/unit/test_log
+	TESTS="tools/check_lists.sh tests/replay/captures.sh tests/unit/completion.sh tests/unit/test_log
 		tests/unit/test_json tests/unit/test_json_rows.py tests/lint/lint.py"
 
 echo "== what was built in the tree stays there"

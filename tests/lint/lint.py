@@ -23,7 +23,7 @@ import sys
 import tempfile
 
 WARNING = "warning: "
-COPIED = ("include", "src", "tests", "man", "etc", "docs")
+COPIED = ("include", "src", "tests", "man", "tools", "etc", "docs")
 
 
 class Skip(Exception):

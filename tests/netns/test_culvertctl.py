@@ -546,10 +546,11 @@ def test_completion_asks_the_router(lab, router):
     lab.echo_once(lab.udp("L1"), lab.udp("W1"))
     (row,) = [row for row in ask(router, f"mappings host={lab.address('L1')}") if row["protocol-name"] == "udp"][:1]
     files = pathlib.Path(__file__).resolve().parent.parent.parent / "etc" / "completion"
-    script = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _culvertctl "$1"; printf "%s\\n" "${COMPREPLY[@]}"'
+    script = ('compopt() { :; }; . "$0"; COMP_LINE="culvertctl $2"; COMP_POINT=${#COMP_LINE}; _culvertctl "$1"; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
 
     def complete(*words):
-        command = ["bash", "-c", script, str(files / "culvertctl"), find_ctl(router), *words]
+        command = ["bash", "-c", script, str(files / "culvertctl"), find_ctl(router), " ".join(words)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and not done.stderr, done
         return done.stdout.split()
@@ -557,5 +558,5 @@ def test_completion_asks_the_router(lab, router):
     at = ["--socket", str(socket_of(router))]
     assert lab.address("L1") in complete(*at, "forget", "")
     assert str(row["index"]) in complete(*at, "forget", str(row["index"])[:1])
-    assert lab.address("L1") in complete(*at, "mappings", "host", "=", "10.")
+    assert lab.address("L1") in complete(*at, "mappings", "host=10.")
     assert complete("--socket", "/nowhere", "forget", "") == []

@@ -227,8 +227,8 @@ static void all_keys_are_options(void **state)
 			assert_int_equal(parse(line), EXIT_OK);
 			assert_string_equal(request(), expected);
 			assert_true(key.value[0] != '\0');
-			for (const char *const *name = options_names; *name; name++)
-				assert_string_not_equal(*name + 2, key.name);
+			for (const struct option_text *text = option_texts; text->name; text++)
+				assert_string_not_equal(text->name, key.name);
 		}
 	}
 	assert_true(keys > 30);

@@ -4,7 +4,7 @@
  *     .\" BEGIN name
  *     .\" END name
  * comes from the lists of include/culvert. name is sections, forward, timeouts, drops, statistics, hints, rules or
- * verbs. The pages hold the lists so that they can be read as they are; the test man/check_lists.sh compares, and
+ * verbs. The pages hold the lists so that they can be read as they are; the test tools/check_lists.sh compares, and
  * "make update-lists" makes them anew.
  */
 #include <stdio.h>
@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 	FILE *page = argc == 2 ? fopen(argv[1], "r") : NULL;
 
 	if (!page) {
-		fprintf(stderr, "usage: lists PAGE\n");
+		fprintf(stderr, "usage: manual_lists PAGE\n");
 		return EXIT_FAILURE;
 	}
 	if (!rewrite(page)) {

@@ -4,16 +4,8 @@
 set -u
 status=0
 for page in culvertd.8 culvertctl.8 culvert.ini.5 culvert-nat.7; do
-	if ! "$top_builddir/man/lists" "$top_srcdir/man/$page" | diff -u "$top_srcdir/man/$page" -; then
+	if ! "$top_builddir/tools/manual_lists" "$top_srcdir/man/$page" | diff -u "$top_srcdir/man/$page" -; then
 		echo "man/$page: a list is out of date: make update-lists" >&2
-		status=1
-	fi
-done
-for shell in bash zsh; do
-	file=culvertctl
-	[ $shell = zsh ] && file=_culvertctl
-	if ! "$top_builddir/src/ctl/completion" $shell | diff -u "$top_srcdir/etc/completion/$file" -; then
-		echo "etc/completion/$file: out of date: make update-lists" >&2
 		status=1
 	fi
 done
