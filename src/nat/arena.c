@@ -9,7 +9,7 @@
 #include "base/layout.h"
 #include "nat/fragment_store.h"
 
-enum { ARENA_VERSION = 12 };
+enum { ARENA_VERSION = 13 };
 #define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
 
 /* Changes whenever a record does: an arena of another build is not taken over. */
@@ -22,6 +22,7 @@ static uint32_t layout_of(const struct engine_limits *limits)
 		sizeof(struct sibling),
 		sizeof(struct mapping),
 		sizeof(struct host),
+		sizeof(struct host_use),
 		sizeof(struct outside),
 		sizeof(struct fragment_set),
 		sizeof(struct block),
@@ -62,6 +63,7 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 		layout_take(arena, &used, ((size_t)limits->flows + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t));
 	struct mapping *mapping = layout_take(arena, &used, (size_t)limits->flows * sizeof(struct mapping));
 	struct host *host = layout_take(arena, &used, (size_t)limits->hosts * sizeof(struct host));
+	struct host_use *host_use = layout_take(arena, &used, (size_t)limits->hosts * sizeof(struct host_use));
 	struct outside *outside = layout_take(arena, &used, (size_t)limits->addresses * sizeof(struct outside));
 	struct fragment_set *set =
 		layout_take(arena, &used, (size_t)(limits->fragments / BLOCKS_PER_SET) * sizeof(struct fragment_set));
@@ -89,6 +91,7 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 		engine->special = special;
 		engine->mapping = mapping;
 		engine->host = host;
+		engine->host_use = host_use;
 		engine->outside = outside;
 		engine->set = set;
 		engine->block = block;
@@ -132,7 +135,7 @@ bool arena_is_ours(const struct engine *engine, const struct engine_limits *limi
 	    memcmp(&header->limits, limits, sizeof *limits) != 0)
 		return false;
 	if (header->flow_used > limits->flows || header->mapping_used > limits->flows ||
-	    header->outside_count > limits->addresses)
+	    header->host_used > limits->hosts || header->outside_count > limits->addresses)
 		return false;
 	for (uint32_t i = 0; i < header->outside_count; i++)
 		if (header->outside_order[i] >= limits->addresses)

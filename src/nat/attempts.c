@@ -98,7 +98,7 @@ static bool describe(const struct engine *engine, uint32_t index, enum attempt_k
 						       : control_service_of(engine, index);
 
 	*attempt = (struct attempt){
-		.inside = flow->inside_address,
+		.inside = host_address(engine, flow->host),
 		.outside = flow->outside_address,
 		.remote = flow->remote_address,
 		.kind = (uint8_t)kind,

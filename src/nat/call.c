@@ -84,7 +84,7 @@ static bool id_is_free(struct engine *engine, const struct flow *control, uint16
 static int take_back(struct engine *engine, const struct flow *control, uint16_t inside_id)
 {
 	struct flow_key key = {
-		.local = control->inside_address,
+		.local = host_address(engine, control->host),
 		.remote = control->remote_address,
 		.local_port = inside_id,
 		.protocol = PROTOCOL_GRE,
@@ -162,7 +162,7 @@ uint32_t call_open(struct engine *engine, uint32_t control_flow, uint16_t inside
 		return MODULE_NONE;
 	}
 	struct flow flow = {
-		.inside_address = control->inside_address,
+		.host = control->host,
 		.outside_address = control->outside_address,
 		.remote_address = control->remote_address,
 		.inside_port = inside_id,
@@ -193,7 +193,7 @@ static void forget_answer(struct engine *engine, uint32_t index)
 static void free_remote_id(struct engine *engine, const struct flow *call, uint16_t remote_id)
 {
 	struct flow_key key = {
-		.local = call->inside_address,
+		.local = host_address(engine, call->host),
 		.remote = call->remote_address,
 		.remote_port = remote_id,
 		.protocol = PROTOCOL_GRE,

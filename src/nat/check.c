@@ -13,7 +13,7 @@ static const char *check_mapping_of(const struct engine *engine, const struct fl
 	if (flow->mapping >= engine->header->mapping_used || !engine->mapping[flow->mapping].live)
 		return "a flow's mapping is not live";
 	const struct mapping *mapping = &engine->mapping[flow->mapping];
-	if (mapping->protocol != flow->protocol || mapping->inside_address != flow->inside_address ||
+	if (mapping->protocol != flow->protocol || mapping->host != flow->host ||
 	    mapping->inside_port != flow->inside_port || mapping->outside_address != flow->outside_address ||
 	    mapping->outside_port != flow->outside_port)
 		return "a flow and its mapping disagree";
@@ -27,7 +27,7 @@ static bool match_index(const void *context, uint32_t index)
 
 static bool is_in_tables(const struct engine *engine, uint32_t index, enum key_by by)
 {
-	struct flow_key key = flow_inside_key(&engine->flow[index], by);
+	struct flow_key key = flow_inside_key(engine, &engine->flow[index], by);
 
 	if (table_find(&engine->flow_out, flow_hash(engine, &key), match_index, &index) == NONE)
 		return false;
@@ -39,13 +39,13 @@ static const char *check_flow(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
+	if (flow->host >= engine->header->host_used || !engine->host[flow->host].live)
+		return "a flow's host is not live";
 	for (int by = BY_PORTS; by <= BY_REMOTE_ID; by++)
 		if (flow_has_key(flow, (enum key_by)by) && !is_in_tables(engine, index, (enum key_by)by))
 			return "a flow is not found by its key";
 	if (outside_find(engine, flow->outside_address) == NULL)
 		return "a flow's outside address is not ours";
-	if (host_find(engine, flow->inside_address) == NONE)
-		return "a flow's host is not known";
 	if (flow_is_special(flow) && flow_next_special(engine, index) != index)
 		return "a special flow is not marked";
 	if (engine->follows_config && !is_expired(flow->deadline, engine->now_ms) && !configure_allows(engine, flow))
@@ -132,11 +132,19 @@ static const char *check_hosts(const struct engine *engine)
 	uint64_t flows = 0, inbound = 0;
 
 	for (uint32_t i = 0; i < engine->header->host_used; i++) {
-		if (!engine->host[i].live)
+		const struct host *host = &engine->host[i];
+		const struct host_use *use = &engine->host_use[i];
+		if (!host->live)
 			continue;
 		live++;
-		flows += engine->host[i].flows;
-		inbound += engine->host[i].inbound;
+		flows += use->flows;
+		inbound += use->inbound;
+		if (host_find(engine, host->address) != i)
+			return "a host is not found by its address";
+		if (use->flows == 0 || host->held != 0)
+			return "a host without a flow is not forgotten";
+		if (host_inside(engine, host->address) != &engine->config.inside[host->inside])
+			return "a host is not where its network is";
 	}
 	if (live != engine->counters->hosts)
 		return "the number of hosts is wrong";

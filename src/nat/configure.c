@@ -101,7 +101,7 @@ static enum flow_end service_fate(const struct engine *engine, const struct flow
 	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != sa_is_paired(engine))
 		return FLOW_END_MODE;
 	if ((flow->flags & FLOW_FORWARD) &&
-	    !leads_to(engine, flow->protocol, flow->outside_port, flow->inside_address, flow->inside_port))
+	    !leads_to(engine, flow->protocol, flow->outside_port, host_address(engine, flow->host), flow->inside_port))
 		return FLOW_END_FORWARD;
 	return FLOW_STAYS;
 }
@@ -184,7 +184,7 @@ static void ports_in_question(const struct engine *engine, const struct engine_c
 static bool port_may_end(const struct engine *engine, const struct mapping *mapping)
 {
 	return port_is_of_host(engine, mapping->protocol, mapping->outside_port) ||
-	       !leads_to(engine, mapping->protocol, mapping->outside_port, mapping->inside_address,
+	       !leads_to(engine, mapping->protocol, mapping->outside_port, host_address(engine, mapping->host),
 			 mapping->inside_port);
 }
 
@@ -234,7 +234,11 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
 
 	engine->now_ms = now_ms;
 	ports_in_question(engine, config, ports);
+	bool moved = config->insides != engine->config.insides ||
+		     memcmp(config->inside, engine->config.inside, sizeof config->inside) != 0;
 	configure_adopt(engine, config);
+	if (moved)
+		host_place_all(engine);
 	if (engine->follows_config)
 		ended = judge_special(engine) + judge_ports(engine, ports);
 	else

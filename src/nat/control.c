@@ -9,7 +9,6 @@
 
 #include "nat/attempts.h"
 #include "nat/fragment_store.h"
-#include "nat/host.h"
 #include "nat/life.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
@@ -54,18 +53,16 @@ static enum service service_read(const struct engine *engine, uint8_t protocol, 
 
 static bool host_has_its_share(const struct engine *engine, const struct flow *flow)
 {
-	uint32_t host = host_find(engine, flow->inside_address);
-
-	return !(flow->flags & FLOW_FORWARD) && host != NONE &&
-	       engine->host[host].controls >= module_share(engine->header->limits.tunnels);
+	return !(flow->flags & FLOW_FORWARD) &&
+	       engine->host_use[flow->host].controls >= module_share(engine->header->limits.tunnels);
 }
 
 static void count_control(struct engine *engine, const struct flow *flow, int change)
 {
-	uint32_t host = host_find(engine, flow->inside_address);
+	struct host_use *use = &engine->host_use[flow->host];
 
-	if (host != NONE && !(flow->flags & FLOW_FORWARD))
-		engine->host[host].controls = (uint16_t)(engine->host[host].controls + change);
+	if (!(flow->flags & FLOW_FORWARD))
+		use->controls = (uint16_t)(use->controls + change);
 }
 
 static void attach(struct engine *engine, uint32_t index, enum service service, bool answered)

@@ -55,7 +55,7 @@ static void find_nearest(const struct engine *engine, const struct drop_record *
 	if (index == NONE)
 		return;
 	view->has_mapping = true;
-	view->mapping_address = engine->mapping[index].inside_address;
+	view->mapping_address = host_address(engine, engine->mapping[index].host);
 	view->mapping_port = engine->mapping[index].inside_port;
 }
 

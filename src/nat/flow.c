@@ -11,6 +11,7 @@
 
 struct flow_match {
 	const struct flow *flow;
+	const struct host *host;
 	const struct flow_key *key;
 };
 
@@ -49,7 +50,7 @@ static bool match_outbound(const void *context, uint32_t index)
 	const struct flow_match *match = context;
 	const struct flow *flow = &match->flow[index];
 
-	return flow->inside_address == match->key->local && flow->remote_address == match->key->remote &&
+	return match->host[flow->host].address == match->key->local && flow->remote_address == match->key->remote &&
 	       flow->protocol == match->key->protocol && ports_match(flow, flow->inside_port, match->key);
 }
 
@@ -79,24 +80,24 @@ static uint32_t alive_or_none(struct engine *engine, uint32_t index)
 
 uint32_t flow_find_outbound(struct engine *engine, const struct flow_key *inside_key, uint64_t hash)
 {
-	struct flow_match match = {engine->flow, inside_key};
+	struct flow_match match = {engine->flow, engine->host, inside_key};
 
 	return alive_or_none(engine, table_find(&engine->flow_out, hash, match_outbound, &match));
 }
 
 uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside_key, uint64_t hash)
 {
-	struct flow_match match = {engine->flow, outside_key};
+	struct flow_match match = {engine->flow, engine->host, outside_key};
 
 	return alive_or_none(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
-struct flow_key flow_inside_key(const struct flow *flow, enum key_by by)
+static struct flow_key key_at(const struct flow *flow, enum key_by by, uint32_t local, uint16_t local_port)
 {
 	struct flow_key key = {
-		.local = flow->inside_address,
+		.local = local,
 		.remote = flow->remote_address,
-		.local_port = by == BY_REMOTE_ID ? 0 : flow->inside_port,
+		.local_port = by == BY_REMOTE_ID ? 0 : local_port,
 		.remote_port = by == BY_LOCAL_ID ? 0 : flow->remote_port,
 		.protocol = flow->protocol,
 		.by = (uint8_t)by,
@@ -107,14 +108,14 @@ struct flow_key flow_inside_key(const struct flow *flow, enum key_by by)
 	return key;
 }
 
+struct flow_key flow_inside_key(const struct engine *engine, const struct flow *flow, enum key_by by)
+{
+	return key_at(flow, by, host_address(engine, flow->host), flow->inside_port);
+}
+
 struct flow_key flow_outside_key(const struct flow *flow, enum key_by by)
 {
-	struct flow_key key = flow_inside_key(flow, by);
-
-	key.local = flow->outside_address;
-	if (!(flow->flags & FLOW_SA))
-		key.local_port = by == BY_REMOTE_ID ? 0 : flow->outside_port;
-	return key;
+	return key_at(flow, by, flow->outside_address, flow->outside_port);
 }
 
 bool flow_has_key(const struct flow *flow, enum key_by by)
@@ -130,7 +131,7 @@ bool flow_has_key(const struct flow *flow, enum key_by by)
 static void enter_keys(struct engine *engine, uint32_t index, enum key_by by)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
+	struct flow_key inside = flow_inside_key(engine, flow, by), outside = flow_outside_key(flow, by);
 
 	table_insert(&engine->flow_out, flow_hash(engine, &inside), index);
 	table_insert(&engine->flow_in, flow_hash(engine, &outside), index);
@@ -139,7 +140,7 @@ static void enter_keys(struct engine *engine, uint32_t index, enum key_by by)
 static void leave_keys(struct engine *engine, uint32_t index, enum key_by by)
 {
 	const struct flow *flow = &engine->flow[index];
-	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
+	struct flow_key inside = flow_inside_key(engine, flow, by), outside = flow_outside_key(flow, by);
 
 	table_remove(&engine->flow_out, flow_hash(engine, &inside), index);
 	table_remove(&engine->flow_in, flow_hash(engine, &outside), index);
@@ -346,7 +347,7 @@ static void enter_tables(struct engine *engine, uint32_t index)
 
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why)
 {
-	if (host_take(engine, identity, why) == NONE)
+	if (!host_take(engine, identity, why))
 		return NONE;
 	uint32_t index = take_record(engine);
 	if (index == NONE) {
@@ -458,7 +459,7 @@ void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, 
 		.tcp_state = flow->tcp_state,
 		.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
 		.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
-		.inside_address = flow->inside_address,
+		.inside_address = host_address(engine, flow->host),
 		.outside_address = flow->outside_address,
 		.remote_address = flow->remote_address,
 		.inside_port = flow->inside_port,
@@ -480,7 +481,8 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 	bool is_tcp = flow->protocol == PROTOCOL_TCP, is_call = (flow->flags & FLOW_CALL) != 0;
 	bool is_sa = (flow->flags & FLOW_SA) != 0;
 
-	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL)
+	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL ||
+	    flow->host >= engine->header->host_used || !engine->host[flow->host].live)
 		return false;
 	if (flow->timeout >= TIMEOUTS || flow->phase > FLOW_CLOSING ||
 	    (is_tcp && !tcp_is_whole(flow, &engine->track[index].tcp)))
@@ -494,16 +496,17 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 	if (flow->mapping >= engine->header->mapping_used)
 		return false;
 	const struct mapping *mapping = &engine->mapping[flow->mapping];
-	return mapping->live && mapping->protocol == flow->protocol &&
-	       mapping->inside_address == flow->inside_address && mapping->inside_port == flow->inside_port &&
-	       mapping->outside_address == flow->outside_address && mapping->outside_port == flow->outside_port;
+	return mapping->live && mapping->protocol == flow->protocol && mapping->host == flow->host &&
+	       mapping->inside_port == flow->inside_port && mapping->outside_address == flow->outside_address &&
+	       mapping->outside_port == flow->outside_port;
 }
 
 /* One that was taken before has the same key. */
 static bool flow_key_is_known(struct engine *engine, const struct flow *flow, enum key_by by)
 {
-	struct flow_key inside = flow_inside_key(flow, by), outside = flow_outside_key(flow, by);
-	struct flow_match by_inside = {engine->flow, &inside}, by_outside = {engine->flow, &outside};
+	struct flow_key inside = flow_inside_key(engine, flow, by), outside = flow_outside_key(flow, by);
+	struct flow_match by_inside = {engine->flow, engine->host, &inside},
+			  by_outside = {engine->flow, engine->host, &outside};
 
 	return table_find(&engine->flow_out, flow_hash(engine, &inside), match_outbound, &by_inside) != NONE ||
 	       table_find(&engine->flow_in, flow_hash(engine, &outside), match_inbound, &by_outside) != NONE;
@@ -525,16 +528,13 @@ uint32_t flow_recover(struct engine *engine)
 	table_clear(&engine->flow_out);
 	table_clear(&engine->flow_in);
 	table_clear(&engine->peer);
-	host_reset(engine);
+	host_recover(engine);
 	mapping_recover(engine);
 	header->flow_free = NONE;
 	engine->counters->flows = 0;
 	for (uint32_t index = header->flow_used; index-- > 0;) {
 		struct flow *flow = &engine->flow[index];
-		uint32_t host = NONE;
-		if (flow_is_whole(engine, index) && !flow_is_known(engine, flow))
-			host = host_take(engine, flow, &why);
-		if (host == NONE) {
+		if (!flow_is_whole(engine, index) || flow_is_known(engine, flow) || !host_take(engine, flow, &why)) {
 			flow->flags = 0;
 			flow->mapping = header->flow_free;
 			header->flow_free = index;
@@ -545,5 +545,6 @@ uint32_t flow_recover(struct engine *engine)
 	for (uint32_t index = 0; index < header->mapping_used; index++)
 		if (engine->mapping[index].live)
 			mapping_release(engine, index, false);
+	host_recovered(engine);
 	return engine->counters->flows;
 }

@@ -11,24 +11,6 @@
 
 #include "nat/state.h"
 
-/*
- * What a flow is known by; local is the inside or the outside endpoint. Most flows are known by both ports. The packets
- * of a PPTP call or of ESP carry one identifier only, which their receiver chose, so that such a flow is known by
- * either of two, as far as they have become known.
- */
-enum key_by {
-	BY_PORTS = 0,
-	BY_LOCAL_ID,  /* of our end: a Call ID in local_port, or an SPI */
-	BY_REMOTE_ID, /* of the remote end: a Call ID in remote_port, or an SPI */
-};
-
-struct flow_key {
-	uint32_t local, remote;
-	uint16_t local_port, remote_port;
-	uint8_t protocol;
-	uint8_t by; /* enum key_by */
-};
-
 /* An SPI has 32 bits and takes the place of both ports. */
 static inline void flow_key_take_spi(struct flow_key *key, uint32_t spi)
 {
@@ -44,7 +26,7 @@ static inline uint32_t flow_key_spi(const struct flow_key *key)
 uint64_t flow_hash(const struct engine *engine, const struct flow_key *key);
 
 /* The keys of a flow, and whether it is known by such a one. */
-struct flow_key flow_inside_key(const struct flow *flow, enum key_by by);
+struct flow_key flow_inside_key(const struct engine *engine, const struct flow *flow, enum key_by by);
 struct flow_key flow_outside_key(const struct flow *flow, enum key_by by);
 bool flow_has_key(const struct flow *flow, enum key_by by);
 
@@ -55,7 +37,8 @@ uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside
 
 /* There is a record for one more flow. See timer_has_room(). */
 bool flow_has_room(const struct engine *engine);
-/* Opens a flow of a mapping that is alive (NONE for protocols without ports). NONE and *why if a limit forbids it. See
+/* Opens a flow of a host that is held or has flows, and of a mapping that is alive (NONE for protocols without ports).
+ * NONE and *why if a limit forbids it. See
  * timer_open_flow(). */
 uint32_t flow_open(struct engine *engine, const struct flow *identity, enum drop *why);
 /* A call's remote Call ID became known. */

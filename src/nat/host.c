@@ -46,13 +46,13 @@ struct outside *host_outside(struct engine *engine, uint32_t inside_address)
 
 	if (index == NONE)
 		return least_used(engine);
-	struct outside *outside = outside_find(engine, engine->host[index].outside_address);
+	struct outside *outside = outside_find(engine, engine->host_use[index].outside_address);
 	if (outside != NULL)
 		return outside;
 	/* Its address went away while a flow through another one lives: it is paired anew. */
 	outside = least_used(engine);
 	if (outside != NULL) {
-		engine->host[index].outside_address = outside->address;
+		engine->host_use[index].outside_address = outside->address;
 		outside->hosts++;
 	}
 	return outside;
@@ -67,18 +67,33 @@ bool host_move(struct engine *engine, uint32_t inside_address)
 		return false;
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
-		if (outside->address != engine->host[index].outside_address &&
+		if (outside->address != engine->host_use[index].outside_address &&
 		    (best == NULL || outside->hosts < best->hosts))
 			best = outside;
 	}
 	if (best == NULL)
 		return false;
-	now = outside_find(engine, engine->host[index].outside_address);
+	now = outside_find(engine, engine->host_use[index].outside_address);
 	if (now != NULL)
 		now->hosts--;
 	best->hosts++;
-	engine->host[index].outside_address = best->address;
+	engine->host_use[index].outside_address = best->address;
 	return true;
+}
+
+static void add_to_outside(struct engine *engine, uint32_t index, uint32_t change)
+{
+	struct outside *outside = outside_find(engine, engine->host_use[index].outside_address);
+
+	if (outside != NULL)
+		outside->hosts += change;
+}
+
+static void place(struct engine *engine, uint32_t index)
+{
+	struct host *host = &engine->host[index];
+
+	host->inside = (uint8_t)(host_inside(engine, host->address) - engine->config.inside);
 }
 
 static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_t outside_address)
@@ -87,18 +102,56 @@ static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_
 	uint32_t index = header->host_free;
 
 	if (index != NONE)
-		header->host_free = engine->host[index].flows;
+		header->host_free = engine->host_use[index].flows;
 	else if (header->host_used < header->limits.hosts)
 		index = header->host_used++;
 	else
 		return NONE;
-	engine->host[index] = (struct host){.address = inside_address, .outside_address = outside_address, .live = 1};
+	engine->host[index] = (struct host){.address = inside_address};
+	engine->host_use[index] = (struct host_use){.outside_address = outside_address};
+	place(engine, index);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	engine->host[index].live = 1;
 	table_insert(&engine->host_table, host_hash(engine, inside_address), index);
-	struct outside *outside = outside_find(engine, outside_address);
-	if (outside != NULL)
-		outside->hosts++;
+	add_to_outside(engine, index, 1);
 	engine->counters->hosts++;
 	return index;
+}
+
+static void free_record(struct engine *engine, uint32_t index)
+{
+	engine->host[index].live = 0;
+	engine->host_use[index].flows = engine->header->host_free;
+	engine->header->host_free = index;
+}
+
+static void forget_if_idle(struct engine *engine, uint32_t index)
+{
+	if (engine->host_use[index].flows > 0 || engine->host[index].held > 0)
+		return;
+	table_remove(&engine->host_table, host_hash(engine, host_address(engine, index)), index);
+	add_to_outside(engine, index, UINT32_MAX);
+	engine->counters->hosts--;
+	free_record(engine, index);
+}
+
+uint32_t host_hold(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+{
+	uint32_t index = host_find(engine, inside_address);
+
+	if (index == NONE)
+		index = host_add(engine, inside_address, outside_address);
+	if (index == NONE)
+		*why = DROP_HOSTS_EXHAUSTED;
+	else
+		engine->host[index].held++;
+	return index;
+}
+
+void host_let_go(struct engine *engine, uint32_t index)
+{
+	engine->host[index].held--;
+	forget_if_idle(engine, index);
 }
 
 static bool is_over_half(uint32_t used, uint32_t all)
@@ -106,31 +159,24 @@ static bool is_over_half(uint32_t used, uint32_t all)
 	return used >= (all < 2 ? 1 : all / 2);
 }
 
-uint32_t host_take(struct engine *engine, const struct flow *flow, enum drop *why)
+bool host_take(struct engine *engine, const struct flow *flow, enum drop *why)
 {
 	const struct engine_config *config = &engine->config;
 	bool is_inbound = (flow->flags & FLOW_INBOUND) != 0;
+	struct host_use *use = &engine->host_use[flow->host];
 
 	if (is_inbound && is_over_half(engine->header->inbound, engine->header->limits.flows)) {
 		*why = DROP_FLOWS_EXHAUSTED;
-		return NONE;
+		return false;
 	}
-	uint32_t index = host_find(engine, flow->inside_address);
-	if (index == NONE)
-		index = host_add(engine, flow->inside_address, flow->outside_address);
-	if (index == NONE) {
-		*why = DROP_HOSTS_EXHAUSTED;
-		return NONE;
-	}
-	struct host *host = &engine->host[index];
-	if (host->flows >= config->host_flows || (is_inbound && is_over_half(host->inbound, config->host_flows))) {
+	if (use->flows >= config->host_flows || (is_inbound && is_over_half(use->inbound, config->host_flows))) {
 		*why = DROP_HOST_LIMIT;
-		return NONE;
+		return false;
 	}
-	host->flows++;
-	host->inbound += is_inbound;
+	use->flows++;
+	use->inbound += is_inbound;
 	engine->header->inbound += is_inbound;
-	return index;
+	return true;
 }
 
 bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct full_host *host)
@@ -138,16 +184,17 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 	uint32_t all = engine->config.host_flows, half = all < 2 ? 1 : all / 2;
 
 	while (*cursor < engine->header->host_used) {
-		const struct host *record = &engine->host[(*cursor)++];
+		const struct host *record = &engine->host[*cursor];
+		const struct host_use *use = &engine->host_use[(*cursor)++];
 		if (!record->live)
 			continue;
 		*host = (struct full_host){
 			.address = record->address,
-			.flows = record->flows,
-			.inbound = record->inbound,
-			.is_full = record->flows >= all - all / NEARLY,
+			.flows = use->flows,
+			.inbound = use->inbound,
+			.is_full = use->flows >= all - all / NEARLY,
 		};
-		if (host->is_full || record->inbound >= half - half / NEARLY)
+		if (host->is_full || use->inbound >= half - half / NEARLY)
 			return true;
 	}
 	return false;
@@ -155,35 +202,49 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 
 void host_release(struct engine *engine, const struct flow *flow)
 {
-	uint32_t index = host_find(engine, flow->inside_address);
 	bool is_inbound = (flow->flags & FLOW_INBOUND) != 0;
+	struct host_use *use = &engine->host_use[flow->host];
 
-	if (index == NONE)
-		return;
-	struct host *host = &engine->host[index];
-	host->inbound -= is_inbound;
+	use->inbound -= is_inbound;
 	engine->header->inbound -= is_inbound;
-	if (--host->flows > 0)
-		return;
-	table_remove(&engine->host_table, host_hash(engine, host->address), index);
-	struct outside *outside = outside_find(engine, host->outside_address);
-	if (outside != NULL)
-		outside->hosts--;
-	host->live = 0;
-	host->flows = engine->header->host_free;
-	engine->header->host_free = index;
-	engine->counters->hosts--;
+	use->flows--;
+	forget_if_idle(engine, flow->host);
 }
 
-void host_reset(struct engine *engine)
+void host_place_all(struct engine *engine)
 {
+	for (uint32_t i = 0; i < engine->header->host_used; i++)
+		place(engine, i);
+}
+
+void host_recover(struct engine *engine)
+{
+	struct arena_header *header = engine->header;
+
 	table_clear(&engine->host_table);
-	engine->header->host_free = NONE;
-	engine->header->host_used = 0;
-	engine->header->inbound = 0;
+	header->host_free = NONE;
+	header->inbound = 0;
 	engine->counters->hosts = 0;
-	for (uint32_t i = 0; i < engine->header->outside_count; i++)
-		engine->outside[engine->header->outside_order[i]].hosts = 0;
+	for (uint32_t index = header->host_used; index-- > 0;) {
+		struct host *host = &engine->host[index];
+		if (!host->live || host_find(engine, host->address) != NONE) {
+			free_record(engine, index);
+			continue;
+		}
+		engine->host_use[index] = (struct host_use){.outside_address = engine->host_use[index].outside_address};
+		host->held = 0;
+		place(engine, index);
+		table_insert(&engine->host_table, host_hash(engine, host->address), index);
+		engine->counters->hosts++;
+	}
+}
+
+void host_recovered(struct engine *engine)
+{
+	for (uint32_t index = engine->header->host_used; index-- > 0;)
+		if (engine->host[index].live)
+			forget_if_idle(engine, index);
+	host_recount(engine);
 }
 
 void host_recount(struct engine *engine)
@@ -191,7 +252,7 @@ void host_recount(struct engine *engine)
 	for (uint32_t i = 0; i < engine->header->outside_count; i++)
 		engine->outside[engine->header->outside_order[i]].hosts = 0;
 	for (uint32_t i = 0; i < engine->header->host_used; i++) {
-		struct outside *outside = outside_find(engine, engine->host[i].outside_address);
+		struct outside *outside = outside_find(engine, engine->host_use[i].outside_address);
 		if (engine->host[i].live && outside != NULL)
 			outside->hosts++;
 	}

@@ -241,8 +241,8 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 			   passage->ip.source);
 	const struct flow *flow = &engine->flow[index];
 	struct rewrite rewrite = rewrite_none(passage);
-	rewrite.destination = flow->inside_address;
-	rewrite_quote(passage, &quote, true, flow->inside_address, flow->inside_port);
+	rewrite.destination = host_address(engine, flow->host);
+	rewrite_quote(passage, &quote, true, rewrite.destination, flow->inside_port);
 	raise_mtu(passage);
 	return send_error(engine, passage, &rewrite, SIDE_LAN);
 }
@@ -255,9 +255,9 @@ static struct engine_result turn_error(struct engine *engine, struct passage *pa
 	struct rewrite rewrite = rewrite_none(passage);
 
 	rewrite_quote(passage, quote, false, called_address, called_port);
-	rewrite_quote(passage, quote, true, sender->inside_address, sender->inside_port);
 	rewrite.source = called_address;
-	rewrite.destination = sender->inside_address;
+	rewrite.destination = host_address(engine, sender->host);
+	rewrite_quote(passage, quote, true, rewrite.destination, sender->inside_port);
 	count(engine, STAT_HAIRPINNED);
 	return send_error(engine, passage, &rewrite, SIDE_LAN);
 }
@@ -328,7 +328,7 @@ static bool translate_own(struct engine *engine, struct packet *error)
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return false;
 	struct rewrite rewrite = rewrite_none(&passage);
-	rewrite.destination = engine->flow[index].inside_address;
+	rewrite.destination = host_address(engine, engine->flow[index].host);
 	rewrite_quote(&passage, &quote, true, rewrite.destination, engine->flow[index].inside_port);
 	rewrite_header(error, &passage.ip, &rewrite);
 	return true;

@@ -25,7 +25,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 		icmp_error_send(engine, passage, outside, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}
-	uint32_t mtu = host_inside(engine, engine->flow[index].inside_address)->mtu;
+	uint32_t mtu = engine->config.inside[engine->host[engine->flow[index].host].inside].mtu;
 	if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN, mtu)) {
 		icmp_error_send(engine, passage, outside, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,
 				(uint16_t)mtu);
@@ -106,7 +106,7 @@ static uint32_t find_claimed(struct engine *engine, const struct passage *passag
 	/* Another port of the server: a flow of its own, whatever the filtering rule says. */
 	struct target target = {
 		.mapping = engine->flow[claimed].mapping,
-		.inside_address = engine->flow[claimed].inside_address,
+		.inside_address = host_address(engine, engine->flow[claimed].host),
 		.inside_port = engine->flow[claimed].inside_port,
 	};
 	enum drop why;
@@ -115,13 +115,13 @@ static uint32_t find_claimed(struct engine *engine, const struct passage *passag
 
 static struct engine_result knock_at(struct engine *engine, struct passage *passage, struct outside *outside)
 {
-	struct flow_key key = passage_key(passage);
+	const struct flow_key *key = &passage->key;
 	struct knock knock = {
 		.outside = outside,
-		.port = key.local_port,
-		.remote = key.remote,
-		.remote_port = key.remote_port,
-		.protocol = key.protocol,
+		.port = key->local_port,
+		.remote = key->remote,
+		.remote_port = key->remote_port,
+		.protocol = key->protocol,
 		.tcp_flags = passage->transport.tcp.flags,
 		.enhanced = passage->ip.protocol == PROTOCOL_GRE && passage->transport.gre.is_enhanced,
 	};
@@ -181,8 +181,7 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 		return verdict_drop(passage->fault);
 	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_error(passage->transport.icmp_type))
 		return icmp_quote_inbound(engine, passage);
-	struct flow_key key = passage_key(passage);
-	uint32_t index = flow_find_inbound(engine, &key, passage->hash);
+	uint32_t index = flow_find_inbound(engine, &passage->key, passage->hash);
 	if (passage_is_call(passage))
 		return index != NONE && call_passes(engine, index) ? deliver(engine, passage, index)
 								   : verdict_drop(DROP_GRE_NO_CALL);

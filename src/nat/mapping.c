@@ -16,14 +16,14 @@ static bool match_mapping(const void *context, uint32_t index)
 	const struct mapping_match *match = context;
 	const struct mapping *mapping = &match->mapping[index], *wanted = &match->wanted;
 
-	return mapping->inside_address == wanted->inside_address && mapping->inside_port == wanted->inside_port &&
+	return mapping->host == wanted->host && mapping->inside_port == wanted->inside_port &&
 	       mapping->protocol == wanted->protocol && mapping->remote_address == wanted->remote_address &&
 	       mapping->remote_port == wanted->remote_port;
 }
 
 static uint64_t mapping_hash(const struct engine *engine, const struct mapping *mapping)
 {
-	uint64_t a = (uint64_t)mapping->inside_address << 32 | mapping->remote_address;
+	uint64_t a = (uint64_t)mapping->host << 32 | mapping->remote_address;
 	uint64_t b = (uint64_t)mapping->inside_port << 32 | (uint64_t)mapping->remote_port << 16 |
 		     (uint64_t)mapping->protocol << 8 | 4;
 
@@ -31,12 +31,12 @@ static uint64_t mapping_hash(const struct engine *engine, const struct mapping *
 }
 
 /* The inside half of a mapping, with as much of the remote end as the configured dependence wants. */
-static struct mapping mapping_for(const struct engine *engine, uint8_t protocol, uint32_t inside_address,
-				  uint16_t inside_port, uint32_t remote_address, uint16_t remote_port)
+static struct mapping mapping_for(const struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
+				  uint32_t remote_address, uint16_t remote_port)
 {
 	struct mapping mapping = {
 		.protocol = protocol,
-		.inside_address = inside_address,
+		.host = host,
 		.inside_port = inside_port,
 	};
 
@@ -54,10 +54,10 @@ static uint32_t find_exactly(const struct engine *engine, const struct mapping *
 	return table_find(&engine->mapping_table, mapping_hash(engine, wanted), match_mapping, &match);
 }
 
-uint32_t mapping_find(const struct engine *engine, uint8_t protocol, uint32_t inside_address, uint16_t inside_port,
+uint32_t mapping_find(const struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
 		      uint32_t remote_address, uint16_t remote_port)
 {
-	struct mapping wanted = mapping_for(engine, protocol, inside_address, inside_port, remote_address, remote_port);
+	struct mapping wanted = mapping_for(engine, protocol, host, inside_port, remote_address, remote_port);
 
 	return find_exactly(engine, &wanted);
 }
@@ -111,12 +111,12 @@ static int forward_port_of(const struct engine *engine, uint8_t protocol, uint32
 	return -1;
 }
 
-uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t inside_address, uint16_t inside_port,
+uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
 		      uint32_t remote_address, uint16_t remote_port, struct outside *outside, enum drop *why)
 {
 	enum port_space space = (enum port_space)port_space(protocol);
-	struct mapping mapping =
-		mapping_for(engine, protocol, inside_address, inside_port, remote_address, remote_port);
+	struct mapping mapping = mapping_for(engine, protocol, host, inside_port, remote_address, remote_port);
+	uint32_t inside_address = host_address(engine, host);
 	uint8_t owner = pool_owner(engine, inside_address, inside_port);
 	int port = space == SPACE_ICMP ? -1 : forward_port_of(engine, protocol, inside_address, inside_port);
 
@@ -134,12 +134,12 @@ uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t inside_a
 	return index;
 }
 
-uint32_t mapping_open_forward(struct engine *engine, const struct forward *forward, struct outside *outside,
-			      uint16_t outside_port, enum drop *why)
+uint32_t mapping_open_forward(struct engine *engine, const struct forward *forward, uint32_t host,
+			      struct outside *outside, uint16_t outside_port, enum drop *why)
 {
 	struct mapping mapping = {
 		.protocol = forward->protocol,
-		.inside_address = forward->to_address,
+		.host = host,
 		.inside_port = (uint16_t)(forward->to_port + (outside_port - forward->port_first)),
 		.outside_address = outside->address,
 		.outside_port = outside_port,
@@ -163,7 +163,8 @@ void mapping_release(struct engine *engine, uint32_t index, bool closed_cleanly)
 	struct outside *outside = outside_find(engine, mapping->outside_address);
 	if (outside != NULL)
 		pool_give_back(engine, outside, (enum port_space)port_space(mapping->protocol), mapping->outside_port,
-			       pool_owner(engine, mapping->inside_address, mapping->inside_port), !closed_cleanly);
+			       pool_owner(engine, host_address(engine, mapping->host), mapping->inside_port),
+			       !closed_cleanly);
 	mapping->first = engine->header->mapping_free;
 	engine->header->mapping_free = index;
 	engine->counters->mappings--;
@@ -172,7 +173,7 @@ void mapping_release(struct engine *engine, uint32_t index, bool closed_cleanly)
 
 static bool mapping_is_whole(const struct engine *engine, const struct mapping *mapping, struct outside **outside)
 {
-	if (!mapping->live || port_space(mapping->protocol) < 0)
+	if (!mapping->live || port_space(mapping->protocol) < 0 || mapping->host >= engine->header->host_used)
 		return false;
 	*outside = outside_find(engine, mapping->outside_address);
 	return *outside != NULL && mapping_at(*outside, mapping->protocol, mapping->outside_port) == NONE;

@@ -42,8 +42,7 @@ static bool is_refusal(enum drop reason)
 
 static uint32_t find_or_open(struct engine *engine, const struct passage *passage, enum drop *why)
 {
-	struct flow_key key = passage_key(passage);
-	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+	uint32_t index = flow_find_outbound(engine, &passage->key, passage->hash);
 
 	if (index != NONE && passage->ip.protocol == PROTOCOL_ICMP && icmp_is_answer(passage->transport.icmp_type) &&
 	    !(engine->flow[index].flags & FLOW_FORWARD)) {
@@ -56,8 +55,7 @@ static uint32_t find_or_open(struct engine *engine, const struct passage *passag
 /* Data of a call is never a reason to open anything: its control connection does that. */
 static uint32_t find_call(struct engine *engine, const struct passage *passage, enum drop *why)
 {
-	struct flow_key key = passage_key(passage);
-	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+	uint32_t index = flow_find_outbound(engine, &passage->key, passage->hash);
 
 	if (index != NONE && call_passes(engine, index))
 		return index;
@@ -167,7 +165,7 @@ static struct engine_result hairpin_answer(struct engine *engine, struct passage
 	if (index == NONE)
 		return verdict_drop(DROP_ICMP_NO_FLOW);
 	struct flow *flow = &engine->flow[index];
-	struct engine_result fits = hairpin_fits(engine, passage, flow->inside_address);
+	struct engine_result fits = hairpin_fits(engine, passage, host_address(engine, flow->host));
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
 	passage_account(engine, passage, index, SIDE_WAN);
@@ -201,8 +199,7 @@ static uint32_t find_or_open_called(struct engine *engine, const struct flow *ca
 
 static bool is_called_already(struct engine *engine, const struct passage *passage)
 {
-	struct flow_key key = passage_key(passage);
-	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+	uint32_t index = flow_find_outbound(engine, &passage->key, passage->hash);
 
 	return index != NONE;
 }
@@ -255,7 +252,7 @@ static struct engine_result hairpin_call(struct engine *engine, struct passage *
 	uint32_t called = flow_find_inbound(engine, &key, flow_hash(engine, &key));
 	if (called == NONE || !call_passes(engine, called))
 		return verdict_drop(DROP_GRE_NO_CALL);
-	struct engine_result fits = hairpin_fits(engine, passage, engine->flow[called].inside_address);
+	struct engine_result fits = hairpin_fits(engine, passage, host_address(engine, engine->flow[called].host));
 	if (fits.verdict != VERDICT_FORWARDED)
 		return fits;
 	passage_account(engine, passage, caller, SIDE_LAN);
@@ -300,8 +297,7 @@ static struct engine_result send_esp(struct engine *engine, struct passage *pass
 {
 	struct engine_result otherwise;
 	struct module_esp esp;
-	struct flow_key key = passage_key(passage);
-	uint32_t index = flow_find_outbound(engine, &key, passage->hash);
+	uint32_t index = flow_find_outbound(engine, &passage->key, passage->hash);
 
 	if (index == NONE)
 		index = sa_find(engine, passage, host_outside(engine, passage->ip.source)->address, &esp, &otherwise);

@@ -29,7 +29,7 @@ void rewrite_own_end(const struct engine *engine, uint32_t index, enum side from
 		to->source_port = flow_port_used(engine, index);
 		return;
 	}
-	to->destination = flow->inside_address;
+	to->destination = host_address(engine, flow->host);
 	if (flow->protocol == PROTOCOL_ICMP)
 		to->source_port = flow->inside_port;
 	else

@@ -75,7 +75,6 @@ uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint3
 		 enum side opened, uint32_t record, enum drop *why)
 {
 	struct flow flow = {
-		.inside_address = inside,
 		.outside_address = outside,
 		.remote_address = remote,
 		.protocol = PROTOCOL_ESP,
@@ -89,7 +88,11 @@ uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint3
 	*why = DROP_FLOWS_EXHAUSTED;
 	if (!timer_has_room(engine))
 		return MODULE_NONE;
+	flow.host = timer_hold_host(engine, inside, outside, why);
+	if (flow.host == NONE)
+		return MODULE_NONE;
 	uint32_t index = timer_open_flow(engine, &flow, why);
+	host_let_go(engine, flow.host);
 	if (index != MODULE_NONE)
 		engine->track[index].call = (struct call_track){.record = record};
 	return index;

@@ -31,7 +31,7 @@ static void take_endpoints(struct flow *flow, const struct engine *engine, uint3
 	const struct mapping *from = &engine->mapping[mapping];
 
 	flow->mapping = mapping;
-	flow->inside_address = from->inside_address;
+	flow->host = from->host;
 	flow->inside_port = from->inside_port;
 	flow->outside_address = from->outside_address;
 	flow->outside_port = from->outside_port;
@@ -83,7 +83,7 @@ static uint32_t mapping_for_outbound(struct engine *engine, const struct passage
 {
 	const struct ip_header *ip = &passage->ip;
 	uint16_t port = passage->transport.source_port;
-	uint32_t mapping = mapping_find(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port);
+	uint32_t mapping = mapping_find(engine, ip->protocol, flow->host, port, ip->destination, flow->remote_port);
 
 	if (mapping != NONE && mapping_stays(engine, mapping))
 		return mapping;
@@ -91,14 +91,32 @@ static uint32_t mapping_for_outbound(struct engine *engine, const struct passage
 	mapping = mapping_at(outside, ip->protocol, port);
 	if (mapping != NONE)
 		mapping_stays(engine, mapping);
-	return mapping_open(engine, ip->protocol, ip->source, port, ip->destination, flow->remote_port, outside, why);
+	return mapping_open(engine, ip->protocol, flow->host, port, ip->destination, flow->remote_port, outside, why);
+}
+
+/* The host of the flow is held. */
+static uint32_t open_outbound(struct engine *engine, const struct passage *passage, struct flow *flow,
+			      struct outside *outside, enum drop *why)
+{
+	if (port_space(flow->protocol) < 0) {
+		flow->outside_address = outside->address;
+		/* The key of GRE, which is the same everywhere, stands in the place of ports. */
+		flow->inside_port = flow->outside_port = passage->key.local_port;
+		if (flow->protocol == PROTOCOL_GRE && passage->transport.gre.is_enhanced)
+			flow->flags |= FLOW_ENHANCED;
+		return open_portless(engine, flow, why);
+	}
+	uint32_t mapping = mapping_for_outbound(engine, passage, flow, outside, why);
+	if (mapping == NONE)
+		return NONE;
+	take_endpoints(flow, engine, mapping);
+	return open_or_release(engine, flow, why);
 }
 
 uint32_t session_open_outbound(struct engine *engine, const struct passage *passage, enum drop *why)
 {
 	const struct ip_header *ip = &passage->ip;
-	struct flow_key key = passage_key(passage);
-	struct flow flow = new_flow(engine, ip->protocol, ip->destination, key.remote_port);
+	struct flow flow = new_flow(engine, ip->protocol, ip->destination, passage->key.remote_port);
 
 	if (ip->protocol == PROTOCOL_TCP && (passage->transport.tcp.flags & TCP_RST)) {
 		*why = DROP_TCP_NO_FLOW;
@@ -113,21 +131,12 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 		return NONE;
 	}
 	struct outside *outside = host_outside(engine, ip->source);
-	if (port_space(ip->protocol) < 0) {
-		flow.inside_address = ip->source;
-		flow.outside_address = outside->address;
-		/* The key of GRE, which is the same everywhere, stands in the place of ports. */
-		flow.inside_port = flow.outside_port = key.local_port;
-		if (ip->protocol == PROTOCOL_GRE && passage->transport.gre.is_enhanced)
-			flow.flags |= FLOW_ENHANCED;
-		return open_portless(engine, &flow, why);
-	}
-	uint32_t mapping = mapping_for_outbound(engine, passage, &flow, outside, why);
-	if (mapping == NONE)
+	flow.host = timer_hold_host(engine, ip->source, outside->address, why);
+	if (flow.host == NONE)
 		return NONE;
-	take_endpoints(&flow, engine, mapping);
-	uint32_t index = open_or_release(engine, &flow, why);
-	if (index != NONE)
+	uint32_t index = open_outbound(engine, passage, &flow, outside, why);
+	host_let_go(engine, flow.host);
+	if (index != NONE && flow.mapping != NONE)
 		control_attach(engine, index);
 	return index;
 }
@@ -155,7 +164,7 @@ static bool filter_accepts(struct engine *engine, const struct knock *knock, uin
 static enum drop find_mapping(struct engine *engine, const struct knock *knock, uint32_t mapping, struct target *target)
 {
 	target->mapping = mapping;
-	target->inside_address = engine->mapping[mapping].inside_address;
+	target->inside_address = host_address(engine, engine->mapping[mapping].host);
 	target->inside_port = engine->mapping[mapping].inside_port;
 	if (!filter_accepts(engine, knock, mapping))
 		return DROP_FILTERED;
@@ -174,7 +183,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		/* A forward's own mapping is open to everybody, as the forward is. */
 		const struct mapping *there = &engine->mapping[mapping];
-		if (forward == NULL || there->inside_address != forward->to_address ||
+		if (forward == NULL || host_address(engine, there->host) != forward->to_address ||
 		    there->inside_port != (uint16_t)(forward->to_port + (knock->port - forward->port_first)))
 			return find_mapping(engine, knock, mapping, target);
 		target->mapping = mapping;
@@ -207,6 +216,25 @@ static bool clash_gives_way(struct engine *engine, const struct knock *knock, co
 	return true;
 }
 
+/* The host of the flow is held. */
+static uint32_t open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,
+			     uint32_t mapping, struct flow *flow, enum drop *why)
+{
+	if (port_space(knock->protocol) < 0) {
+		flow->outside_address = knock->outside->address;
+		flow->inside_port = flow->outside_port = knock->port;
+		if (knock->enhanced)
+			flow->flags |= FLOW_ENHANCED;
+		return open_portless(engine, flow, why);
+	}
+	if (mapping == NONE)
+		mapping = mapping_open_forward(engine, target->forward, flow->host, knock->outside, knock->port, why);
+	if (mapping == NONE)
+		return NONE;
+	take_endpoints(flow, engine, mapping);
+	return open_or_release(engine, flow, why);
+}
+
 uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, const struct target *target,
 			      enum drop *why)
 {
@@ -222,27 +250,20 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 		return NONE;
 	if (target->forward != NULL)
 		flow.flags |= FLOW_FORWARD;
-	if (port_space(knock->protocol) < 0) {
-		flow.inside_address = target->inside_address;
-		flow.outside_address = knock->outside->address;
-		flow.inside_port = flow.outside_port = knock->port;
-		if (knock->enhanced)
-			flow.flags |= FLOW_ENHANCED;
-		return open_portless(engine, &flow, why);
-	}
 	if (mapping != NONE && !engine->mapping[mapping].live)
 		mapping = NONE;
 	if (mapping == NONE && target->forward == NULL) {
 		*why = DROP_UNSOLICITED;
 		return NONE;
 	}
-	if (mapping == NONE)
-		mapping = mapping_open_forward(engine, target->forward, knock->outside, knock->port, why);
-	if (mapping == NONE)
+	flow.host = timer_hold_host(engine, target->inside_address, knock->outside->address, why);
+	if (flow.host == NONE)
 		return NONE;
-	take_endpoints(&flow, engine, mapping);
-	uint32_t sibling = flow.protocol == PROTOCOL_UDP ? flow_mapping_peer(engine, mapping, knock->remote) : NONE;
-	uint32_t index = open_or_release(engine, &flow, why);
+	uint32_t sibling = NONE;
+	if (mapping != NONE && knock->protocol == PROTOCOL_UDP)
+		sibling = flow_mapping_peer(engine, mapping, knock->remote);
+	uint32_t index = open_inbound(engine, knock, target, mapping, &flow, why);
+	host_let_go(engine, flow.host);
 	if (index != NONE && (flow.flags & FLOW_FORWARD))
 		control_attach(engine, index);
 	else if (index != NONE && sibling != NONE)

@@ -56,7 +56,8 @@ enum flow_flag {
 
 /* A session: what the fast path needs is all here. */
 struct flow {
-	uint32_t inside_address, outside_address, remote_address;
+	uint32_t host; /* index; it has the inside address */
+	uint32_t outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
 	uint8_t flags;     /* enum flow_flag */
@@ -98,7 +99,8 @@ struct tcp_track {
 };
 
 struct mapping {
-	uint32_t inside_address, outside_address, remote_address; /* remote: 0 unless the mapping depends on it */
+	uint32_t host;                            /* index; that of its flows */
+	uint32_t outside_address, remote_address; /* remote: 0 unless the mapping depends on it */
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
 	uint8_t live;
@@ -106,13 +108,21 @@ struct mapping {
 };
 _Static_assert(sizeof(struct mapping) == 24, "a mapping is a fixed record");
 
+/* An inside host lives as long as a flow names it, or somebody who opens one holds it. */
 struct host {
-	uint32_t address; /* inside */
+	uint32_t address;
+	uint8_t inside; /* index of its network in the configuration, see host_inside() */
+	uint8_t live;
+	uint8_t held;
+};
+_Static_assert(sizeof(struct host) == 8, "each packet needs it, so there are eight in a cache line");
+
+/* What a host uses; apart from it because no packet of a known flow needs this. */
+struct host_use {
 	uint32_t outside_address;
 	uint32_t flows;    /* next free record if not live */
 	uint32_t inbound;  /* of them, opened by remote ends */
 	uint16_t controls; /* control connections that modules read for it */
-	uint8_t live;
 };
 
 /* What is remembered beside a call or an SA in the place of TCP's state. */
@@ -275,6 +285,7 @@ struct engine {
 	uint64_t *special;       /* a bit for each flow, see flow.h */
 	struct mapping *mapping;
 	struct host *host;
+	struct host_use *host_use; /* beside each host */
 	struct outside *outside;
 	struct fragment_set *set;
 	struct block *block;
@@ -311,12 +322,31 @@ struct engine {
 	uint8_t parted[PACKET_LENGTH_MAX + 1];  /* one datagram of a packet that holds several */
 };
 
+/*
+ * What a flow is known by; local is the inside or the outside endpoint. Most flows are known by both ports. The packets
+ * of a PPTP call or of ESP carry one identifier only, which their receiver chose, so that such a flow is known by
+ * either of two, as far as they have become known.
+ */
+enum key_by {
+	BY_PORTS = 0,
+	BY_LOCAL_ID,  /* of our end: a Call ID in local_port, or an SPI */
+	BY_REMOTE_ID, /* of the remote end: a Call ID in remote_port, or an SPI */
+};
+
+struct flow_key {
+	uint32_t local, remote;
+	uint16_t local_port, remote_port;
+	uint8_t protocol;
+	uint8_t by; /* enum key_by */
+};
+
 /* One packet on its way through the engine. */
 struct passage {
 	struct packet *packet;
 	struct ip_header ip;
 	struct transport transport;
-	uint64_t hash; /* of the flow it would belong to, in flow_out or flow_in */
+	struct flow_key key; /* of the flow it would belong to, seen from its side; for whole packets without a fault */
+	uint64_t hash;       /* of the key, in flow_out or flow_in */
 	enum side from;
 	enum drop fault;          /* of parsing */
 	struct fragment_set *set; /* of a first fragment, until its fate is known */
@@ -373,6 +403,12 @@ static inline struct outside *outside_find(const struct engine *engine, uint32_t
 			return outside;
 	}
 	return NULL;
+}
+
+/* The inside address of a flow's or a mapping's host. */
+static inline uint32_t host_address(const struct engine *engine, uint32_t host)
+{
+	return engine->host[host].address;
 }
 
 /* The first entry of the configuration whose prefix has the address, or NULL if it is not inside. */

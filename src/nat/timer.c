@@ -4,6 +4,7 @@
 
 #include "nat/flow.h"
 #include "nat/fragment.h"
+#include "nat/host.h"
 #include "nat/life.h"
 #include "nat/pool.h"
 
@@ -88,6 +89,15 @@ uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enu
 
 	if (index == NONE && sweep_on_demand(engine))
 		index = flow_open(engine, identity, why);
+	return index;
+}
+
+uint32_t timer_hold_host(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+{
+	uint32_t index = host_hold(engine, inside_address, outside_address, why);
+
+	if (index == NONE && sweep_on_demand(engine))
+		index = host_hold(engine, inside_address, outside_address, why);
 	return index;
 }
 

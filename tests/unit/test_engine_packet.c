@@ -262,8 +262,6 @@ static void each_network_has_its_router_and_mtu(void **state)
 	rig->config.inside[0].mtu = 1400;
 	rig->config.inside[1] = (struct inside){{0x0a010000, 16}, 0x0a010001, 1300};
 	rig->config.insides = 2;
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 80, 80, place[1].host, 80};
-	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (int i = 0; i < 3; i++) {
 		struct packet_spec out = {.protocol = PROTO_UDP,
@@ -292,7 +290,42 @@ static void each_network_has_its_router_and_mtu(void **state)
 		rig_made_error(rig, &rig->out.item[0], SIDE_WAN, O1, 3, 4, place[i].mtu);
 		assert_int_equal(mss_of_syn(rig, place[i].host, W1, 443), place[i].mtu - 40);
 	}
-	/* a hairpin is for the called host's network, and its error from the caller's */
+	/* flows go on with what holds for their host's network now */
+	rig->config.inside[1].mtu = 1400;
+	rig->config.inside[2] = (struct inside){{0x0a000000, 16}, ROUTER, 1300};
+	rig->config.inside[0] = (struct inside){{0x0a030000, 16}, 0x0a030001, 1500};
+	rig->config.insides = 3;
+	rig_configure(rig);
+	for (int i = 0; i < 3; i++) {
+		static const uint32_t mtu[] = {1300, 1400, 1500};
+		for (uint32_t more = 0; more < 2; more++) {
+			rig_send(rig, SIDE_WAN,
+				 &(struct packet_spec){.protocol = PROTO_UDP,
+						       .source = W1,
+						       .source_port = 7,
+						       .destination = O1,
+						       .destination_port = (uint16_t)(5000 + i),
+						       .df = true,
+						       .payload_length = mtu[i] - 28 + more});
+			if (more)
+				rig_dropped(rig, DROP_TOO_BIG);
+			else
+				rig_forwarded(rig, SIDE_LAN);
+		}
+	}
+}
+
+static void a_hairpin_joins_two_networks(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->config.inside[0].mtu = 1400;
+	rig->config.inside[1] = (struct inside){{0x0a010000, 16}, 0x0a010001, 1300};
+	rig->config.insides = 2;
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 80, 80, 0x0a010002, 80};
+	rig->config.forwards = 1;
+	rig_configure(rig);
+	/* what fits is for the called host's network, and its error from the caller's */
 	assert_int_equal(mss_of_syn(rig, L1, O1, 80), 1300 - 40);
 	rig_send(rig, SIDE_LAN,
 		 &(struct packet_spec){.protocol = PROTO_TCP,
@@ -554,13 +587,21 @@ static void an_absurd_mtu_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rig_test(headers_that_lie_are_dropped),        rig_test(options_pass_but_source_routes),
-		rig_test(martians_and_spoofs_are_dropped),     rig_test(the_rest_is_preserved),
-		rig_test(time_to_live_runs_out_here),          rig_test(too_big_is_told),
-		rig_test(each_network_has_its_router_and_mtu), rig_test(fragments_are_made),
-		rig_test(udp_checksums_through_the_engine),    rig_test(mss_is_clamped),
-		rig_test(bypassed_destinations_are_untouched), rig_test(transport_headers_that_lie_are_dropped),
-		rig_test(every_protocol_has_its_fate),         rig_test(an_absurd_mtu_does_no_harm),
+		rig_test(headers_that_lie_are_dropped),
+		rig_test(options_pass_but_source_routes),
+		rig_test(martians_and_spoofs_are_dropped),
+		rig_test(the_rest_is_preserved),
+		rig_test(time_to_live_runs_out_here),
+		rig_test(too_big_is_told),
+		rig_test(each_network_has_its_router_and_mtu),
+		rig_test(a_hairpin_joins_two_networks),
+		rig_test(fragments_are_made),
+		rig_test(udp_checksums_through_the_engine),
+		rig_test(mss_is_clamped),
+		rig_test(bypassed_destinations_are_untouched),
+		rig_test(transport_headers_that_lie_are_dropped),
+		rig_test(every_protocol_has_its_fate),
+		rig_test(an_absurd_mtu_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,37 @@ static void a_crash_while_addresses_change(void **state)
 	}
 }
 
+/* A flow and a mapping are worth nothing without the host that they name. */
+static void a_flow_ends_with_its_host(void **state)
+{
+	struct rig *rig = *state;
+	struct flow_view view;
+
+	for (int round = 0; round < 4; round++) {
+		rig_restart(rig);
+		rig_open_udp(rig, L1, 5000, W1, 7);
+		rig_open_udp(rig, L2, 5000, W1, 7);
+		rig_portless(rig, SIDE_LAN, PROTO_GRE, L2, W1);
+		rig_portless(rig, SIDE_LAN, PROTO_GRE, L3, W2);
+		rig_portless(rig, SIDE_LAN, PROTO_GRE, L3 + 1, W1 + 5);
+		struct engine *e = rig->engine;
+		if (round == 0)
+			e->host[e->flow[1].host].live = e->host[e->flow[4].host].live = 0;
+		else if (round == 1)
+			e->flow[1].host = e->flow[2].host = rig->limits.hosts;
+		else if (round == 2)
+			e->mapping[e->flow[1].mapping].host = UINT32_MAX, e->flow[2].host = e->flow[0].host;
+		else
+			e->host[e->flow[1].host].address = L1; /* one of two is known by it, here L2's record */
+		crash(rig);
+		assert_int_equal(rig_flows(rig), round == 0 ? 2 : round == 1 ? 3 : 4);
+		assert_int_equal(engine_counters(rig->engine)->hosts, round == 0 ? 2 : 3);
+		assert_true(rig_flow(rig, PROTO_GRE, L3, 0, W2, 0, &view));
+		assert_true(rig_flow(rig, PROTO_UDP, L1, 5000, W1, 7, &view));
+		assert_false(rig_flow(rig, PROTO_UDP, L2, 5000, W1, 7, &view));
+	}
+}
+
 static void a_foreign_arena_is_refused(void **state)
 {
 	struct rig *rig = *state;
@@ -225,6 +256,7 @@ int main(void)
 		rig_test(flows_outlive_the_engine),    rig_test(a_crash_after_every_packet),
 		rig_test(a_spoilt_arena_does_no_harm), rig_test(a_crash_while_addresses_change),
 		rig_test(a_foreign_arena_is_refused),  rig_test(what_ended_meanwhile_is_gone),
+		rig_test(a_flow_ends_with_its_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,7 @@ static void a_spoilt_area_does_no_harm(void **state)
 		{whole->track, 16 * sizeof(union flow_track)},
 		{whole->mapping, 16 * sizeof(struct mapping)},
 		{whole->host, 4 * sizeof(struct host)},
+		{whole->host_use, 4 * sizeof(struct host_use)},
 		{whole->sibling, 16 * sizeof(struct sibling)},
 		{whole->outside->port, sizeof(whole->outside->port)},
 		{whole->header, sizeof(struct arena_header)},
