@@ -3,6 +3,7 @@
 # The completions of culvertctl, asked as the shells ask them.
 file=$(cd "$top_srcdir/etc/completion" && pwd) || exit 1
 command -v bash >/dev/null || { echo "bash is not there"; exit 77; }
+"$PYTHON3" -c "" 2>/dev/null || { echo "python3 is not there"; exit 77; }
 status=0
 program=$(cd "$top_builddir" && pwd)/culvertctl || exit 1
 
