@@ -23,18 +23,17 @@ uint32_t drops_identifier(const struct passage *passage)
 void drops_note(struct engine *engine, const struct passage *passage, enum drop reason)
 {
 	struct drop_record *record = &engine->drop[engine->drops++ % DROPS_KEPT];
-	bool has_header = passage->ip.header_length >= IP_HEADER_MIN;
 
 	*record = (struct drop_record){
 		.at_ms = engine->now_ms,
 		.from = (uint8_t)passage->from,
 		.reason = (uint8_t)reason,
 	};
-	if (has_header) {
+	if (passage->ip.family != FAMILY_NONE) {
 		record->source = passage->ip.source;
 		record->destination = passage->ip.destination;
 		record->protocol = passage->ip.protocol;
-		record->length = passage->ip.total_length;
+		record->length = (uint16_t)ip_length(&passage->ip);
 	}
 	/* Of a packet whose transport header was not read, or is no good, nothing is known of ports. */
 	if (!passage->is_read || passage->fault != DROP_NONE)

@@ -29,7 +29,7 @@
 
 enum { AHEAD = 4 /* so many packets before a packet's turn its host is fetched */ };
 
-static enum drop addresses_acceptable(const struct ip_header *ip)
+static enum drop addresses_acceptable(const struct network_header *ip)
 {
 	if (ip_is_martian(ip->source))
 		return DROP_SOURCE_MARTIAN;
@@ -44,7 +44,6 @@ static enum drop prepare(struct engine *engine, struct passage *passage, enum si
 	passage->set = NULL;
 	passage->origin = ORIGIN_BATCH;
 	passage->is_read = false;
-	passage->ip.header_length = 0; /* nothing of the header was read so far */
 	passage->fault = DROP_NONE;
 	passage->is_kept = passage->is_sa = false;
 	passage->transport.gre.is_call = passage->transport.gre.is_enhanced = false;

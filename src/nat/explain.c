@@ -18,7 +18,7 @@ struct watch {
 	struct passage out; /* the first packet that left, read; out.packet is NULL if there was none */
 	struct packet packet;
 	uint32_t quote; /* where the quote of an ICMP error stands in it, or 0 */
-	struct ip_header quoted;
+	struct network_header quoted;
 	struct transport inner;
 };
 
@@ -82,13 +82,13 @@ static void emit(void *context, enum side from, enum side to, struct packet *pac
 			.to = to,
 			.made = origin == ORIGIN_OWN,
 			.protocol = passage.ip.protocol,
-			.ttl = passage.ip.ttl,
+			.ttl = passage.ip.hop_limit,
 			.source = passage.ip.source,
 			.destination = passage.ip.destination,
 			.identifier = has_ports ? drops_identifier(&passage) : 0,
 			.source_port = has_ports ? passage.transport.source_port : 0,
 			.destination_port = has_ports ? passage.transport.destination_port : 0,
-			.length = passage.ip.total_length,
+			.length = (uint16_t)ip_length(&passage.ip),
 			.offset = passage.ip.offset,
 		};
 	explanation->outputs++;
@@ -118,7 +118,7 @@ static uint32_t flow_outside(struct engine *engine, const struct flow_key *key)
 /* An error goes the way of the packet that it quotes; the quote that left has the addresses of the side it went to. */
 static uint32_t flow_of_quote(struct engine *engine, const struct watch *watch)
 {
-	const struct ip_header *quoted = &watch->quoted;
+	const struct network_header *quoted = &watch->quoted;
 	const struct transport *inner = &watch->inner;
 
 	if (watch->quote == 0 || port_space(quoted->protocol) < 0)

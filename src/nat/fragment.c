@@ -47,7 +47,7 @@ static bool add_range(struct fragment_set *set, uint32_t from, uint32_t to, bool
 static bool is_copy(const struct engine *engine, const struct fragment_set *set, const struct passage *passage,
 		    uint32_t to)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	uint32_t from = ip->offset;
 	bool has_come = false;
 
@@ -77,7 +77,7 @@ static bool is_complete(const struct fragment_set *set)
 
 /* Sends a fragment the way of its first one; its verdict. */
 static enum drop send_later(struct engine *engine, const struct fragment_set *set, struct packet *packet,
-			    const struct ip_header *ip, enum origin origin)
+			    const struct network_header *ip, enum origin origin)
 {
 	struct rewrite rewrite = {
 		.source = set->new_source,
@@ -89,7 +89,7 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 	 * here and the router there is no link. */
 	bool is_translated = set->new_destination != set->destination;
 	bool is_for_router = !is_translated && outside_find(engine, set->destination) != NULL;
-	if (set->to == SIDE_LAN && is_translated && ip->ttl <= 1)
+	if (set->to == SIDE_LAN && is_translated && ip->hop_limit <= 1)
 		return DROP_IP_TTL;
 	uint32_t mtu = output_mtu(engine, (enum side)set->to, set->new_destination);
 	if (!is_for_router && output_is_too_big(packet, ip, (enum side)set->to, mtu))
@@ -105,7 +105,7 @@ static void release_held(struct engine *engine, struct fragment_set *set)
 
 	while (set->held != NONE) {
 		struct packet packet;
-		struct ip_header ip;
+		struct network_header ip;
 		fragment_store_first(engine, set, &packet);
 		enum drop drop = ip_parse(&packet, &ip);
 		if (drop == DROP_NONE)
@@ -150,7 +150,7 @@ static bool is_first_here(const struct fragment_set *set)
 
 bool fragment_arrive(struct engine *engine, struct passage *passage, struct engine_result *result)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	struct fragment_set *set = fragment_store_find(engine, passage);
 	uint32_t from = ip->offset, to = ip->offset + passage->packet->length - ip->header_length;
 	bool too_many = false;

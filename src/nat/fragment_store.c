@@ -43,7 +43,7 @@ static uint64_t hash_of(const struct engine *engine, uint32_t source, uint32_t d
 
 static uint64_t hash_of_passage(const struct engine *engine, const struct passage *passage)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 
 	return hash_of(engine, ip->source, ip->destination, ip->identification, ip->protocol, (uint8_t)passage->from);
 }
@@ -90,7 +90,7 @@ void fragment_store_drop_held(struct engine *engine, struct fragment_set *set, e
 
 struct fragment_set *fragment_store_find(struct engine *engine, const struct passage *passage)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	uint32_t index = engine->header->set_chain[hash_of_passage(engine, passage) % SET_CHAINS];
 
 	while (index != NONE) {
@@ -131,7 +131,7 @@ static void evict_one(struct engine *engine)
 struct fragment_set *fragment_store_new_set(struct engine *engine, const struct passage *passage)
 {
 	struct arena_header *header = engine->header;
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	uint32_t wait = engine->config.timeout[TIMEOUT_FRAGMENT];
 
 	if (header->set_free == NONE)

@@ -23,7 +23,7 @@ struct quote {
 	uint32_t at;        /* of its IPv4 header */
 	uint32_t transport; /* of its transport header */
 	uint32_t end;       /* where what was quoted ends: the rest is padding or extensions (RFC 4884) */
-	struct ip_header ip;
+	struct network_header ip;
 	struct transport ports;
 };
 
@@ -38,7 +38,7 @@ static enum drop quote_parse(const struct engine *engine, struct passage *passag
 	if (!ip_parse_quoted(packet, quote->at, &quote->ip) || quote->ip.offset != 0)
 		return DROP_ICMP_QUOTE_MALFORMED;
 	quote->transport = quote->at + quote->ip.header_length;
-	quote->end = quote->at + quote->ip.total_length;
+	quote->end = quote->at + ip_length(&quote->ip);
 	uint32_t words = packet_get8(packet, icmp + 5);
 	/* Shorter ones than RFC 4884 section 4 allows are somebody's other use of that byte. */
 	if (words >= QUOTE_WORDS_MIN && quote->at + words * 4 < quote->end)
@@ -235,7 +235,7 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 	drop = error_is_credible(engine, &quote, index);
 	if (drop != DROP_NONE)
 		return verdict_drop(drop);
-	if (passage->ip.ttl <= 1)
+	if (passage->ip.hop_limit <= 1)
 		return verdict_drop(DROP_IP_TTL);
 	attempt_note_error(engine, index, passage->transport.icmp_type, passage->transport.icmp_code,
 			   passage->ip.source);

@@ -21,7 +21,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 {
 	uint32_t outside = engine->flow[index].outside_address;
 
-	if (passage->ip.ttl <= 1) {
+	if (passage->ip.hop_limit <= 1) {
 		icmp_error_send(engine, passage, outside, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}
@@ -145,7 +145,7 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 /* A copy to each of them: the wrong ones do not know the SPI. */
 static struct engine_result fan_out(struct engine *engine, struct passage *passage, const struct module_esp *esp)
 {
-	if (passage->ip.ttl <= 1)
+	if (passage->ip.hop_limit <= 1)
 		return verdict_drop(DROP_IP_TTL);
 	for (uint32_t i = 0; i < esp->copies_count; i++)
 		if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN,
@@ -196,7 +196,7 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 
 struct engine_result inbound_process(struct engine *engine, struct passage *passage)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	struct engine_result result;
 
 	if (outside_find(engine, ip->source) != NULL)

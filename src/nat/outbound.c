@@ -114,7 +114,7 @@ static struct engine_result hairpin_fits(struct engine *engine, const struct pas
 {
 	uint32_t mtu = output_mtu(engine, SIDE_LAN, called);
 
-	if (passage->ip.ttl <= 1) {
+	if (passage->ip.hop_limit <= 1) {
 		answer(engine, passage, ICMP_TIME_EXCEEDED, 0, 0);
 		return verdict_drop(DROP_IP_TTL);
 	}

@@ -12,7 +12,7 @@ uint32_t output_mtu(const struct engine *engine, enum side to, uint32_t address)
 	return to == SIDE_LAN ? host_inside(engine, address)->mtu : engine->config.wan_mtu;
 }
 
-bool output_is_too_big(const struct packet *packet, const struct ip_header *ip, enum side to, uint32_t mtu)
+bool output_is_too_big(const struct packet *packet, const struct network_header *ip, enum side to, uint32_t mtu)
 {
 	if (transport_wire_size(packet, ip) <= mtu)
 		return false;
@@ -71,7 +71,8 @@ static void send_piece(struct engine *engine, uint32_t header_length, uint32_t p
 	emit(engine, &piece, way);
 }
 
-static void send_fragments(struct engine *engine, struct packet *packet, const struct ip_header *ip, struct way *way)
+static void send_fragments(struct engine *engine, struct packet *packet, const struct network_header *ip,
+			   struct way *way)
 {
 	uint32_t end = packet->length;
 	uint32_t header_length = ip->header_length;
@@ -92,7 +93,7 @@ static void send_fragments(struct engine *engine, struct packet *packet, const s
 }
 
 /* Each segment of a merged packet goes as a packet of its own, and in fragments if it must. */
-static void send_segments(struct engine *engine, const struct packet *whole, const struct ip_header *ip,
+static void send_segments(struct engine *engine, const struct packet *whole, const struct network_header *ip,
 			  struct way *way)
 {
 	uint32_t header = transport_parts_at(whole, ip);
@@ -107,8 +108,8 @@ static void send_segments(struct engine *engine, const struct packet *whole, con
 	}
 }
 
-void output_send(struct engine *engine, struct packet *packet, const struct ip_header *ip, enum side from, enum side to,
-		 enum origin origin)
+void output_send(struct engine *engine, struct packet *packet, const struct network_header *ip, enum side from,
+		 enum side to, enum origin origin)
 {
 	struct way way = {from, to, origin};
 

@@ -34,7 +34,7 @@ static void take_gre_key(const struct passage *passage, struct flow_key *key)
 
 struct flow_key passage_key(const struct passage *passage)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	const struct transport *transport = &passage->transport;
 	struct flow_key key = {.protocol = ip->protocol};
 	bool has_ports = protocol_has_ports(ip->protocol);

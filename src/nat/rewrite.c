@@ -36,7 +36,7 @@ void rewrite_own_end(const struct engine *engine, uint32_t index, enum side from
 		to->destination_port = flow->inside_port;
 }
 
-void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to)
+void rewrite_header(struct packet *packet, const struct network_header *ip, const struct rewrite *to)
 {
 	uint32_t delta = checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination) +
 			 checksum_delta16(ip->identification, to->identification);
@@ -69,7 +69,7 @@ static void patch_checksum(struct packet *packet, uint32_t transport, uint32_t f
 	packet_put16(packet, transport + field, zero_is_none && checksum == 0 ? 0xffff : checksum);
 }
 
-void rewrite_packet(struct packet *packet, const struct ip_header *ip, const struct transport *transport,
+void rewrite_packet(struct packet *packet, const struct network_header *ip, const struct transport *transport,
 		    const struct rewrite *to)
 {
 	uint32_t at = ip->header_length;

@@ -19,10 +19,10 @@ struct rewrite rewrite_none(const struct passage *passage);
  * the inside one as its destination. The remote end stays as it came. */
 void rewrite_own_end(const struct engine *engine, uint32_t flow, enum side from, struct rewrite *to);
 /* A whole packet or a first fragment. */
-void rewrite_packet(struct packet *packet, const struct ip_header *ip, const struct transport *transport,
+void rewrite_packet(struct packet *packet, const struct network_header *ip, const struct transport *transport,
 		    const struct rewrite *to);
 /* A later fragment: the IPv4 header only. */
-void rewrite_header(struct packet *packet, const struct ip_header *ip, const struct rewrite *to);
+void rewrite_header(struct packet *packet, const struct network_header *ip, const struct rewrite *to);
 /* Lowers the MSS of a SYN to what fits both links, if configured; destination as the packet leaves, on side to. */
 void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, uint32_t destination);
 /* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536

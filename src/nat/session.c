@@ -81,7 +81,7 @@ static bool mapping_stays(struct engine *engine, uint32_t mapping)
 static uint32_t mapping_for_outbound(struct engine *engine, const struct passage *passage, const struct flow *flow,
 				     struct outside *outside, enum drop *why)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	uint16_t port = passage->transport.source_port;
 	uint32_t mapping = mapping_find(engine, ip->protocol, flow->host, port, ip->destination, flow->remote_port);
 
@@ -115,7 +115,7 @@ static uint32_t open_outbound(struct engine *engine, const struct passage *passa
 
 uint32_t session_open_outbound(struct engine *engine, const struct passage *passage, enum drop *why)
 {
-	const struct ip_header *ip = &passage->ip;
+	const struct network_header *ip = &passage->ip;
 	struct flow flow = new_flow(engine, ip->protocol, ip->destination, passage->key.remote_port);
 
 	if (ip->protocol == PROTOCOL_TCP && (passage->transport.tcp.flags & TCP_RST)) {

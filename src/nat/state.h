@@ -343,7 +343,7 @@ struct flow_key {
 /* One packet on its way through the engine. */
 struct passage {
 	struct packet *packet;
-	struct ip_header ip;
+	struct network_header ip;
 	struct transport transport;
 	struct flow_key key; /* of the flow it would belong to, seen from its side; for whole packets without a fault */
 	uint64_t hash;       /* of the key, in flow_out or flow_in */

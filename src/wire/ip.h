@@ -30,29 +30,43 @@ enum protocol {
 	PROTOCOL_AH = 51,
 };
 
-struct ip_header {
-	uint32_t source, destination;
-	uint16_t header_length; /* with options */
-	uint16_t total_length;
-	uint16_t identification;
-	uint16_t offset; /* of this fragment, in bytes */
-	uint8_t protocol, ttl;
-	bool df, mf;
+enum family {
+	FAMILY_NONE = 0, /* no header was read, or there is none */
+	FAMILY_IPV4 = 4,
 };
 
-static inline bool ip_is_fragment(const struct ip_header *header)
+/* What the engine needs to know of the header in front of the transport header, whichever its family. */
+struct network_header {
+	uint32_t source, destination;
+	uint16_t header_length;  /* with options */
+	uint16_t payload_length; /* what the header says is behind it */
+	uint16_t identification;
+	uint16_t offset; /* of this fragment in the payload of its datagram, in bytes */
+	uint8_t family;  /* enum family */
+	uint8_t protocol, hop_limit;
+	bool df, mf; /* it may not be cut; more fragments follow */
+};
+
+static inline bool ip_is_fragment(const struct network_header *header)
 {
 	return header->mf || header->offset != 0;
 }
 
+/* All bytes from the header on. */
+static inline uint32_t ip_length(const struct network_header *header)
+{
+	return (uint32_t)header->header_length + header->payload_length;
+}
+
 /*
  * Reads the header at the start of packet, checks lengths, checksum, options and fragment fields, and cuts the packet
- * to its total length. DROP_NONE, or the reason. Addresses are not judged.
+ * to its total length. DROP_NONE, or the reason; then the header has a family if its fields were read. Addresses are
+ * not judged.
  */
-enum drop ip_parse(struct packet *packet, struct ip_header *header);
+enum drop ip_parse(struct packet *packet, struct network_header *header);
 
 /* Reads a header quoted at offset inside an ICMP error: lengths and checksum only; the quoted packet may be cut off. */
-bool ip_parse_quoted(const struct packet *packet, uint32_t offset, struct ip_header *header);
+bool ip_parse_quoted(const struct packet *packet, uint32_t offset, struct network_header *header);
 
 /* The correct header checksum over header_length bytes at offset, whatever the field holds now. */
 uint16_t ip_header_checksum(const struct packet *packet, uint32_t offset, uint32_t header_length);

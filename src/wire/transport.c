@@ -29,7 +29,7 @@ static uint32_t tcp_find_option(const struct packet *packet, uint32_t at, uint32
 	return 0;
 }
 
-static enum drop tcp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+static enum drop tcp_parse(const struct packet *packet, const struct network_header *ip, struct transport *transport)
 {
 	uint32_t at = ip->header_length;
 	struct tcp_segment *tcp = &transport->tcp;
@@ -61,7 +61,7 @@ static enum drop tcp_parse(const struct packet *packet, const struct ip_header *
 	return transport->source_port == 0 || transport->destination_port == 0 ? DROP_PORT_ZERO : DROP_NONE;
 }
 
-static enum drop udp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+static enum drop udp_parse(const struct packet *packet, const struct network_header *ip, struct transport *transport)
 {
 	uint32_t at = ip->header_length;
 
@@ -75,7 +75,7 @@ static enum drop udp_parse(const struct packet *packet, const struct ip_header *
 	return transport->source_port == 0 || transport->destination_port == 0 ? DROP_PORT_ZERO : DROP_NONE;
 }
 
-static enum drop icmp_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+static enum drop icmp_parse(const struct packet *packet, const struct network_header *ip, struct transport *transport)
 {
 	uint32_t at = ip->header_length;
 
@@ -103,7 +103,7 @@ static bool esp_parse(const struct packet *packet, uint32_t offset, struct esp *
 	return esp->spi != 0;
 }
 
-enum drop transport_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport)
+enum drop transport_parse(const struct packet *packet, const struct network_header *ip, struct transport *transport)
 {
 	transport->source_port = transport->destination_port = 0;
 	switch (ip->protocol) {
@@ -145,7 +145,7 @@ bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_
 	return true;
 }
 
-bool tcp_checksum_is_right(const struct packet *packet, const struct ip_header *ip)
+bool tcp_checksum_is_right(const struct packet *packet, const struct network_header *ip)
 {
 	uint32_t at = ip->header_length, length = packet->length - at;
 
@@ -209,7 +209,7 @@ bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_lengt
 	return true;
 }
 
-uint32_t transport_parts_at(const struct packet *packet, const struct ip_header *ip)
+uint32_t transport_parts_at(const struct packet *packet, const struct network_header *ip)
 {
 	uint32_t at = ip->header_length;
 	bool is_tcp = packet->offload.gso_type == GSO_TCP4;
@@ -282,7 +282,7 @@ bool transport_complete_checksum(struct packet *packet)
 	return true;
 }
 
-uint32_t transport_wire_size(const struct packet *packet, const struct ip_header *ip)
+uint32_t transport_wire_size(const struct packet *packet, const struct network_header *ip)
 {
 	if (packet->offload.gso_type == GSO_NONE)
 		return packet->length;

@@ -87,14 +87,14 @@ static inline bool icmp_is_answer(uint8_t type)
 }
 
 /* Reads the transport header of a whole packet or a first fragment; DROP_NONE or the reason. */
-enum drop transport_parse(const struct packet *packet, const struct ip_header *ip, struct transport *transport);
+enum drop transport_parse(const struct packet *packet, const struct network_header *ip, struct transport *transport);
 
 /* Reads only ports, type and identifier from the 8 bytes that every ICMP error quotes; false if they are not there. */
 bool transport_parse_quoted(const struct packet *packet, uint32_t offset, uint8_t protocol,
 			    struct transport *transport);
 
 /* The checksum of a whole TCP segment is right, or left to a device. */
-bool tcp_checksum_is_right(const struct packet *packet, const struct ip_header *ip);
+bool tcp_checksum_is_right(const struct packet *packet, const struct network_header *ip);
 
 /* Gives one byte of a TCP segment another value; the checksum follows. */
 void tcp_patch_byte(struct packet *packet, uint32_t offset, uint32_t at, uint8_t value);
@@ -110,7 +110,7 @@ bool tcp_clamp_mss(struct packet *packet, uint32_t offset, uint32_t header_lengt
 
 /* Where the data of a merged packet's segments starts, from the IPv4 header; 0 if it is none, or one whose segments
  * cannot be told. The data of one segment are gso_size bytes, of the last one perhaps less. */
-uint32_t transport_parts_at(const struct packet *packet, const struct ip_header *ip);
+uint32_t transport_parts_at(const struct packet *packet, const struct network_header *ip);
 
 /* Makes one segment or datagram of a merged packet whose data starts at header: the one whose data starts at at. The
  * part brings memory for it, of at least header + gso_size bytes; its checksum is partial, its identification counted
@@ -121,6 +121,6 @@ void transport_part(const struct packet *whole, uint32_t header, uint32_t at, st
 bool transport_complete_checksum(struct packet *packet);
 
 /* Bytes of the largest packet this becomes on the wire: headers + gso_size for packets still to be segmented. */
-uint32_t transport_wire_size(const struct packet *packet, const struct ip_header *ip);
+uint32_t transport_wire_size(const struct packet *packet, const struct network_header *ip);
 
 #endif
