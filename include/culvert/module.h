@@ -20,11 +20,12 @@ struct service_claim {
 	enum part part;
 	uint8_t protocol;
 	uint16_t port; /* 0: a protocol without ports */
+	enum claim_how { CLAIM_OWN, CLAIM_SHARED, CLAIM_REFUSED } how;
 };
 
 enum {
 	SERVICE_CLAIMS = 0
-#define CLAIM(part, protocol, port) +1
+#define CLAIM(part, protocol, port, how) +1
 #include <culvert/services.def>
 #undef CLAIM
 };
@@ -33,10 +34,23 @@ extern const struct service_claim service_claims[SERVICE_CLAIMS];
 
 /* Returns the part that claims a protocol and port (port 0: only protocols without ports), or PART_NONE. */
 enum part part_claiming(uint8_t protocol, uint16_t port);
+/* The same, for ports that several inside hosts may share. */
+enum part part_sharing(uint8_t protocol, uint16_t port);
+/* Returns the part that flows of a service's datagrams at a port of nobody's belong to, or PART_NONE: a server may
+ * answer from elsewhere than its own port. */
+enum part part_elsewhere(enum service service);
 enum service service_of_part(enum part part);
 /* Returns the drop reason of packets that a part in mode block refuses. */
 enum drop part_drop(enum part part);
+/* A part without a key of its own has the key "mode" of its service. */
+bool part_has_key(enum part part);
+/* Words as in the configuration: the section of a service, the name of a part, the key with its mode. */
 const char *service_name(enum service service);
+const char *part_name(enum part part);
+const char *part_key(enum part part);
+/* As people write them. */
+const char *service_label(enum service service);
+const char *part_label(enum part part);
 
 /* A TCP segment of a control connection. */
 struct module_segment {

@@ -35,7 +35,7 @@ enum timeout {
 };
 
 enum service {
-#define SERVICE(name, section) SERVICE_##name,
+#define SERVICE(name, section, label) SERVICE_##name,
 #include <culvert/services.def>
 #undef SERVICE
 	SERVICES,
@@ -44,7 +44,7 @@ enum service {
 
 /* The parts of services that have modes of their own. */
 enum part {
-#define PART(name, service) PART_##name,
+#define PART(name, service, word, label) PART_##name,
 #include <culvert/services.def>
 #undef PART
 	PARTS,

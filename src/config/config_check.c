@@ -46,7 +46,8 @@ uint32_t config_forward_expand(const struct config_forward *forward, struct forw
 
 	_Static_assert((int)SERVICE_CLAIMS <= (int)FORWARD_EXPANDS_MAX, "every service fits");
 	for (size_t i = 0; i < SERVICE_CLAIMS && forward->service != SERVICE_NONE; i++) {
-		if (service_of_part(service_claims[i].part) == forward->service)
+		if (service_of_part(service_claims[i].part) == forward->service &&
+		    service_claims[i].how != CLAIM_REFUSED)
 			out[count++] = (struct forward){.protocol = service_claims[i].protocol,
 							.port_first = service_claims[i].port,
 							.port_last = service_claims[i].port,
@@ -236,22 +237,19 @@ static bool is_blocked_whole(const struct config *config, enum service service)
 static void check_forward_modes(const struct config *config, const struct config_forward *section,
 				struct findings *findings)
 {
-	static const struct {
-		const char *key, *traffic;
-	} parts[PARTS] = {
-		[PART_PPTP] = {"mode", ""},
-		[PART_L2TP] = {"mode", ""},
-		[PART_IKE] = {"ike", "IKE on UDP port 500"},
-		[PART_NATT] = {"natt", "NAT traversal on UDP port 4500, which most clients need,"},
-		[PART_ESP] = {"esp", "ESP"},
-		[PART_AH] = {"ah", "AH"},
+	static const char *const traffic[PARTS] = {
+		[PART_PPTP] = "",
+		[PART_L2TP] = "",
+		[PART_IKE] = "IKE on UDP port 500",
+		[PART_NATT] = "NAT traversal on UDP port 4500, which most clients need,",
+		[PART_ESP] = "ESP",
 	};
 	struct forward expanded[FORWARD_EXPANDS_MAX];
 	uint32_t count = config_forward_expand(section, expanded);
 
 	if (section->service != SERVICE_NONE && is_blocked_whole(config, section->service)) {
 		findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] mode = block",
-			      section->name, service_section(section->service));
+			      section->name, service_name(section->service));
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -263,11 +261,11 @@ static void check_forward_modes(const struct config *config, const struct config
 			continue;
 		if (section->service != SERVICE_NONE)
 			findings_warn(findings, section->line, "[forward:%s] lets no %s in while [%s] %s = block",
-				      section->name, parts[part].traffic, service_section(service_of_part(part)),
-				      parts[part].key);
+				      section->name, traffic[part], service_name(service_of_part(part)),
+				      part_key(part));
 		else
 			findings_warn(findings, section->line, "[forward:%s] does nothing while [%s] %s = block",
-				      section->name, service_section(service_of_part(part)), parts[part].key);
+				      section->name, service_name(service_of_part(part)), part_key(part));
 	}
 }
 

@@ -25,17 +25,6 @@ const struct forward_key_text forward_keys[FORWARD_KEYS] = {
 #include <culvert/confkeys.def>
 };
 
-const char *service_section(enum service service)
-{
-	static const char *const sections[SERVICES] = {
-#define SERVICE(name, section) [SERVICE_##name] = section,
-#include <culvert/services.def>
-#undef SERVICE
-	};
-
-	return service < SERVICES ? sections[service] : "";
-}
-
 bool config_key_is_list(const struct config_key *key)
 {
 	return key->type == KEY_PORTS || key->type == KEY_PREFIXES;

@@ -134,6 +134,4 @@ uint32_t config_forward_expand(const struct config_forward *forward, struct forw
 /* Reads the text of a file into config, key by key. */
 void config_parse_text(struct config *config, const char *text, size_t size, struct findings *findings);
 
-const char *service_section(enum service service);
-
 #endif

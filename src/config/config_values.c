@@ -2,6 +2,8 @@
 /*
  * The values of keys: each type from text, to text, and described for people.
  */
+#include <culvert/module.h>
+
 #include "config/config_keys.h"
 
 #include <arpa/inet.h>
@@ -40,7 +42,7 @@ static const struct word levels[] = {
 };
 static const struct word targets[] = {{"auto", 0}, {"stderr", 0}, {"syslog", 0}, {NULL, 0}};
 static const struct word services[] = {
-#define SERVICE(name, section) {section, SERVICE_##name},
+#define SERVICE(name, section, label) {section, SERVICE_##name},
 #include <culvert/services.def>
 #undef SERVICE
 	{NULL, 0},
@@ -567,7 +569,7 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 
 	switch (key) {
 	case FORWARD_KEY_SERVICE:
-		fputs(service_section(forward->service), out);
+		fputs(forward->service != SERVICE_NONE ? service_name(forward->service) : "", out);
 		break;
 	case FORWARD_KEY_PROTOCOL:
 		if (forward->protocols[1])

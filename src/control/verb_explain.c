@@ -293,16 +293,6 @@ static const char *forward_name(const struct config *config, uint32_t index)
 	return NULL;
 }
 
-static const char *part_name(enum part part)
-{
-	static const char *const names[PARTS] = {
-		[PART_PPTP] = "pptp", [PART_L2TP] = "l2tp", [PART_IKE] = "ike",
-		[PART_NATT] = "natt", [PART_ESP] = "esp",   [PART_AH] = "ah",
-	};
-
-	return part < PARTS ? names[part] : NULL;
-}
-
 static const char *age_of(bool is_there, bool is_new)
 {
 	return is_there ? (is_new ? "new" : "existing") : NULL;
@@ -355,7 +345,7 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 		json_null(row, "shared-port");
 	json_text(row, "forward", forward_name(verb->router->config, explanation->forward));
 	json_bool(row, "hairpin", explanation->is_hairpin);
-	json_text(row, "part", part_name(explanation->part));
+	json_text(row, "part", explanation->part != PART_NONE ? part_name(explanation->part) : NULL);
 	json_text(row, "mode", explanation->part != PART_NONE ? modes[explanation->mode] : NULL);
 	json_text(row, "module", explanation->reader != SERVICE_NONE ? service_name(explanation->reader) : NULL);
 	put_endpoint(row, "nearest-src-address", "nearest-src-port", explanation->has_nearest,

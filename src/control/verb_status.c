@@ -364,20 +364,17 @@ struct refused {
 
 static void warn_of_part(struct verb *verb, enum part part, const struct refused *refused)
 {
-	static const char *const names[PARTS] = {[PART_PPTP] = "PPTP",       [PART_L2TP] = "L2TP",
-						 [PART_IKE] = "IPsec (IKE)", [PART_NATT] = "IPsec (NAT traversal)",
-						 [PART_ESP] = "IPsec (ESP)", [PART_AH] = "IPsec (AH)"};
-	static const char *const words[PARTS] = {[PART_IKE] = "ike", [PART_NATT] = "natt", [PART_ESP] = "esp"};
-	const char *service = service_name(service_of_part(part));
-	bool has_own = verb->router->config->part[part] == PART_MODE_BLOCK && words[part];
+	enum service service = service_of_part(part);
+	bool has_own = verb->router->config->part[part] == PART_MODE_BLOCK, is_part = part_has_key(part);
 	char address[TEXT_ADDRESS], others[48] = "";
 
 	if (refused->hosts > 1)
 		snprintf(others, sizeof(others), ", and so have %u other hosts", refused->hosts - 1);
 	warn(verb, "blocked-is-tried",
-	     "%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s; culvertctl mode %s pass allows it",
-	     names[part], service, has_own ? words[part] : "mode", text_print_address(refused->host, address),
-	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? words[part] : service);
+	     "%s%s%s%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s; culvertctl mode %s pass allows it",
+	     service_label(service), is_part ? " (" : "", is_part ? part_label(part) : "", is_part ? ")" : "",
+	     service_name(service), has_own ? part_key(part) : "mode", text_print_address(refused->host, address),
+	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? part_name(part) : service_name(service));
 }
 
 /* What nobody has a record of, because it was refused at once. */

@@ -35,7 +35,7 @@ static const struct {
 	{"MODE", "pass|plain|block|on|off"},
 	{"PROTOCOL", "tcp|udp|icmp|gre|esp|ah|l2tp"},
 	{"STATE", "requested|negotiating|connected|blocked|clearing|ended"},
-#define SERVICE(name, section) {"SERVICE", section},
+#define SERVICE(name, section, label) {"SERVICE", section},
 #include <culvert/services.def>
 #undef SERVICE
 #define DROP(name, text, meaning, advice) {"REASON", text},

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include <culvert/module.h>
+
 #include "config/options.h"
 #include "control/control.h"
 #include "control/rehearse.h"
@@ -130,10 +132,6 @@ static void daemon_print_statistics(struct daemon *daemon)
 /* Before they end, how many tunnels a change of modes will cost. */
 static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 {
-	static const char *const names[PARTS] = {
-		[PART_PPTP] = "PPTP",          [PART_L2TP] = "L2TP", [PART_IKE] = "IKE",
-		[PART_NATT] = "NAT traversal", [PART_ESP] = "ESP",   [PART_AH] = "AH"};
-
 	for (int part = 0; part < PARTS; part++) {
 		enum service_mode mode = config_mode_of(&daemon->config, (enum part)part);
 		uint32_t tunnels = 0;
@@ -141,9 +139,9 @@ static void daemon_report_ends(struct daemon *daemon, uint64_t now_ms)
 		if (mode != daemon->engine_config.mode[part])
 			tunnels = rehearse_count_lost(daemon->engine, now_ms, (enum part)part, mode);
 		if (tunnels)
-			log_write(daemon->log, LOG_NOTICE, "%s is %s; this ends %u tunnel%s", names[part],
-				  mode == MODE_BLOCK ? "blocked now" : "not read any more", tunnels,
-				  tunnels == 1 ? "" : "s");
+			log_write(daemon->log, LOG_NOTICE, "%s is %s; this ends %u tunnel%s",
+				  part_label((enum part)part), mode == MODE_BLOCK ? "blocked now" : "not read any more",
+				  tunnels, tunnels == 1 ? "" : "s");
 	}
 }
 

@@ -73,15 +73,16 @@ void attempt_note_blocked(struct engine *engine, const struct passage *passage)
 {
 	uint8_t protocol = passage->ip.protocol;
 	uint16_t port = protocol_has_ports(protocol) ? passage->transport.destination_port : 0;
-	enum part part = protocol == PROTOCOL_AH ? PART_AH : part_claiming(protocol, port);
+	enum part part = part_claiming(protocol, port);
+	bool is_ah = protocol == PROTOCOL_AH;
 
-	if (part == PART_NONE || (part == PART_AH && sa_note_ah(engine, passage)))
+	if (part == PART_NONE || (is_ah && sa_note_ah(engine, passage)))
 		return;
 	note(engine, &(struct attempt){
 			     .inside = passage->ip.source,
 			     .outside = host_outside(engine, passage->ip.source)->address,
 			     .remote = passage->ip.destination,
-			     .kind = part == PART_AH ? ATTEMPT_AH : ATTEMPT_BLOCKED,
+			     .kind = is_ah ? ATTEMPT_AH : ATTEMPT_BLOCKED,
 			     .service = (uint8_t)service_of_part(part),
 			     .part = (uint8_t)part,
 		     });
@@ -93,9 +94,7 @@ static bool describe(const struct engine *engine, uint32_t index, enum attempt_k
 {
 	const struct flow *flow = &engine->flow[index];
 	uint16_t port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0;
-	enum service service = flow->flags & FLOW_CALL ? SERVICE_PPTP
-			       : flow->flags & FLOW_SA ? SERVICE_IPSEC
-						       : control_service_of(engine, index);
+	enum service service = control_flow_service(engine, index);
 
 	*attempt = (struct attempt){
 		.inside = host_address(engine, flow->host),
@@ -200,8 +199,6 @@ void attempt_view_refusal(const struct engine *engine, struct tunnel_view *view)
 
 static void view_of(const struct engine *engine, const struct attempt *attempt, struct tunnel_view *view)
 {
-	static const char *const kinds[SERVICES] = {
-		[SERVICE_PPTP] = "PPTP", [SERVICE_L2TP] = "L2TP", [SERVICE_IPSEC] = "IPsec"};
 	struct attempt now = *attempt;
 	static const enum tunnel_hint hints[] = {
 		[ATTEMPT_BLOCKED] = HINT_BLOCKED, [ATTEMPT_AH] = HINT_AH_SEEN, [ATTEMPT_UNANSWERED] = HINT_NO_ANSWER};
@@ -211,9 +208,9 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 	*view = (struct tunnel_view){
 		.service = (enum service)attempt->service,
 		.index = UINT32_MAX,
-		.kind = kinds[attempt->service],
+		.kind = service_label((enum service)attempt->service),
 		.part = (enum part)attempt->part,
-		.data = attempt->kind == ATTEMPT_AH ? "AH" : "",
+		.data = attempt->kind == ATTEMPT_AH ? part_label((enum part)attempt->part) : "",
 		.inside_address = attempt->inside,
 		.outside_address = attempt->outside,
 		.remote_address = attempt->remote,
@@ -228,7 +225,7 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 		view->packets[SIDE_LAN] += now.tries[i];
 }
 
-/* IPsec and L2TP have a record of what they asked for, so that only PPTP's control connection has nothing but this. */
+/* Who asks by datagrams has a record at its module; who asks by TCP has nothing but this. */
 static bool is_shown(const struct engine *engine, const struct attempt *attempt)
 {
 	if (!attempt->live || engine->now_ms - attempt->last_ms >= SHOWN_MS)

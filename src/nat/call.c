@@ -14,18 +14,13 @@ enum {
 	ID_TRIES = 4096,         /* random ones tried after that */
 };
 
-static enum service service_of_call(const struct flow *flow)
-{
-	return flow->flags & FLOW_SA ? SERVICE_IPSEC : SERVICE_PPTP;
-}
-
 void call_drop_orphan(struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
 	if (!(flow->flags & FLOW_BY_ID))
 		return;
-	enum service service = service_of_call(flow);
+	enum service service = service_of_part(part_claiming(flow->protocol, 0));
 	if (!module_of(service)->knows(engine, engine->module[service], index, 0, engine->track[index].call.record))
 		flow_remove(engine, index);
 }
@@ -34,7 +29,7 @@ void call_flow_closes(struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 	const struct call_track *track = &engine->track[index].call;
-	enum service service = service_of_call(flow);
+	enum service service = service_of_part(part_claiming(flow->protocol, 0));
 	enum tunnel_end why = is_expired(flow->deadline, engine->now_ms) ? END_SILENT
 			      : engine->is_blocking                      ? END_BLOCKED
 									 : END_ROUTER;

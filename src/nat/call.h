@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flows without a mapping that are known by identifiers and belong to a record of a module: PPTP calls (RFC 2637) and
- * SAs of ESP (sa.h); see struct flow_key.
+ * Flows without a mapping that are known by identifiers and belong to a record of a module: calls of enhanced GRE (RFC
+ * 2637) and SAs of ESP (sa.h); see struct flow_key.
  */
 #ifndef CULVERT_NAT_CALL_H
 #define CULVERT_NAT_CALL_H

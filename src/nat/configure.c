@@ -64,6 +64,9 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 	}
 	for (int space = SPACE_TCP; space <= SPACE_UDP; space++)
 		engine->usable_ports[space] = count_usable(engine, (enum port_space)space);
+	enum part esp = part_claiming(PROTOCOL_ESP, 0);
+	engine->tells_calls = config->mode[part_claiming(PROTOCOL_GRE, 0)] != MODE_PLAIN;
+	engine->tells_sas = config->mode[esp] == MODE_PASS && engine->module[service_of_part(esp)] != NULL;
 	engine->any_blocked = false;
 	for (int part = 0; part < PARTS; part++)
 		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
@@ -87,7 +90,7 @@ static enum flow_end service_fate(const struct engine *engine, const struct flow
 	struct passage passage = {.ip = {.protocol = flow->protocol}, .from = SIDE_WAN};
 
 	if (flow->flags & FLOW_CALL) {
-		enum service_mode mode = engine->config.mode[PART_PPTP];
+		enum service_mode mode = engine->config.mode[part_claiming(flow->protocol, 0)];
 		return mode == MODE_PASS ? FLOW_STAYS : mode == MODE_BLOCK ? FLOW_END_BLOCKED : FLOW_END_MODE;
 	}
 	passage.transport.gre.is_enhanced = (flow->flags & FLOW_ENHANCED) != 0;
@@ -98,7 +101,7 @@ static enum flow_end service_fate(const struct engine *engine, const struct flow
 	if (passage_refusal(engine, &passage) != DROP_NONE)
 		return FLOW_END_BLOCKED;
 	/* ESP of one host for each remote address, and ESP told apart by SPI, do not go together. */
-	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != sa_is_paired(engine))
+	if (flow->protocol == PROTOCOL_ESP && ((flow->flags & FLOW_SA) != 0) != engine->tells_sas)
 		return FLOW_END_MODE;
 	if ((flow->flags & FLOW_FORWARD) &&
 	    !leads_to(engine, flow->protocol, flow->outside_port, host_address(engine, flow->host), flow->inside_port))

@@ -68,7 +68,7 @@ static void count_control(struct engine *engine, const struct flow *flow, int ch
 static void attach(struct engine *engine, uint32_t index, enum service service, bool answered)
 {
 	static const enum statistic unread[SERVICES] = {
-#define SERVICE(name, section) STAT_##name##_UNREAD,
+#define SERVICE(name, section, label) STAT_##name##_UNREAD,
 #include <culvert/services.def>
 #undef SERVICE
 	};
@@ -269,6 +269,14 @@ enum service control_service_of(const struct engine *engine, uint32_t index)
 	return engine->flow[index].control != 0 ? service_of_flow(engine, index) : SERVICE_NONE;
 }
 
+enum service control_flow_service(const struct engine *engine, uint32_t index)
+{
+	const struct flow *flow = &engine->flow[index];
+
+	return flow->flags & FLOW_BY_ID ? service_of_part(part_claiming(flow->protocol, 0))
+					: control_service_of(engine, index);
+}
+
 /* --- the end --- */
 
 static void end_control(struct engine *engine, uint32_t index, enum tunnel_end why)
@@ -306,7 +314,7 @@ void control_follow_mode(struct engine *engine, uint32_t index)
 		return;
 	/* A port that is no service's own belongs to a server that answers from elsewhere. */
 	if (part == PART_NONE && flow->protocol == PROTOCOL_UDP)
-		part = service_of_flow(engine, index) == SERVICE_L2TP ? PART_L2TP : PART_NATT;
+		part = part_elsewhere(service_of_flow(engine, index));
 	if (part != PART_NONE && engine->config.mode[part] == MODE_PASS)
 		return;
 	end_control(engine, index,

@@ -23,6 +23,8 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *flow, enum
 enum service control_service_at(const struct engine *engine, uint16_t outside_port);
 /* The service whose module reads this flow, or SERVICE_NONE. */
 enum service control_service_of(const struct engine *engine, uint32_t flow);
+/* The same, also for flows without ports that a module owns. */
+enum service control_flow_service(const struct engine *engine, uint32_t flow);
 /* The flow that a module says a datagram from the WAN is meant for although its ports are those of none, or NONE. */
 uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service);
 

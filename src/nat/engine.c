@@ -128,10 +128,10 @@ static bool is_to_part(const struct engine *engine, const struct passage *passag
 	if (passage->packet->offload.gso_type != GSO_UDP4 || passage->fault != DROP_NONE ||
 	    transport_parts_at(passage->packet, &passage->ip) == 0)
 		return false;
-	enum part part = part_claiming(PROTOCOL_UDP, passage->transport.source_port);
-	if (part != PART_IKE && part != PART_L2TP)
-		part = part_claiming(PROTOCOL_UDP, passage->transport.destination_port);
-	return (part == PART_IKE || part == PART_L2TP) && engine->config.mode[part] == MODE_PASS;
+	enum part part = part_sharing(PROTOCOL_UDP, passage->transport.source_port);
+	if (part == PART_NONE)
+		part = part_sharing(PROTOCOL_UDP, passage->transport.destination_port);
+	return part != PART_NONE && engine->config.mode[part] == MODE_PASS;
 }
 
 static struct engine_result process_parts(struct engine *engine, enum side from, const struct passage *merged)

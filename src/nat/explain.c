@@ -177,12 +177,7 @@ static void tell_flow(const struct engine *engine, uint32_t index, const struct 
 				   flow->packets[SIDE_LAN] + flow->packets[SIDE_WAN] <= 1;
 	explanation->mapping_is_new = explanation->flow_is_new && flow->mapping != NONE &&
 				      now[STAT_MAPPINGS_CREATED] != then[STAT_MAPPINGS_CREATED];
-	if (flow->flags & FLOW_CALL)
-		explanation->reader = SERVICE_PPTP;
-	else if (flow->flags & FLOW_SA)
-		explanation->reader = SERVICE_IPSEC;
-	else
-		explanation->reader = control_service_of(engine, index);
+	explanation->reader = control_flow_service(engine, index);
 	if (!(flow->flags & FLOW_FORWARD))
 		return;
 	const struct forward *forward =
@@ -198,8 +193,6 @@ static enum part part_of(const struct passage *passage, const struct explanation
 	uint8_t protocol = passage->ip.protocol;
 	enum part part;
 
-	if (protocol == PROTOCOL_AH)
-		return PART_AH;
 	if (protocol == PROTOCOL_GRE && !passage->transport.gre.is_enhanced)
 		return PART_NONE;
 	if (!protocol_has_ports(protocol))

@@ -48,7 +48,7 @@ static enum drop quote_parse(const struct engine *engine, struct passage *passag
 	if (quote->ip.source != passage->ip.destination ||
 	    !transport_parse_quoted(packet, quote->transport, quote->ip.protocol, &quote->ports))
 		return DROP_ICMP_QUOTE_MALFORMED;
-	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
+	if (!engine->tells_calls)
 		quote->ports.gre.is_call = false;
 	return DROP_NONE;
 }
@@ -122,7 +122,7 @@ static void take_identifier(const struct engine *engine, const struct quote *quo
 {
 	const struct gre *gre = &quote->ports.gre;
 
-	if (quote->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine)) {
+	if (quote->ip.protocol == PROTOCOL_ESP && engine->tells_sas) {
 		key->by = (uint8_t)by;
 		flow_key_take_spi(key, quote->ports.esp.spi);
 	}

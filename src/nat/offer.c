@@ -73,7 +73,7 @@ static bool owns_flow(const struct engine *engine, enum service service, uint32_
 	if (control != 0)
 		return flow->control == control && protocol_has_ports(flow->protocol) &&
 		       control_service_of(engine, index) == service;
-	return (flow->flags & (service == SERVICE_IPSEC ? FLOW_SA : FLOW_CALL)) && flow->mapping == NONE &&
+	return (flow->flags & FLOW_BY_ID) && control_flow_service(engine, index) == service && flow->mapping == NONE &&
 	       flow->control == 0 && engine->track[index].call.record == record;
 }
 

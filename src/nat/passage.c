@@ -78,11 +78,12 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
 	enum part part = PART_NONE;
 
 	if (protocol == PROTOCOL_AH)
-		return is_blocked(engine, PART_AH) ? part_drop(PART_AH) : DROP_AH_UNTRANSLATABLE;
+		return is_blocked(engine, part_claiming(protocol, 0)) ? part_drop(part_claiming(protocol, 0))
+								      : DROP_AH_UNTRANSLATABLE;
 	if (!engine->any_blocked)
 		return DROP_NONE;
 	if (protocol == PROTOCOL_GRE && !passage->transport.gre.is_enhanced) {
-		return DROP_NONE; /* only enhanced GRE is PPTP's */
+		return DROP_NONE; /* only enhanced GRE is claimed */
 	} else if (!protocol_has_ports(protocol)) {
 		part = part_claiming(protocol, 0);
 	} else if (passage->fault == DROP_NONE && passage->ip.offset == 0) {

@@ -12,17 +12,17 @@ struct engine_result inbound_process(struct engine *engine, struct passage *pass
 
 /* The key of the flow a packet would belong to, seen from the side it came from. */
 struct flow_key passage_key(const struct passage *passage);
-/* Reads what is behind a sound IPv4 header, as it is configured: without its module PPTP's GRE is like any other, and
- * so is ESP. Inlined, since every packet comes here. */
+/* Reads what is behind a sound IPv4 header, as it is configured: without its module enhanced GRE is like any other,
+ * and so is ESP. Inlined, since every packet comes here. */
 static inline void passage_read_transport(const struct engine *engine, struct passage *passage)
 {
 	passage->fault = transport_parse(passage->packet, &passage->ip, &passage->transport);
 	passage->is_read = true;
-	if (engine->config.mode[PART_PPTP] == MODE_PLAIN)
+	if (!engine->tells_calls)
 		passage->transport.gre.is_call = false;
-	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && sa_is_paired(engine);
+	passage->is_sa = passage->ip.protocol == PROTOCOL_ESP && engine->tells_sas;
 }
-/* The packet is data of a PPTP call, and calls are ours to tell apart. */
+/* The packet is data of a call, and calls are ours to tell apart. */
 static inline bool passage_is_call(const struct passage *passage)
 {
 	return passage->ip.protocol == PROTOCOL_GRE && passage->transport.gre.is_call;

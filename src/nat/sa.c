@@ -12,9 +12,10 @@
 
 enum { BEHIND = 65536 /* packets out of order are never so late; RFC 4303 windows have at most some thousands */ };
 
-bool sa_is_paired(const struct engine *engine)
+/* The service that SAs belong to. */
+static enum service owner(void)
 {
-	return engine->config.mode[PART_ESP] == MODE_PASS && engine->module[SERVICE_IPSEC] != NULL;
+	return service_of_part(part_claiming(PROTOCOL_ESP, 0));
 }
 
 uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
@@ -35,15 +36,17 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t 
 		.may_fan_out = engine->config.esp_fanout && !ip_is_fragment(&passage->ip),
 	};
 	*otherwise = verdict_drop(DROP_NO_OWNER);
-	return module_of(SERVICE_IPSEC)->portless.esp(engine, engine->module[SERVICE_IPSEC], esp, otherwise);
+	return module_of(owner())->portless.esp(engine, engine->module[owner()], esp, otherwise);
 }
 
 bool sa_note_ah(struct engine *engine, const struct passage *passage)
 {
-	return engine->module[SERVICE_IPSEC] != NULL &&
-	       module_of(SERVICE_IPSEC)
-		       ->portless.ah(engine, engine->module[SERVICE_IPSEC], passage->ip.source,
-				     host_outside(engine, passage->ip.source)->address, passage->ip.destination);
+	enum service service = service_of_part(part_claiming(PROTOCOL_AH, 0));
+
+	return engine->module[service] != NULL &&
+	       module_of(service)->portless.ah(engine, engine->module[service], passage->ip.source,
+					       host_outside(engine, passage->ip.source)->address,
+					       passage->ip.destination);
 }
 
 void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)
@@ -65,8 +68,7 @@ void sa_account(struct engine *engine, uint32_t index, const struct passage *pas
 		track->has_sequence = true;
 	}
 	if (track->watched || is_behind)
-		module_of(SERVICE_IPSEC)
-			->portless.sa_heard(engine, engine->module[SERVICE_IPSEC], track->record, from, is_behind);
+		module_of(owner())->portless.sa_heard(engine, engine->module[owner()], track->record, from, is_behind);
 }
 
 /* --- what modules may ask for --- */

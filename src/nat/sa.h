@@ -12,8 +12,6 @@
 #include "nat/flow.h"
 #include "nat/state.h"
 
-/* SAs are told apart by SPI: the mode is pass, and there is memory for it. */
-bool sa_is_paired(const struct engine *engine);
 /* The flow that takes a packet of ESP with an SPI nobody has, through this outside address; NONE and *otherwise if it
  * has none now. Copies of it may have to go to several inside hosts then, see struct module_esp. */
 uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,

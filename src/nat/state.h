@@ -46,7 +46,7 @@ enum flow_flag {
 	FLOW_LIVE = 1,
 	FLOW_FORWARD = 2,   /* opened by a static forward */
 	FLOW_HAIRPIN = 4,   /* the remote end is one of our outside addresses */
-	FLOW_CALL = 8,      /* a PPTP call: known by Call IDs, see struct flow_key */
+	FLOW_CALL = 8,      /* of enhanced GRE: known by Call IDs, see struct flow_key */
 	FLOW_ANSWERED = 16, /* a call whose remote Call ID is known */
 	FLOW_ENHANCED = 32, /* opened by enhanced GRE while that was like any other traffic */
 	FLOW_INBOUND = 64,  /* opened by the remote end: such flows get half of everything */
@@ -293,6 +293,8 @@ struct engine {
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
 	uint32_t usable_ports[2];     /* TCP, UDP: those from 1024 up that mappings may have */
 	bool any_blocked;             /* some service is in mode block */
+	bool tells_calls;             /* calls of enhanced GRE are told apart by their Call IDs */
+	bool tells_sas;               /* ESP is told apart by its SPIs */
 	bool is_blocking;             /* the flow that is being closed has been blocked by a mode */
 	bool follows_config;          /* no flow is left that config would end */
 	bool follows_outside;         /* the same for the outside addresses */
@@ -324,7 +326,7 @@ struct engine {
 
 /*
  * What a flow is known by; local is the inside or the outside endpoint. Most flows are known by both ports. The packets
- * of a PPTP call or of ESP carry one identifier only, which their receiver chose, so that such a flow is known by
+ * of a call or of ESP carry one identifier only, which their receiver chose, so that such a flow is known by
  * either of two, as far as they have become known.
  */
 enum key_by {

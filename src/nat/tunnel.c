@@ -12,9 +12,7 @@ static enum tunnel_hint hint_of(const struct tunnel_view *view)
 {
 	if (view->hint != HINT_NONE || view->silent != SIDE_WAN)
 		return view->hint;
-	if (view->inside_is_server)
-		return address_is_private(view->outside_address) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
-	return view->part == PART_PPTP ? HINT_GRE_ONE_WAY : HINT_NONE;
+	return view->inside_is_server && address_is_private(view->outside_address) ? HINT_WAN_IS_PRIVATE : HINT_NONE;
 }
 
 /* What the module cannot know. */
@@ -30,7 +28,7 @@ static void complete(const struct engine *engine, struct tunnel_view *view)
 		return;
 	if (engine->config.mode[view->part] != MODE_BLOCK)
 		return;
-	/* Its control messages may go on, as those of IKE do where only ESP is blocked. */
+	/* Its control messages may go on, where only the data is blocked. */
 	view->state = TUNNEL_IS_BLOCKED;
 	view->hint = HINT_BLOCKED;
 	view->refusal.by = 0;

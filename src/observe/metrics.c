@@ -192,18 +192,12 @@ static void print_tables(FILE *out, const struct metrics_view *view)
 static void print_modes(FILE *out, const struct config *config)
 {
 	static const char *const modes[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
-	static const struct {
-		enum service service;
-		const char *name;
-	} parts[PARTS] = {[PART_PPTP] = {SERVICE_PPTP, "pptp"}, [PART_L2TP] = {SERVICE_L2TP, "l2tp"},
-			  [PART_IKE] = {SERVICE_IPSEC, "ike"},  [PART_NATT] = {SERVICE_IPSEC, "natt"},
-			  [PART_ESP] = {SERVICE_IPSEC, "esp"},  [PART_AH] = {SERVICE_IPSEC, "ah"}};
 
 	describe(out, "service_mode", "gauge", "Whether this mode of this part of a VPN service is in force.");
 	for (int part = 0; part < PARTS; part++)
 		for (int mode = MODE_PASS; mode <= MODE_BLOCK; mode++)
 			fprintf(out, "culvert_service_mode{service=\"%s\",part=\"%s\",mode=\"%s\"} %d\n",
-				service_name(parts[part].service), parts[part].name, modes[mode],
+				service_name(service_of_part((enum part)part)), part_name((enum part)part), modes[mode],
 				(int)config_mode_of(config, (enum part)part) == mode);
 }
 

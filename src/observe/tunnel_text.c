@@ -11,7 +11,7 @@
 
 #include "config/text.h"
 
-enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68 };
+enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68, KEYS_TEXT = 32 };
 
 static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
@@ -103,17 +103,15 @@ static void append_traffic(char text[TUNNEL_TEXT], const struct tunnel_view *vie
 			    side_names[view->silent], view->data && view->data[0] ? view->data : view->kind);
 }
 
-/* The keys that may block a part, and the words of culvertctl mode that let it through again. */
-static const struct {
-	const char *keys, *words;
-} switches[PARTS] = {
-	[PART_PPTP] = {"[pptp] mode", "mode pptp pass"},
-	[PART_L2TP] = {"[l2tp] mode", "mode l2tp pass"},
-	[PART_IKE] = {"[ipsec] mode or ike", "mode ipsec pass, or mode ike pass,"},
-	[PART_NATT] = {"[ipsec] mode or natt", "mode ipsec pass, or mode natt pass,"},
-	[PART_ESP] = {"[ipsec] mode or esp", "mode ipsec pass, or mode esp pass,"},
-	[PART_AH] = {"[ipsec] mode or ah", "mode ipsec pass, or mode ah pass,"},
-};
+/* The keys that may block a part. */
+static const char *keys_of(enum part part, char text[KEYS_TEXT])
+{
+	bool both = part_has_key(part);
+
+	snprintf(text, KEYS_TEXT, "[%s] mode%s%s", service_name(service_of_part(part)), both ? " or " : "",
+		 both ? part_key(part) : "");
+	return text;
+}
 
 static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal)
 {
@@ -136,12 +134,17 @@ static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal
 
 const char *tunnel_text_hint(const struct tunnel_view *view, char text[TUNNEL_HINT])
 {
+	char keys[KEYS_TEXT];
+	bool both = part_has_key(view->part);
+
 	text[0] = 0;
 	if (view->refusal.by)
 		append_refusal(text, &view->refusal);
 	if (view->hint == HINT_BLOCKED && view->part < PARTS)
-		text_append(text, TUNNEL_HINT, "%s = block refuses it: culvertctl %s lets it through again",
-			    switches[view->part].keys, switches[view->part].words);
+		text_append(text, TUNNEL_HINT,
+			    "%s = block refuses it: culvertctl mode %s pass%s%s%s lets it through again",
+			    keys_of(view->part, keys), service_name(service_of_part(view->part)),
+			    both ? ", or mode " : "", both ? part_name(view->part) : "", both ? " pass," : "");
 	else
 		text_append(text, TUNNEL_HINT, "%s", tunnel_hint_text(view->hint));
 	return text;
@@ -149,8 +152,10 @@ const char *tunnel_text_hint(const struct tunnel_view *view, char text[TUNNEL_HI
 
 const char *tunnel_text_end(const struct tunnel_view *view, char text[TUNNEL_END])
 {
+	char keys[KEYS_TEXT];
+
 	if (view->end == END_BLOCKED && view->part < PARTS)
-		snprintf(text, TUNNEL_END, "ended by %s = block", switches[view->part].keys);
+		snprintf(text, TUNNEL_END, "ended by %s = block", keys_of(view->part, keys));
 	else
 		snprintf(text, TUNNEL_END, "%s", tunnel_end_text(view->end));
 	return text;

@@ -384,4 +384,6 @@ void pptp_call_view(struct engine *engine, const struct pptp *pptp, uint32_t ind
 			view->last_ms[side] = now - call->last_ms[side];
 	}
 	view->silent = call->state == CALL_CONNECTED ? module_silent_side(view) : -1;
+	if (view->silent == SIDE_WAN && !view->inside_is_server)
+		view->hint = HINT_GRE_ONE_WAY;
 }

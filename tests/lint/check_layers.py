@@ -144,6 +144,14 @@ def judge_includes(tree):
                 yield f"{where}: {layer} includes {name}, which is not below it"
 
 
+def judge_names(tree):
+    """The engine knows services and parts by what services.def and their modules say, none by its name."""
+    for path in tree.files("src/nat/*.[ch]"):
+        for number, line in lint.numbered(tree.code(path)):
+            for name in re.findall(r"\b(?:SERVICE|PART)_(?!NONE\b)[A-Z0-9]+\b", line):
+                yield f"{path}:{number}: {name}: the engine names no service; say in services.def what is special of it"
+
+
 def check(tree):
     units = objects(tree)
     if not any("engine_process" in defined for defined, _ in units.values()):
@@ -152,7 +160,7 @@ def check(tree):
     findings = [f"src/{layer}: no layer that this check knows" for layer in sorted({*map(layer_of, units)} - {*LAYERS})]
     findings += [f"{path}: was not built, so none of its symbols is seen" for path in tree.files("src/*/*.c")
                  if f"{path.parent.name}/{path.stem}" not in units and not re.match(UNBUILT, str(path))]
-    return [*findings, *knots(graph), *judge_includes(tree)]
+    return [*findings, *knots(graph), *judge_includes(tree), *judge_names(tree)]
 
 
 def show(tree):
@@ -197,6 +205,7 @@ def plant(_tree):
     yield "libnl in the daemon", line("src/daemon/planted.c", "#include <netlink/netlink.h>")
     yield "libevent in io", line("src/io/planted.c", "#include <event2/event.h>")
     yield "inih outside the configuration", line("src/daemon/planted.c", "#include <ini.h>")
+    yield "the engine knowing a service", line("src/nat/planted.c", "enum service planted = SERVICE_PPTP;")
     yield "libseccomp outside the privileges", line("src/daemon/planted.c", "#include <seccomp.h>")
 
 

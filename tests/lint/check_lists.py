@@ -75,7 +75,7 @@ def check(tree):
             words.update(before + service + after for service in services)
     services_def = tree.text("include/culvert/services.def")
     claims = re.findall(r"(?m)^CLAIM\((\w+),", services_def)
-    parts = dict(re.findall(r"(?m)^PART\((\w+), (\w+)\)", services_def))
+    parts = dict(re.findall(r"(?m)^PART\((\w+), (\w+),", services_def))
     findings += [f"include/culvert/services.def: {service} claims no traffic" for service in services
                  if service not in [parts.get(claim) for claim in claims]]
     findings += judge_keys(tree)
@@ -106,7 +106,7 @@ def plant(_tree):
     yield "a counter nobody counts", line("stats.def", 'STAT(PLANTED, "planted", "never")')
     yield "a timer nobody sets", line("timeouts.def", 'TIMEOUT(PLANTED, "planted", 1, 2, "never")')
     yield "a hint nobody gives", line("hints.def", 'HINT(PLANTED, "planted", "never")')
-    yield "a service without traffic", line("services.def", 'SERVICE(PLANTED, "planted")')
+    yield "a service without traffic", line("services.def", 'SERVICE(PLANTED, "planted", "planted")')
     yield "an entry twice", line("stats.def", 'STAT(HAIRPINNED, "hairpinned", "again")')
     yield "a verb unlike its constant", line("verbs.def", 'VERB(PLANTED, "plant", 1, "", VERB_LISTS, verb_help, "")')
     yield "a name unlike its constant", line("drops.def", 'DROP(IP_TTL, "ttl", "again", "nothing")')

@@ -13,7 +13,7 @@ bool model_claimed(uint8_t protocol, uint16_t port, enum part *part)
 		uint8_t protocol;
 		uint16_t port;
 	} claim[] = {
-#define CLAIM(name, number, at) {PART_##name, number, at},
+#define CLAIM(name, number, at, how) {PART_##name, number, at},
 #include <culvert/services.def>
 #undef CLAIM
 	};
