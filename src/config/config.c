@@ -4,15 +4,11 @@
  */
 #include "config/config_keys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <unistd.h>
 
 #include <culvert/module.h>
 
@@ -32,14 +28,15 @@ void config_default(struct config *config)
 
 static void findings_report(struct findings *findings, int level, uint32_t line, const char *message)
 {
-	char raw[1024], text[1024];
+	const char *name = findings->name, *warning = level == LOG_WARNING ? "warning: " : "";
+	char raw[1024], text[1024], path[PATH_MAX];
 
-	if (line)
-		snprintf(raw, sizeof(raw), "%s:%" PRIu32 ": %s%s", findings->name, line,
-			 level == LOG_WARNING ? "warning: " : "", message);
+	if (line >= CONFIG_LINES)
+		name = config_file_of(findings->config, findings->path, line, path);
+	if (line % CONFIG_LINES)
+		snprintf(raw, sizeof(raw), "%s:%" PRIu32 ": %s%s", name, line % CONFIG_LINES, warning, message);
 	else
-		snprintf(raw, sizeof(raw), "%s: %s%s", findings->name, level == LOG_WARNING ? "warning: " : "",
-			 message);
+		snprintf(raw, sizeof(raw), "%s: %s%s", name, warning, message);
 	text_escape(text, sizeof(text), raw);
 	findings->report(findings->context, level, text);
 }
@@ -87,6 +84,18 @@ void findings_warn(struct findings *findings, uint32_t line, const char *format,
 	findings->warnings++;
 }
 
+const char *findings_line(const struct findings *findings, uint32_t from, uint32_t place, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	bool is_other = from / CONFIG_LINES != place / CONFIG_LINES;
+
+	snprintf(out, size, "line %" PRIu32 "%s%s", place % CONFIG_LINES, is_other ? " of " : "",
+		 !is_other              ? ""
+		 : place < CONFIG_LINES ? findings->name
+					: config_file_of(findings->config, findings->path, place, path));
+	return out;
+}
+
 /* The last line: how many. True if there was no error. */
 static bool findings_finish(struct findings *findings)
 {
@@ -127,96 +136,35 @@ static void override(struct config *config, const char *section, const char *val
 	}
 }
 
-static bool parse(struct config *config, const char *text, size_t size, const struct config_source *source,
-		  struct findings *findings)
+bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context)
 {
+	struct findings findings = {
+		.name = COMMAND_LINE, .path = source->path, .config = config, .report = report, .context = context};
+
+	if (source->instead && !source->instead->is_drop_in)
+		findings.name = source->instead->name;
+	else if (source->path)
+		findings.name = source->path;
 	config_default(config);
-	config_parse_text(config, text, size, findings);
-	override(config, "lan", source->lan, findings);
-	override(config, "wan", source->wan, findings);
-	config_yield_defaults(config, findings);
-	if (!findings->is_cut)
-		config_check(config, source, findings);
-	return findings_finish(findings);
+	config_read_files(config, source, &findings);
+	if (findings.is_unread)
+		return findings_finish(&findings);
+	override(config, "lan", source->lan, &findings);
+	override(config, "wan", source->wan, &findings);
+	config_yield_defaults(config, &findings);
+	if (!findings.is_cut)
+		config_check(config, source, &findings);
+	return findings_finish(&findings);
 }
 
 bool config_parse(struct config *config, const char *name, const char *text, size_t size,
 		  const struct config_source *source, config_report *report, void *context)
 {
-	struct findings findings = {.name = name, .report = report, .context = context};
+	const struct config_text instead = {.name = name, .text = text, .size = size};
+	struct config_source with = *source;
 
-	return parse(config, text, size, source, &findings);
-}
-
-/* Reads what fd holds into *text, for the caller to free. At most CONFIG_FILE_MAX bytes. */
-static bool read_all(int fd, char **text, size_t *size, struct findings *findings)
-{
-	ssize_t got = 1;
-
-	*size = 0;
-	*text = malloc(CONFIG_FILE_MAX + 1);
-	if (!*text) {
-		findings_error(findings, 0, "out of memory");
-		return false;
-	}
-	while (got > 0 && *size <= CONFIG_FILE_MAX) {
-		do {
-			got = read(fd, *text + *size, CONFIG_FILE_MAX + 1 - *size);
-		} while (got < 0 && errno == EINTR);
-		if (got > 0)
-			*size += (size_t)got;
-	}
-	if (got < 0)
-		findings_error(findings, 0, "cannot be read: %s", strerror(errno));
-	else if (*size > CONFIG_FILE_MAX)
-		findings_error(findings, 0, "is larger than %d bytes", CONFIG_FILE_MAX);
-	else
-		return true;
-	free(*text);
-	*text = NULL;
-	return false;
-}
-
-/* An absent file that may be absent gives no text and no error. O_NONBLOCK: a FIFO must not make us wait. */
-static bool read_file(const struct config_source *source, char **text, size_t *size, struct findings *findings)
-{
-	struct stat status;
-	bool read = false;
-	int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	findings->is_absent = fd < 0 && errno == ENOENT && source->optional;
-	if (findings->is_absent)
-		return true;
-	if (fd < 0) {
-		findings_error(findings, 0, "cannot be opened: %s", strerror(errno));
-		return false;
-	}
-	if (fstat(fd, &status) < 0)
-		findings_error(findings, 0, "cannot be examined: %s", strerror(errno));
-	else if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
-		findings_error(findings, 0, "is not a file");
-	else
-		read = read_all(fd, text, size, findings);
-	if (read && S_ISREG(status.st_mode) && status.st_mode & S_IWOTH)
-		findings_warn(findings, 0, "everybody may write to it; use chmod o-w");
-	close(fd);
-	return read;
-}
-
-bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context)
-{
-	struct findings findings = {
-		.name = source->path ? source->path : COMMAND_LINE, .report = report, .context = context};
-	char *text = NULL;
-	size_t size = 0;
-	bool good;
-
-	config_default(config);
-	if (source->path && !read_file(source, &text, &size, &findings))
-		return findings_finish(&findings);
-	good = parse(config, text ? text : "", size, source, &findings);
-	free(text);
-	return good;
+	with.instead = &instead;
+	return config_load(config, &with, report, context);
 }
 
 struct changes {

@@ -8,6 +8,7 @@
 #ifndef CULVERT_CONFIG_CONFIG_H
 #define CULVERT_CONFIG_CONFIG_H
 
+#include <limits.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,14 +28,19 @@ enum {
 	CONFIG_PATH_MAX = 108,     /* sun_path of a Unix socket, with its final NUL */
 	CONFIG_NAME_MAX = 32,      /* NAME of [forward:NAME], with its final NUL */
 	CONFIG_FILE_MAX = 1 << 20, /* bytes of a configuration file */
+	CONFIG_DROP_INS = 32,
+	CONFIG_LINES =
+		1 << 24, /* a place is a number of a drop-in, from 1, 0 for the main file, times this; and a line */
 };
 
 #define CONFIG_FILE_DEFAULT "/etc/culvert/culvert.ini"
+/* The drop-in that culvertctl mode writes. */
+#define CONFIG_MODE_FILE "90-mode.ini"
 
 /* One [forward:NAME] section. Ports and to_port are 0 for protocols without ports and for services. */
 struct config_forward {
 	char name[CONFIG_NAME_MAX];
-	uint32_t line;        /* of the section in the file */
+	uint32_t line;        /* the place of the section, see CONFIG_LINES */
 	bool bad;             /* a value of it was reported */
 	enum service service; /* SERVICE_NONE: protocol and port say what is forwarded */
 	uint8_t protocols[2]; /* IP protocols; the second is 0 except for "tcp+udp" */
@@ -69,6 +75,15 @@ struct config {
 	char metrics_listen[CONFIG_PATH_MAX]; /* "": nowhere; "unix:/PATH", or an address and a port of the loopback */
 	char log_target[CONFIG_PATH_MAX];     /* "auto", "stderr", "syslog" or the absolute path of a file */
 	int log_level;                        /* of syslog(3) */
+	char drop_in[CONFIG_DROP_INS][64];    /* names of the files that were read after the main one */
+};
+
+/* A text in the place of a file. */
+struct config_text {
+	const char *name; /* of the main file, for findings, or of a drop-in */
+	bool is_drop_in;
+	const char *text;
+	size_t size;
 };
 
 /* Where a configuration comes from. */
@@ -79,6 +94,7 @@ struct config_source {
 	/* for a reload: the device of the default route now, which an empty [wan] interface stands for; NULL: unknown
 	 */
 	const char *default_wan;
+	const struct config_text *instead; /* for a rehearsal; NULL: all files as they are */
 };
 
 /* Receives one finding, without a newline: "FILE:LINE: message". level is LOG_ERR, LOG_WARNING or LOG_NOTICE of
@@ -88,15 +104,27 @@ typedef void config_report(void *context, int level, const char *text);
 void config_default(struct config *config);
 
 /*
- * Reads the file and the command line into config, which is filled completely. Reports every problem, not just the
- * first one, and last how many there were. True if there was no error; warnings do not count.
+ * Reads the file, its drop-ins and the command line into config, which is filled completely. Reports every problem, not
+ * just the first one, and last how many there were. True if there was no error; warnings do not count.
  */
 bool config_load(struct config *config, const struct config_source *source, config_report *report, void *context);
 
-/* Parses size bytes of text as if they stood in a file called name. For tests; config_load() does the same with a file.
- */
+/* The same with size bytes of text, called name, in the place of the main file. */
 bool config_parse(struct config *config, const char *name, const char *text, size_t size,
 		  const struct config_source *source, config_report *report, void *context);
+
+/* The file in which a place is, where file is the main one; path may be the result. */
+const char *config_file_of(const struct config *config, const char *file, uint32_t place, char path[PATH_MAX]);
+
+/* The path of CONFIG_MODE_FILE beside the main file. */
+void config_mode_path(const char *file, char path[PATH_MAX]);
+/* Its text, with this key as well, for the caller to free. NULL, after having reported why, or if memory ran out. */
+struct config_key;
+char *config_mode_text(const struct config_source *source, const struct config_key *key, const char *value,
+		       size_t *size, config_report *report, void *context);
+/* Puts that text there: whoever looks, even after a crash, sees the old text or the new one. False, with nothing
+ * changed, and errno says why. */
+bool config_mode_write(const char *file, const char *text, size_t size);
 
 /* A key, or a whole [forward:NAME] section, that two configurations have differently. The texts are valid during the
  * call only. */

@@ -201,18 +201,19 @@ static bool check_overlap(const struct claim *first, const struct claim *second,
 {
 	const struct forward *a = &first->forward, *b = &second->forward;
 	uint16_t from = a->port_first > b->port_first ? a->port_first : b->port_first;
+	char line[300];
 
 	if (a->protocol != b->protocol || a->port_first > b->port_last || b->port_first > a->port_last)
 		return false;
+	findings_line(findings, second->section->line, first->section->line, line, sizeof(line));
 	if (has_ports(a->protocol))
 		findings_error(findings, second->section->line,
-			       "[forward:%s] and [forward:%s] of line %" PRIu32 " both want %s port %u",
-			       second->section->name, first->section->name, first->section->line,
-			       protocol_name(a->protocol), from);
+			       "[forward:%s] and [forward:%s] of %s both want %s port %u", second->section->name,
+			       first->section->name, line, protocol_name(a->protocol), from);
 	else
 		findings_error(findings, second->section->line,
-			       "[forward:%s] and [forward:%s] of line %" PRIu32 " both want IP protocol %u",
-			       second->section->name, first->section->name, first->section->line, a->protocol);
+			       "[forward:%s] and [forward:%s] of %s both want IP protocol %u", second->section->name,
+			       first->section->name, line, a->protocol);
 	return true;
 }
 

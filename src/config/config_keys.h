@@ -101,24 +101,30 @@ enum { FINDINGS_ERRORS_MAX = 50 };
 
 /* One configuration being read: where findings go, and how many there were. */
 struct findings {
-	const char *name; /* of the file, or COMMAND_LINE */
-	bool is_absent;   /* there is no file, and there need not be one */
+	const char *name;            /* of the main file, or COMMAND_LINE */
+	const char *path;            /* of the main file */
+	const struct config *config; /* knows the other files */
+	uint32_t place;              /* of the file that is read, see CONFIG_LINES */
+	bool is_unread;              /* a file could not be read */
+	bool is_absent;              /* there is no file, and there need not be one */
 	config_report *report;
 	void *context;
 	uint32_t errors, warnings;
 	uint32_t command_errors;        /* those of errors that no file is to blame for */
 	bool is_cut;                    /* there were too many, and the rest was not read */
-	uint32_t key_line[CONFIG_KEYS]; /* where keys were first seen; 0: not in the file */
+	uint32_t key_line[CONFIG_KEYS]; /* the places of keys, in the last file that has them; 0: in none */
 	bool bad[CONFIG_KEYS];          /* keys with a value that was reported; what else is wrong with them is not */
 };
 
-/* line 0: the message is about the file as a whole. */
+/* line is a place; line 0 of a file: the message is about the file as a whole. */
 void findings_error(struct findings *findings, uint32_t line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* About what the command line says. */
 void findings_command_error(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void findings_warn(struct findings *findings, uint32_t line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* "line 7", or "line 7 of FILE" if that is another file than that of from; in out, which it returns. */
+const char *findings_line(const struct findings *findings, uint32_t from, uint32_t place, char *out, size_t size);
 /* " (did you mean SUGGESTION?)" in out, or "" for NULL; returns out. */
 const char *findings_hint(char *out, size_t size, const char *suggestion);
 
@@ -131,7 +137,9 @@ enum { FORWARD_EXPANDS_MAX = 8 };
 /* The forwards of the engine that one section stands for. Returns how many. */
 uint32_t config_forward_expand(const struct config_forward *forward, struct forward out[FORWARD_EXPANDS_MAX]);
 
-/* Reads the text of a file into config, key by key. */
+/* Reads the main file, and then the drop-ins. */
+void config_read_files(struct config *config, const struct config_source *source, struct findings *findings);
+/* Reads the text of the file of findings->place into config, key by key, on top of what is there. */
 void config_parse_text(struct config *config, const char *text, size_t size, struct findings *findings);
 
 #endif

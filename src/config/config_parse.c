@@ -142,12 +142,19 @@ static void enter_forward(struct parser *parser, const char *name)
 		return;
 	}
 	for (uint32_t i = 0; i < config->forwards; i++) {
-		if (!strcmp(config->forward[i].name, name)) {
+		struct config_forward *forward = &config->forward[i];
+
+		if (strcmp(forward->name, name) != 0)
+			continue;
+		if (forward->line / CONFIG_LINES == parser->line / CONFIG_LINES)
 			findings_error(parser->findings, parser->line,
 				       "section [forward:%s] occurs twice; the first is in line %" PRIu32, name,
-				       config->forward[i].line);
-			return;
-		}
+				       forward->line % CONFIG_LINES);
+		else
+			parser->forward =
+				forward; /* of another file, whose keys stay as far as there are no new ones */
+		forward->line = parser->forward ? parser->line : forward->line;
+		return;
 	}
 	if (config->forwards == FORWARDS_MAX) {
 		findings_error(parser->findings, parser->line, "more than %d [forward:NAME] sections", FORWARDS_MAX);
@@ -174,7 +181,7 @@ static void enter_section(struct parser *parser, const char *name)
 		if (parser->section_line[i])
 			findings_error(parser->findings, parser->line,
 				       "section [%s] occurs twice; the first is in line %" PRIu32, name,
-				       parser->section_line[i]);
+				       parser->section_line[i] % CONFIG_LINES);
 		else
 			parser->section_line[i] = parser->line;
 		return;
@@ -241,12 +248,14 @@ static void suggest_key(struct parser *parser, const char *name)
 /* Notes that a key stands in this line. False, after having said so, if it stood in an earlier one. */
 static bool note_line(struct parser *parser, uint32_t *first, const char *name)
 {
-	if (*first && !parser->continued) {
+	bool is_here = *first && *first / CONFIG_LINES == parser->line / CONFIG_LINES;
+
+	if (is_here && !parser->continued) {
 		findings_error(parser->findings, parser->line, "%s is set here again; the first is in line %" PRIu32,
-			       name, *first);
+			       name, *first % CONFIG_LINES);
 		return false;
 	}
-	if (!*first)
+	if (!is_here)
 		*first = parser->line;
 	return true;
 }
@@ -427,6 +436,7 @@ void config_parse_text(struct config *config, const char *text, size_t size, str
 		.text = text,
 		.size = size,
 		.section = NO_SECTION,
+		.line = findings->place,
 	};
 
 	if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))

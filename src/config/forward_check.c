@@ -59,12 +59,13 @@ bool forward_takes_own_ports(const struct config_forward *forward, const struct 
 	return true;
 }
 
-static void tell(const struct config_forward *forward, const char *file, const char *problem, config_report *report,
-		 void *context)
+static void tell(const struct config *config, const struct config_forward *forward, const char *file,
+		 const char *problem, config_report *report, void *context)
 {
-	char raw[FORWARD_PROBLEM + 200], text[FORWARD_PROBLEM + 200];
+	char raw[FORWARD_PROBLEM + 200], text[FORWARD_PROBLEM + 200], path[PATH_MAX];
 
-	snprintf(raw, sizeof(raw), "%.150s:%" PRIu32 ": warning: %s", file, forward->line, problem);
+	snprintf(raw, sizeof(raw), "%.150s:%" PRIu32 ": warning: %s", config_file_of(config, file, forward->line, path),
+		 forward->line % CONFIG_LINES, problem);
 	text_escape(text, sizeof(text), raw);
 	report(context, LOG_WARNING, text);
 }
@@ -80,7 +81,7 @@ uint32_t forward_report(const struct config *config, const char *file, const str
 		    !forward_takes_own_ports(&config->forward[i], links, problem))
 			continue;
 		count++;
-		tell(&config->forward[i], file, problem, report, context);
+		tell(config, &config->forward[i], file, problem, report, context);
 	}
 	return count;
 }
@@ -110,7 +111,7 @@ uint32_t forward_report_here(const struct config *config, const char *file, conf
 			problem, sizeof(problem),
 			"[forward:%s] leads to %s, which is not a private address; a forward reaches only inside hosts",
 			forward->name, text_print_address(forward->to_address, to));
-		tell(forward, file, problem, report, context);
+		tell(config, forward, file, problem, report, context);
 		count++;
 	}
 	return count;

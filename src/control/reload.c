@@ -167,6 +167,6 @@ void reload_tick(struct reload *reload, uint64_t now_ms)
 	reload->done(reload->context, false);
 	log_write(reload->log, LOG_WARNING,
 		  "nobody has confirmed the configuration within %" PRIu32
-		  " s; the previous one is in force again; the file is unchanged",
+		  " s; the previous one is in force again; the files are unchanged",
 		  reload->trial_s);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Another configuration: what it would end, reading it, keeping it, and changing one mode in its file.
+ * Another configuration: what it would end, reading it, keeping it, and changing one mode in a drop-in.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,7 +11,6 @@
 #include <culvert/module.h>
 #include <culvert/rehearsal.h>
 
-#include "config/config_edit.h"
 #include "config/config_keys.h"
 #include "config/forward_check.h"
 #include "config/options.h"
@@ -202,12 +202,10 @@ static enum verb_step rehearse_text(struct verb *verb, struct rehearse_state *st
 
 	if (!next)
 		return verb_fail(verb, EXIT_NETWORK, "no memory");
-	if (text) {
-		config_default(next);
+	if (text)
 		is_good = config_parse(next, verb->words[0], text, size, source, send_finding, &findings);
-	} else {
+	else
 		is_good = config_load(next, source, send_finding, &findings);
-	}
 	step = start_comparison(verb, state, next, is_good, &findings);
 	free(next);
 	return step;
@@ -325,9 +323,11 @@ static const char *const mode_names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "p
 /* What is asked for, and what comes of it. */
 struct mode_change {
 	const struct mode_switch *what;
-	const char *value;  /* as it stands in the file */
-	bool is_rehearsal;  /* nothing is changed */
-	struct config next; /* with that */
+	const struct config_key *key;
+	const char *value;   /* as it stands in the file */
+	char file[PATH_MAX]; /* where it is kept */
+	bool is_rehearsal;   /* nothing is changed */
+	struct config next;  /* with that */
 	enum service_mode before, after;
 	uint32_t tunnels, hosts; /* that end */
 };
@@ -386,7 +386,8 @@ static bool read_change(struct verb *verb, struct mode_change *change)
 			if (strcmp(config_keys[j].section, switches[i].section) ||
 			    strcmp(config_keys[j].name, switches[i].key))
 				continue;
-			if (config_key_parse(&config_keys[j], &change->next, change->value, problem))
+			change->key = &config_keys[j];
+			if (config_key_parse(change->key, &change->next, change->value, problem))
 				return true;
 			verb_fail(verb, EXIT_USAGE, "%s: %s", verb->words[1], problem);
 			return false;
@@ -420,22 +421,22 @@ static bool count_ends(struct verb *verb, struct mode_change *change)
 	return good;
 }
 
-/* The file as it is, with one value changed, if that is a good configuration. */
-static bool rewrite(struct verb *verb, const char *path, const struct config_file *file, struct mode_change *change)
+/* The configuration with the drop-in that has the new mode, written unless this is a rehearsal. */
+static bool rewrite(struct verb *verb, struct mode_change *change)
 {
 	const char *refused = reload_problem(verb->router->reload);
+	struct config_source source = verb->router->options->source;
 	struct findings_sent findings = {.verb = NULL}; /* the reload that follows sends them */
-	char problem[EDIT_PROBLEM];
-	size_t size;
-	char *text = config_edit_text(file->text, file->size, change->what->section, change->what->key, change->value,
-				      &size);
+	struct config_text drop_in = {.name = CONFIG_MODE_FILE, .is_drop_in = true};
+	char *text = config_mode_text(&source, change->key, change->value, &drop_in.size, send_finding, &findings);
 	bool good = false;
 
-	if (!text)
+	drop_in.text = text;
+	source.instead = &drop_in;
+	if (!text && !findings.error[0])
 		verb_fail(verb, EXIT_NETWORK, "no memory");
-	else if (!config_parse(&change->next, path, text, size, &verb->router->options->source, send_finding,
-			       &findings))
-		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because the file has an error: %s", findings.error);
+	else if (!text || !config_load(&change->next, &source, send_finding, &findings))
+		verb_fail(verb, EXIT_CONFIG, "nothing has changed, because there is an error: %s", findings.error);
 	else if (refused[0])
 		verb_fail(
 			verb, EXIT_USAGE,
@@ -443,10 +444,10 @@ static bool rewrite(struct verb *verb, const char *path, const struct config_fil
 			refused);
 	else if (!count_ends(verb, change))
 		good = false;
-	else if (change->is_rehearsal || (size == file->size && !memcmp(text, file->text, size)))
-		good = true;
-	else if (!config_file_replace(file, path, text, size, problem))
-		verb_fail(verb, EXIT_FILE, "nothing has changed: %s: %s", path, problem);
+	else if (!change->is_rehearsal && !config_mode_write(source.path, text, drop_in.size))
+		verb_fail(verb, EXIT_FILE,
+			  "nothing has changed: %s cannot be written: %s; write it yourself, then reload", change->file,
+			  strerror(errno));
 	else
 		good = true;
 	free(text);
@@ -460,7 +461,7 @@ static void send_change_of_mode(struct verb *verb, const struct mode_change *cha
 					  [MODE_BLOCK] = "is blocked"};
 	struct json *row = verb_row(verb, "mode-change");
 	const char *end = change->is_rehearsal ? "would end" : "ended";
-	char text[200] = "";
+	char text[400] = "";
 
 	if (!change->is_rehearsal)
 		text_append(text, sizeof(text), "%s %s %s; ", change->what->name, are[change->after],
@@ -470,35 +471,29 @@ static void send_change_of_mode(struct verb *verb, const struct mode_change *cha
 	else
 		text_append(text, sizeof(text), "%u tunnel%s of %u host%s %s", change->tunnels,
 			    change->tunnels == 1 ? "" : "s", change->hosts, change->hosts == 1 ? "" : "s", end);
+	if (!change->is_rehearsal)
+		text_append(text, sizeof(text), "; this is kept in %s", change->file);
 	json_text(row, "switch", change->what->word);
 	json_text(row, "before", mode_names[change->before]);
 	json_text(row, "mode", mode_names[change->after]);
 	json_number(row, "tunnels", change->tunnels);
 	json_number(row, "hosts", change->hosts);
 	json_bool(row, "done", !change->is_rehearsal);
+	json_text(row, "file", change->is_rehearsal ? NULL : change->file);
 	json_text(row, "text", text);
 	verb_send(verb);
 }
 
 static enum verb_step change_mode(struct verb *verb, struct mode_change *change)
 {
-	const char *path = verb->router->options->source.path;
-	char problem[EDIT_PROBLEM];
-	struct config_file file;
 	enum verb_step step;
-	bool good;
-	int code;
 
 	if (!read_change(verb, change))
 		return VERB_OVER;
 	if (reload_is_on_trial(verb->router->reload))
 		return verb_fail(verb, EXIT_USAGE, "a configuration is on trial; confirm it first, or wait");
-	code = config_file_read(&file, path, problem);
-	if (code != EXIT_OK)
-		return verb_fail(verb, code, "nothing has changed: %s: %s", path, problem);
-	good = rewrite(verb, path, &file, change);
-	config_file_free(&file);
-	if (!good)
+	config_mode_path(verb->router->options->source.path, change->file);
+	if (!rewrite(verb, change))
 		return VERB_OVER;
 	change->before = mode_of(verb->router->config, change->what);
 	change->after = mode_of(&change->next, change->what);

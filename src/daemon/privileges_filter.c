@@ -84,6 +84,8 @@ static const char *const allowed[] = {
 	"unlink",
 	"unlinkat",
 	"getdents64",
+	"mkdir",
+	"mkdirat",
 	"dup2",
 	"dup3",
 	/* memory and the process itself */

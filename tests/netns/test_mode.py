@@ -21,6 +21,7 @@ def restored(router):
     """The file and the running configuration are afterwards what they were before."""
     yield router
     router.config_file.unlink(missing_ok=True)
+    shutil.rmtree(router.folder / "culvert.d", ignore_errors=True)
     router.configure(router.config)
     ask(router, "reload")
     assert all(row["changes"] == 0 for row in ask(router, "rehearse"))
@@ -59,48 +60,55 @@ def answered_by_hand(router, answer, *words):
     return said
 
 
-def test_a_mode_is_changed_in_the_file(lab, restored):
+NOTE = "# Written by culvertctl mode. To undo it, remove this file, then say culvertctl reload.\n"
+
+
+def test_a_mode_is_kept_in_a_drop_in(lab, restored):
     router = restored
     router.config_file.write_text(WRITTEN)
-    router.config_file.chmod(0o640)
     ask(router, "reload")
-    mode, owner = router.config_file.stat().st_mode, router.config_file.stat().st_uid
+    drop_in = router.folder / "culvert.d" / "90-mode.ini"
+    kept = f"; this is kept in {drop_in}"
     ends = pptp_peer.Ends(lab)
     try:
         server = ends.serve("W1")
         ends.connect("L1", server).dial(7300, 300)
         (row,) = ask(router, "mode PPTP off rehearse=yes")
         assert (row["before"], row["mode"], row["tunnels"], row["hosts"], row["done"]) == ("pass", "block", 1, 1, False)
-        assert row["text"] == "1 tunnel of 1 host would end" and router.config_file.read_text() == WRITTEN
+        assert row["text"] == "1 tunnel of 1 host would end" and not drop_in.exists()
         said = answered_by_hand(router, b"n\n", "mode", "pptp", "off")
         assert b"1 tunnel of 1 host would end; go on? [y/N]" in said and b"nothing has changed" in said, said
-        assert router.config_file.read_text() == WRITTEN
+        assert not drop_in.exists()
         *findings, reloaded, row = ask(router, "mode PPTP off")
         assert [finding["severity"] for finding in findings if finding["severity"] == "notice"] == []
         assert (reloaded["kind"], row["kind"], row["done"]) == ("reloaded", "mode-change", True)
-        assert row["text"] == "PPTP is blocked now; 1 tunnel of 1 host ended"
-        expected = WRITTEN.replace("mode = pass        #", "mode = block        #")
-        assert router.config_file.read_text() == expected
+        assert row["text"] == "PPTP is blocked now; 1 tunnel of 1 host ended" + kept and row["file"] == str(drop_in)
+        assert drop_in.read_text() == NOTE + "[pptp]\nmode = block\n"
         with pytest.raises(OSError):
             ends.connect("L2", server)
         ask(router, "mode l2tp plain")
-        expected = expected.replace("#mode = pass\n", "#mode = pass\nmode = plain\n")
-        assert router.config_file.read_text() == expected
         ask(router, "mode natt block")
-        assert router.config_file.read_text() == expected + "\n[ipsec]\nnatt = block\n"
+        assert drop_in.read_text() == (NOTE + "[pptp]\nmode = block\n[l2tp]\nmode = plain\n"
+                                              "[ipsec]\nnatt = block\n")
+        router.stop()
+        mark = router.mark()
+        router.launch()
+        router.wait_for(r"forwarding \S+ -> ", mark)
         assert [row["mode"] for row in ask(router, "status") if row["kind"] == "service"][:2] == ["block", "plain"]
         assert {row["switch"]: row["mode"] for row in ask(router, "mode")} == {
             "pptp": "block", "l2tp": "plain", "ipsec": "pass", "ike": "pass", "natt": "block", "esp": "pass",
             "ah": "pass"}
         assert run_ctl(router, "mode").stdout.splitlines()[:2] == ["WHAT   MODE", "pptp   block"]
-        assert ask(router, "mode pptp on")[-1]["text"] == "PPTP passes now; no tunnel ended"
+        assert ask(router, "mode pptp on")[-1]["text"] == "PPTP passes now; no tunnel ended" + kept
         ends.connect("L2", server)
-        assert ask(router, "mode pptp pass")[-1]["text"] == "PPTP passes as before; no tunnel ended"
+        assert ask(router, "mode pptp pass")[-1]["text"] == "PPTP passes as before; no tunnel ended" + kept
     finally:
         ends.close()
-    after = router.config_file.stat()
-    assert (after.st_mode, after.st_uid) == (mode, owner)
-    assert sorted(path.name for path in router.folder.iterdir() if "~" in path.name) == []
+    assert router.config_file.read_text() == WRITTEN, "the user's own file stays as it is"
+    assert [path.name for path in drop_in.parent.iterdir()] == [drop_in.name]
+    drop_in.unlink()
+    ask(router, "reload")
+    assert {row["mode"] for row in ask(router, "mode")} == {"pass"}
 
 
 def test_a_mode_that_can_not_be_changed(lab, restored):
@@ -115,6 +123,7 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     assert code == 2 and "nothing has changed" in error and router.config_file.read_text() == bad
     twice = text + "[pptp]\nmode = pass\n[nat]\n[pptp]\nmode = pass\n"
     router.config_file.write_text(twice)
+    folder = router.folder / "culvert.d"
     code, error = answer_of(router, "mode pptp block")[1].values()
     assert code == 2 and "occurs twice" in error and router.config_file.read_text() == twice
     aside = pathlib.Path(f"{router.config_file}.aside")
@@ -123,12 +132,9 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
         code, error = answer_of(router, request)[1].values()
         assert code == 2 and "cannot be opened: No such file or directory" in error, (request, code, error)
     code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 2 and "does not exist; make it first" in error, (code, error)
+    assert code == 2 and "cannot be opened: No such file or directory" in error, (code, error)
     assert run_ctl(router, "rehearse", str(router.config_file)).returncode == 2
-    router.config_file.symlink_to(aside)
-    code, error = answer_of(router, "mode pptp block")[1].values()
-    assert code == 5 and "symbolic link" in error and router.config_file.is_symlink()
-    router.config_file.unlink()
+    assert not folder.exists()
     shutil.copy(aside, router.config_file)
     router.config_file.write_text(text)
     code, error = answer_of(router, "mode pptp block")[1].values()
@@ -137,7 +143,15 @@ def test_a_mode_that_can_not_be_changed(lab, restored):
     os.chown(router.folder, 1234, 1234)  # culvertd has given up the right to write where it likes
     try:
         code, error = answer_of(router, "mode pptp block")[1].values()
-        assert code == 5 and "edit it yourself" in error and router.config_file.read_text() == text
+        assert code == 5 and "write it yourself" in error and f"{folder}/90-mode.ini" in error, error
     finally:
         os.chown(router.folder, 0, 0)
+    assert not folder.exists()
+    folder.mkdir()
+    drop_in = folder / "90-mode.ini"
+    for bad, why in (("[forward:a]\nservice = pptp\nto = 192.168.7.7\n", f"{drop_in}:1: would be lost"),
+                     ("[pptp]\nmode = perhaps\n", f"{drop_in}:2: mode = perhaps: ")):
+        drop_in.write_text(bad)
+        code, error = answer_of(router, "mode pptp block")[1].values()
+        assert code == 2 and why in error and drop_in.read_text() == bad, error
     assert [row["mode"] for row in ask(router, "status") if row["kind"] == "service"][0] == "pass"

@@ -473,6 +473,7 @@ def test_a_trial_ends_by_itself(lab, restored):
     file = restored.config_file.read_text()
     code, error = answer_of(restored, "mode pptp plain")[1].values()
     assert code == 1 and "nobody confirmed it within 4 s" in error and error.endswith("reload it first"), error
+    assert not (restored.folder / "culvert.d").exists(), "nothing was written"
     assert restored.config_file.read_text() == file and l2tp_mode(restored) == "pass", "what nobody wanted stays out"
     assert [row["after"] for row in ask(restored, "rehearse") if row["kind"] == "change"] == ["block"]
 

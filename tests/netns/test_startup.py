@@ -57,6 +57,18 @@ def test_adv_86_configuration_errors_name_the_cure(lab, daemon, text, word):
     refused(lab, done, 2, word)
 
 
+def test_drop_ins_are_part_of_the_configuration(lab, daemon):
+    folder = daemon.folder / "culvert.d"
+    folder.mkdir()
+    (folder / "10-a.ini").write_text("[timeouts]\nudp = 777\n")
+    done = daemon.run("--print-config", text="[lan]\ninterface = lan0\n[timeouts]\nudp = 200\n")
+    assert done.returncode == 0 and "\nudp = 777\n" in done.stdout
+    (folder / "20-b.ini").write_text("[timeouts]\n\nudp = 7\n")
+    with nothing_changes(lab):
+        done = daemon.run("--check")
+    refused(lab, done, 2, f"{folder}/20-b.ini:3: udp = 7: ")
+
+
 def test_no_configuration_file(lab, daemon):
     daemon.config_file.unlink()
     with nothing_changes(lab):

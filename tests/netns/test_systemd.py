@@ -89,7 +89,7 @@ def service(machine):
     service.configure({})
     yield service
     service.try_run("systemctl kill -s CONT culvertd; systemctl stop culvertd; systemctl reset-failed culvertd")
-    machine.run("rm", "-rf", "/run/culvert", "/var/log/culvert")
+    machine.run("rm", "-rf", "/run/culvert", "/var/log/culvert", "/etc/culvert/culvert.d")
 
 
 @pytest.fixture
@@ -313,7 +313,8 @@ def test_all_of_it_works_with_them(lab, service, flow):
     service.run("systemctl", "start", "culvertd")
     assert ask(lab, LISTEN)[0] == 200
     service.run("culvertctl", "mode", "l2tp", "block")
-    assert "mode = block" in service.run("cat", INI) and service.mode("l2tp") == "block"
+    assert "mode = block" in service.run("cat", "/etc/culvert/culvert.d/90-mode.ini")
+    assert service.mode("l2tp") == "block"
     flow()
     line = "culvertctl capture -w /tmp/one.pcapng count=1"
     service.run(f"({line} 2>/tmp/capture.log; echo $? >/tmp/capture.code) >/dev/null 2>&1 &")

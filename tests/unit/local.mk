@@ -3,7 +3,6 @@
 UNIT_PARTS =
 UNIT_PARTS += tests/unit/test_capture.c
 UNIT_PARTS += tests/unit/test_config.c
-UNIT_PARTS += tests/unit/test_config_edit.c
 UNIT_PARTS += tests/unit/test_config_errors.c
 UNIT_PARTS += tests/unit/test_control_request.c
 UNIT_PARTS += tests/unit/test_engine_attempts.c

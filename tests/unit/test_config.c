@@ -247,6 +247,155 @@ static void reads_files(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+/* Writes a file of the directory "c.d" beside the configuration file "c.ini". */
+static void write_drop_in(const char *directory, const char *name, const char *text)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/c.d/%s", directory, name);
+	write_file(path, text);
+}
+
+static void remove_all(const char *directory)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void reads_drop_ins(void **state)
+{
+	struct fixture *fixture = *state;
+	char directory[] = "/tmp/culvert-test-config-XXXXXX", path[64], text[256];
+	struct config_source source = {.path = path};
+	struct config *config = &fixture->config;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/c.ini", directory);
+	snprintf(text, sizeof(text), "%s/c.d", directory);
+	write_file(path, LAN "[timeouts]\nudp = 200\n[wan]\nhost_ports = 22, 23\n"
+			     "[forward:a]\nprotocol = tcp\nport = 80\nto = 1.2.3.4\n");
+	assert_true(config_load(config, &source, fixture_collect, &fixture->report));
+	assert_int_equal(mkdir(text, 0700), 0);
+	write_drop_in(directory, "20-b.ini", "[timeouts]\nudp = 202\n[forward:b]\nservice = pptp\nto = 1.2.3.5\n");
+	write_drop_in(directory, "10-a.ini", "[timeouts]\nudp = 201\n[wan]\nhost_ports = 24\n[forward:a]\nport = 81\n");
+	write_drop_in(directory, ".30.ini", "nonsense");
+	write_drop_in(directory, "30.ini~", "nonsense");
+	write_drop_in(directory, "ini", "nonsense");
+	assert_true(config_load(config, &source, fixture_collect, &fixture->report));
+	assert_string_equal(fixture->report.text, "");
+	assert_int_equal(config->timeout[TIMEOUT_UDP], 202);
+	assert_true(port_set_has(&config->host_tcp, 24) && !port_set_has(&config->host_tcp, 22));
+	assert_int_equal(config->forwards, 2);
+	assert_int_equal(config->forward[0].port_first, 81);
+	assert_int_equal(config->forward[0].to_address, 0x01020304);
+	assert_int_equal(config->forward[1].to_address, 0x01020305);
+
+	remove_all(directory);
+}
+
+static void names_what_is_wrong_in_drop_ins(void **state)
+{
+	struct fixture *fixture = *state;
+	char directory[] = "/tmp/culvert-test-config-XXXXXX", path[64], text[256];
+	struct config_source source = {.path = path};
+	struct config *config = &fixture->config;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/c.ini", directory);
+	snprintf(text, sizeof(text), "%s/c.d", directory);
+	assert_int_equal(mkdir(text, 0700), 0);
+	write_file(path, LAN "[forward:a]\nprotocol = tcp\nport = 80\nto = 1.2.3.4\n");
+	write_drop_in(directory, "10-a.ini", "[forward:a]\nport = 81\n");
+	write_drop_in(directory, "20-b.ini",
+		      "[timeouts]\nudp = 202\nudp = 203\n[forward:b]\n"
+		      "protocol = tcp\nport = 81\nto = 1.2.3.5\n[nat]\nfoo = 1\n");
+	assert_false(config_load(config, &source, fixture_collect, &fixture->report));
+	snprintf(text, sizeof(text), "E %s/c.d/20-b.ini:3: udp is set here again; the first is in line 2\n", directory);
+	assert_non_null(strstr(fixture->report.text, text));
+	snprintf(text, sizeof(text), "E %s/c.d/20-b.ini:9: unknown key foo in section [nat]", directory);
+	assert_non_null(strstr(fixture->report.text, text));
+	snprintf(
+		text, sizeof(text),
+		"E %s/c.d/20-b.ini:4: [forward:b] and [forward:a] of line 1 of %s/c.d/10-a.ini both want TCP port 81\n",
+		directory, directory);
+	assert_non_null(strstr(fixture->report.text, text));
+	snprintf(text, sizeof(text), "E %s: 3 errors\n", path);
+	assert_non_null(strstr(fixture->report.text, text));
+
+	/* a text in the place of a file, with the others as they are */
+	write_drop_in(directory, "20-b.ini", "[timeouts]\nudp = 202\n");
+	assert_false(config_parse(config, "f", LAN, strlen(LAN), &source, fixture_collect, &fixture->report));
+	snprintf(text, sizeof(text), "E %s/c.d/10-a.ini:1: [forward:a] ", directory);
+	assert_non_null(strstr(fixture->report.text, text));
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const names[] = {"00.ini", "10-a.ini", "30.ini"};
+		static const uint32_t udp[] = {202, 202, 300};
+		const struct config_text instead = {names[i], true, "[timeouts]\nudp = 300\n", 21};
+
+		source.instead = &instead;
+		assert_true(config_load(config, &source, fixture_collect, &fixture->report));
+		assert_int_equal(config->timeout[TIMEOUT_UDP], udp[i]);
+		assert_int_equal(config->forward[0].port_first, i == 1 ? 80 : 81);
+	}
+	source.instead = NULL;
+
+	/* what cannot be read is not left out silently */
+	snprintf(text, sizeof(text), "%s/c.d/15.ini", directory);
+	assert_int_equal(mkdir(text, 0700), 0);
+	fixture->report.used = 0;
+	assert_false(config_load(config, &source, fixture_collect, &fixture->report));
+	snprintf(text, sizeof(text), "E %s/c.d/15.ini: is not a file\nE %s: 1 error\n", directory, path);
+	assert_string_equal(fixture->report.text, text);
+	snprintf(text, sizeof(text), "%s/c.d/15.ini", directory);
+	assert_int_equal(rmdir(text), 0);
+	for (int i = 0; i < CONFIG_DROP_INS; i++) {
+		snprintf(text, sizeof(text), "50-%d.ini", i);
+		write_drop_in(directory, text, "");
+	}
+	assert_false(config_load(config, &source, fixture_collect, &fixture->report));
+	assert_non_null(strstr(fixture->report.text, "ini is not read: there may be 32 drop-ins"));
+	remove_all(directory);
+}
+
+static void writes_the_drop_in_of_a_mode(void **state)
+{
+	static const char note[] =
+		"# Written by culvertctl mode. To undo it, remove this file, then say culvertctl reload.\n";
+	struct fixture *fixture = *state;
+	char directory[] = "/tmp/culvert-test-config-XXXXXX", path[64], expected[256], *text;
+	const struct config_source source = {.path = path};
+	const struct config_key *mode = config_keys, *natt = config_keys;
+	size_t size;
+
+	while (strcmp(mode->section, "pptp") != 0)
+		mode++;
+	while (strcmp(natt->name, "natt") != 0)
+		natt++;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/c.ini", directory);
+	write_file(path, LAN "[pptp]\nmode = plain\n");
+	text = config_mode_text(&source, natt, "plain", &size, fixture_collect, &fixture->report);
+	assert_true(config_mode_write(path, text, size));
+	free(text);
+	text = config_mode_text(&source, mode, "block", &size, fixture_collect, &fixture->report);
+	snprintf(expected, sizeof(expected), "%s[pptp]\nmode = block\n[ipsec]\nnatt = plain\n", note);
+	assert_string_equal(text, expected);
+	assert_int_equal(size, strlen(expected));
+	assert_true(config_mode_write(path, text, size));
+	free(text);
+	assert_true(config_load(&fixture->config, &source, fixture_collect, &fixture->report));
+	assert_int_equal(fixture->config.service[SERVICE_PPTP], MODE_BLOCK);
+	assert_int_equal(config_mode_of(&fixture->config, PART_NATT), MODE_PLAIN);
+	assert_string_equal(fixture->report.text, "");
+	write_drop_in(directory, "90-mode.ini", "[pptp]\nmode = off\n");
+	assert_null(config_mode_text(&source, natt, "plain", &size, fixture_collect, &fixture->report));
+	assert_non_null(strstr(fixture->report.text, "/c.d/90-mode.ini:2: mode = off: "));
+	remove_all(directory);
+	assert_false(config_mode_write(path, "", 0));
+}
+
 static void ignore_change(void *context, const struct config_change *change)
 {
 	(void)context;
@@ -413,6 +562,9 @@ int main(void)
 		config_test(reads_what_people_write),
 		config_test(command_line_wins),
 		config_test(reads_files),
+		config_test(reads_drop_ins),
+		config_test(names_what_is_wrong_in_drop_ins),
+		config_test(writes_the_drop_in_of_a_mode),
 		config_test(reloads),
 		config_test(fills_the_engine),
 		config_test(limits_fit_the_engine),
