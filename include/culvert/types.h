@@ -57,6 +57,38 @@ enum service_mode { MODE_PASS = 0, MODE_PLAIN, MODE_BLOCK };
 /* RFC 4787 sections 4.1 and 5, RFC 5382 section 4; used for mapping and for filtering. */
 enum dependence { ENDPOINT_INDEPENDENT = 0, ADDRESS_DEPENDENT, ADDRESS_AND_PORT_DEPENDENT };
 
+/* The address of a host: IPv4, in host byte order; 0 is no host's. The functions here, and those of wire/ip.h that read
+ * and write it in packets, are where its inside counts. */
+struct address {
+	uint32_t v4;
+};
+
+static inline struct address address_of(uint32_t v4)
+{
+	return (struct address){v4};
+}
+
+static inline bool address_equal(struct address one, struct address other)
+{
+	return one.v4 == other.v4;
+}
+
+static inline bool address_is_set(struct address address)
+{
+	return address.v4 != 0;
+}
+
+/* What stands for an address in what is hashed, and for two of them. */
+static inline uint32_t address_word(struct address address)
+{
+	return address.v4;
+}
+
+static inline uint64_t address_words(struct address one, struct address other)
+{
+	return (uint64_t)one.v4 << 32 | other.v4;
+}
+
 struct prefix {
 	uint32_t address;
 	uint8_t length; /* 0 to 32 */

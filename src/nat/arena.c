@@ -116,7 +116,7 @@ void arena_init(struct engine *engine, const struct engine_limits *limits, const
 	table_clear(&engine->mapping_table);
 	table_clear(&engine->host_table);
 	for (uint32_t i = 0; i < limits->addresses; i++)
-		engine->outside[i].address = 0;
+		engine->outside[i].address = address_of(0);
 	fragment_store_init(engine);
 	for (int service = 0; service < SERVICES; service++)
 		if (engine->module[service] != NULL)

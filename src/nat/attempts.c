@@ -17,7 +17,7 @@ enum { SHOWN_MS = 60000, TEN_S_MS = 10000, PATIENCE_MS = 6000 /* between the sec
 
 static uint32_t set_of(const struct engine *engine, const struct attempt *like)
 {
-	uint64_t hash = siphash(&engine->header->hash_key, (uint64_t)like->inside << 32 | like->remote,
+	uint64_t hash = siphash(&engine->header->hash_key, address_words(like->inside, like->remote),
 				(uint64_t)like->kind << 8 | like->service);
 
 	return (uint32_t)(hash % ATTEMPT_SETS);
@@ -25,8 +25,9 @@ static uint32_t set_of(const struct engine *engine, const struct attempt *like)
 
 static bool is_like(const struct attempt *attempt, const struct attempt *like)
 {
-	return attempt->live && attempt->inside == like->inside && attempt->remote == like->remote &&
-	       attempt->kind == like->kind && attempt->service == like->service;
+	return attempt->live && address_equal(attempt->inside, like->inside) &&
+	       address_equal(attempt->remote, like->remote) && attempt->kind == like->kind &&
+	       attempt->service == like->service;
 }
 
 /* Counts are kept for ten seconds each. */
@@ -118,7 +119,7 @@ void attempt_forget_unanswered(struct engine *engine, uint32_t index)
 			set[i].live = false;
 }
 
-static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, uint32_t from)
+static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, struct address from)
 {
 	const struct flow *flow = &engine->flow[index];
 	struct attempt attempt;
@@ -126,7 +127,7 @@ static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, ui
 	if (!describe(engine, index, ATTEMPT_REFUSED, &attempt))
 		return;
 	attempt.refusal = (struct refusal){
-		.by = from,
+		.by = from.v4,
 		.port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0,
 		.protocol = flow->protocol,
 		.type = type,
@@ -136,7 +137,7 @@ static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, ui
 	attempt_forget_unanswered(engine, index);
 }
 
-void attempt_note_error(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, uint32_t from)
+void attempt_note_error(struct engine *engine, uint32_t index, uint8_t type, uint8_t code, struct address from)
 {
 	bool is_refusal =
 		type == ICMP_UNREACHABLE ? code != ICMP_CODE_FRAGMENTATION_NEEDED : type == ICMP_TIME_EXCEEDED;
@@ -178,8 +179,8 @@ static enum tunnel_hint hint_of(const struct refusal *refusal)
 void attempt_view_refusal(const struct engine *engine, struct tunnel_view *view)
 {
 	const struct attempt like = {
-		.inside = view->inside_address,
-		.remote = view->remote_address,
+		.inside = address_of(view->inside_address),
+		.remote = address_of(view->remote_address),
 		.kind = ATTEMPT_REFUSED,
 		.service = (uint8_t)view->service,
 	};
@@ -211,9 +212,9 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 		.kind = service_label((enum service)attempt->service),
 		.part = (enum part)attempt->part,
 		.data = attempt->kind == ATTEMPT_AH ? part_label((enum part)attempt->part) : "",
-		.inside_address = attempt->inside,
-		.outside_address = attempt->outside,
-		.remote_address = attempt->remote,
+		.inside_address = attempt->inside.v4,
+		.outside_address = attempt->outside.v4,
+		.remote_address = attempt->remote.v4,
 		.state = is_ours ? TUNNEL_IS_BLOCKED : TUNNEL_IS_REQUESTED,
 		.hint = attempt->kind == ATTEMPT_REFUSED ? hint_of(&attempt->refusal) : hints[attempt->kind],
 		.refusal = attempt->refusal,

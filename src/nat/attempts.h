@@ -12,7 +12,7 @@
 void attempt_note_blocked(struct engine *engine, const struct passage *passage);
 /* An ICMP error (type and code) from an address about a packet of this flow; of a flow that no module reads nothing is
  * noted, nor of errors that are no refusal. */
-void attempt_note_error(struct engine *engine, uint32_t flow, uint8_t type, uint8_t code, uint32_t from);
+void attempt_note_error(struct engine *engine, uint32_t flow, uint8_t type, uint8_t code, struct address from);
 /* The same for a control connection that was reset before the remote end had said anything else. */
 void attempt_note_reset(struct engine *engine, uint32_t flow);
 /* A control connection over TCP: asked for once more without an answer, and answered. */

@@ -88,7 +88,7 @@ static int take_back(struct engine *engine, const struct flow *control, uint16_t
 	uint32_t index = flow_find_outbound(engine, &key, flow_hash(engine, &key));
 
 	if (index == NONE || !engine->track[index].call.ended ||
-	    engine->flow[index].outside_address != control->outside_address)
+	    !address_equal(engine->flow[index].outside_address, control->outside_address))
 		return -1;
 	uint16_t outside_id = engine->flow[index].outside_port;
 	life_end(engine, index);

@@ -14,7 +14,8 @@ static const char *check_mapping_of(const struct engine *engine, const struct fl
 		return "a flow's mapping is not live";
 	const struct mapping *mapping = &engine->mapping[flow->mapping];
 	if (mapping->protocol != flow->protocol || mapping->host != flow->host ||
-	    mapping->inside_port != flow->inside_port || mapping->outside_address != flow->outside_address ||
+	    mapping->inside_port != flow->inside_port ||
+	    !address_equal(mapping->outside_address, flow->outside_address) ||
 	    mapping->outside_port != flow->outside_port)
 		return "a flow and its mapping disagree";
 	return NULL;

@@ -74,13 +74,13 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 
 /* --- another configuration --- */
 
-static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t outside_port, uint32_t inside_address,
-		     uint16_t inside_port)
+static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t outside_port,
+		     struct address inside_address, uint16_t inside_port)
 {
 	bool has_ports = protocol_has_ports(protocol);
 	const struct forward *forward = forward_find(engine, protocol, has_ports ? outside_port : 0);
 
-	return forward != NULL && forward->to_address == inside_address &&
+	return forward != NULL && forward->to_address == inside_address.v4 &&
 	       (!has_ports || inside_port == (uint16_t)(forward->to_port + (outside_port - forward->port_first)));
 }
 
@@ -294,10 +294,10 @@ bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uin
 
 /* --- other addresses --- */
 
-static bool is_listed(uint32_t address, const uint32_t *addresses, uint32_t n)
+static bool is_listed(struct address address, const uint32_t *addresses, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (addresses[i] == address)
+		if (addresses[i] == address.v4)
 			return true;
 	return false;
 }
@@ -325,13 +325,13 @@ static uint8_t outside_slot(struct engine *engine, uint32_t address)
 	uint8_t unused = 0;
 
 	for (uint32_t i = limit; i-- > 0;) {
-		if (engine->outside[i].address == address)
+		if (engine->outside[i].address.v4 == address)
 			return (uint8_t)i;
-		if (engine->outside[i].address == 0)
+		if (!address_is_set(engine->outside[i].address))
 			unused = (uint8_t)i;
 	}
 	memset(&engine->outside[unused], 0, sizeof engine->outside[unused]);
-	engine->outside[unused].address = address;
+	engine->outside[unused].address = address_of(address);
 	return unused;
 }
 
@@ -341,7 +341,7 @@ static bool is_in_use(const struct engine *engine, const uint32_t *addresses, ui
 	const struct arena_header *header = engine->header;
 
 	for (uint32_t i = 0; i < n && n == header->outside_count; i++)
-		if (engine->outside[header->outside_order[i]].address != addresses[i])
+		if (engine->outside[header->outside_order[i]].address.v4 != addresses[i])
 			return false;
 	return n == header->outside_count && engine->follows_outside;
 }
@@ -359,18 +359,18 @@ uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, ui
 	fragment_reset(engine);
 	for (uint32_t i = 0; i < header->limits.addresses; i++) {
 		struct outside *outside = &engine->outside[i];
-		if (outside->address == 0 || is_listed(outside->address, addresses, count))
+		if (!address_is_set(outside->address) || is_listed(outside->address, addresses, count))
 			continue;
 		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
 				header->resting -= (outside->port[space][port] & PORT_RESTING) != 0;
-		outside->address = 0;
+		outside->address = address_of(0);
 	}
 	/* All is ready before the first change that a process which takes over would see. */
 	uint8_t order[ADDRESSES_MAX];
 	uint32_t used = 0;
 	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] != 0 && !is_listed(addresses[i], addresses, i))
+		if (addresses[i] != 0 && !is_listed(address_of(addresses[i]), addresses, i))
 			order[used++] = outside_slot(engine, addresses[i]);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	memcpy(header->outside_order, order, used);

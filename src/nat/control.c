@@ -173,7 +173,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 {
 	const struct flow *flow = &engine->flow[*index];
 	enum service service = service_of_flow(engine, *index);
-	struct module_datagram datagram = datagram_of(passage, flow->outside_address, flow->remote_address);
+	struct module_datagram datagram = datagram_of(passage, flow->outside_address.v4, flow->remote_address.v4);
 
 	datagram.flow = *index;
 	datagram.remote_port = flow->remote_port;
@@ -225,7 +225,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service)
 {
 	const struct module *module = reader_of(engine, service);
-	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
+	struct module_datagram datagram = datagram_of(passage, passage->ip.destination.v4, passage->ip.source.v4);
 
 	if (module == NULL || module->datagrams.claim == NULL)
 		return NONE;

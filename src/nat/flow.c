@@ -17,16 +17,16 @@ struct flow_match {
 
 uint64_t flow_hash(const struct engine *engine, const struct flow_key *key)
 {
-	uint64_t a = (uint64_t)key->local << 32 | key->remote;
+	uint64_t a = address_words(key->local, key->remote);
 	uint64_t b = (uint64_t)key->local_port << 32 | (uint64_t)key->remote_port << 16 | (uint64_t)key->by << 8 |
 		     key->protocol;
 
 	return siphash(&engine->header->hash_key, a, b);
 }
 
-static uint64_t peer_hash(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+static uint64_t peer_hash(const struct engine *engine, uint32_t mapping, struct address remote_address)
 {
-	return siphash(&engine->header->hash_key, (uint64_t)mapping << 32 | remote_address, 1);
+	return siphash(&engine->header->hash_key, (uint64_t)mapping << 32 | address_word(remote_address), 1);
 }
 
 static inline bool ports_match(const struct flow *flow, uint16_t local_port, const struct flow_key *key)
@@ -50,8 +50,9 @@ static bool match_outbound(const void *context, uint32_t index)
 	const struct flow_match *match = context;
 	const struct flow *flow = &match->flow[index];
 
-	return match->host[flow->host].address == match->key->local && flow->remote_address == match->key->remote &&
-	       flow->protocol == match->key->protocol && ports_match(flow, flow->inside_port, match->key);
+	return address_equal(match->host[flow->host].address, match->key->local) &&
+	       address_equal(flow->remote_address, match->key->remote) && flow->protocol == match->key->protocol &&
+	       ports_match(flow, flow->inside_port, match->key);
 }
 
 static bool match_inbound(const void *context, uint32_t index)
@@ -59,8 +60,9 @@ static bool match_inbound(const void *context, uint32_t index)
 	const struct flow_match *match = context;
 	const struct flow *flow = &match->flow[index];
 
-	return flow->outside_address == match->key->local && flow->remote_address == match->key->remote &&
-	       flow->protocol == match->key->protocol && ports_match(flow, flow->outside_port, match->key);
+	return address_equal(flow->outside_address, match->key->local) &&
+	       address_equal(flow->remote_address, match->key->remote) && flow->protocol == match->key->protocol &&
+	       ports_match(flow, flow->outside_port, match->key);
 }
 
 /* False for one that has expired, which is noted. If there are too many the latest are: what was looked up last is what
@@ -92,7 +94,7 @@ uint32_t flow_find_inbound(struct engine *engine, const struct flow_key *outside
 	return alive_or_none(engine, table_find(&engine->flow_in, hash, match_inbound, &match));
 }
 
-static struct flow_key key_at(const struct flow *flow, enum key_by by, uint32_t local, uint16_t local_port)
+static struct flow_key key_at(const struct flow *flow, enum key_by by, struct address local, uint16_t local_port)
 {
 	struct flow_key key = {
 		.local = local,
@@ -150,7 +152,8 @@ static void leave_keys(struct engine *engine, uint32_t index, enum key_by by)
 
 struct peer_match {
 	const struct flow *flow;
-	uint32_t mapping, remote_address;
+	uint32_t mapping;
+	struct address remote_address;
 };
 
 static bool match_peer(const void *context, uint32_t index)
@@ -158,10 +161,10 @@ static bool match_peer(const void *context, uint32_t index)
 	const struct peer_match *match = context;
 	const struct flow *flow = &match->flow[index];
 
-	return flow->mapping == match->mapping && flow->remote_address == match->remote_address;
+	return flow->mapping == match->mapping && address_equal(flow->remote_address, match->remote_address);
 }
 
-static uint32_t peer_find(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+static uint32_t peer_find(const struct engine *engine, uint32_t mapping, struct address remote_address)
 {
 	struct peer_match match = {engine->flow, mapping, remote_address};
 
@@ -200,12 +203,12 @@ static void peer_leave(struct engine *engine, uint32_t index)
 	table_replace(&engine->peer, hash, index, flow->peer_next);
 }
 
-uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32_t remote_address)
+uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, struct address remote_address)
 {
 	return peer_find(engine, mapping, remote_address);
 }
 
-bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address)
+bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, struct address remote_address)
 {
 	uint32_t first = peer_find(engine, mapping, remote_address), index = first;
 
@@ -459,9 +462,9 @@ void flow_view_of(const struct engine *engine, uint32_t index, uint64_t now_ms, 
 		.tcp_state = flow->tcp_state,
 		.hairpin = (flow->flags & FLOW_HAIRPIN) != 0,
 		.inside_is_server = (flow->flags & FLOW_FORWARD) != 0,
-		.inside_address = host_address(engine, flow->host),
-		.outside_address = flow->outside_address,
-		.remote_address = flow->remote_address,
+		.inside_address = host_address(engine, flow->host).v4,
+		.outside_address = flow->outside_address.v4,
+		.remote_address = flow->remote_address.v4,
 		.inside_port = flow->inside_port,
 		.outside_port = flow->outside_port,
 		.remote_port = flow->remote_port,
@@ -497,7 +500,8 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 		return false;
 	const struct mapping *mapping = &engine->mapping[flow->mapping];
 	return mapping->live && mapping->protocol == flow->protocol && mapping->host == flow->host &&
-	       mapping->inside_port == flow->inside_port && mapping->outside_address == flow->outside_address &&
+	       mapping->inside_port == flow->inside_port &&
+	       address_equal(mapping->outside_address, flow->outside_address) &&
 	       mapping->outside_port == flow->outside_port;
 }
 

@@ -53,7 +53,7 @@ void flow_remove(struct engine *engine, uint32_t index);
 /* The mapping has a flow that lives. */
 bool flow_mapping_is_alive(struct engine *engine, uint32_t mapping);
 /* A live flow of this mapping with that remote address exists (RFC 4787 section 5, address-dependent). */
-bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, uint32_t remote_address);
+bool flow_mapping_knows_peer(struct engine *engine, uint32_t mapping, struct address remote_address);
 
 /*
  * A flow is special if another mode of a service may end or change it: a service claims it, or a module reads it; and
@@ -67,7 +67,7 @@ void flow_mark_special(struct engine *engine, uint32_t index);
 uint32_t flow_next_special(const struct engine *engine, uint32_t index);
 
 /* A flow of this mapping with that remote address, expired ones among them, or NONE. */
-uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, uint32_t remote_address);
+uint32_t flow_mapping_peer(const struct engine *engine, uint32_t mapping, struct address remote_address);
 
 /* The outside port that the flow's packets carry. */
 uint16_t flow_port_used(const struct engine *engine, uint32_t index);

@@ -87,7 +87,7 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 
 	/* Untranslated fragments are for the router or bypassed: their time to live is not decremented here. Between
 	 * here and the router there is no link. */
-	bool is_translated = set->new_destination != set->destination;
+	bool is_translated = !address_equal(set->new_destination, set->destination);
 	bool is_for_router = !is_translated && outside_find(engine, set->destination) != NULL;
 	if (set->to == SIDE_LAN && is_translated && ip->hop_limit <= 1)
 		return DROP_IP_TTL;

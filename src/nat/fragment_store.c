@@ -32,13 +32,12 @@ void fragment_store_init(struct engine *engine)
 	header->kept[SIDE_LAN] = header->kept[SIDE_WAN] = 0;
 }
 
-static uint64_t hash_of(const struct engine *engine, uint32_t source, uint32_t destination, uint16_t identification,
-			uint8_t protocol, uint8_t side)
+static uint64_t hash_of(const struct engine *engine, struct address source, struct address destination,
+			uint16_t identification, uint8_t protocol, uint8_t side)
 {
-	uint64_t a = (uint64_t)source << 32 | destination;
 	uint64_t b = (uint64_t)identification << 32 | (uint64_t)protocol << 24 | (uint64_t)side << 16 | 5;
 
-	return siphash(&engine->header->hash_key, a, b);
+	return siphash(&engine->header->hash_key, address_words(source, destination), b);
 }
 
 static uint64_t hash_of_passage(const struct engine *engine, const struct passage *passage)
@@ -95,7 +94,7 @@ struct fragment_set *fragment_store_find(struct engine *engine, const struct pas
 
 	while (index != NONE) {
 		struct fragment_set *set = &engine->set[index];
-		if (set->source == ip->source && set->destination == ip->destination &&
+		if (address_equal(set->source, ip->source) && address_equal(set->destination, ip->destination) &&
 		    set->identification == ip->identification && set->protocol == ip->protocol &&
 		    set->side == passage->from) {
 			if (!is_expired(set->deadline, engine->now_ms))

@@ -6,22 +6,22 @@ enum { NEARLY = 64 /* within so much of a limit */ };
 
 struct host_match {
 	const struct host *host;
-	uint32_t address;
+	struct address address;
 };
 
 static bool match_host(const void *context, uint32_t index)
 {
 	const struct host_match *match = context;
 
-	return match->host[index].address == match->address;
+	return address_equal(match->host[index].address, match->address);
 }
 
-static uint64_t host_hash(const struct engine *engine, uint32_t address)
+static uint64_t host_hash(const struct engine *engine, struct address address)
 {
-	return siphash(&engine->header->hash_key, address, 2);
+	return siphash(&engine->header->hash_key, address_word(address), 2);
 }
 
-uint32_t host_find(const struct engine *engine, uint32_t inside_address)
+uint32_t host_find(const struct engine *engine, struct address inside_address)
 {
 	struct host_match match = {engine->host, inside_address};
 
@@ -40,7 +40,7 @@ static struct outside *least_used(struct engine *engine)
 	return best;
 }
 
-struct outside *host_outside(struct engine *engine, uint32_t inside_address)
+struct outside *host_outside(struct engine *engine, struct address inside_address)
 {
 	uint32_t index = host_find(engine, inside_address);
 
@@ -60,14 +60,14 @@ struct outside *host_outside(struct engine *engine, uint32_t inside_address)
 
 bool host_move(struct engine *engine, uint32_t inside_address)
 {
-	uint32_t index = host_find(engine, inside_address);
+	uint32_t index = host_find(engine, address_of(inside_address));
 	struct outside *best = NULL, *now;
 
 	if (index == NONE)
 		return false;
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
-		if (outside->address != engine->host_use[index].outside_address &&
+		if (!address_equal(outside->address, engine->host_use[index].outside_address) &&
 		    (best == NULL || outside->hosts < best->hosts))
 			best = outside;
 	}
@@ -96,7 +96,7 @@ static void place(struct engine *engine, uint32_t index)
 	host->inside = (uint8_t)(host_inside(engine, host->address) - engine->config.inside);
 }
 
-static uint32_t host_add(struct engine *engine, uint32_t inside_address, uint32_t outside_address)
+static uint32_t host_add(struct engine *engine, struct address inside_address, struct address outside_address)
 {
 	struct arena_header *header = engine->header;
 	uint32_t index = header->host_free;
@@ -135,7 +135,7 @@ static void forget_if_idle(struct engine *engine, uint32_t index)
 	free_record(engine, index);
 }
 
-uint32_t host_hold(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+uint32_t host_hold(struct engine *engine, struct address inside_address, struct address outside_address, enum drop *why)
 {
 	uint32_t index = host_find(engine, inside_address);
 
@@ -189,7 +189,7 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 		if (!record->live)
 			continue;
 		*host = (struct full_host){
-			.address = record->address,
+			.address = record->address.v4,
 			.flows = use->flows,
 			.inbound = use->inbound,
 			.is_full = use->flows >= all - all / NEARLY,

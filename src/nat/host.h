@@ -9,7 +9,7 @@
 #include "nat/state.h"
 
 /* The network of an inside host. One of no prefix is behind another router and counts among the first network's. */
-static inline const struct inside *host_inside(const struct engine *engine, uint32_t inside_address)
+static inline const struct inside *host_inside(const struct engine *engine, struct address inside_address)
 {
 	const struct inside *inside = NULL;
 
@@ -18,13 +18,14 @@ static inline const struct inside *host_inside(const struct engine *engine, uint
 	return inside != NULL ? inside : &engine->config.inside[0];
 }
 
-uint32_t host_find(const struct engine *engine, uint32_t inside_address);
+uint32_t host_find(const struct engine *engine, struct address inside_address);
 /* The outside address this host has, else the least used one. NULL if there is none. */
-struct outside *host_outside(struct engine *engine, uint32_t inside_address);
+struct outside *host_outside(struct engine *engine, struct address inside_address);
 /* The host, made known with that outside address if it is new, for somebody who opens a flow: it stays until
  * host_let_go(), and then for as long as it has a flow. NONE and *why if there is no record left. See
  * timer_hold_host(). */
-uint32_t host_hold(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why);
+uint32_t host_hold(struct engine *engine, struct address inside_address, struct address outside_address,
+		   enum drop *why);
 void host_let_go(struct engine *engine, uint32_t index);
 /* Counts one more flow of its host. Strangers must not use up what the host and others need: flows opened by remote
  * ends get half of host_flows, and half of the flow table. False and *why if there are too many. */

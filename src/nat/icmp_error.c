@@ -45,10 +45,10 @@ static bool error_is_allowed(const struct passage *passage)
 	return !icmp_is_error(type) && type != ICMP_SOURCE_QUENCH && type != ICMP_REDIRECT;
 }
 
-bool icmp_error_make(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
+bool icmp_error_make(struct engine *engine, const struct passage *passage, struct address from_address, uint8_t type,
 		     uint8_t code, uint16_t mtu, struct packet *error)
 {
-	if (from_address == 0 || !error_is_allowed(passage) || !take_from_budget(engine, passage->from))
+	if (!address_is_set(from_address) || !error_is_allowed(passage) || !take_from_budget(engine, passage->from))
 		return false;
 	uint32_t most = output_mtu(engine, passage->from, passage->ip.source) - IP_HEADER_MIN - ICMP_HEADER;
 	if (most > ICMP_QUOTE_MAX)
@@ -63,8 +63,8 @@ bool icmp_error_make(struct engine *engine, const struct passage *passage, uint3
 	packet_put16(error, IP_OFFSET_IDENTIFICATION, (uint16_t)random_next(engine));
 	packet_put8(error, IP_OFFSET_TTL, TTL_INITIAL);
 	packet_put8(error, IP_OFFSET_PROTOCOL, PROTOCOL_ICMP);
-	packet_put32(error, IP_OFFSET_SOURCE, from_address);
-	packet_put32(error, IP_OFFSET_DESTINATION, passage->ip.source);
+	ip_put_address(error, IP_OFFSET_SOURCE, from_address);
+	ip_put_address(error, IP_OFFSET_DESTINATION, passage->ip.source);
 	packet_put16(error, IP_OFFSET_CHECKSUM, ip_header_checksum(error, 0, IP_HEADER_MIN));
 	packet_put8(error, IP_HEADER_MIN, type);
 	packet_put8(error, IP_HEADER_MIN + 1, code);
@@ -81,7 +81,7 @@ void icmp_error_emit(struct engine *engine, enum side to, struct packet *error)
 	engine->sink->emit(engine->sink->context, to, to, error, ORIGIN_OWN);
 }
 
-void icmp_error_send(struct engine *engine, const struct passage *passage, uint32_t from_address, uint8_t type,
+void icmp_error_send(struct engine *engine, const struct passage *passage, struct address from_address, uint8_t type,
 		     uint8_t code, uint16_t mtu)
 {
 	struct packet error;

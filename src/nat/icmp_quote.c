@@ -45,7 +45,7 @@ static enum drop quote_parse(const struct engine *engine, struct passage *passag
 		quote->end = quote->at + words * 4;
 	if (packet->length < quote->end)
 		quote->end = packet->length;
-	if (quote->ip.source != passage->ip.destination ||
+	if (!address_equal(quote->ip.source, passage->ip.destination) ||
 	    !transport_parse_quoted(packet, quote->transport, quote->ip.protocol, &quote->ports))
 		return DROP_ICMP_QUOTE_MALFORMED;
 	if (!engine->tells_calls)
@@ -93,15 +93,15 @@ static uint32_t patch_quoted_checksum(struct packet *packet, const struct quote 
 }
 
 /* Gives one endpoint of the quoted packet another address and port, and patches the error's own checksum. */
-static void rewrite_quote(struct passage *passage, const struct quote *quote, bool source, uint32_t address,
+static void rewrite_quote(struct passage *passage, const struct quote *quote, bool source, struct address address,
 			  uint16_t port)
 {
 	struct packet *packet = passage->packet;
 	uint32_t at = quote->at + (source ? IP_OFFSET_SOURCE : IP_OFFSET_DESTINATION);
-	uint32_t addresses = checksum_delta32(packet_get32(packet, at), address);
+	uint32_t addresses = checksum_delta_address(ip_get_address(packet, at), address);
 	uint32_t ports = 0;
 
-	packet_put32(packet, at, address);
+	ip_put_address(packet, at, address);
 	uint32_t delta = addresses;
 	uint16_t header = packet_get16(packet, quote->at + IP_OFFSET_CHECKSUM);
 	delta += put16(packet, quote->at + IP_OFFSET_CHECKSUM, checksum_patch(header, addresses));
@@ -229,7 +229,8 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 		return verdict_drop(drop);
 	uint32_t index = flow_of_quote_inbound(engine, &quote);
 	if (quote.ip.protocol == PROTOCOL_UDP)
-		index = control_quoted(engine, index, passage, quote.transport, quote.ip.source, quote.ip.destination);
+		index = control_quoted(engine, index, passage, quote.transport, quote.ip.source.v4,
+				       quote.ip.destination.v4);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return quote_is_of_host(engine, &quote) ? verdict_consumed() : verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
 	drop = error_is_credible(engine, &quote, index);
@@ -249,7 +250,7 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 
 /* The quote as it was seen by another inside host, between two outside endpoints. */
 static struct engine_result turn_error(struct engine *engine, struct passage *passage, const struct quote *quote,
-				       uint32_t called_address, uint16_t called_port, uint32_t sender_index)
+				       struct address called_address, uint16_t called_port, uint32_t sender_index)
 {
 	const struct flow *sender = &engine->flow[sender_index];
 	struct rewrite rewrite = rewrite_none(passage);
@@ -324,7 +325,8 @@ static bool translate_own(struct engine *engine, struct packet *error)
 		return false;
 	uint32_t index = flow_of_quote_inbound(engine, &quote);
 	if (quote.ip.protocol == PROTOCOL_UDP)
-		index = control_quoted(engine, index, &passage, quote.transport, quote.ip.source, quote.ip.destination);
+		index = control_quoted(engine, index, &passage, quote.transport, quote.ip.source.v4,
+				       quote.ip.destination.v4);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return false;
 	struct rewrite rewrite = rewrite_none(&passage);
@@ -344,7 +346,7 @@ void engine_undeliverable(struct engine *engine, const struct packet *packet, en
 	engine->sink = sink;
 	if (ip_parse_quoted(&left, 0, &passage.ip)) {
 		bool is_inside = inside_find(engine, passage.ip.source) != NULL;
-		uint32_t router = host_inside(engine, passage.ip.source)->router_address;
+		struct address router = address_of(host_inside(engine, passage.ip.source)->router_address);
 		/* A source that is inside is that of a destination which is not translated. */
 		if ((is_inside || outside_find(engine, passage.ip.source) != NULL) &&
 		    icmp_error_make(engine, &passage, router, ICMP_UNREACHABLE, (uint8_t)code, 0, &error) &&

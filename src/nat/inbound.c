@@ -19,7 +19,7 @@
 
 static struct engine_result deliver(struct engine *engine, struct passage *passage, uint32_t index)
 {
-	uint32_t outside = engine->flow[index].outside_address;
+	struct address outside = engine->flow[index].outside_address;
 
 	if (passage->ip.hop_limit <= 1) {
 		icmp_error_send(engine, passage, outside, ICMP_TIME_EXCEEDED, 0, 0);
@@ -56,7 +56,7 @@ static bool is_of_host_connection(const struct engine *engine, const struct pass
 {
 	for (uint32_t i = 0; i < engine->config.kepts; i++) {
 		const struct host_connection *kept = &engine->config.kept[i];
-		if (kept->remote == passage->ip.source && kept->local == passage->ip.destination &&
+		if (kept->remote == passage->ip.source.v4 && kept->local == passage->ip.destination.v4 &&
 		    kept->remote_port == passage->transport.source_port &&
 		    kept->local_port == passage->transport.destination_port && kept->protocol == passage->ip.protocol)
 			return true;
@@ -149,13 +149,13 @@ static struct engine_result fan_out(struct engine *engine, struct passage *passa
 		return verdict_drop(DROP_IP_TTL);
 	for (uint32_t i = 0; i < esp->copies_count; i++)
 		if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN,
-				      output_mtu(engine, SIDE_LAN, esp->copies[i])))
+				      output_mtu(engine, SIDE_LAN, address_of(esp->copies[i]))))
 			return verdict_drop(DROP_TOO_BIG);
 	for (uint32_t i = 0; i < esp->copies_count; i++) {
 		struct packet copy = {.data = engine->parted, .length = passage->packet->length};
 		struct rewrite rewrite = rewrite_none(passage);
 		memcpy(copy.data, passage->packet->data, copy.length);
-		rewrite.destination = esp->copies[i];
+		rewrite.destination = address_of(esp->copies[i]);
 		rewrite_header(&copy, &passage->ip, &rewrite);
 		output_send(engine, &copy, &passage->ip, passage->from, SIDE_LAN, i == 0 ? ORIGIN_COPY : ORIGIN_OWN);
 	}
@@ -163,7 +163,7 @@ static struct engine_result fan_out(struct engine *engine, struct passage *passa
 }
 
 static struct engine_result deliver_esp(struct engine *engine, struct passage *passage, uint32_t index,
-					uint32_t outside)
+					struct address outside)
 {
 	struct engine_result otherwise;
 	struct module_esp esp;

@@ -17,13 +17,14 @@ static bool match_mapping(const void *context, uint32_t index)
 	const struct mapping *mapping = &match->mapping[index], *wanted = &match->wanted;
 
 	return mapping->host == wanted->host && mapping->inside_port == wanted->inside_port &&
-	       mapping->protocol == wanted->protocol && mapping->remote_address == wanted->remote_address &&
+	       mapping->protocol == wanted->protocol &&
+	       address_equal(mapping->remote_address, wanted->remote_address) &&
 	       mapping->remote_port == wanted->remote_port;
 }
 
 static uint64_t mapping_hash(const struct engine *engine, const struct mapping *mapping)
 {
-	uint64_t a = (uint64_t)mapping->host << 32 | mapping->remote_address;
+	uint64_t a = (uint64_t)mapping->host << 32 | address_word(mapping->remote_address);
 	uint64_t b = (uint64_t)mapping->inside_port << 32 | (uint64_t)mapping->remote_port << 16 |
 		     (uint64_t)mapping->protocol << 8 | 4;
 
@@ -32,7 +33,7 @@ static uint64_t mapping_hash(const struct engine *engine, const struct mapping *
 
 /* The inside half of a mapping, with as much of the remote end as the configured dependence wants. */
 static struct mapping mapping_for(const struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
-				  uint32_t remote_address, uint16_t remote_port)
+				  struct address remote_address, uint16_t remote_port)
 {
 	struct mapping mapping = {
 		.protocol = protocol,
@@ -55,7 +56,7 @@ static uint32_t find_exactly(const struct engine *engine, const struct mapping *
 }
 
 uint32_t mapping_find(const struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
-		      uint32_t remote_address, uint16_t remote_port)
+		      struct address remote_address, uint16_t remote_port)
 {
 	struct mapping wanted = mapping_for(engine, protocol, host, inside_port, remote_address, remote_port);
 
@@ -99,12 +100,13 @@ static uint32_t mapping_add(struct engine *engine, const struct mapping *identit
 
 /* The port of the forward whose target this inside endpoint is, or -1: a server keeps its public port when it calls
  * out. */
-static int forward_port_of(const struct engine *engine, uint8_t protocol, uint32_t inside_address, uint16_t inside_port)
+static int forward_port_of(const struct engine *engine, uint8_t protocol, struct address inside_address,
+			   uint16_t inside_port)
 {
 	for (uint32_t i = 0; i < engine->config.forwards; i++) {
 		const struct forward *forward = &engine->config.forward[i];
 		uint32_t ports = (uint32_t)forward->port_last - forward->port_first;
-		if (forward->protocol == protocol && forward->to_address == inside_address &&
+		if (forward->protocol == protocol && forward->to_address == inside_address.v4 &&
 		    inside_port >= forward->to_port && (uint32_t)inside_port - forward->to_port <= ports)
 			return forward->port_first + (inside_port - forward->to_port);
 	}
@@ -112,11 +114,11 @@ static int forward_port_of(const struct engine *engine, uint8_t protocol, uint32
 }
 
 uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
-		      uint32_t remote_address, uint16_t remote_port, struct outside *outside, enum drop *why)
+		      struct address remote_address, uint16_t remote_port, struct outside *outside, enum drop *why)
 {
 	enum port_space space = (enum port_space)port_space(protocol);
 	struct mapping mapping = mapping_for(engine, protocol, host, inside_port, remote_address, remote_port);
-	uint32_t inside_address = host_address(engine, host);
+	struct address inside_address = host_address(engine, host);
 	uint8_t owner = pool_owner(engine, inside_address, inside_port);
 	int port = space == SPACE_ICMP ? -1 : forward_port_of(engine, protocol, inside_address, inside_port);
 
@@ -189,7 +191,7 @@ static void outside_recover(struct engine *engine)
 
 	for (uint32_t i = 0; i < header->outside_count; i++) {
 		uint8_t slot = header->outside_order[i];
-		if (is_listed[slot] || engine->outside[slot].address == 0)
+		if (is_listed[slot] || !address_is_set(engine->outside[slot].address))
 			continue;
 		is_listed[slot] = true;
 		header->outside_order[kept++] = slot;
@@ -197,7 +199,7 @@ static void outside_recover(struct engine *engine)
 	header->outside_count = kept;
 	for (uint32_t i = 0; i < header->limits.addresses; i++)
 		if (!is_listed[i])
-			engine->outside[i].address = 0;
+			engine->outside[i].address = address_of(0);
 }
 
 void mapping_recover(struct engine *engine)

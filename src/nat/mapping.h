@@ -10,12 +10,12 @@
 
 /* The mapping of a host's endpoint towards a remote one, by the configured dependence; NONE if there is none. */
 uint32_t mapping_find(const struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
-		      uint32_t remote_address, uint16_t remote_port);
+		      struct address remote_address, uint16_t remote_port);
 /* The mapping that owns an outside port, or NONE. */
 uint32_t mapping_at(const struct outside *outside, uint8_t protocol, uint16_t outside_port);
 /* Opens a dynamic mapping for an outbound flow; picks the port. The host is held. NONE and *why if refused. */
 uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t host, uint16_t inside_port,
-		      uint32_t remote_address, uint16_t remote_port, struct outside *outside, enum drop *why);
+		      struct address remote_address, uint16_t remote_port, struct outside *outside, enum drop *why);
 /* Opens the mapping of a static forward to that host at exactly this port. The host is held. NONE and *why if the port
  * is taken. */
 uint32_t mapping_open_forward(struct engine *engine, const struct forward *forward, uint32_t host,

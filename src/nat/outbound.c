@@ -22,7 +22,7 @@
 /* An error about the packet to its sender, from the router of the sender's network. */
 static void answer(struct engine *engine, const struct passage *passage, uint8_t type, uint8_t code, uint32_t mtu)
 {
-	uint32_t router = host_inside(engine, passage->ip.source)->router_address;
+	struct address router = address_of(host_inside(engine, passage->ip.source)->router_address);
 
 	icmp_error_send(engine, passage, router, type, code, (uint16_t)mtu);
 }
@@ -110,7 +110,7 @@ static bool is_for_the_router(struct engine *engine, const struct passage *passa
 }
 
 /* Time to live and size of the whole way are judged before anything is changed. */
-static struct engine_result hairpin_fits(struct engine *engine, const struct passage *passage, uint32_t called)
+static struct engine_result hairpin_fits(struct engine *engine, const struct passage *passage, struct address called)
 {
 	uint32_t mtu = output_mtu(engine, SIDE_LAN, called);
 

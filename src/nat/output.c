@@ -7,7 +7,7 @@
 #include "nat/host.h"
 #include "wire/checksum.h"
 
-uint32_t output_mtu(const struct engine *engine, enum side to, uint32_t address)
+uint32_t output_mtu(const struct engine *engine, enum side to, struct address address)
 {
 	return to == SIDE_LAN ? host_inside(engine, address)->mtu : engine->config.wan_mtu;
 }

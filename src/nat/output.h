@@ -6,7 +6,7 @@
 #include "nat/state.h"
 
 /* The MTU of the link by which packets go to that address; on the LAN it is an inside host's. */
-uint32_t output_mtu(const struct engine *engine, enum side to, uint32_t address);
+uint32_t output_mtu(const struct engine *engine, enum side to, struct address address);
 /* The packet is larger than the next link's MTU and may not be cut. Asked before anything is changed, so that the error
  * can quote the packet as it came. */
 bool output_is_too_big(const struct packet *packet, const struct network_header *ip, enum side to, uint32_t mtu);

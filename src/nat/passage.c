@@ -59,10 +59,10 @@ struct flow_key passage_key(const struct passage *passage)
 	return key;
 }
 
-bool passage_in_bypass(const struct engine *engine, uint32_t address)
+bool passage_in_bypass(const struct engine *engine, struct address address)
 {
 	for (uint32_t i = 0; i < engine->config.bypasses; i++)
-		if (prefix_has(&engine->config.bypass[i], address))
+		if (prefix_has(&engine->config.bypass[i], address.v4))
 			return true;
 	return false;
 }
@@ -97,11 +97,12 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
 struct engine_result passage_forward_unchanged(struct engine *engine, struct passage *passage, enum side to)
 {
 	bool is_for_router = outside_find(engine, passage->ip.destination) != NULL; /* there is no link between */
-	uint32_t mtu = output_mtu(engine, to, passage->ip.destination), router = 0;
+	uint32_t mtu = output_mtu(engine, to, passage->ip.destination);
+	struct address router = {0};
 
 	if (!is_for_router && output_is_too_big(passage->packet, &passage->ip, to, mtu)) {
 		if (passage->from == SIDE_LAN)
-			router = host_inside(engine, passage->ip.source)->router_address;
+			router = address_of(host_inside(engine, passage->ip.source)->router_address);
 		else if (engine->header->outside_count > 0)
 			router = engine->outside[engine->header->outside_order[0]].address;
 		icmp_error_send(engine, passage, router, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,

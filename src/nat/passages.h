@@ -37,6 +37,6 @@ enum drop passage_refusal(const struct engine *engine, const struct passage *pas
  * does to the flow's timer: outbound packets refresh, inbound ones where that is configured (RFC 4787 REQ-6), TCP and
  * calls have rules of their own. */
 void passage_account(struct engine *engine, const struct passage *passage, uint32_t flow, enum side from);
-bool passage_in_bypass(const struct engine *engine, uint32_t address);
+bool passage_in_bypass(const struct engine *engine, struct address address);
 
 #endif

@@ -24,9 +24,10 @@ static struct port_range range_of(enum port_space space, int class)
 	return class == CLASS_LOW ? (struct port_range){1, 1023} : (struct port_range){1024, 65535};
 }
 
-uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_t inside_port)
+uint8_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port)
 {
-	uint64_t hash = siphash(&engine->header->hash_key, inside_address, (uint64_t)inside_port << 16 | 3);
+	uint64_t hash =
+		siphash(&engine->header->hash_key, address_word(inside_address), (uint64_t)inside_port << 16 | 3);
 	uint8_t owner = (uint8_t)hash;
 
 	return owner != 0 ? owner : 1;
@@ -169,7 +170,7 @@ bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct o
 		return false;
 	const struct outside *outside = &engine->outside[header->outside_order[(*cursor)++]];
 	*view = (struct outside_view){
-		.address = outside->address,
+		.address = outside->address.v4,
 		.hosts = outside->hosts,
 		.tcp_ports = outside->taken[SPACE_TCP],
 		.udp_ports = outside->taken[SPACE_UDP],

@@ -9,7 +9,7 @@
 #include "nat/state.h"
 
 /* What a resting port remembers of its owner; not 0. */
-uint8_t pool_owner(const struct engine *engine, uint32_t inside_address, uint16_t inside_port);
+uint8_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port);
 /* Picks a port for an inside port; 0 to 65535, or -1 if there is none. Does not take it. */
 int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
 	      uint8_t owner);

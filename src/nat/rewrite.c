@@ -38,11 +38,12 @@ void rewrite_own_end(const struct engine *engine, uint32_t index, enum side from
 
 void rewrite_header(struct packet *packet, const struct network_header *ip, const struct rewrite *to)
 {
-	uint32_t delta = checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination) +
+	uint32_t delta = checksum_delta_address(ip->source, to->source) +
+			 checksum_delta_address(ip->destination, to->destination) +
 			 checksum_delta16(ip->identification, to->identification);
 
-	packet_put32(packet, IP_OFFSET_SOURCE, to->source);
-	packet_put32(packet, IP_OFFSET_DESTINATION, to->destination);
+	ip_put_address(packet, IP_OFFSET_SOURCE, to->source);
+	ip_put_address(packet, IP_OFFSET_DESTINATION, to->destination);
 	packet_put16(packet, IP_OFFSET_IDENTIFICATION, to->identification);
 	uint16_t checksum = packet_get16(packet, IP_OFFSET_CHECKSUM);
 	packet_put16(packet, IP_OFFSET_CHECKSUM, checksum_patch(checksum, delta));
@@ -73,8 +74,8 @@ void rewrite_packet(struct packet *packet, const struct network_header *ip, cons
 		    const struct rewrite *to)
 {
 	uint32_t at = ip->header_length;
-	uint32_t addresses =
-		checksum_delta32(ip->source, to->source) + checksum_delta32(ip->destination, to->destination);
+	uint32_t addresses = checksum_delta_address(ip->source, to->source) +
+			     checksum_delta_address(ip->destination, to->destination);
 	uint32_t ports = checksum_delta16(transport->source_port, to->source_port);
 
 	rewrite_header(packet, ip, to);
@@ -97,7 +98,7 @@ void rewrite_packet(struct packet *packet, const struct network_header *ip, cons
 		patch_checksum(packet, at, UDP_OFFSET_CHECKSUM, addresses, ports, true);
 }
 
-void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, uint32_t destination)
+void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, struct address destination)
 {
 	if (!engine->config.clamp_mss || passage->ip.protocol != PROTOCOL_TCP ||
 	    !(passage->transport.tcp.flags & TCP_SYN))
@@ -112,7 +113,7 @@ void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, u
 		count(engine, STAT_MSS_CLAMPED);
 }
 
-uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination)
+uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, struct address destination)
 {
 	const struct packet *packet = passage->packet;
 
@@ -122,7 +123,8 @@ uint16_t rewrite_identification(struct engine *engine, const struct passage *pas
 	uint32_t segments = 1;
 	if (packet->offload.gso_type != GSO_NONE && packet->offload.gso_size > 0)
 		segments = packet->length / packet->offload.gso_size + 1;
-	uint16_t *next = &engine->header->ident[(destination * UINT32_C(0x9e3779b1)) >> (32 - IDENT_BITS)];
+	uint16_t *next =
+		&engine->header->ident[(address_word(destination) * UINT32_C(0x9e3779b1)) >> (32 - IDENT_BITS)];
 	uint16_t identification = *next;
 	*next = (uint16_t)(*next + segments);
 	return identification;

@@ -8,7 +8,7 @@
 
 /* What the packet shall carry; start from rewrite_none() and change what changes. */
 struct rewrite {
-	uint32_t source, destination;
+	struct address source, destination;
 	uint16_t source_port, destination_port; /* ICMP queries: source_port is the identifier; calls: destination_port
 						   is the Call ID */
 	uint16_t identification;
@@ -24,9 +24,9 @@ void rewrite_packet(struct packet *packet, const struct network_header *ip, cons
 /* A later fragment: the IPv4 header only. */
 void rewrite_header(struct packet *packet, const struct network_header *ip, const struct rewrite *to);
 /* Lowers the MSS of a SYN to what fits both links, if configured; destination as the packet leaves, on side to. */
-void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, uint32_t destination);
+void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, struct address destination);
 /* The identification a packet with DF clear gets on its way out: unique towards its destination for as long as 65536
  * packets last (RFC 6864 section 5.3.1, RFC 7857 section 10). */
-uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, uint32_t destination);
+uint16_t rewrite_identification(struct engine *engine, const struct passage *passage, struct address destination);
 
 #endif

@@ -14,7 +14,7 @@
 
 /* The flow that takes a packet of ESP with an SPI nobody has, through this outside address; NONE and *otherwise if it
  * has none now. Copies of it may have to go to several inside hosts then, see struct module_esp. */
-uint32_t sa_find(struct engine *engine, const struct passage *passage, uint32_t outside, struct module_esp *esp,
+uint32_t sa_find(struct engine *engine, const struct passage *passage, struct address outside, struct module_esp *esp,
 		 struct engine_result *otherwise);
 /* AH of an inside host, which is refused. */
 bool sa_note_ah(struct engine *engine, const struct passage *passage);

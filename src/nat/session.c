@@ -10,7 +10,7 @@
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
-static struct flow new_flow(const struct engine *engine, uint8_t protocol, uint32_t remote, uint16_t remote_port)
+static struct flow new_flow(const struct engine *engine, uint8_t protocol, struct address remote, uint16_t remote_port)
 {
 	struct flow flow = {
 		.protocol = protocol,
@@ -148,7 +148,7 @@ static bool filter_accepts(struct engine *engine, const struct knock *knock, uin
 
 	if (knock->hairpin)
 		return true;
-	if ((mapping->remote_address != 0 && mapping->remote_address != knock->remote) ||
+	if ((address_is_set(mapping->remote_address) && !address_equal(mapping->remote_address, knock->remote)) ||
 	    (mapping->remote_port != 0 && mapping->remote_port != knock->remote_port))
 		return false;
 	switch (engine->config.filtering) {
@@ -183,7 +183,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		/* A forward's own mapping is open to everybody, as the forward is. */
 		const struct mapping *there = &engine->mapping[mapping];
-		if (forward == NULL || host_address(engine, there->host) != forward->to_address ||
+		if (forward == NULL || host_address(engine, there->host).v4 != forward->to_address ||
 		    there->inside_port != (uint16_t)(forward->to_port + (knock->port - forward->port_first)))
 			return find_mapping(engine, knock, mapping, target);
 		target->mapping = mapping;
@@ -191,7 +191,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (forward == NULL)
 		return port_space(knock->protocol) < 0 ? DROP_NO_OWNER : DROP_UNSOLICITED;
 	target->forward = forward;
-	target->inside_address = forward->to_address;
+	target->inside_address = address_of(forward->to_address);
 	target->inside_port = (uint16_t)(forward->to_port + (knock->port - forward->port_first));
 	return knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & TCP_RST) ? DROP_UNSOLICITED : DROP_NONE;
 }

@@ -15,7 +15,7 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 /* A packet that knocks at an outside endpoint. */
 struct knock {
 	struct outside *outside;
-	uint32_t remote;
+	struct address remote;
 	uint16_t port, remote_port; /* port: outside port or identifier */
 	uint8_t protocol;
 	uint8_t tcp_flags;
@@ -27,7 +27,7 @@ struct knock {
 struct target {
 	uint32_t mapping; /* index or NONE */
 	const struct forward *forward;
-	uint32_t inside_address;
+	struct address inside_address;
 	uint16_t inside_port;
 };
 

@@ -57,7 +57,7 @@ enum flow_flag {
 /* A session: what the fast path needs is all here. */
 struct flow {
 	uint32_t host; /* index; it has the inside address */
-	uint32_t outside_address, remote_address;
+	struct address outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
 	uint8_t flags;     /* enum flow_flag */
@@ -99,8 +99,8 @@ struct tcp_track {
 };
 
 struct mapping {
-	uint32_t host;                            /* index; that of its flows */
-	uint32_t outside_address, remote_address; /* remote: 0 unless the mapping depends on it */
+	uint32_t host;                                  /* index; that of its flows */
+	struct address outside_address, remote_address; /* remote: none unless the mapping depends on it */
 	uint16_t inside_port, outside_port, remote_port;
 	uint8_t protocol;
 	uint8_t live;
@@ -110,7 +110,7 @@ _Static_assert(sizeof(struct mapping) == 24, "a mapping is a fixed record");
 
 /* An inside host lives as long as a flow names it, or somebody who opens one holds it. */
 struct host {
-	uint32_t address;
+	struct address address;
 	uint8_t inside; /* index of its network in the configuration, see host_inside() */
 	uint8_t live;
 	uint8_t held;
@@ -119,7 +119,7 @@ _Static_assert(sizeof(struct host) == 8, "each packet needs it, so there are eig
 
 /* What a host uses; apart from it because no packet of a known flow needs this. */
 struct host_use {
-	uint32_t outside_address;
+	struct address outside_address;
 	uint32_t flows;    /* next free record if not live */
 	uint32_t inbound;  /* of them, opened by remote ends */
 	uint16_t controls; /* control connections that modules read for it */
@@ -157,7 +157,7 @@ enum {
 };
 
 struct outside {
-	uint32_t address; /* 0: unused */
+	struct address address; /* none: unused */
 	uint32_t hosts;
 	uint32_t taken[SPACES];        /* ports that mappings have; those that rest are not counted */
 	uint64_t exhausted[SPACES][2]; /* until when (ms) a search in this class need not be tried again */
@@ -168,7 +168,7 @@ enum set_state { SET_FREE = 0, SET_WAITING, SET_TRANSLATED, SET_CONSUMED, SET_RE
 
 /* The fragments of one datagram. */
 struct fragment_set {
-	uint32_t source, destination;
+	struct address source, destination;
 	uint16_t identification;
 	uint8_t protocol, side, state;
 	uint8_t drop; /* of later fragments, if refused */
@@ -177,7 +177,7 @@ struct fragment_set {
 	uint8_t held_count;
 	bool complete_known; /* the last fragment has been seen */
 	uint16_t new_identification;
-	uint32_t new_source, new_destination;
+	struct address new_source, new_destination;
 	uint32_t deadline;
 	uint32_t held; /* first block of the first held fragment, or NONE; in order of offset */
 	uint32_t next; /* in its hash chain, or the free list */
@@ -231,7 +231,8 @@ struct arena_header {
 /* A packet that was dropped. */
 struct drop_record {
 	uint64_t at_ms;
-	uint32_t source, destination, identifier;
+	struct address source, destination;
+	uint32_t identifier;
 	uint16_t source_port, destination_port, length;
 	uint8_t protocol, from, reason;
 };
@@ -246,7 +247,7 @@ enum attempt_kind {
 /* What an inside host has tried in vain, see attempts.h. */
 struct attempt {
 	uint64_t since_ms, last_ms; /* of the first and the last one, without a pause of a minute in between */
-	uint32_t inside, outside, remote;
+	struct address inside, outside, remote;
 	struct refusal refusal;
 	uint32_t ten;                 /* the ten seconds of last_ms, counted from 0 on */
 	uint16_t tries[ATTEMPT_TENS]; /* in each of the last ten seconds, at their number modulo ATTEMPT_TENS */
@@ -336,7 +337,7 @@ enum key_by {
 };
 
 struct flow_key {
-	uint32_t local, remote;
+	struct address local, remote;
 	uint16_t local_port, remote_port;
 	uint8_t protocol;
 	uint8_t by; /* enum key_by */
@@ -397,27 +398,27 @@ static inline bool port_is_of_host(const struct engine *engine, uint8_t protocol
 }
 
 /* The outside address record, or NULL if the address is not ours. */
-static inline struct outside *outside_find(const struct engine *engine, uint32_t address)
+static inline struct outside *outside_find(const struct engine *engine, struct address address)
 {
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
-		if (outside->address == address)
+		if (address_equal(outside->address, address))
 			return outside;
 	}
 	return NULL;
 }
 
 /* The inside address of a flow's or a mapping's host. */
-static inline uint32_t host_address(const struct engine *engine, uint32_t host)
+static inline struct address host_address(const struct engine *engine, uint32_t host)
 {
 	return engine->host[host].address;
 }
 
 /* The first entry of the configuration whose prefix has the address, or NULL if it is not inside. */
-static inline const struct inside *inside_find(const struct engine *engine, uint32_t address)
+static inline const struct inside *inside_find(const struct engine *engine, struct address address)
 {
 	for (uint32_t i = 0; i < engine->config.insides; i++)
-		if (prefix_has(&engine->config.inside[i].prefix, address))
+		if (prefix_has(&engine->config.inside[i].prefix, address.v4))
 			return &engine->config.inside[i];
 	return NULL;
 }

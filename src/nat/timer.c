@@ -92,7 +92,8 @@ uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enu
 	return index;
 }
 
-uint32_t timer_hold_host(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why)
+uint32_t timer_hold_host(struct engine *engine, struct address inside_address, struct address outside_address,
+			 enum drop *why)
 {
 	uint32_t index = host_hold(engine, inside_address, outside_address, why);
 

@@ -49,7 +49,8 @@ void timer_sweep(struct engine *engine);
  * flow, because the sweep may end mappings. */
 bool timer_has_room(struct engine *engine);
 /* host_hold(); sweeps before the inside host is refused. */
-uint32_t timer_hold_host(struct engine *engine, uint32_t inside_address, uint32_t outside_address, enum drop *why);
+uint32_t timer_hold_host(struct engine *engine, struct address inside_address, struct address outside_address,
+			 enum drop *why);
 /* flow_open(), after timer_has_room(); sweeps before the inside host is refused. */
 uint32_t timer_open_flow(struct engine *engine, const struct flow *identity, enum drop *why);
 

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <culvert/types.h>
+
 /* Adds count bytes to a running sum; the first byte counts as the high half of a word. Not folded. */
 uint64_t checksum_add(uint64_t sum, const uint8_t *bytes, size_t count);
 
@@ -36,6 +38,11 @@ static inline uint32_t checksum_delta32(uint32_t before, uint32_t after)
 	       checksum_delta16((uint16_t)before, (uint16_t)after);
 }
 
+static inline uint32_t checksum_delta_address(struct address before, struct address after)
+{
+	return checksum_delta32(before.v4, after.v4);
+}
+
 /* The delta of the same change one byte further on: words that start at an odd offset (RFC 1071 section 2 (B)). */
 static inline uint32_t checksum_swap(uint32_t delta)
 {
@@ -56,10 +63,11 @@ static inline uint16_t checksum_patch_partial(uint16_t sum, uint32_t delta)
 }
 
 /* The sum of the IPv4 pseudo-header (RFC 793, RFC 768); length is that of the transport header and data. */
-static inline uint64_t checksum_pseudo(uint32_t source, uint32_t destination, uint8_t protocol, uint32_t length)
+static inline uint64_t checksum_pseudo(struct address source, struct address destination, uint8_t protocol,
+				       uint32_t length)
 {
-	return (uint64_t)(source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff) + protocol +
-	       length;
+	return (uint64_t)(source.v4 >> 16) + (source.v4 & 0xffff) + (destination.v4 >> 16) + (destination.v4 & 0xffff) +
+	       protocol + length;
 }
 
 #endif

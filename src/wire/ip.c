@@ -42,8 +42,8 @@ static bool read_fields(const struct packet *packet, uint32_t at, struct network
 	header->mf = (fragment & IP_FLAG_MF) != 0;
 	header->hop_limit = packet_get8(packet, at + IP_OFFSET_TTL);
 	header->protocol = packet_get8(packet, at + IP_OFFSET_PROTOCOL);
-	header->source = packet_get32(packet, at + IP_OFFSET_SOURCE);
-	header->destination = packet_get32(packet, at + IP_OFFSET_DESTINATION);
+	header->source = ip_get_address(packet, at + IP_OFFSET_SOURCE);
+	header->destination = ip_get_address(packet, at + IP_OFFSET_DESTINATION);
 	header->family = header->header_length >= IP_HEADER_MIN ? FAMILY_IPV4 : FAMILY_NONE;
 	return header->family != FAMILY_NONE && total_length >= header->header_length;
 }

@@ -37,7 +37,7 @@ enum family {
 
 /* What the engine needs to know of the header in front of the transport header, whichever its family. */
 struct network_header {
-	uint32_t source, destination;
+	struct address source, destination;
 	uint16_t header_length;  /* with options */
 	uint16_t payload_length; /* what the header says is behind it */
 	uint16_t identification;
@@ -68,13 +68,24 @@ enum drop ip_parse(struct packet *packet, struct network_header *header);
 /* Reads a header quoted at offset inside an ICMP error: lengths and checksum only; the quoted packet may be cut off. */
 bool ip_parse_quoted(const struct packet *packet, uint32_t offset, struct network_header *header);
 
+/* An address in a packet, at offset. */
+static inline struct address ip_get_address(const struct packet *packet, uint32_t offset)
+{
+	return address_of(packet_get32(packet, offset));
+}
+
+static inline void ip_put_address(struct packet *packet, uint32_t offset, struct address address)
+{
+	packet_put32(packet, offset, address.v4);
+}
+
 /* The correct header checksum over header_length bytes at offset, whatever the field holds now. */
 uint16_t ip_header_checksum(const struct packet *packet, uint32_t offset, uint32_t header_length);
 
 /* 0/8, 127/8, 224/4, 240/4: never a host (RFC 1122 section 3.2.1.3). */
-static inline bool ip_is_martian(uint32_t address)
+static inline bool ip_is_martian(struct address address)
 {
-	uint32_t top = address >> 24;
+	uint32_t top = address.v4 >> 24;
 	return top == 0 || top == 127 || top >= 224;
 }
 

@@ -261,7 +261,7 @@ void transport_part(const struct packet *whole, uint32_t header, uint32_t at, st
 	else
 		packet_put16(part, transport + UDP_OFFSET_LENGTH, (uint16_t)(UDP_HEADER + length));
 	uint64_t pseudo =
-		checksum_pseudo(packet_get32(part, IP_OFFSET_SOURCE), packet_get32(part, IP_OFFSET_DESTINATION),
+		checksum_pseudo(ip_get_address(part, IP_OFFSET_SOURCE), ip_get_address(part, IP_OFFSET_DESTINATION),
 				is_tcp ? PROTOCOL_TCP : PROTOCOL_UDP, part->length - transport);
 	packet_put16(part, transport + part->offload.csum_offset, checksum_fold(pseudo));
 }

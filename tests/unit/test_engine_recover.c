@@ -190,7 +190,8 @@ static void a_flow_ends_with_its_host(void **state)
 		else if (round == 2)
 			e->mapping[e->flow[1].mapping].host = UINT32_MAX, e->flow[2].host = e->flow[0].host;
 		else
-			e->host[e->flow[1].host].address = L1; /* one of two is known by it, here L2's record */
+			e->host[e->flow[1].host].address =
+				address_of(L1); /* one of two is known by it, here L2's record */
 		crash(rig);
 		assert_int_equal(rig_flows(rig), round == 0 ? 2 : round == 1 ? 3 : 4);
 		assert_int_equal(engine_counters(rig->engine)->hosts, round == 0 ? 2 : 3);
