@@ -31,61 +31,38 @@ const char *config_file_of(const struct config *config, const char *file, uint32
 	return path;
 }
 
-/* Reads what fd holds into *text, for the caller to free. At most CONFIG_FILE_MAX bytes. */
-static bool read_all(int fd, char **text, size_t *size, struct findings *findings)
-{
-	ssize_t got = 1;
-
-	*size = 0;
-	*text = malloc(CONFIG_FILE_MAX + 1);
-	if (!*text) {
-		findings_error(findings, findings->place, "out of memory");
-		return false;
-	}
-	while (got > 0 && *size <= CONFIG_FILE_MAX) {
-		do {
-			got = read(fd, *text + *size, CONFIG_FILE_MAX + 1 - *size);
-		} while (got < 0 && errno == EINTR);
-		if (got > 0)
-			*size += (size_t)got;
-	}
-	if (got < 0)
-		findings_error(findings, findings->place, "cannot be read: %s", strerror(errno));
-	else if (*size > CONFIG_FILE_MAX)
-		findings_error(findings, findings->place, "is larger than %d bytes", CONFIG_FILE_MAX);
-	else
-		return true;
-	free(*text);
-	*text = NULL;
-	return false;
-}
-
 /* Reads one file on top of what config has. O_NONBLOCK: a FIFO must not make us wait. */
 static void read_file(struct config *config, const char *path, bool optional, struct findings *findings)
 {
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	struct stat status;
 	char *text = NULL;
 	size_t size;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	findings->is_absent = fd < 0 && errno == ENOENT && optional;
 	if (findings->is_absent)
 		return;
-	if (fd < 0) {
+	findings->is_unread = true;
+	if (!file || fstat(fd, &status) < 0) {
 		findings_error(findings, findings->place, "cannot be opened: %s", strerror(errno));
-	} else if (fstat(fd, &status) < 0) {
-		findings_error(findings, findings->place, "cannot be examined: %s", strerror(errno));
 	} else if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
 		findings_error(findings, findings->place, "is not a file");
-	} else if (read_all(fd, &text, &size, findings)) {
+	} else if (!(text = malloc(CONFIG_FILE_MAX + 1))) {
+		findings_error(findings, findings->place, "out of memory");
+	} else if ((size = fread(text, 1, CONFIG_FILE_MAX + 1, file)) > CONFIG_FILE_MAX) {
+		findings_error(findings, findings->place, "is larger than %d bytes", CONFIG_FILE_MAX);
+	} else if (ferror(file)) {
+		findings_error(findings, findings->place, "cannot be read: %s", strerror(errno));
+	} else {
+		findings->is_unread = false;
 		if (S_ISREG(status.st_mode) && status.st_mode & S_IWOTH)
 			findings_warn(findings, findings->place, "everybody may write to it; use chmod o-w");
 		config_parse_text(config, text, size, findings);
 	}
-	findings->is_unread = findings->is_unread || !text;
 	free(text);
-	if (fd >= 0)
-		close(fd);
+	if (file)
+		fclose(file);
 }
 
 static void read_drop_in(struct config *config, const struct config_source *source, const char *name,
@@ -134,14 +111,15 @@ static void read_drop_ins(struct config *config, const struct config_source *sou
 	for (int i = 0; i < count; i++) {
 		int order = more ? strcmp(entries[i]->d_name, more) : -1;
 
-		if (order > 0)
+		if (order > 0 && !findings->is_unread)
 			read_drop_in(config, source, more, findings);
 		if (order >= 0)
 			more = NULL;
-		read_drop_in(config, source, entries[i]->d_name, findings);
+		if (!findings->is_unread)
+			read_drop_in(config, source, entries[i]->d_name, findings);
 		free(entries[i]);
 	}
-	if (more)
+	if (more && !findings->is_unread)
 		read_drop_in(config, source, more, findings);
 	free(entries);
 }
@@ -214,41 +192,28 @@ char *config_mode_text(const struct config_source *source, const struct config_k
 	return text;
 }
 
-static bool write_all(int fd, const char *text, size_t size)
-{
-	while (size > 0) {
-		ssize_t put = write(fd, text, size);
-
-		if (put < 0 && errno != EINTR)
-			return false;
-		if (put > 0) {
-			text += put;
-			size -= (size_t)put;
-		}
-	}
-	return fchmod(fd, 0644) == 0 && fsync(fd) == 0;
-}
-
 bool config_mode_write(const char *file, const char *text, size_t size)
 {
 	static const char fresh[] = CONFIG_MODE_FILE "~"; /* not a drop-in */
 	char path[PATH_MAX];
 	int directory, fd = -1, error;
+	FILE *out = NULL;
 	bool good;
 
 	drop_in_path(file, "", path);
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return false;
 	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	good = directory >= 0;
-	if (good)
-		unlinkat(directory, fresh, 0); /* of a process that died in between */
-	good = good && (fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) >= 0 &&
-	       write_all(fd, text, size) && renameat(directory, fresh, directory, CONFIG_MODE_FILE) == 0;
-	error = errno;
+	if (directory >= 0)
+		fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd >= 0)
-		close(fd);
-	if (!good && directory >= 0)
+		out = fdopen(fd, "w");
+	good = out && fwrite(text, 1, size, out) == size && fflush(out) == 0 && fchmod(fd, 0644) == 0 &&
+	       fsync(fd) == 0 && renameat(directory, fresh, directory, CONFIG_MODE_FILE) == 0;
+	error = errno;
+	if (out)
+		fclose(out);
+	if (!good && fd >= 0)
 		unlinkat(directory, fresh, 0);
 	if (directory >= 0) {
 		fsync(directory); /* a rename lasts once its directory is on the disk */

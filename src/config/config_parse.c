@@ -2,12 +2,13 @@
 /*
  * From the text of a file to struct config, by inih.
  *
- * inih splits lines into keys and values; what it does with long lines, indentation, comments and errors was fixed when
- * the library was built, and it tells its handler neither lines nor sections without keys. So read_line() hands it one
- * line at a time, already free of whatever it could take in two ways, and keeps the place:
+ * inih reads the whole file through feed(), and calls handle() for each key. It tells neither lines nor sections
+ * without keys, only the first of its own errors, and what it does with long lines, indentation and comments was fixed
+ * when the library was built. So feed() looks at each line before inih does, and leaves nothing in it that could be
+ * taken in two ways:
  *   - a comment starts with ';' or '#' at the start of a line or behind white space;
  *   - an indented line without '=' goes on with the list above it, any other indentation means nothing;
- *   - what cannot be a line of an INI file is reported here and handed on as an empty line.
+ *   - what cannot be a line of an INI file is reported and becomes an empty line.
  */
 #include "config/config_keys.h"
 
@@ -32,7 +33,6 @@ struct parser {
 	const char *text;
 	size_t size, position;
 	uint32_t line;
-	char current[LINE_MAX_BYTES + 1];       /* the line handed to inih */
 	bool continued;                         /* the current line is indented and has no key */
 	bool in_list;                           /* the last key may go on in an indented line */
 	int section;                            /* index into config_sections, or one of the names above */
@@ -73,13 +73,13 @@ static bool check_bytes(struct parser *parser, const char *line, size_t length, 
 	return true;
 }
 
-static bool check_length(struct parser *parser, size_t length)
+static bool check_length(struct parser *parser, size_t length, size_t most)
 {
-	if (length <= LINE_MAX_BYTES)
+	if (length <= most)
 		return true;
 	findings_error(parser->findings, parser->line,
-		       "a line of %zu bytes; at most %d are read (a list can go on in an indented line)", length,
-		       LINE_MAX_BYTES);
+		       "a line of %zu bytes; at most %zu are read (a list can go on in an indented line)", length,
+		       most);
 	return false;
 }
 
@@ -189,27 +189,22 @@ static void enter_section(struct parser *parser, const char *name)
 	suggest_section(parser, name);
 }
 
-/* line starts with '['. True if it is a section that inih reads as we do. */
-static bool read_section(struct parser *parser, const char *line, size_t length)
+/* line starts with '['. */
+static void read_section(struct parser *parser, const char *line, size_t length)
 {
 	char name[SECTION_MAX_BYTES + 1];
-	const char *end = memchr(line, ']', length);
 
 	parser->section = UNKNOWN_SECTION;
 	parser->in_list = false;
-	if (!end || end != line + length - 1) {
+	if (memchr(line, ']', length) != line + length - 1) {
 		findings_error(parser->findings, parser->line, "a section is written [NAME], on a line of its own");
-		return false;
-	}
-	if (length - 2 > SECTION_MAX_BYTES) {
+	} else if (length - 2 > SECTION_MAX_BYTES) {
 		findings_error(parser->findings, parser->line, "a section name of %zu bytes; at most %d are read",
 			       length - 2, SECTION_MAX_BYTES);
-		return false;
+	} else {
+		snprintf(name, sizeof(name), "%.*s", (int)length - 2, line + 1);
+		enter_section(parser, name);
 	}
-	memcpy(name, line + 1, length - 2);
-	name[length - 2] = '\0';
-	enter_section(parser, name);
-	return true;
 }
 
 /* --- keys --- */
@@ -348,22 +343,6 @@ static int handle(void *context, const char *section, const char *name, const ch
 	return 1;
 }
 
-/* parser->current has no '=': it is more of the list above, or nothing. */
-static void read_without_equals(struct parser *parser, bool indented)
-{
-	char *current = parser->current;
-
-	if (indented && parser->in_list) {
-		parser->continued = true;
-		memmove(current + 1, current, strlen(current) + 1); /* shorter than the line, which was indented */
-		current[0] = '\t';
-		return;
-	}
-	findings_error(parser->findings, parser->line, "there is no '=' in '%s'; %s", current,
-		       indented ? "there is no list above that it could continue" : "write KEY = VALUE");
-	current[0] = '\0';
-}
-
 /* Gives up on a file that is something else altogether. */
 static bool has_enough(struct parser *parser)
 {
@@ -376,55 +355,36 @@ static bool has_enough(struct parser *parser)
 	return true;
 }
 
-/* Leaves the next line in parser->current, empty if there is nothing in it for inih; false at the end. */
-static bool read_line(struct parser *parser)
-{
-	const char *line;
-	size_t length, with_comment, indent;
-	char *current = parser->current;
-
-	if (has_enough(parser) || !next_line(parser, &line, &with_comment))
-		return false;
-	parser->continued = false;
-	current[0] = '\0';
-	length = cut_comment(line, with_comment);
-	for (indent = 0; indent < length && (line[indent] == ' ' || line[indent] == '\t');)
-		indent++;
-	if (!check_bytes(parser, line, length, with_comment) || !check_length(parser, length)) {
-		/* It may have been a section: what follows must not be taken for keys of the one above. */
-		if (indent < length && line[indent] == '[')
-			parser->section = UNKNOWN_SECTION;
-		return true;
-	}
-	if (indent == length)
-		return true;
-	memcpy(current, line + indent, length - indent);
-	current[length - indent] = '\0';
-	if (current[0] == '[') {
-		if (!read_section(parser, current, length - indent))
-			current[0] = '\0';
-	} else if (!strchr(current, '=')) {
-		read_without_equals(parser, indent > 0);
-	}
-	return true;
-}
-
-/* inih's reader: at most room bytes with the final NUL. */
+/* inih's reader: the next line, or what is left of it, in room bytes with the final NUL. */
 static char *feed(char *out, int room, void *context)
 {
 	struct parser *parser = context;
-	size_t length;
+	const char *line;
+	size_t length, with_comment, indent = 0, most = LINE_MAX_BYTES < room ? LINE_MAX_BYTES : (size_t)room - 1;
 
-	if (!read_line(parser))
+	if (has_enough(parser) || !next_line(parser, &line, &with_comment))
 		return NULL;
-	length = strlen(parser->current);
-	if (room <= 0 || length >= (size_t)room) {
-		findings_error(parser->findings, parser->line, "a line of %zu bytes; at most %d are read", length,
-			       room - 1);
-		length = 0;
+	out[0] = '\0';
+	length = cut_comment(line, with_comment);
+	while (indent < length && (line[indent] == ' ' || line[indent] == '\t'))
+		indent++;
+	if (!check_bytes(parser, line, length, with_comment) || !check_length(parser, length, most)) {
+		/* It may have been a section: what follows must not be taken for keys of the one above. */
+		if (indent < length && line[indent] == '[')
+			parser->section = UNKNOWN_SECTION;
+	} else if (indent < length && line[indent] == '[') {
+		read_section(parser, line + indent, length - indent);
+	} else if (indent < length) {
+		parser->continued = !memchr(line, '=', length);
+		if (!parser->continued || (indent > 0 && parser->in_list))
+			snprintf(out, (size_t)room, "%s%.*s", parser->continued ? "\t" : "", (int)(length - indent),
+				 line + indent);
+		else
+			findings_error(parser->findings, parser->line, "there is no '=' in '%.*s'; %s",
+				       (int)(length - indent), line + indent,
+				       indent > 0 ? "there is no list above that it could continue"
+						  : "write KEY = VALUE");
 	}
-	memcpy(out, parser->current, length);
-	out[length] = '\0';
 	return out;
 }
 
@@ -441,8 +401,7 @@ void config_parse_text(struct config *config, const char *text, size_t size, str
 
 	if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		parser.position = 3;
-	/* Its result is the line of the first error it saw, and all that it could see has been reported by read_line().
-	 */
+	/* Its result is the line of the first error it saw, and all that it could see has been reported by feed(). */
 	if (ini_parse_stream(feed, &parser, handle, &parser) != 0 && !findings->errors)
 		findings_error(findings, parser.line, "the file cannot be parsed");
 }
