@@ -40,6 +40,8 @@ enum part part_sharing(uint8_t protocol, uint16_t port);
  * answer from elsewhere than its own port. */
 enum part part_elsewhere(enum service service);
 enum service service_of_part(enum part part);
+/* The port that several inside hosts may share, or 0. */
+uint16_t service_shared_port(enum service service);
 /* Returns the drop reason of packets that a part in mode block refuses. */
 enum drop part_drop(enum part part);
 /* A part without a key of its own has the key "mode" of its service. */

@@ -15,7 +15,7 @@
 #include "config/text.h"
 #include "io/kernel.h"
 
-enum { DHCP_CLIENT_PORT = 68, MS_PER_S = 1000 };
+enum { MS_PER_S = 1000 };
 
 void config_default(struct config *config)
 {

@@ -31,6 +31,7 @@ enum {
 	CONFIG_DROP_INS = 32,
 	CONFIG_LINES =
 		1 << 24, /* a place is a number of a drop-in, from 1, 0 for the main file, times this; and a line */
+	DHCP_CLIENT_PORT = 68, /* always the router's own */
 };
 
 #define CONFIG_FILE_DEFAULT "/etc/culvert/culvert.ini"

@@ -4,6 +4,7 @@
  * not complete, want the same port, or want one of the router's own; modes that leave half a VPN working.
  */
 #include "config/config_keys.h"
+#include "wire/ip.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,10 +12,6 @@
 #include <culvert/module.h>
 
 enum {
-	PROTOCOL_TCP = 6,
-	PROTOCOL_UDP = 17,
-	PROTOCOL_GRE = 47,
-	DHCP_CLIENT_PORT = 68,
 	SSH_PORT = 22,
 	PORT_HIGH = 1024,       /* the first one that hosts choose for their own use */
 	PORTS_LEFT_MIN = 16384, /* fewer are soon used up */

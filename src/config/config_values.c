@@ -14,6 +14,7 @@
 
 #include "config/config_guess.h"
 #include "config/text.h"
+#include "wire/ip.h"
 
 enum { LIST_COLUMN_MAX = 100 }; /* lists go on in another line beyond this column; the reader takes twice as much */
 
@@ -47,8 +48,9 @@ static const struct word services[] = {
 #undef SERVICE
 	{NULL, 0},
 };
-static const struct word protocols[] = {{"tcp", 6},  {"udp", 17}, {"tcp+udp", 0}, {"icmp", 1},
-					{"gre", 47}, {"esp", 50}, {NULL, 0}};
+static const struct word protocols[] = {
+	{"tcp", PROTOCOL_TCP}, {"udp", PROTOCOL_UDP}, {"tcp+udp", 0}, {"icmp", PROTOCOL_ICMP},
+	{"gre", PROTOCOL_GRE}, {"esp", PROTOCOL_ESP}, {NULL, 0}};
 
 static const struct word *words_of(enum key_type type)
 {

@@ -9,8 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <culvert/module.h>
+
 #include "control/capture_text.h"
 #include "io/clock.h"
+#include "wire/ip.h"
+#include "wire/transport.h"
 
 enum state {
 	IDLE,     /* between packets */
@@ -44,22 +48,10 @@ static struct capture_packet *capture_pending(struct capture *capture, uint32_t 
 
 static bool is_of_service(const struct capture_ends *ends, enum service service)
 {
-	uint16_t one = ends->source_port, other = ends->destination_port;
+	bool has_ports = protocol_has_ports(ends->protocol);
 
-	switch (service) {
-	case SERVICE_PPTP:
-		return ends->protocol == CAPTURE_GRE ||
-		       (ends->protocol == CAPTURE_TCP && (one == 1723 || other == 1723));
-	case SERVICE_L2TP:
-		return ends->protocol == CAPTURE_L2TP ||
-		       (ends->protocol == CAPTURE_UDP && (one == 1701 || other == 1701));
-	case SERVICE_IPSEC:
-		if (ends->protocol == CAPTURE_UDP)
-			return one == 500 || other == 500 || one == 4500 || other == 4500;
-		return ends->protocol == CAPTURE_ESP || ends->protocol == CAPTURE_AH;
-	default:
-		return true;
-	}
+	return service_of_part(part_claiming(ends->protocol, has_ports ? ends->source_port : 0)) == service ||
+	       service_of_part(part_claiming(ends->protocol, has_ports ? ends->destination_port : 0)) == service;
 }
 
 /* The same address on both sides. */

@@ -12,13 +12,13 @@ static uint32_t read_identifier(const struct packet *packet, uint32_t at, uint8_
 	uint8_t type = packet_get8(packet, at);
 
 	switch (protocol) {
-	case CAPTURE_ICMP: /* queries and their answers */
+	case PROTOCOL_ICMP: /* queries and their answers */
 		return type == 0 || type == 8 || type == 13 || type == 14 ? packet_get16(packet, at + 4) : 0;
-	case CAPTURE_GRE: /* version 1 with a key */
+	case PROTOCOL_GRE: /* version 1 with a key */
 		return (packet_get16(packet, at) & 0x2007) == 0x2001 ? packet_get16(packet, at + 6) : 0;
-	case CAPTURE_ESP:
+	case PROTOCOL_ESP:
 		return packet_get32(packet, at);
-	case CAPTURE_AH:
+	case PROTOCOL_AH:
 		return packet_get32(packet, at + 4);
 	default:
 		return 0;
@@ -38,7 +38,7 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 	if ((packet_get16(packet, 6) & 0x1fff) != 0)
 		return; /* a later fragment */
 	ends->identifier = read_identifier(packet, at, ends->protocol);
-	if (ends->protocol != CAPTURE_TCP && ends->protocol != CAPTURE_UDP)
+	if (ends->protocol != PROTOCOL_TCP && ends->protocol != PROTOCOL_UDP)
 		return;
 	ends->source_port = packet_get16(packet, at);
 	ends->destination_port = packet_get16(packet, at + 2);
@@ -87,7 +87,7 @@ static void add_quote(const struct packet *packet, uint32_t at, char detail[CAPT
 {
 	uint32_t header = (packet_get8(packet, at) & 15U) * 4;
 	uint8_t protocol = packet_get8(packet, at + 9);
-	bool has_ports = (protocol == CAPTURE_TCP || protocol == CAPTURE_UDP) && header >= 20 &&
+	bool has_ports = (protocol == PROTOCOL_TCP || protocol == PROTOCOL_UDP) && header >= 20 &&
 			 (packet_get16(packet, at + 6) & 0x1fff) == 0 && at + header + 4 <= packet->length;
 	char memory[8];
 
@@ -108,7 +108,7 @@ void capture_text_detail(const struct packet *packet, const struct capture_ends 
 	const char *name = icmp_name(type, code);
 
 	detail[0] = '\0';
-	if (ends->protocol != CAPTURE_ICMP || (packet_get16(packet, 6) & 0x1fff) != 0 || at + 8 > packet->length)
+	if (ends->protocol != PROTOCOL_ICMP || (packet_get16(packet, 6) & 0x1fff) != 0 || at + 8 > packet->length)
 		return;
 	text_append(detail, CAPTURE_DETAIL, "%s", name ? name : "type");
 	if (type == 3 && code == 4)
@@ -142,7 +142,7 @@ static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_
 	}
 	if (before->identifier != after->identifier) {
 		text_append(comment, CAPTURE_COMMENT, "%s%s %" PRIu32 " -> %" PRIu32, between,
-			    before->protocol == CAPTURE_GRE ? "Call ID" : "identifier", before->identifier,
+			    before->protocol == PROTOCOL_GRE ? "Call ID" : "identifier", before->identifier,
 			    after->identifier);
 		between = ", ";
 	}

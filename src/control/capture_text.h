@@ -6,16 +6,7 @@
 #define CULVERT_CONTROL_CAPTURE_TEXT_H
 
 #include "control/capture.h"
-
-enum {
-	CAPTURE_ICMP = 1,
-	CAPTURE_TCP = 6,
-	CAPTURE_UDP = 17,
-	CAPTURE_GRE = 47,
-	CAPTURE_ESP = 50,
-	CAPTURE_AH = 51,
-	CAPTURE_L2TP = 115,
-};
+#include "wire/ip.h"
 
 /* What is not there is 0; a packet may hold anything. */
 void capture_text_read(const struct packet *packet, struct capture_ends *ends);

@@ -4,37 +4,22 @@
 
 #include <string.h>
 
-enum {
-	ICMP = 1,
-	TCP = 6,
-	UDP = 17,
-	GRE = 47,
-	ESP = 50,
-	IP_HEADER = 20,
-	TCP_HEADER = 20,
-	UDP_HEADER = 8,
-	ICMP_HEADER = 8,
-	IKE_PORT = 500,
-	NATT_PORT = 4500,
-	L2TP_PORT = 1701,
-	IKE_HEADER = 28,
-};
+#include "wire/checksum.h"
+#include "wire/ike.h"
+#include "wire/ip.h"
+#include "wire/l2tp.h"
+#include "wire/transport.h"
 
-/* RFC 1071 */
+enum { IP_HEADER = IP_HEADER_MIN, TCP_HEADER = TCP_HEADER_MIN };
+
 static uint16_t sum_of(const struct packet *packet, uint32_t from, uint64_t sum)
 {
-	for (uint32_t at = from; at < packet->length; at += 2)
-		sum += at + 1 < packet->length ? packet_get16(packet, at) : (uint32_t)packet_get8(packet, at) << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
+	return (uint16_t)~checksum_fold(checksum_add(sum, packet->data + from, packet->length - from));
 }
 
-/* Of the pseudo-header, RFC 9293 section 3.1. */
 static uint64_t pseudo_sum(const struct probe *probe, uint32_t length)
 {
-	return (uint64_t)(probe->source >> 16) + (probe->source & 0xffff) + (probe->destination >> 16) +
-	       (probe->destination & 0xffff) + probe->protocol + length;
+	return checksum_pseudo(address_of(probe->source), address_of(probe->destination), probe->protocol, length);
 }
 
 /* --- messages in UDP; each returns its length --- */
@@ -140,17 +125,17 @@ static uint32_t put_icmp(struct packet *packet, const struct probe *probe)
 static uint32_t put_transport(struct packet *packet, const struct probe *probe)
 {
 	switch (probe->protocol) {
-	case TCP:
+	case PROTOCOL_TCP:
 		return put_tcp(packet, probe);
-	case UDP:
+	case PROTOCOL_UDP:
 		packet_put16(packet, IP_HEADER, probe->source_port);
 		packet_put16(packet, IP_HEADER + 2, probe->destination_port);
 		return UDP_HEADER + put_message(packet, IP_HEADER + UDP_HEADER, probe);
-	case ICMP:
+	case PROTOCOL_ICMP:
 		return put_icmp(packet, probe);
-	case GRE:
+	case PROTOCOL_GRE:
 		return put_gre(packet, probe);
-	case ESP:
+	case PROTOCOL_ESP:
 		packet_put32(packet, IP_HEADER, probe->id_kind == PROBE_SPI ? probe->id : 0x1000);
 		packet_put32(packet, IP_HEADER + 4, 1);
 		return 8 + 16;
@@ -163,13 +148,13 @@ static void put_sum(struct packet *packet, const struct probe *probe)
 {
 	uint32_t length = packet->length - IP_HEADER;
 
-	if (probe->protocol == TCP) {
+	if (probe->protocol == PROTOCOL_TCP) {
 		packet_put16(packet, IP_HEADER + 16, sum_of(packet, IP_HEADER, pseudo_sum(probe, length)));
-	} else if (probe->protocol == UDP) {
+	} else if (probe->protocol == PROTOCOL_UDP) {
 		packet_put16(packet, IP_HEADER + 4, (uint16_t)length);
 		uint16_t sum = sum_of(packet, IP_HEADER, pseudo_sum(probe, length));
 		packet_put16(packet, IP_HEADER + 6, sum ? sum : 0xffff);
-	} else if (probe->protocol == ICMP) {
+	} else if (probe->protocol == PROTOCOL_ICMP) {
 		packet_put16(packet, IP_HEADER + 2, sum_of(packet, IP_HEADER, 0));
 	}
 }

@@ -14,8 +14,6 @@
 #include "io/clock.h"
 #include "observe/tunnel_text.h"
 
-enum { PPTP_PORT = 1723, L2TP_PORT = 1701, IKE_PORT = 500, NATT_PORT = 4500 };
-
 /* --- from a word --- */
 
 static bool find_mapping(struct selection *selection, struct verb *verb, uint32_t index)
@@ -88,9 +86,11 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 
 /* --- flows --- */
 
-static bool has_ipsec_port(uint16_t one, uint16_t other)
+/* One of them is a port of the service. */
+static bool has_port_of(enum service service, uint8_t protocol, uint16_t one, uint16_t other)
 {
-	return one == IKE_PORT || other == IKE_PORT || one == NATT_PORT || other == NATT_PORT;
+	return (one != 0 && service_of_part(part_claiming(protocol, one)) == service) ||
+	       (other != 0 && service_of_part(part_claiming(protocol, other)) == service);
 }
 
 static bool tunnel_has_flow(const struct tunnel_view *tunnel, const struct flow_view *flow)
@@ -99,17 +99,17 @@ static bool tunnel_has_flow(const struct tunnel_view *tunnel, const struct flow_
 		return false;
 	switch (tunnel->service) {
 	case SERVICE_PPTP:
-		if (flow->protocol == CAPTURE_GRE)
+		if (flow->protocol == PROTOCOL_GRE)
 			return flow->inside_port == tunnel->inside_id;
-		return flow->protocol == CAPTURE_TCP && tunnel->inside_port != 0 &&
+		return flow->protocol == PROTOCOL_TCP && tunnel->inside_port != 0 &&
 		       flow->inside_port == tunnel->inside_port && flow->remote_port == tunnel->remote_port;
 	case SERVICE_L2TP:
-		return flow->protocol == CAPTURE_L2TP || (flow->protocol == CAPTURE_UDP && tunnel->inside_port != 0 &&
-							  flow->inside_port == tunnel->inside_port);
+		return flow->protocol == PROTOCOL_L2TP || (flow->protocol == PROTOCOL_UDP && tunnel->inside_port != 0 &&
+							   flow->inside_port == tunnel->inside_port);
 	default:
-		if (flow->protocol == CAPTURE_UDP)
-			return has_ipsec_port(flow->inside_port, flow->remote_port);
-		return flow->protocol == CAPTURE_ESP || flow->protocol == CAPTURE_AH;
+		if (flow->protocol == PROTOCOL_UDP)
+			return has_port_of(tunnel->service, PROTOCOL_UDP, flow->inside_port, flow->remote_port);
+		return flow->protocol == PROTOCOL_ESP || flow->protocol == PROTOCOL_AH;
 	}
 }
 
@@ -167,12 +167,12 @@ static bool mapping_has_packet(const struct flow_view *flow, const struct captur
 		      &way))
 		return false;
 	switch (flow->protocol) {
-	case CAPTURE_TCP:
-	case CAPTURE_UDP:
+	case PROTOCOL_TCP:
+	case PROTOCOL_UDP:
 		return may_equal(way.local_port, local_port) && may_equal(way.remote_port, flow->remote_port);
-	case CAPTURE_ICMP:
+	case PROTOCOL_ICMP:
 		return may_equal(ends->identifier, local_port);
-	case CAPTURE_GRE: /* a call has the ID that the receiver chose */
+	case PROTOCOL_GRE: /* a call has the ID that the receiver chose */
 		return may_equal(ends->identifier, way.is_outbound ? flow->remote_port : local_port);
 	default:
 		return true;
@@ -184,12 +184,12 @@ static bool pptp_has_packet(const struct tunnel_view *tunnel, const struct captu
 {
 	uint32_t local_id = side == SIDE_LAN ? tunnel->inside_id : tunnel->outside_id;
 
-	if (ends->protocol == CAPTURE_GRE)
+	if (ends->protocol == PROTOCOL_GRE)
 		return may_equal(ends->identifier, way->is_outbound ? tunnel->remote_id : local_id);
-	if (ends->protocol != CAPTURE_TCP)
+	if (ends->protocol != PROTOCOL_TCP)
 		return false;
 	if (tunnel->inside_port == 0)
-		return way->local_port == PPTP_PORT || way->remote_port == PPTP_PORT;
+		return has_port_of(tunnel->service, PROTOCOL_TCP, way->local_port, way->remote_port);
 	return may_equal(way->remote_port, tunnel->remote_port) &&
 	       (side == SIDE_WAN || may_equal(way->local_port, tunnel->inside_port));
 }
@@ -205,15 +205,17 @@ static bool tunnel_has_packet(const struct tunnel_view *tunnel, const struct cap
 	case SERVICE_PPTP:
 		return pptp_has_packet(tunnel, ends, &way, side);
 	case SERVICE_L2TP: /* the server may answer from another port */
-		if (ends->protocol != CAPTURE_UDP)
-			return ends->protocol == CAPTURE_L2TP;
+		if (ends->protocol != PROTOCOL_UDP)
+			return ends->protocol == PROTOCOL_L2TP;
 		if (side == SIDE_LAN && tunnel->inside_port != 0)
 			return may_equal(way.local_port, tunnel->inside_port);
-		return way.remote_port == 0 || way.local_port == L2TP_PORT || way.remote_port == L2TP_PORT;
+		return way.remote_port == 0 ||
+		       has_port_of(tunnel->service, PROTOCOL_UDP, way.local_port, way.remote_port);
 	default:
-		if (ends->protocol == CAPTURE_UDP)
-			return way.remote_port == 0 || has_ipsec_port(way.local_port, way.remote_port);
-		return ends->protocol == CAPTURE_ESP || ends->protocol == CAPTURE_AH;
+		if (ends->protocol == PROTOCOL_UDP)
+			return way.remote_port == 0 ||
+			       has_port_of(tunnel->service, PROTOCOL_UDP, way.local_port, way.remote_port);
+		return ends->protocol == PROTOCOL_ESP || ends->protocol == PROTOCOL_AH;
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <culvert/explain.h>
 
 #include "control/probe.h"
+#include "wire/ip.h"
 
 struct router;
 
@@ -60,10 +61,6 @@ typedef void selftest_check(struct bench *bench, struct finding *finding);
 #include <culvert/requirements.def>
 
 enum {
-	SELFTEST_ICMP = 1,
-	SELFTEST_TCP = 6,
-	SELFTEST_UDP = 17,
-	SELFTEST_AH = 51,
 	SELFTEST_TTL = 64,
 	SELFTEST_PORT = 20001, /* the first that is tried */
 	SELFTEST_REMOTE_PORT = 9,

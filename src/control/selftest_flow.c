@@ -127,7 +127,7 @@ static struct explanation segment(struct bench *bench, const struct selftest_hos
 /* From SYN to the last ACK; what became of that. */
 static bool connect_host(struct bench *bench, struct selftest_host *host, struct explanation *last)
 {
-	bench->protocol = SELFTEST_TCP;
+	bench->protocol = PROTOCOL_TCP;
 	if (!selftest_open(bench, host))
 		return false;
 	struct explanation answer = segment(bench, host, SIDE_WAN, PROBE_TCP_SYN | PROBE_TCP_ACK, 1, 2);
@@ -248,7 +248,7 @@ void selftest_too_big(struct bench *bench, struct finding *finding)
 		return;
 	struct explanation large = leave_large(bench, &host, true);
 	const struct explain_output *error = &large.output[0];
-	bool is_sent = large.outputs == 1 && error->to == SIDE_LAN && error->protocol == SELFTEST_ICMP &&
+	bool is_sent = large.outputs == 1 && error->to == SIDE_LAN && error->protocol == PROTOCOL_ICMP &&
 		       error->identifier == (3 << 8 | 4) && error->destination == host.address;
 	selftest_observed(finding, is_sent, "%s, MTU %u", is_sent ? "sent" : "not sent", large.mtu);
 }
@@ -270,7 +270,7 @@ void selftest_error_size(struct bench *bench, struct finding *finding)
 {
 	struct selftest_host host;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!selftest_open(bench, &host))
 		return;
 	struct explanation large = leave_large(bench, &host, true);

@@ -66,8 +66,8 @@ void selftest_error_inward(struct bench *bench, struct finding *finding)
 	struct selftest_host host;
 	uint32_t length;
 
-	if (bench->protocol == SELFTEST_ICMP)
-		bench->protocol = SELFTEST_UDP;
+	if (bench->protocol == PROTOCOL_ICMP)
+		bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
 	struct explanation error = error_inward(bench, &host, length);
@@ -114,10 +114,10 @@ void selftest_error_checksum(struct bench *bench, struct finding *finding)
 	struct packet packet;
 	uint32_t length;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
-	struct probe probe = {.protocol = SELFTEST_ICMP,
+	struct probe probe = {.protocol = PROTOCOL_ICMP,
 			      .source = selftest_third_remote,
 			      .destination = host.outside,
 			      .icmp_type = 3,
@@ -136,7 +136,7 @@ void selftest_quote_checksum(struct bench *bench, struct finding *finding)
 	struct selftest_host host;
 	uint32_t length;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
 	bench->quote[SUM] ^= 1;
@@ -149,7 +149,7 @@ void selftest_quote_transport(struct bench *bench, struct finding *finding)
 	struct selftest_host host;
 	uint32_t length;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
 	bench->quote[TRANSPORT_SUM] ^= 1;
@@ -179,7 +179,7 @@ void selftest_quote_options(struct bench *bench, struct finding *finding)
 	struct selftest_host host;
 	uint32_t length;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
 	struct explanation error = error_inward(bench, &host, put_options(bench->quote));
@@ -192,7 +192,7 @@ void selftest_error_about_nothing(struct bench *bench, struct finding *finding)
 	struct selftest_host host;
 	uint32_t length;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_quoted(bench, &host, &length))
 		return;
 	bench->quote[IP_HEADER] ^= 0x40; /* another source port */
@@ -206,7 +206,7 @@ void selftest_error_about_nothing(struct bench *bench, struct finding *finding)
 /* A packet was delivered; the host answers to it with an error. */
 static bool answer_with_error(struct bench *bench, struct selftest_host *host, struct explanation *error)
 {
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!selftest_open(bench, host))
 		return false;
 	bench->now_ms += SELFTEST_WAIT_MS;
@@ -249,12 +249,12 @@ void selftest_refusal(struct bench *bench, struct finding *finding)
 {
 	struct selftest_host host;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!selftest_open(bench, &host))
 		return;
 	struct explanation refused = selftest_pass(
 		bench, SIDE_LAN,
-		(struct probe){.protocol = SELFTEST_AH, .source = host.address, .destination = selftest_remote});
+		(struct probe){.protocol = PROTOCOL_AH, .source = host.address, .destination = selftest_remote});
 	const struct explain_output *error = &refused.output[0];
 	bool is_sent = refused.outputs == 1 && error->to == SIDE_LAN && error->identifier == (3 << 8 | 13);
 	selftest_observed(finding, is_sent, "for AH it is %s", is_sent ? "sent" : "not sent");
@@ -264,7 +264,7 @@ void selftest_time_exceeded(struct bench *bench, struct finding *finding)
 {
 	struct selftest_host host;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!selftest_open(bench, &host))
 		return;
 	struct explanation late = selftest_pass(bench, SIDE_WAN,

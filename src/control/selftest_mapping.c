@@ -80,7 +80,7 @@ void selftest_pooling_of_protocols(struct bench *bench, struct finding *finding)
 
 	if (!selftest_has_addresses(bench, finding) || !selftest_open(bench, &udp))
 		return;
-	bench->protocol = SELFTEST_TCP;
+	bench->protocol = PROTOCOL_TCP;
 	if (!selftest_open(bench, &tcp))
 		return;
 	selftest_observed(finding, udp.outside == tcp.outside, "UDP and TCP of a host have %s outside address%s",
@@ -185,7 +185,7 @@ void selftest_protocols_apart(struct bench *bench, struct finding *finding)
 
 	if (!selftest_open(bench, &host))
 		return;
-	bench->protocol = SELFTEST_TCP;
+	bench->protocol = PROTOCOL_TCP;
 	struct explanation other = selftest_come(bench, &host, selftest_remote, SELFTEST_REMOTE_PORT);
 	selftest_observed(finding, !selftest_is_forwarded(&other, SIDE_LAN), "TCP to a port of UDP is %s",
 			  selftest_is_forwarded(&other, SIDE_LAN) ? "forwarded" : "not forwarded");
@@ -238,7 +238,7 @@ void selftest_hairpinned_error(struct bench *bench, struct finding *finding)
 	struct selftest_host called, caller;
 	struct explanation turned;
 
-	bench->protocol = SELFTEST_UDP;
+	bench->protocol = PROTOCOL_UDP;
 	if (!open_hairpin(bench, &called, &caller, &turned))
 		return;
 	if (!has_arrived(&turned)) {
@@ -257,7 +257,7 @@ void selftest_hairpinned_query(struct bench *bench, struct finding *finding)
 	struct selftest_host called, caller;
 	struct explanation query;
 
-	bench->protocol = SELFTEST_ICMP;
+	bench->protocol = PROTOCOL_ICMP;
 	if (!selftest_open(bench, &called) || !selftest_open_other(bench, &called, &caller))
 		return;
 	/* The identifier says who is called, so the caller sends that one. */

@@ -63,7 +63,7 @@ struct explanation selftest_leave(struct bench *bench, const struct selftest_hos
 
 struct explanation selftest_come(struct bench *bench, const struct selftest_host *host, uint32_t remote, uint16_t port)
 {
-	bool is_icmp = bench->protocol == SELFTEST_ICMP;
+	bool is_icmp = bench->protocol == PROTOCOL_ICMP;
 
 	return selftest_pass(bench, SIDE_WAN,
 			     (struct probe){.source = remote,
@@ -78,7 +78,7 @@ struct explanation selftest_error(struct bench *bench, enum side from, uint32_t 
 				  uint32_t quoted)
 {
 	return selftest_pass(bench, from,
-			     (struct probe){.protocol = SELFTEST_ICMP,
+			     (struct probe){.protocol = PROTOCOL_ICMP,
 					    .source = source,
 					    .destination = destination,
 					    .icmp_type = UNREACHABLE,

@@ -12,11 +12,13 @@
 #include <culvert/module.h>
 
 #include "config/text.h"
+#include "wire/ip.h"
 
 static const struct {
 	const char *name;
 	uint8_t number;
-} protocols[] = {{"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"gre", 47}, {"esp", 50}, {"ah", 51}, {"l2tp", 115}};
+} protocols[] = {{"icmp", PROTOCOL_ICMP}, {"tcp", PROTOCOL_TCP}, {"udp", PROTOCOL_UDP},  {"gre", PROTOCOL_GRE},
+		 {"esp", PROTOCOL_ESP},   {"ah", PROTOCOL_AH},   {"l2tp", PROTOCOL_L2TP}};
 
 enum { PROTOCOLS = sizeof(protocols) / sizeof(protocols[0]) };
 

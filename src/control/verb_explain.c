@@ -21,8 +21,10 @@
 #include "io/clock.h"
 #include "io/kernel.h"
 #include "io/state_file.h"
+#include "wire/ip.h"
+#include "wire/transport.h"
 
-enum { ICMP = 1, TCP = 6, UDP = 17, GRE = 47, ESP = 50, TTL = 64, ICMP_ECHO = 8, POSITIONS = 4, SOURCE_PORT = 50000 };
+enum { TTL = 64, POSITIONS = 4, SOURCE_PORT = 50000 };
 
 enum key {
 	BY_CALL_ID,
@@ -186,14 +188,14 @@ static bool read_options(struct verb *verb, struct probe *probe)
 		const char *expected;
 		uint8_t protocols[2]; /* it means something to; 0: to all */
 	} facts[KEYS] = {
-		[BY_CALL_ID] = {"a number to 65535, for gre", {GRE}},
-		[BY_SPI] = {"a number like 0x1000, for esp and udp", {ESP, UDP}},
-		[BY_TUNNEL_ID] = {"a number to 65535, for udp", {UDP}},
-		[BY_FLAGS] = {"syn, ack, rst, fin and psh joined by +, for tcp", {TCP}},
+		[BY_CALL_ID] = {"a number to 65535, for gre", {PROTOCOL_GRE}},
+		[BY_SPI] = {"a number like 0x1000, for esp and udp", {PROTOCOL_ESP, PROTOCOL_UDP}},
+		[BY_TUNNEL_ID] = {"a number to 65535, for udp", {PROTOCOL_UDP}},
+		[BY_FLAGS] = {"syn, ack, rst, fin and psh joined by +, for tcp", {PROTOCOL_TCP}},
 		[BY_TYPE] =
 			{"the number of a query or answer, for icmp; errors quote a packet, so they cannot be made here",
-			 {ICMP}},
-		[BY_ID] = {"a number to 65535, for icmp", {ICMP}},
+			 {PROTOCOL_ICMP}},
+		[BY_ID] = {"a number to 65535, for icmp", {PROTOCOL_ICMP}},
 		[BY_LENGTH] = {"the bytes of the whole packet, at most 65535", {0}},
 		[BY_TTL] = {"a number to 255", {0}},
 		[BY_DF] = {"yes or no", {0}},
@@ -217,7 +219,7 @@ static bool read_options(struct verb *verb, struct probe *probe)
 
 static bool needs_ports(const struct probe *probe)
 {
-	return (probe->protocol == TCP || probe->protocol == UDP) && probe->offset == 0;
+	return (probe->protocol == PROTOCOL_TCP || probe->protocol == PROTOCOL_UDP) && probe->offset == 0;
 }
 
 /* Where the source has none: what people ask about is the destination. Hosts send from the port of a VPN to the same.
@@ -225,7 +227,7 @@ static bool needs_ports(const struct probe *probe)
 static bool choose_source_port(struct probe *probe)
 {
 	uint16_t port = probe->destination_port;
-	bool is_same = probe->protocol == UDP && (port == 500 || port == 1701 || port == 4500);
+	bool is_same = probe->protocol == PROTOCOL_UDP && part_claiming(PROTOCOL_UDP, port) != PART_NONE;
 
 	if (!needs_ports(probe) || probe->source_port != 0)
 		return false;
@@ -315,7 +317,8 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 	static const char *const modes[] = {"pass", "plain", "block"};
 	const struct flow_view *flow = &explanation->flow;
 	enum drop reason = (enum drop)explanation->result.drop;
-	bool has_flow = explanation->has_flow, has_ports = has_flow && (flow->protocol == TCP || flow->protocol == UDP);
+	bool has_flow = explanation->has_flow,
+	     has_ports = has_flow && (flow->protocol == PROTOCOL_TCP || flow->protocol == PROTOCOL_UDP);
 	bool has_rule = fate != FATE_DROPPED && fate != FATE_NOT_OURS;
 	struct json *row = verb_row(verb, "verdict");
 
@@ -332,7 +335,7 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 	else
 		json_null(row, "index");
 	json_text(row, "mapping",
-		  age_of(has_ports || (has_flow && flow->protocol == ICMP), explanation->mapping_is_new));
+		  age_of(has_ports || (has_flow && flow->protocol == PROTOCOL_ICMP), explanation->mapping_is_new));
 	put_endpoint(row, "internal-src-address", "internal-src-port", has_flow, flow->inside_address,
 		     flow->inside_port);
 	put_endpoint(row, "external-src-address", "external-src-port", has_flow, flow->outside_address,
@@ -358,7 +361,8 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 static void send_output(struct verb *verb, const struct explain_output *output)
 {
 	struct json *row = verb_row(verb, "packet");
-	bool has_id = output->protocol == ICMP || output->protocol == GRE || output->protocol == ESP;
+	bool has_id = output->protocol == PROTOCOL_ICMP || output->protocol == PROTOCOL_GRE ||
+		      output->protocol == PROTOCOL_ESP;
 	char memory[8];
 
 	json_text(row, "to", output->to == SIDE_LAN ? "lan" : "wan");

@@ -43,8 +43,8 @@ struct selftest {
 static uint8_t protocol_of(const struct requirement *requirement)
 {
 	if (!strcmp(requirement->rfc, "RFC 5382"))
-		return SELFTEST_TCP;
-	return !strcmp(requirement->rfc, "RFC 5508") ? SELFTEST_ICMP : SELFTEST_UDP;
+		return PROTOCOL_TCP;
+	return !strcmp(requirement->rfc, "RFC 5508") ? PROTOCOL_ICMP : PROTOCOL_UDP;
 }
 
 /* Why nothing can be seen, or NULL. */

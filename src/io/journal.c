@@ -16,7 +16,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { EXIT_FILE = 5, JOURNAL_SIZE_MAX = 1 << 20, BOOT_ID_MAX = 48 };
+#include <culvert/exit.h>
+
+enum { JOURNAL_SIZE_MAX = 1 << 20, BOOT_ID_MAX = 48 };
 
 /* Numbers of namespaces are not used again until the next boot. Kernels before 5.14 only have the inode, which is. */
 static uint64_t journal_identify_namespace(void)

@@ -15,6 +15,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <culvert/exit.h>
+
 #include "io/clock.h"
 #include "io/kernel_copy.h"
 #include "io/kernel_links.h"
@@ -26,9 +28,6 @@
 #include "io/next_hop.h"
 
 enum {
-	EXIT_PERMISSION = 3,
-	EXIT_NETWORK = 4,
-	EXIT_FILE = 5,
 	/* Somebody who undoes our changes as soon as they are made is not answered more often than this. */
 	REPAIR_MS = 1000,
 	READ_TICKS = 300, /* ten minutes: all is read again, against what is not known to go wrong */

@@ -11,7 +11,9 @@
 #include <string.h>
 #include <syslog.h>
 
-enum { EXIT_PERMISSION = 3, EXIT_NETWORK = 4, EXIT_FILE = 5, SETTINGS_TEXT_MAX = 512 };
+#include <culvert/exit.h>
+
+enum { SETTINGS_TEXT_MAX = 512 };
 
 int kernel_made_exit_code(int error)
 {

@@ -17,7 +17,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-enum { EXIT_NETWORK = 4, EXIT_FILE = 5, FRONT = 4096, BOOT_ID = 36 };
+#include <culvert/exit.h>
+
+enum { FRONT = 4096, BOOT_ID = 36 };
 
 /* The first page of the file. */
 struct front {

@@ -16,6 +16,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <culvert/exit.h>
+
 #include "io/offload.h"
 
 /* linux/if_tun.h of 2022 does not know these two; the kernel takes them both or none. */
@@ -25,8 +27,6 @@
 #endif
 
 enum {
-	EXIT_PERMISSION = 3,
-	EXIT_NETWORK = 4,
 	/* One batch should stay in the second-level cache: what is read here is written again at once. */
 	BATCH_BYTES = 256 * 1024,
 	/* Packets that wait while culvertd does something else, a few milliseconds of small ones. */

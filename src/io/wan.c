@@ -24,11 +24,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <culvert/exit.h>
+
 #include "io/offload.h"
 
 enum {
-	EXIT_PERMISSION = 3,
-	EXIT_NETWORK = 4,
 	/* Packets that wait while culvertd does something else. The kernel counts the memory behind a packet, about 1
 	 * KiB for a small one and twice its size for a merged one. */
 	RECEIVE_BUFFER = 16 << 20,

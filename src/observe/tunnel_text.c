@@ -10,6 +10,7 @@
 #include <culvert/module.h>
 
 #include "config/text.h"
+#include "wire/ip.h"
 
 enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68, KEYS_TEXT = 32 };
 
@@ -118,10 +119,10 @@ static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal
 	char by[TEXT_ADDRESS], what[32];
 
 	snprintf(what, sizeof(what), refusal->port ? "%s port %u" : "%s",
-		 refusal->protocol == 6    ? "TCP"
-		 : refusal->protocol == 17 ? "UDP"
-		 : refusal->protocol == 47 ? "GRE"
-					   : "ESP",
+		 refusal->protocol == PROTOCOL_TCP   ? "TCP"
+		 : refusal->protocol == PROTOCOL_UDP ? "UDP"
+		 : refusal->protocol == PROTOCOL_GRE ? "GRE"
+						     : "ESP",
 		 refusal->port);
 	if (refusal->type)
 		text_append(text, TUNNEL_HINT, "%s answers to %s with ICMP %s (type %u, code %u); ",
@@ -184,7 +185,7 @@ void tunnel_text(const struct tunnel_view *view, char text[TUNNEL_TEXT])
 			    view->sessions, view->sessions == 1 ? "," : "s, the last", view->inside_session,
 			    view->remote_session);
 	if (view->is_shared)
-		text_append(text, TUNNEL_TEXT, ", shares outside port %u", view->service == SERVICE_IPSEC ? 500 : 1701);
+		text_append(text, TUNNEL_TEXT, ", shares outside port %u", service_shared_port(view->service));
 	text_append(text, TUNNEL_TEXT, ": %s, age %" PRIu32 " s", tunnel_state_name(view->state), view->age_ms / 1000);
 	if (view->end != END_NOT)
 		text_append(text, TUNNEL_TEXT, " (%s)", tunnel_text_end(view, end));

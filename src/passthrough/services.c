@@ -43,6 +43,14 @@ enum part part_elsewhere(enum service service)
 	return part;
 }
 
+uint16_t service_shared_port(enum service service)
+{
+	for (unsigned i = 0; i < SERVICE_CLAIMS; i++)
+		if (service_claims[i].how == CLAIM_SHARED && service_of_part(service_claims[i].part) == service)
+			return service_claims[i].port;
+	return 0;
+}
+
 enum service service_of_part(enum part part)
 {
 	static const enum service services[PARTS] = {

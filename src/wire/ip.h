@@ -28,6 +28,7 @@ enum protocol {
 	PROTOCOL_GRE = 47,
 	PROTOCOL_ESP = 50,
 	PROTOCOL_AH = 51,
+	PROTOCOL_L2TP = 115,
 };
 
 enum family {

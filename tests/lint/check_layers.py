@@ -24,9 +24,9 @@ LAYERS = {
     "nat": ("base wire passthrough", ""),
     "io": ("base", ""),
     "datapath": ("io", "nat"),
-    "config": ("base io", "passthrough"),
-    "observe": ("base io datapath config", "nat passthrough"),
-    "control": ("base io datapath config observe", "nat passthrough"),
+    "config": ("base wire io", "passthrough"),
+    "observe": ("base wire io datapath config", "nat passthrough"),
+    "control": ("base wire io datapath config observe", "nat passthrough"),
     "daemon": ("base io datapath config observe control", "nat passthrough"),
     "ctl": ("base io", ""),
 }

@@ -81,24 +81,24 @@ static void a_call_of_pptp(void **state)
 	for (int i = 0; i < SIDES; i++) {
 		enum side side = (enum side)i;
 
-		assert_true(has(&call, side, packet_of(side, CAPTURE_TCP, 3000, 1723, 0)));
-		assert_true(has(&call, side, back(packet_of(side, CAPTURE_TCP, 3000, 1723, 0))));
-		assert_true(has(&call, side, packet_of(side, CAPTURE_GRE, 0, 0, 100)));
-		assert_false(has(&call, side, packet_of(side, CAPTURE_GRE, 0, 0, 101)));
-		assert_false(has(&call, side, packet_of(side, CAPTURE_UDP, 3000, 1723, 0)));
-		assert_false(has(&call, side, packet_of(side, CAPTURE_TCP, 3000, 80, 0)));
+		assert_true(has(&call, side, packet_of(side, PROTOCOL_TCP, 3000, 1723, 0)));
+		assert_true(has(&call, side, back(packet_of(side, PROTOCOL_TCP, 3000, 1723, 0))));
+		assert_true(has(&call, side, packet_of(side, PROTOCOL_GRE, 0, 0, 100)));
+		assert_false(has(&call, side, packet_of(side, PROTOCOL_GRE, 0, 0, 101)));
+		assert_false(has(&call, side, packet_of(side, PROTOCOL_UDP, 3000, 1723, 0)));
+		assert_false(has(&call, side, packet_of(side, PROTOCOL_TCP, 3000, 80, 0)));
 	}
-	assert_false(has(&call, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_TCP, 3001, 1723, 0)));
-	assert_true(has(&call, SIDE_LAN, back(packet_of(SIDE_LAN, CAPTURE_GRE, 0, 0, 7000))));
-	assert_false(has(&call, SIDE_LAN, back(packet_of(SIDE_LAN, CAPTURE_GRE, 0, 0, 6900))));
-	assert_true(has(&call, SIDE_WAN, back(packet_of(SIDE_WAN, CAPTURE_GRE, 0, 0, 6900))));
-	assert_false(has(&call, SIDE_WAN, back(packet_of(SIDE_WAN, CAPTURE_GRE, 0, 0, 7000))));
-	assert_true(owns(&call, flow_of(CAPTURE_TCP, 3000, 1723)));
-	assert_true(owns(&call, flow_of(CAPTURE_GRE, 7000, 100)));
-	assert_false(owns(&call, flow_of(CAPTURE_GRE, 7001, 101)));
-	assert_false(owns(&call, flow_of(CAPTURE_TCP, 3001, 1723)));
+	assert_false(has(&call, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_TCP, 3001, 1723, 0)));
+	assert_true(has(&call, SIDE_LAN, back(packet_of(SIDE_LAN, PROTOCOL_GRE, 0, 0, 7000))));
+	assert_false(has(&call, SIDE_LAN, back(packet_of(SIDE_LAN, PROTOCOL_GRE, 0, 0, 6900))));
+	assert_true(has(&call, SIDE_WAN, back(packet_of(SIDE_WAN, PROTOCOL_GRE, 0, 0, 6900))));
+	assert_false(has(&call, SIDE_WAN, back(packet_of(SIDE_WAN, PROTOCOL_GRE, 0, 0, 7000))));
+	assert_true(owns(&call, flow_of(PROTOCOL_TCP, 3000, 1723)));
+	assert_true(owns(&call, flow_of(PROTOCOL_GRE, 7000, 100)));
+	assert_false(owns(&call, flow_of(PROTOCOL_GRE, 7001, 101)));
+	assert_false(owns(&call, flow_of(PROTOCOL_TCP, 3001, 1723)));
 	call.tunnel.inside_port = 0; /* its control connection is over */
-	assert_false(owns(&call, flow_of(CAPTURE_TCP, 3000, 1723)));
+	assert_false(owns(&call, flow_of(PROTOCOL_TCP, 3000, 1723)));
 }
 
 static void a_tunnel_of_l2tp(void **state)
@@ -108,57 +108,57 @@ static void a_tunnel_of_l2tp(void **state)
 	(void)state;
 	tunnel.tunnel.inside_port = 40000;
 	tunnel.tunnel.remote_port = 1701;
-	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 40000, 1701, 0)));
+	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 40000, 1701, 0)));
 	assert_true(
-		has(&tunnel, SIDE_LAN, back(packet_of(SIDE_LAN, CAPTURE_UDP, 40000, 5555, 0)))); /* its server may */
-	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 0, 0, 0)));          /* a fragment */
-	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 40001, 1701, 0)));
-	assert_false(has(&tunnel, SIDE_WAN, packet_of(SIDE_WAN, CAPTURE_UDP, 40000, 53, 0)));
-	assert_true(owns(&tunnel, flow_of(CAPTURE_UDP, 40000, 1701)));
-	assert_true(owns(&tunnel, flow_of(CAPTURE_UDP, 40000, 5555)));
-	assert_false(owns(&tunnel, flow_of(CAPTURE_UDP, 40001, 1701)));
-	assert_false(owns(&tunnel, flow_of(CAPTURE_TCP, 40000, 1701)));
+		has(&tunnel, SIDE_LAN, back(packet_of(SIDE_LAN, PROTOCOL_UDP, 40000, 5555, 0)))); /* its server may */
+	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 0, 0, 0)));          /* a fragment */
+	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 40001, 1701, 0)));
+	assert_false(has(&tunnel, SIDE_WAN, packet_of(SIDE_WAN, PROTOCOL_UDP, 40000, 53, 0)));
+	assert_true(owns(&tunnel, flow_of(PROTOCOL_UDP, 40000, 1701)));
+	assert_true(owns(&tunnel, flow_of(PROTOCOL_UDP, 40000, 5555)));
+	assert_false(owns(&tunnel, flow_of(PROTOCOL_UDP, 40001, 1701)));
+	assert_false(owns(&tunnel, flow_of(PROTOCOL_TCP, 40000, 1701)));
 }
 
 static void a_tunnel_of_ipsec(void **state)
 {
 	struct selection tunnel = tunnel_of(SERVICE_IPSEC);
-	struct flow_view other = flow_of(CAPTURE_ESP, 0, 0);
+	struct flow_view other = flow_of(PROTOCOL_ESP, 0, 0);
 
 	(void)state;
-	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 500, 500, 0)));
-	assert_true(has(&tunnel, SIDE_WAN, back(packet_of(SIDE_WAN, CAPTURE_UDP, 31000, 4500, 0))));
-	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_ESP, 0, 0, 0xc0ffee01)));
-	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 53, 53, 0)));
-	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_GRE, 0, 0, 0)));
+	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 500, 500, 0)));
+	assert_true(has(&tunnel, SIDE_WAN, back(packet_of(SIDE_WAN, PROTOCOL_UDP, 31000, 4500, 0))));
+	assert_true(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_ESP, 0, 0, 0xc0ffee01)));
+	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 53, 53, 0)));
+	assert_false(has(&tunnel, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_GRE, 0, 0, 0)));
 	assert_true(owns(&tunnel, other));
-	assert_true(owns(&tunnel, flow_of(CAPTURE_UDP, 4500, 4500)));
-	assert_false(owns(&tunnel, flow_of(CAPTURE_UDP, 4501, 4501)));
+	assert_true(owns(&tunnel, flow_of(PROTOCOL_UDP, 4500, 4500)));
+	assert_false(owns(&tunnel, flow_of(PROTOCOL_UDP, 4501, 4501)));
 	other.inside_address = NEIGHBOUR;
 	assert_false(owns(&tunnel, other));
 }
 
 static void a_mapping(void **state)
 {
-	struct selection one = {.what = SELECTED_MAPPING, .flow = flow_of(CAPTURE_UDP, 5000, 53)};
-	struct capture_ends neighbours = packet_of(SIDE_LAN, CAPTURE_UDP, 5000, 53, 0);
+	struct selection one = {.what = SELECTED_MAPPING, .flow = flow_of(PROTOCOL_UDP, 5000, 53)};
+	struct capture_ends neighbours = packet_of(SIDE_LAN, PROTOCOL_UDP, 5000, 53, 0);
 	struct flow_view flow = one.flow;
 
 	(void)state;
 	one.flow.outside_port = 6000;
 	one.flow.index = flow.index = 7;
-	assert_true(has(&one, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_UDP, 5000, 53, 0)));
-	assert_true(has(&one, SIDE_WAN, back(packet_of(SIDE_WAN, CAPTURE_UDP, 6000, 53, 0))));
-	assert_false(has(&one, SIDE_WAN, packet_of(SIDE_WAN, CAPTURE_UDP, 5000, 53, 0)));
-	assert_false(has(&one, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_TCP, 5000, 53, 0)));
+	assert_true(has(&one, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_UDP, 5000, 53, 0)));
+	assert_true(has(&one, SIDE_WAN, back(packet_of(SIDE_WAN, PROTOCOL_UDP, 6000, 53, 0))));
+	assert_false(has(&one, SIDE_WAN, packet_of(SIDE_WAN, PROTOCOL_UDP, 5000, 53, 0)));
+	assert_false(has(&one, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_TCP, 5000, 53, 0)));
 	neighbours.source = NEIGHBOUR;
 	assert_false(has(&one, SIDE_LAN, neighbours));
 	assert_true(owns(&one, flow));
 	flow.remote_port = 54; /* the record went to another flow */
 	assert_false(owns(&one, flow));
-	one.flow = flow_of(CAPTURE_ICMP, 77, 0);
-	assert_true(has(&one, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_ICMP, 0, 0, 77)));
-	assert_false(has(&one, SIDE_LAN, packet_of(SIDE_LAN, CAPTURE_ICMP, 0, 0, 78)));
+	one.flow = flow_of(PROTOCOL_ICMP, 77, 0);
+	assert_true(has(&one, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_ICMP, 0, 0, 77)));
+	assert_false(has(&one, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_ICMP, 0, 0, 78)));
 }
 
 int main(void)
