@@ -27,7 +27,8 @@ struct explain_output {
 	enum side to;
 	bool made; /* the engine made it: an ICMP error about the packet */
 	uint8_t protocol, ttl;
-	uint32_t source, destination, identifier;
+	struct address source, destination;
+	uint32_t identifier;
 	uint16_t source_port, destination_port;
 	uint16_t length, offset; /* bytes; offset of a fragment */
 };
@@ -48,7 +49,7 @@ struct explanation {
 	enum service reader;
 	/* of a packet from the WAN that was dropped: the mapping it was sent to */
 	bool has_nearest;
-	uint32_t nearest_address;
+	struct address nearest_address;
 	uint16_t nearest_port;
 	uint32_t outputs; /* what would leave; of more than EXPLAIN_OUTPUTS only the first are kept */
 	struct explain_output output[EXPLAIN_OUTPUTS];

@@ -74,7 +74,7 @@ struct module_datagram {
 	uint32_t payload;   /* offset of its data */
 	uint32_t length;    /* of its data as the UDP header says; a first fragment may hold less */
 	uint32_t flow;      /* that it belongs to by its ports; MODULE_NONE in claim() */
-	uint32_t outside_address, remote_address;
+	struct address outside_address, remote_address;
 	uint16_t outside_port, remote_port;
 	enum side arrived; /* where the packet came from; in a hairpin not the side it is read for */
 	bool is_hairpin;
@@ -84,11 +84,12 @@ struct module_datagram {
 struct module_esp {
 	const struct packet *packet;
 	enum side from;
-	uint32_t inside_address; /* from the LAN: its sender; from the WAN: the target of a forward of ESP, or 0 */
-	uint32_t outside_address, remote_address;
+	struct address
+		inside_address; /* from the LAN: its sender; from the WAN: the target of a forward of ESP, or none */
+	struct address outside_address, remote_address;
 	uint32_t spi, sequence;
-	bool may_fan_out;   /* a copy may go to each of several inside hosts */
-	uint32_t copies[4]; /* for the module to fill in: these hosts, with VERDICT_FORWARDED and no flow */
+	bool may_fan_out;         /* a copy may go to each of several inside hosts */
+	struct address copies[4]; /* for the module to fill in: these hosts, with VERDICT_FORWARDED and no flow */
 	uint32_t copies_count;
 };
 
@@ -155,7 +156,8 @@ struct module {
 				struct engine_result *otherwise);
 		/* An inside host sent AH, which is not translated. Returns true if the module knows other IPsec between
 		 * this host and this remote end, and so shows the AH there. */
-		bool (*ah)(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote);
+		bool (*ah)(struct engine *engine, void *memory, struct address inside, struct address outside,
+			   struct address remote);
 		/* A packet of a watched SA came, or (is_behind) its sequence number fell far back. */
 		void (*sa_heard)(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
 	} portless;
@@ -232,8 +234,8 @@ struct engine_offer {
 	/* Opens a flow without an SPI. From its last packet on it lasts TIMEOUT_ESP_OPENING, and once it has both SPIs,
 	 * TIMEOUT_ESP. is_server: the inside end was called through a forward; opened: which side began. Returns the
 	 * flow, or MODULE_NONE with the reason in *why. */
-	uint32_t (*sa_open)(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
-			    enum side opened, uint32_t record, enum drop *why);
+	uint32_t (*sa_open)(struct engine *engine, struct address inside, struct address outside, struct address remote,
+			    bool is_server, enum side opened, uint32_t record, enum drop *why);
 	/* Makes ESP that comes from this side with this SPI belong to the flow. No other flow may have that SPI. */
 	void (*sa_learn)(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
 	/* Takes the SPI of this side from the flow. */
@@ -247,7 +249,7 @@ struct engine_offer {
 	void (*sa_keep)(struct engine *engine, uint32_t flow);
 	void (*sa_close)(struct engine *engine, uint32_t flow);
 	/* Gives an inside host another outside address for its new flows. Returns false if there is none. */
-	bool (*move_host)(struct engine *engine, uint32_t inside);
+	bool (*move_host)(struct engine *engine, struct address inside);
 
 	/* --- outside ports that several inside hosts share towards one server --- */
 

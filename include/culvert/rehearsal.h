@@ -31,6 +31,7 @@ bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_
 		    struct flow_view *view, enum flow_end *why);
 /* Returns true if there would be a forward of this protocol and outside port (0 for protocols without ports) to this
  * inside host. */
-bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address);
+bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port,
+			struct address inside_address);
 
 #endif

@@ -139,10 +139,12 @@ struct host_connection {
 
 enum { HOST_CONNECTIONS_MAX = 128 };
 
-/* Returns true for an address (host byte order) of a private network or of a provider's NAT (RFC 1918, RFC 6598). */
-static inline bool address_is_private(uint32_t address)
+/* Returns true for an address of a private network or of a provider's NAT (RFC 1918, RFC 6598). */
+static inline bool address_is_private(struct address address)
 {
-	return address >> 24 == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 || address >> 22 == 0x191;
+	uint32_t v4 = address.v4;
+
+	return v4 >> 24 == 10 || v4 >> 20 == 0xac1 || v4 >> 16 == 0xc0a8 || v4 >> 22 == 0x191;
 }
 
 const char *drop_name(enum drop reason);

@@ -19,7 +19,7 @@ struct flow_view {
 	uint8_t tcp_state;     /* enum tcp_state of nat/tcp.h; 0 for others */
 	bool hairpin;          /* the remote end is another inside host behind our outside address */
 	bool inside_is_server; /* opened by a forward */
-	uint32_t inside_address, outside_address, remote_address;
+	struct address inside_address, outside_address, remote_address;
 	uint16_t inside_port, outside_port, remote_port;
 	uint64_t bytes[SIDES]; /* received from that side */
 	uint32_t packets[SIDES];
@@ -33,7 +33,8 @@ struct flow_view {
  * inside host had chosen. */
 enum { OUTSIDE_PORTS = 65536 - 1024, OUTSIDE_IDENTIFIERS = 65536 };
 struct outside_view {
-	uint32_t address, hosts;
+	struct address address;
+	uint32_t hosts;
 	uint32_t tcp_ports, udp_ports, icmp_identifiers;
 };
 
@@ -86,7 +87,7 @@ enum tunnel_hint {
 /* What a remote end, or a router on the way, has said about packets of a tunnel: an ICMP error of this type and code
  * about a packet of this protocol to this port (0 for protocols without ports); type 0: a reset. */
 struct refusal {
-	uint32_t by; /* 0: nobody has refused anything */
+	struct address by; /* none: nobody has refused anything */
 	uint16_t port;
 	uint8_t protocol, type, code;
 };
@@ -100,7 +101,7 @@ struct tunnel_view {
 	enum part
 		part; /* of the service: the part that carries its data, or its control messages if there is none yet */
 	const char *data; /* what carries its data: "GRE", "UDP", "ESP", "ESP in UDP"; "" if there is none yet */
-	uint32_t inside_address, outside_address, remote_address;
+	struct address inside_address, outside_address, remote_address;
 	bool inside_is_server;
 	uint16_t inside_port, remote_port; /* of its control connection; 0: not known, or there is none any more */
 	bool has_inside_id, has_remote_id;
@@ -140,11 +141,12 @@ struct drop_view {
 	enum side from;
 	enum drop reason;
 	uint8_t protocol;
-	uint32_t source, destination, identifier;
+	struct address source, destination;
+	uint32_t identifier;
 	uint16_t source_port, destination_port, length;
 	/* the mapping whose outside port it was sent to: its inside endpoint */
 	bool has_mapping;
-	uint32_t mapping_address;
+	struct address mapping_address;
 	uint16_t mapping_port;
 };
 
@@ -154,8 +156,9 @@ bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t no
 
 /* An inside host that has as many flows as it may have, or nearly: it gets one now and then when another one ends. */
 struct full_host {
-	uint32_t address, flows, inbound; /* inbound: of them, opened by remote ends, which may have half */
-	bool is_full;                     /* false: only the half is used up */
+	struct address address;
+	uint32_t flows, inbound; /* inbound: of them, opened by remote ends, which may have half */
+	bool is_full;            /* false: only the half is used up */
 };
 
 /* Iterates over them: start with *cursor 0; false at the end. Looks at every host there is. */

@@ -266,7 +266,7 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 	mask = length ? UINT32_MAX << (32 - length) : 0;
 	if (prefix.address & ~mask) {
 		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)",
-			 text_print_address(prefix.address & mask, address), length);
+			 text_print_address(address_of(prefix.address & mask), address), length);
 		return false;
 	}
 	if (config->bypasses == PREFIXES_MAX) {
@@ -409,7 +409,7 @@ static void print_prefixes(FILE *out, const struct config *config)
 	for (uint32_t i = 0; i < config->bypasses; i++) {
 		char text[TEXT_ADDRESS + 8];
 
-		text_print_address(config->bypass[i].address, text);
+		text_print_address(address_of(config->bypass[i].address), text);
 		text_append(text, sizeof(text), "/%u", config->bypass[i].length);
 		print_element(out, text, &column);
 	}
@@ -587,7 +587,7 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 			fprintf(out, "-%u", forward->port_last);
 		break;
 	case FORWARD_KEY_TO:
-		fputs(text_print_address(forward->to_address, address), out);
+		fputs(text_print_address(address_of(forward->to_address), address), out);
 		if (forward->to_port)
 			fprintf(out, ":%u", forward->to_port);
 		break;

@@ -82,10 +82,20 @@ bool text_address(const char *text, uint32_t *address)
 	return true;
 }
 
-const char *text_print_address(uint32_t address, char text[TEXT_ADDRESS])
+const char *text_print_address(struct address address, char text[TEXT_ADDRESS])
 {
-	snprintf(text, TEXT_ADDRESS, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
-		 address & 255);
+	char *at = text;
+
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		uint32_t number = address.v4 >> shift & 255;
+
+		if (number >= 100)
+			*at++ = (char)('0' + number / 100);
+		if (number >= 10)
+			*at++ = (char)('0' + number / 10 % 10);
+		*at++ = (char)('0' + number % 10);
+		*at++ = shift > 0 ? '.' : '\0';
+	}
 	return text;
 }
 

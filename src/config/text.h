@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <culvert/types.h>
+
 enum { TEXT_ADDRESS = 16 }; /* an address with its final NUL */
 
 /* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size
@@ -24,11 +26,11 @@ void text_sentence(char *out, size_t size, const char *phrase);
 /* A decimal number of digits only, at most high. */
 bool text_number(const char *text, uint32_t high, uint32_t *value);
 
-/* Four numbers and dots, in host byte order; no other notation. */
+/* Four numbers and dots; no other notation. */
 bool text_address(const char *text, uint32_t *address);
 
 /* The same the other way; returns text. */
-const char *text_print_address(uint32_t address, char text[TEXT_ADDRESS]);
+const char *text_print_address(struct address address, char text[TEXT_ADDRESS]);
 
 /* ADDRESS:PORT, the port from 1 to 65535. */
 bool text_endpoint(const char *text, uint32_t *address, uint16_t *port);

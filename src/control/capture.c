@@ -55,7 +55,7 @@ static bool is_of_service(const struct capture_ends *ends, enum service service)
 }
 
 /* The same address on both sides. */
-static uint32_t remote_of(const struct selection *selection)
+static struct address remote_of(const struct selection *selection)
 {
 	return selection->what == SELECTED_TUNNEL ? selection->tunnel.remote_address : selection->flow.remote_address;
 }
@@ -63,10 +63,11 @@ static uint32_t remote_of(const struct selection *selection)
 /* What is never translated and so can be told before it is known what becomes of the packet. */
 static bool may_be_wanted(const struct capture_filter *filter, const struct capture_ends *ends)
 {
-	if (filter->has_remote && filter->remote != ends->source && filter->remote != ends->destination)
+	if (filter->has_remote && !address_equal(filter->remote, ends->source) &&
+	    !address_equal(filter->remote, ends->destination))
 		return false;
-	if (filter->selection.what != SELECTED_ALL && remote_of(&filter->selection) != ends->source &&
-	    remote_of(&filter->selection) != ends->destination)
+	if (filter->selection.what != SELECTED_ALL && !address_equal(remote_of(&filter->selection), ends->source) &&
+	    !address_equal(remote_of(&filter->selection), ends->destination))
 		return false;
 	return !filter->has_protocol || filter->protocol == ends->protocol;
 }
@@ -89,10 +90,10 @@ static bool is_selected(struct capture *capture)
 }
 
 /* The rest. Each part of the filter must fit one of the forms of the packet. */
-static bool is_wanted(struct capture *capture, uint32_t mapping_address)
+static bool is_wanted(struct capture *capture, struct address mapping_address)
 {
 	const struct capture_filter *filter = &capture->filter;
-	bool host = !filter->has_host || filter->host == mapping_address;
+	bool host = !filter->has_host || address_equal(filter->host, mapping_address);
 	bool port = !filter->has_port, service = filter->service == SERVICE_NONE, has_drop = !filter->drops_only;
 
 	for (uint32_t i = 0; i < capture->pending; i++) {
@@ -100,7 +101,8 @@ static bool is_wanted(struct capture *capture, uint32_t mapping_address)
 		const struct capture_ends *ends = &packet->ends;
 
 		has_drop = has_drop || packet->result.drop != DROP_NONE;
-		host = host || ends->source == filter->host || ends->destination == filter->host;
+		host = host || address_equal(ends->source, filter->host) ||
+		       address_equal(ends->destination, filter->host);
 		port = port || ends->source_port == filter->port || ends->destination_port == filter->port;
 		service = service || is_of_service(ends, filter->service);
 	}
@@ -190,21 +192,21 @@ static void capture_left(void *context, enum side to, const struct packet *packe
 		return;
 	/* It had waited: what came is long gone. */
 	capture_text_waited(capture_pending(capture, 0));
-	if (may_be_wanted(&capture->filter, &ends) && is_wanted(capture, 0))
+	if (may_be_wanted(&capture->filter, &ends) && is_wanted(capture, address_of(0)))
 		capture_choose(capture);
 	capture->pending = 0;
 }
 
-/* The inside host whose mapping a packet that was just dropped was sent to; 0: there is none. Drops of the data path
+/* The inside host whose mapping a packet that was just dropped was sent to, if there is one. Drops of the data path
  * are none of the engine's. */
-static uint32_t mapping_of_last_drop(const struct capture *capture, enum drop reason)
+static struct address mapping_of_last_drop(const struct capture *capture, enum drop reason)
 {
 	uint64_t cursor = 0;
 	struct drop_view view;
 
 	if (!capture->engine || !engine_next_drop(capture->engine, &cursor, clock_now_ms(), &view))
-		return 0;
-	return view.reason == reason && view.has_mapping ? view.mapping_address : 0;
+		return address_of(0);
+	return view.reason == reason && view.has_mapping ? view.mapping_address : address_of(0);
 }
 
 /* Of the packet under way everything is known. */
@@ -212,7 +214,7 @@ static void capture_finish(struct capture *capture, struct engine_result result)
 {
 	struct capture_packet *came = capture_pending(capture, 0);
 	const struct capture_packet *left = NULL;
-	uint32_t mapping = 0;
+	struct address mapping = {0};
 
 	if (result.verdict == VERDICT_DROPPED)
 		mapping = mapping_of_last_drop(capture, (enum drop)result.drop);

@@ -17,7 +17,7 @@ enum { CAPTURE_RING = 512, CAPTURE_SNAP_MAX = 2048, CAPTURE_COMMENT = 320, CAPTU
 /* All that are set must fit, each to the packet as it came or as it left. Numbers in host byte order. */
 struct capture_filter {
 	bool has_host, has_remote, has_protocol, has_port;
-	uint32_t host, remote;
+	struct address host, remote;
 	uint8_t protocol;
 	uint16_t port;
 	enum service service; /* SERVICE_NONE: any; by the protocols and ports that it is known for */
@@ -29,7 +29,8 @@ struct capture_filter {
  * enhanced GRE, that of an ICMP query. */
 struct capture_ends {
 	uint8_t protocol;
-	uint32_t source, destination, identifier;
+	struct address source, destination;
+	uint32_t identifier;
 	uint16_t source_port, destination_port;
 };
 

@@ -33,8 +33,8 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 	if (packet_get8(packet, 0) >> 4 != 4 || at < 20)
 		return;
 	ends->protocol = packet_get8(packet, 9);
-	ends->source = packet_get32(packet, 12);
-	ends->destination = packet_get32(packet, 16);
+	ends->source = address_of(packet_get32(packet, 12));
+	ends->destination = address_of(packet_get32(packet, 16));
 	if ((packet_get16(packet, 6) & 0x1fff) != 0)
 		return; /* a later fragment */
 	ends->identifier = read_identifier(packet, at, ends->protocol);
@@ -44,7 +44,7 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 	ends->destination_port = packet_get16(packet, at + 2);
 }
 
-static void append_end(char *text, size_t size, uint32_t address, uint16_t port)
+static void append_end(char *text, size_t size, struct address address, uint16_t port)
 {
 	char dotted[TEXT_ADDRESS];
 
@@ -53,7 +53,7 @@ static void append_end(char *text, size_t size, uint32_t address, uint16_t port)
 		text_append(text, size, ":%u", port);
 }
 
-static void add_end(char comment[CAPTURE_COMMENT], uint32_t address, uint16_t port)
+static void add_end(char comment[CAPTURE_COMMENT], struct address address, uint16_t port)
 {
 	append_end(comment, CAPTURE_COMMENT, address, port);
 }
@@ -94,10 +94,10 @@ static void add_quote(const struct packet *packet, uint32_t at, char detail[CAPT
 	if (packet_get8(packet, at) >> 4 != 4 || at + 20 > packet->length)
 		return;
 	text_append(detail, CAPTURE_DETAIL, " of %s ", verb_protocol_name(protocol, memory));
-	append_end(detail, CAPTURE_DETAIL, packet_get32(packet, at + 12),
+	append_end(detail, CAPTURE_DETAIL, address_of(packet_get32(packet, at + 12)),
 		   has_ports ? packet_get16(packet, at + header) : 0);
 	text_append(detail, CAPTURE_DETAIL, " -> ");
-	append_end(detail, CAPTURE_DETAIL, packet_get32(packet, at + 16),
+	append_end(detail, CAPTURE_DETAIL, address_of(packet_get32(packet, at + 16)),
 		   has_ports ? packet_get16(packet, at + header + 2) : 0);
 }
 
@@ -126,14 +126,15 @@ static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_
 {
 	const char *between = ": ";
 
-	if (before->source != after->source || before->source_port != after->source_port) {
+	if (!address_equal(before->source, after->source) || before->source_port != after->source_port) {
 		text_append(comment, CAPTURE_COMMENT, "%ssource ", between);
 		add_end(comment, before->source, before->source_port);
 		text_append(comment, CAPTURE_COMMENT, " -> ");
 		add_end(comment, after->source, after->source_port);
 		between = ", ";
 	}
-	if (before->destination != after->destination || before->destination_port != after->destination_port) {
+	if (!address_equal(before->destination, after->destination) ||
+	    before->destination_port != after->destination_port) {
 		text_append(comment, CAPTURE_COMMENT, "%sdestination ", between);
 		add_end(comment, before->destination, before->destination_port);
 		text_append(comment, CAPTURE_COMMENT, " -> ");
@@ -150,17 +151,17 @@ static void add_translation(char comment[CAPTURE_COMMENT], const struct capture_
 		text_append(comment, CAPTURE_COMMENT, " as it is");
 }
 
-static void add_drop(char comment[CAPTURE_COMMENT], enum drop reason, uint32_t mapping)
+static void add_drop(char comment[CAPTURE_COMMENT], enum drop reason, struct address mapping)
 {
 	text_append(comment, CAPTURE_COMMENT, "dropped %s: %s", drop_name(reason), drop_meaning(reason));
-	if (!mapping)
+	if (!address_is_set(mapping))
 		return;
 	text_append(comment, CAPTURE_COMMENT, "; sent to a mapping of ");
 	add_end(comment, mapping, 0);
 }
 
 void capture_text_comment(struct capture_packet *packet, const struct capture_packet *came,
-			  const struct capture_packet *left, uint32_t mapping)
+			  const struct capture_packet *left, struct address mapping)
 {
 	char *comment = packet->comment;
 	bool is_result = packet->result.verdict == VERDICT_FORWARDED;
@@ -168,7 +169,7 @@ void capture_text_comment(struct capture_packet *packet, const struct capture_pa
 	comment[0] = '\0';
 	if (packet->event == CAPTURE_DROPPED) {
 		text_append(comment, CAPTURE_COMMENT, "because of packet %" PRIu64 ": ", came->number);
-		add_drop(comment, (enum drop)packet->result.drop, 0);
+		add_drop(comment, (enum drop)packet->result.drop, address_of(0));
 		return;
 	}
 	if (packet->event == CAPTURE_LEFT && !is_result) {
@@ -199,7 +200,7 @@ void capture_text_waited(struct capture_packet *packet)
 {
 	packet->comment[0] = '\0';
 	if (packet->event == CAPTURE_DROPPED) {
-		add_drop(packet->comment, (enum drop)packet->result.drop, 0);
+		add_drop(packet->comment, (enum drop)packet->result.drop, address_of(0));
 		text_append(packet->comment, CAPTURE_COMMENT, "; it had waited");
 		return;
 	}

@@ -15,9 +15,9 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends);
 void capture_text_detail(const struct packet *packet, const struct capture_ends *ends, char detail[CAPTURE_DETAIL]);
 
 /* The comment of a packet that came (packet == came; left is the first one that left, or NULL) or of one that left
- * because of it. mapping is the inside host it was sent to although it was dropped, or 0. */
+ * because of it. mapping is the inside host it was sent to although it was dropped, or none. */
 void capture_text_comment(struct capture_packet *packet, const struct capture_packet *came,
-			  const struct capture_packet *left, uint32_t mapping);
+			  const struct capture_packet *left, struct address mapping);
 /* The comment of one that left long after it came. */
 void capture_text_waited(struct capture_packet *packet);
 

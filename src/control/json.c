@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/text.h"
+
 static const char end_whole[] = "}\n", end_cut[] = "\"cut\":true}\n";
 
 /* Of the text, without a NUL: the longer end, and a comma in front of it. */
@@ -127,17 +129,11 @@ void json_null(struct json *json, const char *name)
 	json_member(json, name, "null", false);
 }
 
-void json_address(struct json *json, const char *name, uint32_t address)
+void json_address(struct json *json, const char *name, struct address address)
 {
-	char text[16], *at = text + sizeof(text) - 1;
+	char text[TEXT_ADDRESS];
 
-	*at = '\0';
-	for (int i = 0; i < 4; i++, address >>= 8) {
-		at = json_print_digits(at, address & 255);
-		if (i < 3)
-			*--at = '.';
-	}
-	json_member(json, name, at, true);
+	json_member(json, name, text_print_address(address, text), true);
 }
 
 size_t json_end(struct json *json)

@@ -67,7 +67,7 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 		return find_mapping(selection, verb, index);
 	if (selection_read_tunnel(word, &service, &index))
 		return find_tunnel(selection, verb, word, service, index);
-	if (text_address(word, &selection->host)) {
+	if (text_address(word, &selection->host.v4)) {
 		selection->what = SELECTED_HOST;
 		if (takes_hosts)
 			return true;
@@ -95,7 +95,8 @@ static bool has_port_of(enum service service, uint8_t protocol, uint16_t one, ui
 
 static bool tunnel_has_flow(const struct tunnel_view *tunnel, const struct flow_view *flow)
 {
-	if (flow->inside_address != tunnel->inside_address || flow->remote_address != tunnel->remote_address)
+	if (!address_equal(flow->inside_address, tunnel->inside_address) ||
+	    !address_equal(flow->remote_address, tunnel->remote_address))
 		return false;
 	switch (tunnel->service) {
 	case SERVICE_PPTP:
@@ -119,11 +120,13 @@ bool selection_has_flow(const struct selection *selection, const struct flow_vie
 
 	switch (selection->what) {
 	case SELECTED_HOST:
-		return view->inside_address == selection->host;
+		return address_equal(view->inside_address, selection->host);
 	case SELECTED_MAPPING:
 		return view->index == flow->index && view->protocol == flow->protocol &&
-		       view->inside_address == flow->inside_address && view->inside_port == flow->inside_port &&
-		       view->remote_address == flow->remote_address && view->remote_port == flow->remote_port;
+		       address_equal(view->inside_address, flow->inside_address) &&
+		       view->inside_port == flow->inside_port &&
+		       address_equal(view->remote_address, flow->remote_address) &&
+		       view->remote_port == flow->remote_port;
 	case SELECTED_TUNNEL:
 		return tunnel_has_flow(&selection->tunnel, view);
 	default:
@@ -140,11 +143,11 @@ struct way {
 };
 
 /* False if it does not go between them at all. */
-static bool read_way(const struct capture_ends *ends, uint32_t local, uint32_t remote, struct way *way)
+static bool read_way(const struct capture_ends *ends, struct address local, struct address remote, struct way *way)
 {
-	if (ends->source == local && ends->destination == remote)
+	if (address_equal(ends->source, local) && address_equal(ends->destination, remote))
 		*way = (struct way){true, ends->source_port, ends->destination_port};
-	else if (ends->source == remote && ends->destination == local)
+	else if (address_equal(ends->source, remote) && address_equal(ends->destination, local))
 		*way = (struct way){false, ends->destination_port, ends->source_port};
 	else
 		return false;
@@ -196,7 +199,7 @@ static bool pptp_has_packet(const struct tunnel_view *tunnel, const struct captu
 
 static bool tunnel_has_packet(const struct tunnel_view *tunnel, const struct capture_ends *ends, enum side side)
 {
-	uint32_t local = side == SIDE_LAN ? tunnel->inside_address : tunnel->outside_address;
+	struct address local = side == SIDE_LAN ? tunnel->inside_address : tunnel->outside_address;
 	struct way way;
 
 	if (!read_way(ends, local, tunnel->remote_address, &way))
@@ -223,7 +226,8 @@ bool selection_has_packet(const struct selection *selection, const struct captur
 {
 	switch (selection->what) {
 	case SELECTED_HOST:
-		return ends->source == selection->host || ends->destination == selection->host;
+		return address_equal(ends->source, selection->host) ||
+		       address_equal(ends->destination, selection->host);
 	case SELECTED_MAPPING:
 		return mapping_has_packet(&selection->flow, ends, side);
 	case SELECTED_TUNNEL:

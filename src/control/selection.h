@@ -21,7 +21,7 @@ enum selected { SELECTED_ALL = 0, SELECTED_HOST, SELECTED_MAPPING, SELECTED_TUNN
 
 struct selection {
 	enum selected what;
-	uint32_t host;             /* of SELECTED_HOST, in host byte order */
+	struct address host;       /* of SELECTED_HOST */
 	struct flow_view flow;     /* of SELECTED_MAPPING */
 	struct tunnel_view tunnel; /* of SELECTED_TUNNEL; its texts are not kept */
 };

@@ -39,7 +39,7 @@ static struct explanation error_inward(struct bench *bench, const struct selftes
 /* It reached the host, and quotes what the host has sent. */
 static bool is_translated(const struct bench *bench, const struct explanation *error, const struct selftest_host *host)
 {
-	return selftest_is_forwarded(error, SIDE_LAN) && error->output[0].destination == host->address &&
+	return selftest_is_forwarded(error, SIDE_LAN) && error->output[0].destination.v4 == host->address &&
 	       read32(bench->bytes + QUOTED + SOURCE) == host->address;
 }
 
@@ -223,7 +223,7 @@ void selftest_error_outward(struct bench *bench, struct finding *finding)
 
 	if (!answer_with_error(bench, &host, &error))
 		return;
-	bool is_met = selftest_is_forwarded(&error, SIDE_WAN) && error.output[0].source == host.outside &&
+	bool is_met = selftest_is_forwarded(&error, SIDE_WAN) && error.output[0].source.v4 == host.outside &&
 		      read32(bench->bytes + QUOTED + SOURCE + 4) == host.outside;
 	selftest_observed(finding, is_met, "%s",
 			  is_met ? "with the outside endpoint in the quote" : what_became(&error));

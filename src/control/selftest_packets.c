@@ -101,13 +101,13 @@ bool selftest_is_forwarded(const struct explanation *explanation, enum side to)
 
 bool selftest_has_outside(const struct selftest_host *host, const struct explanation *explanation)
 {
-	return explanation->has_flow && explanation->flow.outside_address == host->outside &&
+	return explanation->has_flow && explanation->flow.outside_address.v4 == host->outside &&
 	       explanation->flow.outside_port == host->outside_port;
 }
 
 static bool take_outside(struct selftest_host *host, const struct explanation *explanation)
 {
-	host->outside = explanation->flow.outside_address;
+	host->outside = explanation->flow.outside_address.v4;
 	host->outside_port = explanation->flow.outside_port;
 	return explanation->has_flow;
 }

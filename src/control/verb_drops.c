@@ -117,9 +117,9 @@ static void send_packet(struct verb *verb, const struct packet_row *packet)
 
 /* --- the tunnel of a packet --- */
 
-static uint32_t *bucket_of(struct drops *drops, uint32_t remote_address)
+static uint32_t *bucket_of(struct drops *drops, struct address remote_address)
 {
-	return &drops->first[(remote_address * 0x9e3779b1U) >> 24];
+	return &drops->first[(address_word(remote_address) * 0x9e3779b1U) >> 24];
 }
 
 static void collect(struct drops *drops, const struct drop_view *view)
@@ -149,7 +149,7 @@ static bool is_of(const struct drop_view *view, const struct selection *selectio
 		return false;
 	if (!view->has_mapping)
 		return true;
-	return view->mapping_address == tunnel->inside_address &&
+	return address_equal(view->mapping_address, tunnel->inside_address) &&
 	       (tunnel->inside_port == 0 || view->mapping_port == tunnel->inside_port);
 }
 

@@ -301,7 +301,7 @@ static const char *age_of(bool is_there, bool is_new)
 }
 
 static void put_endpoint(struct json *row, const char *address_name, const char *port_name, bool is_there,
-			 uint32_t address, uint16_t port)
+			 struct address address, uint16_t port)
 {
 	if (is_there) {
 		json_address(row, address_name, address);
@@ -395,10 +395,10 @@ static void send_note(struct verb *verb, const char *name, const char *text)
 /* --- what happens before the engine gets the packet, or behind it --- */
 
 /* The section that the flow's target stands in, if a forward leads there. */
-static const struct config_forward *forward_to(const struct config *config, uint32_t address)
+static const struct config_forward *forward_to(const struct config *config, struct address address)
 {
 	for (uint32_t i = 0; i < config->forwards; i++)
-		if (config->forward[i].to_address == address)
+		if (config->forward[i].to_address == address.v4)
 			return &config->forward[i];
 	return NULL;
 }
@@ -444,7 +444,7 @@ static enum drop drop_behind(struct verb *verb, const struct explanation *explan
 			continue;
 		if (!kernel_links(kernel)->wan.up)
 			return DROP_LINK_DOWN;
-		enum next_hop hop = kernel_peek_next_hop(kernel, output->destination);
+		enum next_hop hop = kernel_peek_next_hop(kernel, output->destination.v4);
 		if (hop == NEXT_HOP_SILENT || hop == NEXT_HOP_NO_ROUTE)
 			return hop == NEXT_HOP_SILENT ? DROP_LINK_NEXT_HOP : DROP_LINK_NO_ROUTE;
 	}

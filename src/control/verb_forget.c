@@ -17,9 +17,9 @@ struct forget {
 static void send_forgotten(struct verb *verb, const struct forget *forget)
 {
 	const struct selection *selection = &forget->selection;
-	uint32_t address = selection->what == SELECTED_HOST      ? selection->host
-			   : selection->what == SELECTED_MAPPING ? selection->flow.inside_address
-								 : selection->tunnel.inside_address;
+	struct address address = selection->what == SELECTED_HOST      ? selection->host
+				 : selection->what == SELECTED_MAPPING ? selection->flow.inside_address
+								       : selection->tunnel.inside_address;
 	struct json *row = verb_row(verb, "forgotten");
 
 	json_address(row, "internal-src-address", address);

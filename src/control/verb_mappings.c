@@ -40,8 +40,9 @@ static const char *state_of(const struct flow_view *view)
 static bool is_selected(const struct flow_view *view, const struct selection *selection)
 {
 	if (selection->what == SELECTED_HOST)
-		return view->inside_address == selection->host || view->outside_address == selection->host ||
-		       view->remote_address == selection->host;
+		return address_equal(view->inside_address, selection->host) ||
+		       address_equal(view->outside_address, selection->host) ||
+		       address_equal(view->remote_address, selection->host);
 	return selection->what == SELECTED_ALL || selection_has_flow(selection, view);
 }
 
@@ -52,9 +53,9 @@ static bool is_wanted(const struct flow_view *view, const struct mappings *mappi
 
 	if (!is_selected(view, &mappings->selection))
 		return false;
-	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address)
+	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address.v4)
 		return false;
-	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address)
+	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address.v4)
 		return false;
 	if (filter[BY_PROTOCOL].is_given && filter[BY_PROTOCOL].number != view->protocol)
 		return false;

@@ -402,14 +402,15 @@ static bool count_ends(struct verb *verb, struct mode_change *change)
 {
 	const struct router *router = verb->router;
 	struct rehearse *rehearse = rehearse_new(router->config, &change->next, router->kernel, router->engine);
-	uint32_t *host = calloc(HOSTS_COUNTED, sizeof(*host)), budget = UINT32_MAX, i;
+	struct address *host = calloc(HOSTS_COUNTED, sizeof(*host));
+	uint32_t budget = UINT32_MAX, i;
 	struct tunnel_view view;
 	bool good = rehearse && host;
 	enum flow_end why;
 
 	while (good && rehearse_next_tunnel(rehearse, router->engine, &budget, clock_now_ms(), &view, &why)) {
 		change->tunnels++;
-		for (i = 0; i < change->hosts && host[i] != view.inside_address; i++)
+		for (i = 0; i < change->hosts && !address_equal(host[i], view.inside_address); i++)
 			continue;
 		if (i == change->hosts && i < HOSTS_COUNTED)
 			host[change->hosts++] = view.inside_address;

@@ -22,7 +22,7 @@ enum { LIMIT_MAX = 1000, LIMIT_USUAL = 20, SLOTS_MIN = 1024 };
 
 /* The flows and living tunnels of an inside host; those that are over have taken their numbers along. */
 struct sum {
-	uint32_t address;
+	struct address address;
 	bool is_used;
 	uint32_t flows, tunnels;
 	uint32_t age_ms; /* of its oldest tunnel */
@@ -68,11 +68,11 @@ static bool make_slots(struct top *top, uint32_t hosts)
 }
 
 /* NULL if the table is full: hosts come and go while it is filled, so that there may be more than at any one time. */
-static struct sum *sum_of(struct top *top, uint32_t address)
+static struct sum *sum_of(struct top *top, struct address address)
 {
-	uint32_t at = (uint32_t)(address * top->secret >> 32) & (top->slots - 1);
+	uint32_t at = (uint32_t)(address_word(address) * top->secret >> 32) & (top->slots - 1);
 
-	while (top->slot[at].is_used && top->slot[at].address != address)
+	while (top->slot[at].is_used && !address_equal(top->slot[at].address, address))
 		at = (at + 1) & (top->slots - 1);
 	if (top->slot[at].is_used)
 		return &top->slot[at];
@@ -162,7 +162,7 @@ static enum verb_step rank_hosts(struct top *top)
 			    &(struct ranked){
 				    .size = size_of(top->sort, sum->bytes,
 						    sum->packets[SIDE_LAN] + sum->packets[SIDE_WAN], sum->age_ms),
-				    .from = sum->address,
+				    .from = address_word(sum->address),
 				    .to = top->at,
 			    });
 	}

@@ -108,8 +108,8 @@ static bool is_wanted(const struct tunnels *tunnels, const struct tunnel_view *v
 
 	if ((view->end != END_NOT) != tunnels->sends_ended)
 		return false;
-	if ((filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address) ||
-	    (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address) ||
+	if ((filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address.v4) ||
+	    (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address.v4) ||
 	    (filter[BY_SERVICE].is_given && filter[BY_SERVICE].number != view->service) ||
 	    (filter[BY_STATE].is_given && filter[BY_STATE].number != view->state))
 		return false;
@@ -119,7 +119,7 @@ static bool is_wanted(const struct tunnels *tunnels, const struct tunnel_view *v
 	case CHOOSE_STATE:
 		return view->state == tunnels->number;
 	case CHOOSE_ADDRESS:
-		return view->inside_address == tunnels->number || view->remote_address == tunnels->number;
+		return view->inside_address.v4 == tunnels->number || view->remote_address.v4 == tunnels->number;
 	default:
 		return true;
 	}

@@ -101,11 +101,11 @@ static void daemon_report_private(struct daemon *daemon, const uint32_t *address
 	char text[TEXT_ADDRESS];
 
 	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
-		if (address_is_private(addresses[i]))
+		if (address_is_private(address_of(addresses[i])))
 			log_write(
 				daemon->log, LOG_NOTICE,
 				"%s is not a public address; if there is another NAT between this router and the Internet, it must forward the ports and protocols of the forwards to this router",
-				text_print_address(addresses[i], text));
+				text_print_address(address_of(addresses[i]), text));
 }
 
 void daemon_report_forwards(struct daemon *daemon)
@@ -176,9 +176,10 @@ static void daemon_follow_gateway(struct daemon *daemon)
 		log_write(
 			daemon->log, LOG_WARNING,
 			"the gateway %s does not answer to ARP; packets through it are dropped, and inside hosts get host unreachable; check the gateway",
-			text_print_address(gateway, text));
+			text_print_address(address_of(gateway), text));
 	else if (daemon->default_hop == NEXT_HOP_SILENT)
-		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", text_print_address(gateway, text));
+		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP",
+			  text_print_address(address_of(gateway), text));
 	else
 		log_write(daemon->log, LOG_NOTICE, "%s has a default route again", links->wan.name);
 	daemon->default_hop = hop;

@@ -127,7 +127,7 @@ static void note_refusal(struct engine *engine, uint32_t index, uint8_t type, ui
 	if (!describe(engine, index, ATTEMPT_REFUSED, &attempt))
 		return;
 	attempt.refusal = (struct refusal){
-		.by = from.v4,
+		.by = from,
 		.port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0,
 		.protocol = flow->protocol,
 		.type = type,
@@ -179,8 +179,8 @@ static enum tunnel_hint hint_of(const struct refusal *refusal)
 void attempt_view_refusal(const struct engine *engine, struct tunnel_view *view)
 {
 	const struct attempt like = {
-		.inside = address_of(view->inside_address),
-		.remote = address_of(view->remote_address),
+		.inside = view->inside_address,
+		.remote = view->remote_address,
 		.kind = ATTEMPT_REFUSED,
 		.service = (uint8_t)view->service,
 	};
@@ -212,9 +212,9 @@ static void view_of(const struct engine *engine, const struct attempt *attempt, 
 		.kind = service_label((enum service)attempt->service),
 		.part = (enum part)attempt->part,
 		.data = attempt->kind == ATTEMPT_AH ? part_label((enum part)attempt->part) : "",
-		.inside_address = attempt->inside.v4,
-		.outside_address = attempt->outside.v4,
-		.remote_address = attempt->remote.v4,
+		.inside_address = attempt->inside,
+		.outside_address = attempt->outside,
+		.remote_address = attempt->remote,
 		.state = is_ours ? TUNNEL_IS_BLOCKED : TUNNEL_IS_REQUESTED,
 		.hint = attempt->kind == ATTEMPT_REFUSED ? hint_of(&attempt->refusal) : hints[attempt->kind],
 		.refusal = attempt->refusal,

@@ -285,11 +285,12 @@ bool rehearsal_next(const struct rehearsal *rehearsal, uint32_t *cursor, uint32_
 	return false;
 }
 
-bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port, uint32_t inside_address)
+bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uint16_t port,
+			struct address inside_address)
 {
 	const struct forward *forward = forward_find(&rehearsal->engine, protocol, port);
 
-	return forward != NULL && forward->to_address == inside_address;
+	return forward != NULL && forward->to_address == inside_address.v4;
 }
 
 /* --- other addresses --- */

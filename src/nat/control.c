@@ -148,7 +148,7 @@ static struct engine_result inspect_segment(struct engine *engine, uint32_t inde
 	return module_of(service)->stream.segment(engine, engine->module[service], flow->control, from, &segment);
 }
 
-static struct module_datagram datagram_of(const struct passage *passage, uint32_t outside, uint32_t remote)
+static struct module_datagram datagram_of(const struct passage *passage, struct address outside, struct address remote)
 {
 	const struct packet *packet = passage->packet;
 	uint32_t transport = passage->ip.header_length;
@@ -173,7 +173,7 @@ static struct engine_result inspect_datagram(struct engine *engine, uint32_t *in
 {
 	const struct flow *flow = &engine->flow[*index];
 	enum service service = service_of_flow(engine, *index);
-	struct module_datagram datagram = datagram_of(passage, flow->outside_address.v4, flow->remote_address.v4);
+	struct module_datagram datagram = datagram_of(passage, flow->outside_address, flow->remote_address);
 
 	datagram.flow = *index;
 	datagram.remote_port = flow->remote_port;
@@ -225,7 +225,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service)
 {
 	const struct module *module = reader_of(engine, service);
-	struct module_datagram datagram = datagram_of(passage, passage->ip.destination.v4, passage->ip.source.v4);
+	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
 
 	if (module == NULL || module->datagrams.claim == NULL)
 		return NONE;
@@ -233,7 +233,7 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 }
 
 uint32_t control_quoted(const struct engine *engine, uint32_t index, const struct passage *passage, uint32_t transport,
-			uint32_t outside, uint32_t remote)
+			struct address outside, struct address remote)
 {
 	const struct packet *packet = passage->packet;
 	uint16_t outside_port = packet_get16(packet, transport);

@@ -31,7 +31,7 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 /* The flow of a datagram that an ICMP error from the WAN quotes, with its UDP header at transport; flow is what its
  * ports say. */
 uint32_t control_quoted(const struct engine *engine, uint32_t flow, const struct passage *passage, uint32_t transport,
-			uint32_t outside, uint32_t remote);
+			struct address outside, struct address remote);
 
 /* A TCP connection may have ended by what was just tracked, which came from that side. */
 void control_follow_tcp(struct engine *engine, uint32_t flow, enum side from);

@@ -54,7 +54,7 @@ static void find_nearest(const struct engine *engine, const struct drop_record *
 	if (index == NONE)
 		return;
 	view->has_mapping = true;
-	view->mapping_address = host_address(engine, engine->mapping[index].host).v4;
+	view->mapping_address = host_address(engine, engine->mapping[index].host);
 	view->mapping_port = engine->mapping[index].inside_port;
 }
 
@@ -75,8 +75,8 @@ bool engine_next_drop(const struct engine *engine, uint64_t *cursor, uint64_t no
 		.from = (enum side)record->from,
 		.reason = (enum drop)record->reason,
 		.protocol = record->protocol,
-		.source = record->source.v4,
-		.destination = record->destination.v4,
+		.source = record->source,
+		.destination = record->destination,
 		.source_port = record->source_port,
 		.destination_port = record->destination_port,
 		.identifier = record->identifier,

@@ -83,8 +83,8 @@ static void emit(void *context, enum side from, enum side to, struct packet *pac
 			.made = origin == ORIGIN_OWN,
 			.protocol = passage.ip.protocol,
 			.ttl = passage.ip.hop_limit,
-			.source = passage.ip.source.v4,
-			.destination = passage.ip.destination.v4,
+			.source = passage.ip.source,
+			.destination = passage.ip.destination,
 			.identifier = has_ports ? drops_identifier(&passage) : 0,
 			.source_port = has_ports ? passage.transport.source_port : 0,
 			.destination_port = has_ports ? passage.transport.destination_port : 0,
@@ -238,7 +238,7 @@ static enum rule rule_of(const struct engine *engine, const struct passage *pass
 	if (now[STAT_HAIRPINNED] != then[STAT_HAIRPINNED])
 		return RULE_HAIRPIN;
 	if (explanation->outputs > 0 && explanation->output[0].to == SIDE_LAN &&
-	    outside_find(engine, address_of(explanation->output[0].destination)) != NULL)
+	    outside_find(engine, explanation->output[0].destination) != NULL)
 		return RULE_ROUTER;
 	if (explanation->has_flow)
 		return rule_of_flow(explanation);
@@ -288,8 +288,7 @@ void engine_explain(struct engine *shadow, enum side from, struct packet *packet
 	/* What left about a packet that was dropped is an error, and went back. */
 	bool left = explanation->outputs > 0 && explanation->result.verdict != VERDICT_DROPPED;
 	bool goes_to_lan = left ? explanation->output[0].to == SIDE_LAN : from == SIDE_WAN;
-	explanation->mtu =
-		output_mtu(shadow, goes_to_lan ? SIDE_LAN : SIDE_WAN,
-			   address_of(left ? explanation->output[0].destination : explanation->flow.inside_address));
+	explanation->mtu = output_mtu(shadow, goes_to_lan ? SIDE_LAN : SIDE_WAN,
+				      left ? explanation->output[0].destination : explanation->flow.inside_address);
 	tell_nearest(shadow, explanation);
 }

@@ -58,9 +58,9 @@ struct outside *host_outside(struct engine *engine, struct address inside_addres
 	return outside;
 }
 
-bool host_move(struct engine *engine, uint32_t inside_address)
+bool host_move(struct engine *engine, struct address inside_address)
 {
-	uint32_t index = host_find(engine, address_of(inside_address));
+	uint32_t index = host_find(engine, inside_address);
 	struct outside *best = NULL, *now;
 
 	if (index == NONE)
@@ -189,7 +189,7 @@ bool engine_next_full_host(const struct engine *engine, uint32_t *cursor, struct
 		if (!record->live)
 			continue;
 		*host = (struct full_host){
-			.address = record->address.v4,
+			.address = record->address,
 			.flows = use->flows,
 			.inbound = use->inbound,
 			.is_full = use->flows >= all - all / NEARLY,

@@ -42,6 +42,6 @@ void host_recovered(struct engine *engine);
 void host_recount(struct engine *engine);
 
 /* Pairs an inside host with another outside address; its flows stay where they are. False if there is no other. */
-bool host_move(struct engine *engine, uint32_t inside_address);
+bool host_move(struct engine *engine, struct address inside_address);
 
 #endif

@@ -149,13 +149,13 @@ static struct engine_result fan_out(struct engine *engine, struct passage *passa
 		return verdict_drop(DROP_IP_TTL);
 	for (uint32_t i = 0; i < esp->copies_count; i++)
 		if (output_is_too_big(passage->packet, &passage->ip, SIDE_LAN,
-				      output_mtu(engine, SIDE_LAN, address_of(esp->copies[i]))))
+				      output_mtu(engine, SIDE_LAN, esp->copies[i])))
 			return verdict_drop(DROP_TOO_BIG);
 	for (uint32_t i = 0; i < esp->copies_count; i++) {
 		struct packet copy = {.data = engine->parted, .length = passage->packet->length};
 		struct rewrite rewrite = rewrite_none(passage);
 		memcpy(copy.data, passage->packet->data, copy.length);
-		rewrite.destination = address_of(esp->copies[i]);
+		rewrite.destination = esp->copies[i];
 		rewrite_header(&copy, &passage->ip, &rewrite);
 		output_send(engine, &copy, &passage->ip, passage->from, SIDE_LAN, i == 0 ? ORIGIN_COPY : ORIGIN_OWN);
 	}

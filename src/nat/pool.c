@@ -170,7 +170,7 @@ bool engine_next_outside(const struct engine *engine, uint32_t *cursor, struct o
 		return false;
 	const struct outside *outside = &engine->outside[header->outside_order[(*cursor)++]];
 	*view = (struct outside_view){
-		.address = outside->address.v4,
+		.address = outside->address,
 		.hosts = outside->hosts,
 		.tcp_ports = outside->taken[SPACE_TCP],
 		.udp_ports = outside->taken[SPACE_UDP],

@@ -26,11 +26,11 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, struct ad
 	*esp = (struct module_esp){
 		.packet = passage->packet,
 		.from = passage->from,
-		.inside_address = outward           ? passage->ip.source.v4
-				  : forward != NULL ? forward->to_address
-						    : 0,
-		.outside_address = outside.v4,
-		.remote_address = outward ? passage->ip.destination.v4 : passage->ip.source.v4,
+		.inside_address = outward           ? passage->ip.source
+				  : forward != NULL ? address_of(forward->to_address)
+						    : address_of(0),
+		.outside_address = outside,
+		.remote_address = outward ? passage->ip.destination : passage->ip.source,
 		.spi = passage->transport.esp.spi,
 		.sequence = passage->transport.esp.sequence,
 		.may_fan_out = engine->config.esp_fanout && !ip_is_fragment(&passage->ip),
@@ -44,9 +44,9 @@ bool sa_note_ah(struct engine *engine, const struct passage *passage)
 	enum service service = service_of_part(part_claiming(PROTOCOL_AH, 0));
 
 	return engine->module[service] != NULL &&
-	       module_of(service)->portless.ah(engine, engine->module[service], passage->ip.source.v4,
-					       host_outside(engine, passage->ip.source)->address.v4,
-					       passage->ip.destination.v4);
+	       module_of(service)->portless.ah(engine, engine->module[service], passage->ip.source,
+					       host_outside(engine, passage->ip.source)->address,
+					       passage->ip.destination);
 }
 
 void sa_account(struct engine *engine, uint32_t index, const struct passage *passage, enum side from)
@@ -73,12 +73,12 @@ void sa_account(struct engine *engine, uint32_t index, const struct passage *pas
 
 /* --- what modules may ask for --- */
 
-uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
-		 enum side opened, uint32_t record, enum drop *why)
+uint32_t sa_open(struct engine *engine, struct address inside, struct address outside, struct address remote,
+		 bool is_server, enum side opened, uint32_t record, enum drop *why)
 {
 	struct flow flow = {
-		.outside_address = address_of(outside),
-		.remote_address = address_of(remote),
+		.outside_address = outside,
+		.remote_address = remote,
 		.protocol = PROTOCOL_ESP,
 		.flags = FLOW_SA,
 		.mapping = NONE,
@@ -90,7 +90,7 @@ uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint3
 	*why = DROP_FLOWS_EXHAUSTED;
 	if (!timer_has_room(engine))
 		return MODULE_NONE;
-	flow.host = timer_hold_host(engine, address_of(inside), flow.outside_address, why);
+	flow.host = timer_hold_host(engine, inside, flow.outside_address, why);
 	if (flow.host == NONE)
 		return MODULE_NONE;
 	uint32_t index = timer_open_flow(engine, &flow, why);

@@ -23,8 +23,8 @@ void sa_account(struct engine *engine, uint32_t flow, const struct passage *pass
 
 /* For modules, see <culvert/module.h>. */
 void sa_heard(struct engine *engine, void *memory, uint32_t record, enum side from, bool is_behind);
-uint32_t sa_open(struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote, bool is_server,
-		 enum side opened, uint32_t record, enum drop *why);
+uint32_t sa_open(struct engine *engine, struct address inside, struct address outside, struct address remote,
+		 bool is_server, enum side opened, uint32_t record, enum drop *why);
 void sa_learn(struct engine *engine, uint32_t flow, enum side from, uint32_t spi);
 void sa_forget(struct engine *engine, uint32_t flow, enum side from);
 uint32_t sa_spi(const struct engine *engine, uint32_t flow, enum side from);

@@ -31,7 +31,7 @@ static void complete(const struct engine *engine, struct tunnel_view *view)
 	/* Its control messages may go on, where only the data is blocked. */
 	view->state = TUNNEL_IS_BLOCKED;
 	view->hint = HINT_BLOCKED;
-	view->refusal.by = 0;
+	view->refusal.by = address_of(0);
 }
 
 bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms, struct tunnel_view *view)

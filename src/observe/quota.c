@@ -32,12 +32,12 @@ void quota_describe(const struct full_host *host, uint32_t host_flows, char text
 }
 
 /* True if it was not told of lately; it is from now on. */
-static bool is_news(struct quota *quota, uint32_t address, uint64_t now_ms)
+static bool is_news(struct quota *quota, struct address address, uint64_t now_ms)
 {
 	uint32_t oldest = 0;
 
 	for (uint32_t i = 0; i < QUOTA_HOSTS; i++) {
-		bool is_it = quota->host[i].told_ms > 0 && quota->host[i].address == address;
+		bool is_it = quota->host[i].told_ms > 0 && address_equal(quota->host[i].address, address);
 
 		if (is_it && now_ms - quota->host[i].told_ms < QUIET_MS)
 			return false;

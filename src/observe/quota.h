@@ -15,7 +15,7 @@ enum { QUOTA_TEXT = 200, QUOTA_HOSTS = 16 };
 struct quota {
 	uint64_t dropped; /* host_limit, at the last look */
 	struct {
-		uint32_t address;
+		struct address address;
 		uint64_t told_ms;
 	} host[QUOTA_HOSTS]; /* those told last */
 };

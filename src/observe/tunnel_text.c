@@ -16,7 +16,7 @@ enum { TUNNELS_SHOWN = 100, NAME_TEXT = 68, KEYS_TEXT = 32 };
 
 static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
-static void append_address(char text[TUNNEL_TEXT], uint32_t address)
+static void append_address(char text[TUNNEL_TEXT], struct address address)
 {
 	char dotted[TEXT_ADDRESS];
 
@@ -139,7 +139,7 @@ const char *tunnel_text_hint(const struct tunnel_view *view, char text[TUNNEL_HI
 	bool both = part_has_key(view->part);
 
 	text[0] = 0;
-	if (view->refusal.by)
+	if (address_is_set(view->refusal.by))
 		append_refusal(text, &view->refusal);
 	if (view->hint == HINT_BLOCKED && view->part < PARTS)
 		text_append(text, TUNNEL_HINT,

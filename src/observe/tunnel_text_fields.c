@@ -38,7 +38,7 @@ bool tunnel_text_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
 	return view->index != UINT32_MAX;
 }
 
-static void append_address(char text[TUNNEL_FIELDS], const char *name, uint32_t address)
+static void append_address(char text[TUNNEL_FIELDS], const char *name, struct address address)
 {
 	char dotted[TEXT_ADDRESS];
 

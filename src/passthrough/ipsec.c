@@ -81,8 +81,8 @@ static bool flow_is_of(const struct engine *engine, const struct ipsec_peer *pee
 	struct flow_view view;
 
 	engine_offer(engine)->view_flow(engine, flow, &view, NULL);
-	return view.inside_address == peer->inside && view.outside_address == peer->outside &&
-	       view.remote_address == peer->remote;
+	return address_equal(view.inside_address, peer->inside) && address_equal(view.outside_address, peer->outside) &&
+	       address_equal(view.remote_address, peer->remote);
 }
 
 /* What stays of a peer: its ends, flows and facts; nobody waits and nothing is under way. */
@@ -296,7 +296,8 @@ static uint32_t quoted(const struct engine *engine, const void *memory, const st
 	return ipsec_share_target(engine, ipsec, ipsec_spi_find(engine, ipsec, group, spi));
 }
 
-static bool ah(struct engine *engine, void *memory, uint32_t inside, uint32_t outside, uint32_t remote)
+static bool ah(struct engine *engine, void *memory, struct address inside, struct address outside,
+	       struct address remote)
 {
 	struct ipsec *ipsec = memory;
 	uint32_t index = ipsec_peer_find(engine, ipsec, inside, outside, remote);

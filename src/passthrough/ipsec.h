@@ -69,7 +69,7 @@ struct ipsec_end {
 };
 
 struct ipsec_peer {
-	uint32_t inside, outside, remote;
+	struct address inside, outside, remote;
 	uint8_t live;
 	uint8_t is_server; /* the inside host was called through a forward */
 	uint8_t knocks;    /* and has not answered yet */
@@ -121,12 +121,12 @@ struct ipsec_unclear {
 /* An SPI from outside whose SA was forgotten, which the server does not know. It outlives its peer and group. */
 struct ipsec_parted {
 	uint32_t spi; /* 0: none */
-	uint32_t inside, outside, remote;
+	struct address inside, outside, remote;
 	uint32_t at_ms;
 };
 
 struct ipsec_group {
-	uint32_t outside, remote;
+	struct address outside, remote;
 	uint8_t live, is_due;                  /* due: somebody waits, and it is looked at then */
 	uint32_t next;                         /* free records */
 	uint32_t due_ms, due_place;            /* when, and where in the heap */
@@ -192,14 +192,14 @@ static inline uint32_t ipsec_age(const struct engine *engine, uint32_t at_ms)
 /* --- ipsec_peer.c --- */
 
 /* The live peer, or MODULE_NONE. */
-uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside, uint32_t outside,
-			 uint32_t remote);
+uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec, struct address inside,
+			 struct address outside, struct address remote);
 /* The same, or a new one; MODULE_NONE if all records are in use. */
-uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside, uint32_t remote,
-			 bool is_server);
+uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, struct address inside, struct address outside,
+			 struct address remote, bool is_server);
 /* A new one for a stranger who calls a server inside that has not answered. Those may have a quarter of the records. */
-uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside,
-			  uint32_t remote);
+uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, struct address inside, struct address outside,
+			  struct address remote);
 /* The inside host has sent something: its caller is no stranger any more. */
 void ipsec_peer_answers(struct ipsec *ipsec, uint32_t peer);
 /* Puts a record that is whole into its group and the tables. */
@@ -209,7 +209,8 @@ void ipsec_peer_settle(struct engine *engine, struct ipsec *ipsec, uint32_t peer
 /* The peer's facts changed: its places in the sets of its group follow. */
 void ipsec_peer_place(struct ipsec *ipsec, uint32_t peer);
 /* The group, or MODULE_NONE. */
-uint32_t ipsec_group_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t outside, uint32_t remote);
+uint32_t ipsec_group_find(const struct engine *engine, const struct ipsec *ipsec, struct address outside,
+			  struct address remote);
 /* The only member, or MODULE_NONE. */
 uint32_t ipsec_set_only(const struct ipsec_set *set);
 /* A phase 2 of the peer has begun since its last inbound SPI was bound, or (false) that was bound. */

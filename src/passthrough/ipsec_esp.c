@@ -354,7 +354,7 @@ static uint32_t unclear(struct engine *engine, struct ipsec *ipsec, struct ipsec
 static uint32_t from_stranger(struct engine *engine, struct ipsec *ipsec, const struct module_esp *esp,
 			      struct engine_result *otherwise)
 {
-	if (esp->inside_address == 0) {
+	if (!address_is_set(esp->inside_address)) {
 		*otherwise = verdict_drop(DROP_NO_OWNER);
 		return MODULE_NONE;
 	}
@@ -374,8 +374,9 @@ static struct ipsec_parted *parted_find(const struct engine *engine, struct ipse
 	for (uint32_t i = 0; i < IPSEC_PARTED; i++) {
 		struct ipsec_parted *parted = &ipsec->parted[i];
 
-		if (parted->spi == esp->spi && parted->remote == esp->remote_address &&
-		    parted->outside == esp->outside_address && ipsec_age(engine, parted->at_ms) < IPSEC_PARTED_MS)
+		if (parted->spi == esp->spi && address_equal(parted->remote, esp->remote_address) &&
+		    address_equal(parted->outside, esp->outside_address) &&
+		    ipsec_age(engine, parted->at_ms) < IPSEC_PARTED_MS)
 			return parted;
 	}
 	return NULL;
@@ -387,7 +388,7 @@ static uint32_t from_parted(struct engine *engine, struct ipsec *ipsec, const st
 {
 	uint32_t index = ipsec_peer_find(engine, ipsec, parted->inside, esp->outside_address, esp->remote_address);
 
-	if (index == MODULE_NONE && parted->inside == esp->inside_address)
+	if (index == MODULE_NONE && address_equal(parted->inside, esp->inside_address))
 		return from_stranger(engine, ipsec, esp, otherwise);
 	*otherwise = verdict_drop(DROP_NO_OWNER);
 	if (index == MODULE_NONE || !ipsec->peer[index].is_eligible)
@@ -404,7 +405,7 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 	struct ipsec_parted *parted = parted_find(engine, ipsec, esp);
 	enum pairing pairing;
 
-	if (parted != NULL && (has_eligible || parted->inside != esp->inside_address))
+	if (parted != NULL && (has_eligible || !address_equal(parted->inside, esp->inside_address)))
 		return from_parted(engine, ipsec, esp, parted, otherwise);
 	if (!has_eligible)
 		return from_stranger(engine, ipsec, esp, otherwise);

@@ -4,12 +4,13 @@
 
 struct pair {
 	const struct ipsec *ipsec;
-	uint32_t inside, outside, remote;
+	struct address inside, outside, remote;
 };
 
-static uint64_t pair_hash(const struct engine *engine, uint32_t inside, uint32_t outside, uint32_t remote)
+static uint64_t pair_hash(const struct engine *engine, struct address inside, struct address outside,
+			  struct address remote)
 {
-	return engine_offer(engine)->hash(engine, (uint64_t)outside << 32 | remote, inside);
+	return engine_offer(engine)->hash(engine, address_words(outside, remote), address_word(inside));
 }
 
 static bool match_pair(const void *context, uint32_t index)
@@ -17,7 +18,8 @@ static bool match_pair(const void *context, uint32_t index)
 	const struct pair *pair = context;
 	const struct ipsec_peer *peer = &pair->ipsec->peer[index];
 
-	return peer->inside == pair->inside && peer->outside == pair->outside && peer->remote == pair->remote;
+	return address_equal(peer->inside, pair->inside) && address_equal(peer->outside, pair->outside) &&
+	       address_equal(peer->remote, pair->remote);
 }
 
 static bool match_group(const void *context, uint32_t index)
@@ -25,22 +27,23 @@ static bool match_group(const void *context, uint32_t index)
 	const struct pair *pair = context;
 	const struct ipsec_group *group = &pair->ipsec->group[index];
 
-	return group->outside == pair->outside && group->remote == pair->remote;
+	return address_equal(group->outside, pair->outside) && address_equal(group->remote, pair->remote);
 }
 
-uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside, uint32_t outside,
-			 uint32_t remote)
+uint32_t ipsec_peer_find(const struct engine *engine, const struct ipsec *ipsec, struct address inside,
+			 struct address outside, struct address remote)
 {
 	struct pair pair = {ipsec, inside, outside, remote};
 
 	return table_find(&ipsec->by_pair, pair_hash(engine, inside, outside, remote), match_pair, &pair);
 }
 
-uint32_t ipsec_group_find(const struct engine *engine, const struct ipsec *ipsec, uint32_t outside, uint32_t remote)
+uint32_t ipsec_group_find(const struct engine *engine, const struct ipsec *ipsec, struct address outside,
+			  struct address remote)
 {
-	struct pair pair = {ipsec, 0, outside, remote};
+	struct pair pair = {ipsec, address_of(0), outside, remote};
 
-	return table_find(&ipsec->by_group, pair_hash(engine, 0, outside, remote), match_group, &pair);
+	return table_find(&ipsec->by_group, pair_hash(engine, address_of(0), outside, remote), match_group, &pair);
 }
 
 /* --- sets --- */
@@ -140,7 +143,8 @@ void ipsec_recent_add(struct ipsec_recent *recent, uint32_t peer, uint32_t now_m
 
 /* --- groups --- */
 
-static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, uint32_t outside, uint32_t remote)
+static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, struct address outside,
+			   struct address remote)
 {
 	uint32_t index = ipsec_group_find(engine, ipsec, outside, remote);
 
@@ -165,7 +169,7 @@ static uint32_t group_take(const struct engine *engine, struct ipsec *ipsec, uin
 	};
 	for (uint32_t i = 0; i < IPSEC_RECENT; i++)
 		group->window[i].peer = group->owed[i].peer = group->rekey[i].peer = group->bound[i].peer = MODULE_NONE;
-	table_insert(&ipsec->by_group, pair_hash(engine, 0, outside, remote), index);
+	table_insert(&ipsec->by_group, pair_hash(engine, address_of(0), outside, remote), index);
 	return index;
 }
 
@@ -176,7 +180,7 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 	/* One in which somebody waited is looked at first, see wake() in ipsec.c. */
 	if (group->peers > 0 || group->is_due || !group->live)
 		return;
-	table_remove(&ipsec->by_group, pair_hash(engine, 0, group->outside, group->remote), index);
+	table_remove(&ipsec->by_group, pair_hash(engine, address_of(0), group->outside, group->remote), index);
 	group->live = false;
 	group->next = ipsec->group_free;
 	ipsec->group_free = index;
@@ -184,9 +188,9 @@ void ipsec_group_settle(const struct engine *engine, struct ipsec *ipsec, uint32
 
 /* --- peers --- */
 
-static uint32_t load_of(const struct engine *engine, const struct ipsec *ipsec, uint32_t inside)
+static uint32_t load_of(const struct engine *engine, const struct ipsec *ipsec, struct address inside)
 {
-	return (uint32_t)(engine_offer(engine)->hash(engine, inside, 6) % ipsec->peers);
+	return (uint32_t)(engine_offer(engine)->hash(engine, address_word(inside), 6) % ipsec->peers);
 }
 
 void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t index)
@@ -202,8 +206,8 @@ void ipsec_peer_enter(const struct engine *engine, struct ipsec *ipsec, uint32_t
 	ipsec_peer_place(ipsec, index);
 }
 
-uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside, uint32_t remote,
-			 bool is_server)
+uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, struct address inside, struct address outside,
+			 struct address remote, bool is_server)
 {
 	uint32_t index = ipsec_peer_find(engine, ipsec, inside, outside, remote);
 
@@ -239,8 +243,8 @@ uint32_t ipsec_peer_take(struct engine *engine, struct ipsec *ipsec, uint32_t in
 	return index;
 }
 
-uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, uint32_t inside, uint32_t outside,
-			  uint32_t remote)
+uint32_t ipsec_peer_knock(struct engine *engine, struct ipsec *ipsec, struct address inside, struct address outside,
+			  struct address remote)
 {
 	uint32_t index = MODULE_NONE;
 
@@ -342,7 +346,7 @@ struct spi_match {
 
 static uint64_t spi_hash(const struct engine *engine, const struct ipsec_group *group, uint64_t spi)
 {
-	return engine_offer(engine)->hash(engine, (uint64_t)group->outside << 32 | group->remote, spi);
+	return engine_offer(engine)->hash(engine, address_words(group->outside, group->remote), spi);
 }
 
 static bool match_spi(const void *context, uint32_t index)

@@ -33,7 +33,7 @@ static uint32_t path_beside(const struct l2tp *l2tp, const struct flow_view *vie
 	uint32_t index = group != TABLE_NONE ? l2tp_path_at(l2tp, group, view->outside_port) : TABLE_NONE;
 
 	if (index == TABLE_NONE || view->inside_is_server || l2tp->path[index].is_server ||
-	    l2tp->path[index].inside_address != view->inside_address)
+	    !address_equal(l2tp->path[index].inside_address, view->inside_address))
 		return MODULE_NONE;
 	return index;
 }

@@ -58,7 +58,7 @@ struct __attribute__((aligned(64))) l2tp_tunnel {
 	uint32_t sessions;                       /* that were connected so far */
 	uint32_t inside_session, remote_session; /* the last ones assigned, or 0 */
 	uint32_t hints_told;
-	uint32_t inside_address, outside_address, remote_address;
+	struct address inside_address, outside_address, remote_address;
 	char inside_name[L2TP_NAME_MAX], remote_name[L2TP_NAME_MAX];
 };
 
@@ -77,7 +77,7 @@ struct __attribute__((aligned(64))) l2tp_path {
 	uint8_t answered;          /* something has come from the remote end */
 	uint8_t unanswered;        /* SCCRQ since the last that came from there */
 	uint32_t flow[L2TP_FLOWS]; /* the engine's; or the next free record */
-	uint32_t inside_address;
+	struct address inside_address;
 	uint32_t share_next, share_previous;
 	uint8_t has_asked; /* an SCCRQ came from the remote end: with these */
 	uint16_t asked_id;
@@ -86,7 +86,7 @@ struct __attribute__((aligned(64))) l2tp_path {
 
 /* The paths with equal outside and remote address. */
 struct l2tp_group {
-	uint32_t outside, remote;
+	struct address outside, remote;
 	uint32_t paths;   /* how many; 0: the record is free */
 	uint32_t sharing; /* the first path that shares port 1701; or the next free record */
 };
@@ -123,11 +123,11 @@ void l2tp_recover(struct engine *engine, void *memory, const struct engine_limit
 /* --- l2tp_port.c --- */
 
 /* MODULE_NONE if there is none. */
-uint32_t l2tp_group_find(const struct l2tp *l2tp, uint32_t outside, uint32_t remote);
+uint32_t l2tp_group_find(const struct l2tp *l2tp, struct address outside, struct address remote);
 /* The path of a client that has this outside port in its group, or MODULE_NONE. */
 uint32_t l2tp_path_at(const struct l2tp *l2tp, uint32_t group, uint16_t outside_port);
 /* The path enters its group and the table of ports. */
-void l2tp_path_join(struct l2tp *l2tp, uint32_t path, uint32_t outside, uint32_t remote);
+void l2tp_path_join(struct l2tp *l2tp, uint32_t path, struct address outside, struct address remote);
 void l2tp_path_leave(struct l2tp *l2tp, uint32_t path);
 /* A flow of the path that lives and has this remote port, any if it is 0; or MODULE_NONE. */
 uint32_t l2tp_path_flow(const struct engine *engine, const struct l2tp_path *path, uint16_t remote_port);

@@ -74,9 +74,9 @@ void l2tp_start(void *memory, const struct engine_limits *limits)
 /* Flows of one path have all but the remote port in common. */
 static bool fits(const struct flow_view *one, const struct flow_view *other)
 {
-	return other->protocol == PROTOCOL_UDP && one->inside_address == other->inside_address &&
-	       one->inside_port == other->inside_port && one->outside_address == other->outside_address &&
-	       one->outside_port == other->outside_port && one->remote_address == other->remote_address &&
+	return other->protocol == PROTOCOL_UDP && address_equal(one->inside_address, other->inside_address) &&
+	       one->inside_port == other->inside_port && address_equal(one->outside_address, other->outside_address) &&
+	       one->outside_port == other->outside_port && address_equal(one->remote_address, other->remote_address) &&
 	       one->inside_is_server == other->inside_is_server;
 }
 

@@ -8,25 +8,36 @@
 
 enum hash_kind { HASH_GROUP = 0, HASH_PORT = 1 };
 
-struct match {
-	const struct l2tp *l2tp;
-	uint32_t one, two;
+struct group_match {
+	const struct l2tp_group *group;
+	struct address outside, remote;
 };
 
 static bool match_group(const void *context, uint32_t index)
 {
-	const struct match *match = context;
-	const struct l2tp_group *group = &match->l2tp->group[index];
+	const struct group_match *match = context;
+	const struct l2tp_group *group = &match->group[index];
 
-	return group->outside == match->one && group->remote == match->two;
+	return address_equal(group->outside, match->outside) && address_equal(group->remote, match->remote);
 }
+
+static uint64_t group_hash(const struct l2tp *l2tp, struct address outside, struct address remote)
+{
+	return l2tp_hash(l2tp, address_word(outside), address_word(remote), HASH_GROUP);
+}
+
+struct port_match {
+	const struct l2tp_path *path;
+	uint32_t group;
+	uint16_t outside_port;
+};
 
 static bool match_port(const void *context, uint32_t index)
 {
-	const struct match *match = context;
-	const struct l2tp_path *path = &match->l2tp->path[index];
+	const struct port_match *match = context;
+	const struct l2tp_path *path = &match->path[index];
 
-	return path->group == match->one && path->outside_port == match->two;
+	return path->group == match->group && path->outside_port == match->outside_port;
 }
 
 void l2tp_take_key(struct engine *engine, struct l2tp *l2tp)
@@ -40,22 +51,22 @@ void l2tp_take_key(struct engine *engine, struct l2tp *l2tp)
 
 /* --- groups and paths --- */
 
-uint32_t l2tp_group_find(const struct l2tp *l2tp, uint32_t outside, uint32_t remote)
+uint32_t l2tp_group_find(const struct l2tp *l2tp, struct address outside, struct address remote)
 {
-	struct match match = {l2tp, outside, remote};
+	struct group_match match = {l2tp->group, outside, remote};
 
-	return table_find(&l2tp->group_table, l2tp_hash(l2tp, outside, remote, HASH_GROUP), match_group, &match);
+	return table_find(&l2tp->group_table, group_hash(l2tp, outside, remote), match_group, &match);
 }
 
 uint32_t l2tp_path_at(const struct l2tp *l2tp, uint32_t group, uint16_t outside_port)
 {
-	struct match match = {l2tp, group, outside_port};
+	struct port_match match = {l2tp->path, group, outside_port};
 
 	return table_find(&l2tp->port_table, l2tp_hash(l2tp, group, outside_port, HASH_PORT), match_port, &match);
 }
 
 /* There are as many groups as paths, and each has at least one: there always is a free one. */
-static uint32_t take_group(struct l2tp *l2tp, uint32_t outside, uint32_t remote)
+static uint32_t take_group(struct l2tp *l2tp, struct address outside, struct address remote)
 {
 	uint32_t index = l2tp_group_find(l2tp, outside, remote);
 
@@ -64,11 +75,11 @@ static uint32_t take_group(struct l2tp *l2tp, uint32_t outside, uint32_t remote)
 	index = l2tp->group_free;
 	l2tp->group_free = l2tp->group[index].sharing;
 	l2tp->group[index] = (struct l2tp_group){.outside = outside, .remote = remote, .sharing = MODULE_NONE};
-	table_insert(&l2tp->group_table, l2tp_hash(l2tp, outside, remote, HASH_GROUP), index);
+	table_insert(&l2tp->group_table, group_hash(l2tp, outside, remote), index);
 	return index;
 }
 
-void l2tp_path_join(struct l2tp *l2tp, uint32_t index, uint32_t outside, uint32_t remote)
+void l2tp_path_join(struct l2tp *l2tp, uint32_t index, struct address outside, struct address remote)
 {
 	struct l2tp_path *path = &l2tp->path[index];
 
@@ -89,7 +100,7 @@ void l2tp_path_leave(struct l2tp *l2tp, uint32_t index)
 	path->is_listed = false;
 	if (--group->paths > 0)
 		return;
-	table_remove(&l2tp->group_table, l2tp_hash(l2tp, group->outside, group->remote, HASH_GROUP), path->group);
+	table_remove(&l2tp->group_table, group_hash(l2tp, group->outside, group->remote), path->group);
 	group->sharing = l2tp->group_free;
 	l2tp->group_free = path->group;
 }

@@ -33,7 +33,7 @@ struct pptp_call {
 	uint32_t requested_ms; /* low 32 bits */
 	uint8_t end;           /* enum tunnel_end */
 	/* what is shown once the flow is gone */
-	uint32_t inside_address, outside_address, remote_address;
+	struct address inside_address, outside_address, remote_address;
 	uint8_t inside_is_server;
 	uint32_t packets[SIDES], last_ms[SIDES];
 	uint64_t bytes[SIDES];

@@ -2,20 +2,20 @@
 /* Servers that insist on a source port. */
 #include "passthrough/strict.h"
 
-bool strict_knows(const struct strict_servers *strict, uint32_t address, uint64_t now_ms)
+bool strict_knows(const struct strict_servers *strict, struct address address, uint64_t now_ms)
 {
 	for (unsigned i = 0; i < STRICT_SERVERS; i++)
-		if (strict->server[i].address == address && strict->server[i].until_ms > now_ms)
+		if (address_equal(strict->server[i].address, address) && strict->server[i].until_ms > now_ms)
 			return true;
 	return false;
 }
 
-void strict_learn(struct strict_servers *strict, uint32_t address, uint64_t now_ms)
+void strict_learn(struct strict_servers *strict, struct address address, uint64_t now_ms)
 {
 	unsigned place = 0;
 
 	for (unsigned i = 0; i < STRICT_SERVERS; i++) {
-		if (strict->server[i].address == address) {
+		if (address_equal(strict->server[i].address, address)) {
 			place = i;
 			break;
 		}

@@ -9,17 +9,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <culvert/types.h>
+
 enum { STRICT_SERVERS = 64, STRICT_MS = 24 * 60 * 60 * 1000 };
 
 struct strict_servers {
 	struct {
-		uint32_t address;
+		struct address address;
 		uint64_t until_ms; /* 0: none */
 	} server[STRICT_SERVERS];
 };
 
-bool strict_knows(const struct strict_servers *strict, uint32_t address, uint64_t now_ms);
-void strict_learn(struct strict_servers *strict, uint32_t address, uint64_t now_ms);
+bool strict_knows(const struct strict_servers *strict, struct address address, uint64_t now_ms);
+void strict_learn(struct strict_servers *strict, struct address address, uint64_t now_ms);
 /* After a crash: forgets what cannot have been learnt. */
 void strict_recover(struct strict_servers *strict, uint64_t now_ms);
 

@@ -62,8 +62,8 @@ static void list_flows(struct ipsec_life *l, uint32_t which)
 
 static bool ends_equal(const struct flow_view *a, const struct flow_view *b)
 {
-	return a->protocol == b->protocol && a->inside_address == b->inside_address &&
-	       a->outside_address == b->outside_address && a->remote_address == b->remote_address &&
+	return a->protocol == b->protocol && a->inside_address.v4 == b->inside_address.v4 &&
+	       a->outside_address.v4 == b->outside_address.v4 && a->remote_address.v4 == b->remote_address.v4 &&
 	       a->inside_port == b->inside_port && a->outside_port == b->outside_port &&
 	       a->remote_port == b->remote_port;
 }
@@ -91,12 +91,12 @@ static void check_others(const struct ipsec_life *l, enum side from, uint32_t so
 
 	for (uint32_t i = 0; i < l->flows[0]; i++) {
 		const struct flow_view *flow = &l->flow[0][i];
-		if ((int32_t)flow->expires_ms <= 0 || life_is_outside(flow->remote_address) ||
-		    (from == SIDE_LAN && flow->inside_address == source))
+		if ((int32_t)flow->expires_ms <= 0 || life_is_outside(flow->remote_address.v4) ||
+		    (from == SIDE_LAN && flow->inside_address.v4 == source))
 			continue;
-		if (flow->remote_address == remote && flow->protocol == PROTO_ESP && from == SIDE_WAN)
+		if (flow->remote_address.v4 == remote && flow->protocol == PROTO_ESP && from == SIDE_WAN)
 			continue; /* one SA more may take the place of another one of the same peer */
-		bool all = flow->remote_address != remote;
+		bool all = flow->remote_address.v4 != remote;
 		if (how_many(l, 1, flow, all) < how_many(l, 0, flow, all))
 			life_fail(all ? "a flow changed for what others do" : "a flow ended for what others do");
 	}
@@ -110,8 +110,8 @@ static bool has_tunnel(struct ipsec_life *l, uint32_t inside, uint32_t outside, 
 	bool found = false;
 
 	while (engine_next_tunnel(l->life.engine, &cursor, l->life.now, &view)) {
-		found |= view.end == END_NOT && view.service == SERVICE_IPSEC && view.inside_address == inside &&
-			 view.outside_address == outside && view.remote_address == remote;
+		found |= view.end == END_NOT && view.service == SERVICE_IPSEC && view.inside_address.v4 == inside &&
+			 view.outside_address.v4 == outside && view.remote_address.v4 == remote;
 		if (++count > 8 * TUNNELS_MOST)
 			life_fail("the list of tunnels does not end");
 	}

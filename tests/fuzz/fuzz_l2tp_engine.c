@@ -58,8 +58,8 @@ static void check_tunnels(const struct tunnel_view *view, uint32_t count)
 		for (uint32_t k = 0; k < i; k++)
 			if (is_told_apart(&view[i]) && is_told_apart(&view[k]) &&
 			    view[i].outside_id == view[k].outside_id &&
-			    view[i].outside_address == view[k].outside_address &&
-			    view[i].remote_address == view[k].remote_address)
+			    view[i].outside_address.v4 == view[k].outside_address.v4 &&
+			    view[i].remote_address.v4 == view[k].remote_address.v4)
 				life_fail("two tunnels that share a port have one outside ID");
 }
 
@@ -80,8 +80,8 @@ static void check_delivery(struct l2tp_life *l, const struct packet *p, uint16_t
 	bool has_flow = false;
 
 	while (engine_next_flow(l->life.engine, &cursor, l->life.now, &flow)) {
-		if (flow.protocol != PROTO_UDP || flow.inside_address != inside || flow.remote_address != remote ||
-		    flow.inside_port != packets_destination_port(p))
+		if (flow.protocol != PROTO_UDP || flow.inside_address.v4 != inside ||
+		    flow.remote_address.v4 != remote || flow.inside_port != packets_destination_port(p))
 			continue;
 		if (flow.outside_port == port)
 			return;
@@ -90,8 +90,8 @@ static void check_delivery(struct l2tp_life *l, const struct packet *p, uint16_t
 	if (!has_flow)
 		life_fail("a datagram went to a host that does not talk to its sender");
 	for (uint32_t i = 0; i < count && port == PORT; i++)
-		if (view[i].inside_address == inside && view[i].remote_address == remote && view[i].has_inside_id &&
-		    view[i].inside_id == header_id(p))
+		if (view[i].inside_address.v4 == inside && view[i].remote_address.v4 == remote &&
+		    view[i].has_inside_id && view[i].inside_id == header_id(p))
 			return;
 	life_fail("a datagram came by another port, and its tunnel is not the host's");
 }

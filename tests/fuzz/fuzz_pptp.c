@@ -54,8 +54,8 @@ static void check_tunnels(const struct tunnel_view *view, uint32_t count)
 		for (uint32_t k = 0; k < i; k++)
 			if (view[i].end == END_NOT && view[k].end == END_NOT &&
 			    view[i].outside_id == view[k].outside_id &&
-			    view[i].outside_address == view[k].outside_address &&
-			    view[i].remote_address == view[k].remote_address)
+			    view[i].outside_address.v4 == view[k].outside_address.v4 &&
+			    view[i].remote_address.v4 == view[k].remote_address.v4)
 				life_fail("two calls to one remote share an outside ID");
 }
 
@@ -63,8 +63,8 @@ static void check_tunnels(const struct tunnel_view *view, uint32_t count)
 static void check_data(const struct packet *p, const struct tunnel_view *view, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (view[i].inside_address == packets_destination(p) && view[i].remote_address == packets_source(p) &&
-		    view[i].inside_id == packet_get16(p, 26))
+		if (view[i].inside_address.v4 == packets_destination(p) &&
+		    view[i].remote_address.v4 == packets_source(p) && view[i].inside_id == packet_get16(p, 26))
 			return;
 	life_fail("data went to a host that has no such call");
 }

@@ -86,9 +86,9 @@ static uint32_t list_flows(struct stage *s, struct flow_view *views)
 
 static bool same_flow(const struct flow_view *a, const struct flow_view *b)
 {
-	return a->protocol == b->protocol && a->inside_address == b->inside_address &&
-	       a->inside_port == b->inside_port && a->outside_address == b->outside_address &&
-	       a->outside_port == b->outside_port && a->remote_address == b->remote_address &&
+	return a->protocol == b->protocol && a->inside_address.v4 == b->inside_address.v4 &&
+	       a->inside_port == b->inside_port && a->outside_address.v4 == b->outside_address.v4 &&
+	       a->outside_port == b->outside_port && a->remote_address.v4 == b->remote_address.v4 &&
 	       a->remote_port == b->remote_port;
 }
 
@@ -98,13 +98,13 @@ static void check_endpoints(const struct flow_view *views, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		for (uint32_t k = 0; k < i; k++) {
 			const struct flow_view *a = &views[i], *b = &views[k];
-			if (a->protocol != b->protocol || a->outside_address != b->outside_address ||
+			if (a->protocol != b->protocol || a->outside_address.v4 != b->outside_address.v4 ||
 			    a->outside_port != b->outside_port)
 				continue;
 			bool ports = a->protocol == PROTO_TCP || a->protocol == PROTO_UDP || a->protocol == PROTO_ICMP;
-			if (!ports && a->remote_address != b->remote_address)
+			if (!ports && a->remote_address.v4 != b->remote_address.v4)
 				continue;
-			if (a->inside_address != b->inside_address || a->inside_port != b->inside_port)
+			if (a->inside_address.v4 != b->inside_address.v4 || a->inside_port != b->inside_port)
 				fail("two inside endpoints share an outside one");
 		}
 }
@@ -119,14 +119,16 @@ static void check_opened(const struct stage *s, enum side from, const struct flo
 		const struct forward *f = &s->config.forward[i];
 		/* Of protocols without ports a forward takes all; GRE's key stands where ports do. */
 		bool takes_all = f->port_last == 0;
-		if (f->protocol == opened->protocol && f->to_address == opened->inside_address &&
+		if (f->protocol == opened->protocol && f->to_address == opened->inside_address.v4 &&
 		    (takes_all || (opened->outside_port >= f->port_first && opened->outside_port <= f->port_last)))
 			return;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		if (before[i].protocol == opened->protocol && before[i].outside_address == opened->outside_address &&
+		if (before[i].protocol == opened->protocol &&
+		    before[i].outside_address.v4 == opened->outside_address.v4 &&
 		    before[i].outside_port == opened->outside_port &&
-		    before[i].inside_address == opened->inside_address && before[i].inside_port == opened->inside_port)
+		    before[i].inside_address.v4 == opened->inside_address.v4 &&
+		    before[i].inside_port == opened->inside_port)
 			return;
 	fail("a packet from outside opened a flow where neither mapping nor forward is");
 }

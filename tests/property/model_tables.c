@@ -154,8 +154,9 @@ bool model_engine_flow(struct model *m, uint8_t protocol, uint32_t inside, uint1
 	uint32_t cursor = 0;
 
 	while (engine_next_flow(m->engine, &cursor, m->now, view))
-		if (view->protocol == protocol && view->inside_address == inside && view->inside_port == inside_port &&
-		    view->remote_address == remote && view->remote_port == remote_port)
+		if (view->protocol == protocol && view->inside_address.v4 == inside &&
+		    view->inside_port == inside_port && view->remote_address.v4 == remote &&
+		    view->remote_port == remote_port)
 			return true;
 	return false;
 }
@@ -248,7 +249,7 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 		return NULL;
 	}
 	if (model_has_ports(protocol)) {
-		mapping = model_mapping_outside(m, protocol, view.outside_address, view.outside_port);
+		mapping = model_mapping_outside(m, protocol, view.outside_address.v4, view.outside_port);
 		if (mapping && !model_mapping_serves(mapping, protocol, inside, inside_port, remote, remote_port)) {
 			model_fail(m, "the flow of %08x:%u shares outside port %u with another mapping", inside,
 				   inside_port, view.outside_port);
@@ -260,24 +261,24 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 			return NULL;
 		}
 		if (!mapping &&
-		    !model_judge_port(m, protocol, view.outside_address, view.outside_port, inside, inside_port))
+		    !model_judge_port(m, protocol, view.outside_address.v4, view.outside_port, inside, inside_port))
 			return NULL;
 	}
-	if (!mapping && view.outside_address != outside &&
+	if (!mapping && view.outside_address.v4 != outside &&
 	    !(host ? !host->outside || host->uncertain : m->now < m->stale || model_any_uncertain(m))) {
 		model_fail(m, "the flow of %08x got outside address %08x, the model says %08x", inside,
-			   view.outside_address, outside);
+			   view.outside_address.v4, outside);
 		return NULL;
 	}
-	if (host && !mapping && view.outside_address != host->outside) {
-		host->outside = view.outside_address;
+	if (host && !mapping && view.outside_address.v4 != host->outside) {
+		host->outside = view.outside_address.v4;
 		host->uncertain = false;
 	}
 	if (model_has_ports(protocol) && !mapping)
 		mapping = mapping_new(m, &(struct model_mapping){.protocol = protocol,
 								 .inside = inside,
 								 .inside_port = inside_port,
-								 .outside = view.outside_address,
+								 .outside = view.outside_address.v4,
 								 .outside_port = view.outside_port,
 								 .remote = remote,
 								 .remote_port = remote_port,
@@ -286,7 +287,7 @@ struct model_flow *model_open_outbound(struct model *m, uint8_t protocol, uint32
 			&(struct model_flow){.protocol = protocol,
 					     .inside = inside,
 					     .inside_port = inside_port,
-					     .outside = view.outside_address,
+					     .outside = view.outside_address.v4,
 					     .outside_port = view.outside_port,
 					     .remote = remote,
 					     .remote_port = remote_port},
@@ -451,13 +452,13 @@ bool model_compare_flows(struct model *m)
 	uint32_t cursor = 0, seen = 0, live = 0;
 
 	while (engine_next_flow(m->engine, &cursor, m->now, &view)) {
-		struct model_flow *f = model_flow_inside(m, view.protocol, view.inside_address, view.inside_port,
-							 view.remote_address, view.remote_port);
-		if (!f || f->outside != view.outside_address || f->outside_port != view.outside_port)
+		struct model_flow *f = model_flow_inside(m, view.protocol, view.inside_address.v4, view.inside_port,
+							 view.remote_address.v4, view.remote_port);
+		if (!f || f->outside != view.outside_address.v4 || f->outside_port != view.outside_port)
 			return model_fail(
 				m, "the engine has a flow %u %08x:%u <> %08x:%u <> %08x:%u that the model has not",
-				view.protocol, view.inside_address, view.inside_port, view.outside_address,
-				view.outside_port, view.remote_address, view.remote_port);
+				view.protocol, view.inside_address.v4, view.inside_port, view.outside_address.v4,
+				view.outside_port, view.remote_address.v4, view.remote_port);
 		if (!judge_view(m, f, &view))
 			return false;
 		seen++;

@@ -49,9 +49,9 @@ static bool sa_is_of(const struct engine *engine, const struct ipsec *ipsec, uin
 		return false;
 	const struct flow *flow = &engine->flow[sa->flow];
 	return (flow->flags & FLOW_LIVE) && (flow->flags & FLOW_SA) && engine->track[sa->flow].call.record == index &&
-	       host_address(engine, flow->host).v4 == ipsec->peer[peer].inside &&
-	       flow->outside_address.v4 == ipsec->peer[peer].outside &&
-	       flow->remote_address.v4 == ipsec->peer[peer].remote;
+	       address_equal(host_address(engine, flow->host), ipsec->peer[peer].inside) &&
+	       address_equal(flow->outside_address, ipsec->peer[peer].outside) &&
+	       address_equal(flow->remote_address, ipsec->peer[peer].remote);
 }
 
 static const char *check_sas(const struct engine *engine, const struct ipsec *ipsec, uint32_t index)

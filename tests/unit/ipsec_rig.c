@@ -88,8 +88,8 @@ bool ipsec_tunnel(struct rig *rig, uint32_t inside, uint32_t remote, struct tunn
 	uint64_t cursor = 0;
 
 	while (engine_next_tunnel(rig->engine, &cursor, rig->now, view))
-		if (view->service == SERVICE_IPSEC && view->inside_address == inside &&
-		    view->remote_address == remote && view->end == END_NOT)
+		if (view->service == SERVICE_IPSEC && view->inside_address.v4 == inside &&
+		    view->remote_address.v4 == remote && view->end == END_NOT)
 			return true;
 	return false;
 }

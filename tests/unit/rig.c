@@ -178,8 +178,8 @@ static void compare_output(const struct explain_output *told, const struct emiss
 	assert_int_equal(told->made, e->origin == ORIGIN_OWN);
 	assert_int_equal(told->protocol, packet_get8(packet, 9));
 	assert_int_equal(told->ttl, packet_get8(packet, 8));
-	assert_int_equal(told->source, packets_source(packet));
-	assert_int_equal(told->destination, packets_destination(packet));
+	assert_int_equal(told->source.v4, packets_source(packet));
+	assert_int_equal(told->destination.v4, packets_destination(packet));
 	assert_int_equal(told->length, packet_get16(packet, 2));
 	assert_int_equal(told->offset, (packet_get16(packet, 6) & 0x1fff) * 8);
 	if (!has_ports || told->offset != 0 || told->length < 28)
@@ -344,8 +344,9 @@ bool rig_flow(struct rig *rig, uint8_t protocol, uint32_t inside, uint16_t insid
 	uint32_t cursor = 0;
 
 	while (engine_next_flow(rig->engine, &cursor, rig->now, view))
-		if (view->protocol == protocol && view->inside_address == inside && view->inside_port == inside_port &&
-		    view->remote_address == remote && view->remote_port == remote_port)
+		if (view->protocol == protocol && view->inside_address.v4 == inside &&
+		    view->inside_port == inside_port && view->remote_address.v4 == remote &&
+		    view->remote_port == remote_port)
 			return true;
 	return false;
 }
@@ -394,7 +395,7 @@ bool rig_tunnel(struct rig *rig, uint32_t inside, uint32_t id, struct tunnel_vie
 	while (engine_next_tunnel(rig->engine, &cursor, rig->now, &each)) {
 		assert_int_equal(each.service, rig->service);
 		assert_int_equal(each.index, (uint32_t)cursor - 1); /* so it is found again */
-		if (each.inside_address != inside || !each.has_inside_id || each.inside_id != id)
+		if (each.inside_address.v4 != inside || !each.has_inside_id || each.inside_id != id)
 			continue;
 		/* Of two that are equally old, the one that lives is the younger one. */
 		if (!found || each.age_ms < view->age_ms || (each.age_ms == view->age_ms && each.end == END_NOT))

@@ -209,12 +209,12 @@ static void only_what_fits_the_filter(void **state)
 		struct capture_filter filter;
 		uint32_t rows; /* of packets from ports 5000 and 500, which leave from 6000 and 6001 */
 	} cases[] = {
-		{{.service = SERVICE_NONE, .has_host = true, .host = INSIDE}, 4},
-		{{.service = SERVICE_NONE, .has_host = true, .host = INSIDE + 1}, 0},
-		{{.service = SERVICE_NONE, .has_remote = true, .remote = REMOTE}, 4},
-		{{.service = SERVICE_NONE, .has_remote = true, .remote = OUTSIDE}, 0},
+		{{.service = SERVICE_NONE, .has_host = true, .host = {INSIDE}}, 4},
+		{{.service = SERVICE_NONE, .has_host = true, .host = {INSIDE + 1}}, 0},
+		{{.service = SERVICE_NONE, .has_remote = true, .remote = {REMOTE}}, 4},
+		{{.service = SERVICE_NONE, .has_remote = true, .remote = {OUTSIDE}}, 0},
 		{{.service = SERVICE_NONE, .has_port = true, .port = 6001}, 2},
-		{{.service = SERVICE_NONE, .has_port = true, .port = 53, .has_host = true, .host = INSIDE}, 4},
+		{{.service = SERVICE_NONE, .has_port = true, .port = 53, .has_host = true, .host = {INSIDE}}, 4},
 		{{.service = SERVICE_NONE, .has_protocol = true, .protocol = 17}, 4},
 		{{.service = SERVICE_NONE, .has_protocol = true, .protocol = 6}, 0},
 		{{.service = SERVICE_NONE, .drops_only = true}, 0},

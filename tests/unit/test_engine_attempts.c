@@ -63,9 +63,9 @@ static void what_is_blocked_is_counted(void **state)
 	assert_int_equal(view.state, TUNNEL_IS_BLOCKED);
 	assert_int_equal(view.hint, HINT_BLOCKED);
 	assert_int_equal(view.end, END_NOT);
-	assert_int_equal(view.inside_address, L1);
-	assert_int_equal(view.outside_address, O1);
-	assert_int_equal(view.remote_address, W1);
+	assert_int_equal(view.inside_address.v4, L1);
+	assert_int_equal(view.outside_address.v4, O1);
+	assert_int_equal(view.remote_address.v4, W1);
 	assert_int_equal(view.packets[SIDE_LAN], 5);
 	assert_int_equal(view.last_ms[SIDE_LAN], 8 * SECOND);
 	assert_int_equal(view.age_ms, 40 * SECOND);
@@ -78,7 +78,7 @@ static void what_is_blocked_is_counted(void **state)
 	assert_int_equal(attempts(rig, &view), 2);
 	rig_wait(rig, 30 * SECOND);
 	assert_int_equal(attempts(rig, &view), 1);
-	assert_int_equal(view.inside_address, L1);
+	assert_int_equal(view.inside_address.v4, L1);
 	assert_int_equal(view.packets[SIDE_LAN], 1);
 	rig->config.mode[PART_PPTP] = MODE_PASS;
 	rig_configure(rig);
@@ -101,7 +101,7 @@ static void the_table_is_bounded(void **state)
 	rig_udp(rig, SIDE_LAN, L1, 1701, X, 1701);
 	bool found = false;
 	for (uint32_t cursor = 0; engine_next_attempt(rig->engine, &cursor, rig->now, &view);)
-		found |= view.remote_address == X;
+		found |= view.remote_address.v4 == X;
 	assert_true(found);
 }
 
@@ -143,7 +143,7 @@ static void ah_alone_is_seen(void **state)
 	assert_non_null(ipsec_ike(rig, SIDE_LAN, L2, 500, W1, 500, &spec));
 	rig_portless(rig, SIDE_LAN, PROTO_AH, L2, W1);
 	assert_int_equal(attempts(rig, &view), 1);
-	assert_int_equal(view.inside_address, L1);
+	assert_int_equal(view.inside_address.v4, L1);
 	rig->config.mode[PART_AH] = MODE_BLOCK;
 	rig_configure(rig);
 	rig_portless(rig, SIDE_LAN, PROTO_AH, L3, W1);
@@ -176,7 +176,7 @@ static void ike_is_refused(void **state)
 		answer_with_error(rig, cases[i].from, cases[i].type, cases[i].code, sent);
 		assert_true(ipsec_tunnel(rig, L1, W1, &view));
 		assert_int_equal(view.hint, cases[i].hint);
-		assert_int_equal(view.refusal.by, cases[i].hint != HINT_NONE ? cases[i].from : 0);
+		assert_int_equal(view.refusal.by.v4, cases[i].hint != HINT_NONE ? cases[i].from : 0);
 		if (cases[i].hint == HINT_NONE)
 			continue;
 		assert_int_equal(view.refusal.port, 500);
@@ -194,7 +194,7 @@ static void ike_is_refused(void **state)
 		assert_non_null(ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500, &answer));
 		assert_true(ipsec_tunnel(rig, L1, W1, &view));
 		assert_int_equal(view.hint, HINT_NONE);
-		assert_int_equal(view.refusal.by, 0);
+		assert_int_equal(view.refusal.by.v4, 0);
 	}
 	assert_int_equal(attempts(rig, &view), 0); /* the tunnel is shown, once */
 }
@@ -220,7 +220,7 @@ static void a_refusal_is_of_its_time(void **state)
 	assert_non_null(ipsec_ike(rig, SIDE_WAN, W2, 500, O1, 500, &ask));
 	answer_with_error(rig, W2, 3, 3, ipsec_ike(rig, SIDE_LAN, L2, 500, W2, 500, &ask));
 	assert_true(ipsec_tunnel(rig, L2, W2, &view));
-	assert_int_equal(view.refusal.by, 0);
+	assert_int_equal(view.refusal.by.v4, 0);
 }
 
 static void pptp_is_refused(void **state)
@@ -235,7 +235,7 @@ static void pptp_is_refused(void **state)
 	assert_int_equal(attempts(rig, &view), 1);
 	assert_int_equal(view.state, TUNNEL_IS_REQUESTED);
 	assert_int_equal(view.hint, HINT_REFUSED);
-	assert_int_equal(view.refusal.by, W1);
+	assert_int_equal(view.refusal.by.v4, W1);
 	assert_int_equal(view.refusal.port, 1723);
 	assert_int_equal(view.refusal.type, 0);
 	answer_with_error(rig, X, 3, 1, dial(rig, L2));

@@ -21,9 +21,9 @@ struct flows {
 
 static bool same_flow(const struct flow_view *a, const struct flow_view *b)
 {
-	return a->protocol == b->protocol && a->inside_address == b->inside_address &&
-	       a->inside_port == b->inside_port && a->outside_address == b->outside_address &&
-	       a->outside_port == b->outside_port && a->remote_address == b->remote_address &&
+	return a->protocol == b->protocol && a->inside_address.v4 == b->inside_address.v4 &&
+	       a->inside_port == b->inside_port && a->outside_address.v4 == b->outside_address.v4 &&
+	       a->outside_port == b->outside_port && a->remote_address.v4 == b->remote_address.v4 &&
 	       a->remote_port == b->remote_port;
 }
 
@@ -256,10 +256,10 @@ static void a_rehearsal_knows_the_forwards(void **state)
 
 	add_forward(rig, PROTO_UDP, 500, L3);
 	rehearsal = rehearsal_start(malloc(rehearsal_size()), rig->engine, &rig->config);
-	assert_true(rehearsal_leads_to(rehearsal, PROTO_UDP, 500, L3));
-	assert_false(rehearsal_leads_to(rehearsal, PROTO_UDP, 500, L2));
-	assert_false(rehearsal_leads_to(rehearsal, PROTO_UDP, 501, L3));
-	assert_false(rehearsal_leads_to(rehearsal, PROTO_TCP, 500, L3));
+	assert_true(rehearsal_leads_to(rehearsal, PROTO_UDP, 500, address_of(L3)));
+	assert_false(rehearsal_leads_to(rehearsal, PROTO_UDP, 500, address_of(L2)));
+	assert_false(rehearsal_leads_to(rehearsal, PROTO_UDP, 501, address_of(L3)));
+	assert_false(rehearsal_leads_to(rehearsal, PROTO_TCP, 500, address_of(L3)));
 	free(rehearsal);
 }
 

@@ -27,12 +27,12 @@ static void tells_what_was_dropped(void **state)
 	assert_int_equal(view.from, SIDE_WAN);
 	assert_int_equal(view.reason, DROP_FILTERED);
 	assert_int_equal(view.protocol, PROTO_UDP);
-	assert_int_equal(view.source, W2);
+	assert_int_equal(view.source.v4, W2);
 	assert_int_equal(view.source_port, 53);
-	assert_int_equal(view.destination, O1);
+	assert_int_equal(view.destination.v4, O1);
 	assert_int_equal(view.destination_port, port);
 	assert_true(view.has_mapping);
-	assert_int_equal(view.mapping_address, L1);
+	assert_int_equal(view.mapping_address.v4, L1);
 	assert_int_equal(view.mapping_port, 5000);
 	rig_portless(rig, SIDE_WAN, PROTO_ESP, W1, O1);
 	assert_true(latest(rig, &view));
@@ -52,12 +52,12 @@ static void tells_no_more_than_was_read(void **state)
 	rig_udp(rig, SIDE_LAN, L1, 1234, 0x7f000001, 80);
 	assert_true(latest(rig, &view));
 	assert_int_equal(view.reason, DROP_DESTINATION_MARTIAN);
-	assert_int_equal(view.destination, 0x7f000001);
+	assert_int_equal(view.destination.v4, 0x7f000001);
 	assert_int_equal(view.destination_port, 0);
 	rig_send_packet(rig, SIDE_LAN, &packet);
 	assert_true(latest(rig, &view));
 	assert_int_equal(view.reason, DROP_IP_VERSION);
-	assert_int_equal(view.source, 0);
+	assert_int_equal(view.source.v4, 0);
 	assert_int_equal(view.protocol, 0);
 }
 
@@ -115,7 +115,7 @@ static void tells_no_ports_of_others(void **state)
 		rig_send(rig, SIDE_LAN, &bad);
 		rig_dropped(rig, i == 0 ? DROP_IP_OPTION : DROP_FRAGMENT_TINY);
 		assert_true(latest(rig, &view));
-		assert_int_equal(view.source, L1);
+		assert_int_equal(view.source.v4, L1);
 		assert_int_equal(view.source_port, 0);
 		assert_int_equal(view.destination_port, 0);
 	}

@@ -221,7 +221,7 @@ static void strangers_get_half(void **state)
 	rig_tcp(rig, SIDE_WAN, W1, 6000, O1, 8080, FLAG_SYN, 77, 0);
 	rig_dropped(rig, DROP_HOST_LIMIT);
 	assert_int_equal(full_hosts(rig, &full), 1);
-	assert_int_equal(full.address, L1);
+	assert_int_equal(full.address.v4, L1);
 	assert_int_equal(full.inbound, 10);
 	assert_false(full.is_full);
 	for (uint16_t i = 0; i < 10; i++)
@@ -360,8 +360,8 @@ static void outside_addresses_are_shown(void **state)
 	while (engine_next_outside(rig->engine, &n, &view[n]))
 		assert_in_range(n, 1, 2);
 	assert_int_equal(n, 2);
-	assert_int_equal(view[0].address, O2);
-	assert_int_equal(view[1].address, O1);
+	assert_int_equal(view[0].address.v4, O2);
+	assert_int_equal(view[1].address.v4, O1);
 	assert_int_equal(view[0].hosts + view[1].hosts, 2);
 	assert_int_equal(view[0].udp_ports + view[1].udp_ports, 6);
 	assert_int_equal(view[0].tcp_ports + view[1].tcp_ports, 1);
@@ -445,7 +445,7 @@ static void flows_have_an_index_and_are_forgotten_by_it(void **state)
 	rig_check(rig);
 	for (uint32_t i = 0; i < 6; i++) {
 		cursor = index[i];
-		if (i != 3 && engine_next_flow(rig->engine, &cursor, rig->now, &view) && view.inside_address == L1)
+		if (i != 3 && engine_next_flow(rig->engine, &cursor, rig->now, &view) && view.inside_address.v4 == L1)
 			assert_true(engine_forget_flow(rig->engine, view.index, rig->now));
 	}
 	assert_int_equal(engine_counters(rig->engine)->hosts, 1);

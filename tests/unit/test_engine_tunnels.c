@@ -40,8 +40,8 @@ static void knows_private_addresses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
-		assert_true(address_is_private(inside[i]));
-		assert_false(address_is_private(outside[i]));
+		assert_true(address_is_private(address_of(inside[i])));
+		assert_false(address_is_private(address_of(outside[i])));
 	}
 }
 

@@ -109,8 +109,8 @@ static void tells_flow_and_mapping(void **state)
 	ask(rig, SIDE_LAN, &spec, &told);
 	assert_int_equal(told.rule, RULE_NEW_MAPPING);
 	assert_true(told.has_flow && told.flow_is_new && told.mapping_is_new);
-	assert_int_equal(told.flow.inside_address, L1);
-	assert_int_equal(told.flow.outside_address, O1);
+	assert_int_equal(told.flow.inside_address.v4, L1);
+	assert_int_equal(told.flow.outside_address.v4, O1);
 	assert_int_equal(told.flow.remote_port, 53);
 	assert_int_equal(rig_flows(rig), 0);
 	rig_send(rig, SIDE_LAN, &spec);
@@ -155,7 +155,7 @@ static void tells_forward_part_and_nearest(void **state)
 	ask(rig, SIDE_WAN, &spec, &told);
 	assert_int_equal(told.result.drop, DROP_FILTERED);
 	assert_true(told.has_nearest);
-	assert_int_equal(told.nearest_address, L3);
+	assert_int_equal(told.nearest_address.v4, L3);
 	assert_int_equal(told.nearest_port, 6000);
 }
 

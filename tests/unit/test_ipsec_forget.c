@@ -18,7 +18,7 @@ static uint32_t forget(struct rig *rig, uint32_t inside)
 	uint32_t cursor = 0, count = 0;
 
 	while (engine_next_flow(rig->engine, &cursor, rig->now, &view))
-		if (view.inside_address == inside)
+		if (view.inside_address.v4 == inside)
 			count += engine_forget_flow(rig->engine, view.index, rig->now);
 	rig_check(rig);
 	assert_null(ipsec_check(rig->engine));

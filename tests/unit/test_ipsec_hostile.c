@@ -94,7 +94,7 @@ static void who_waited_for_an_address_that_went_ends(void **state)
 	assert_int_equal(packets_source(&rig->out.item[0].packet), O2);
 	assert_int_equal(count_tunnels(rig), 1);
 	assert_true(ipsec_tunnel(rig, L2, W1, &view));
-	assert_int_equal(view.outside_address, O2);
+	assert_int_equal(view.outside_address.v4, O2);
 	rig_wait(rig, 40 * SECOND);
 	assert_int_equal(count_tunnels(rig), 0);
 }

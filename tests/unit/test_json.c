@@ -48,7 +48,7 @@ static void every_type_is_written(void **state)
 	json_bool(&row.json, "yes", true);
 	json_bool(&row.json, "no", false);
 	json_null(&row.json, "null");
-	json_address(&row.json, "address", 0xc0a80102);
+	json_address(&row.json, "address", address_of(0xc0a80102));
 	assert_row(&row, "{\"text\":\"plain\",\"nothing\":null,\"most\":18446744073709551615,\"part\":1.250,"
 			 "\"yes\":true,\"no\":false,\"null\":null,\"address\":\"192.168.1.2\"}\n");
 	start(&row, sizeof(row.text));

@@ -505,7 +505,7 @@ static void is_refused(void **state)
 	assert_true(rig_tunnel(rig, L1, 7, &v));
 	assert_int_equal(v.end, END_NO_ANSWER);
 	assert_int_equal(v.hint, HINT_UNREACHABLE);
-	assert_int_equal(v.refusal.by, X);
+	assert_int_equal(v.refusal.by.v4, X);
 	assert_int_equal(v.refusal.port, 1701);
 }
 

@@ -156,7 +156,7 @@ static void shows_links_and_the_data_path(void **state)
 	fixture->datapath.lost[SIDE_WAN] = 9;
 	fixture->datapath.refused[SIDE_LAN] = 8;
 	fixture->datapath.waited = 6;
-	fixture->outside = (struct outside_view){.address = 0xc6336402, .tcp_ports = 5, .udp_ports = 64512};
+	fixture->outside = (struct outside_view){.address = {0xc6336402}, .tcp_ports = 5, .udp_ports = 64512};
 	make(fixture);
 	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"tcp\"} 5");
 	expect(fixture, "culvert_outside_ports{address=\"198.51.100.2\",protocol=\"udp\"} 64512");

@@ -285,8 +285,8 @@ static void tunnels_are_shown(void **state)
 	rig_wait(rig, 2 * SECOND);
 	assert_true(rig_tunnel(rig, SERVER, OWN, &v));
 	assert_true(v.inside_is_server && v.has_inside_id && v.has_remote_id);
-	assert_int_equal(v.outside_address, O1);
-	assert_int_equal(v.remote_address, W1);
+	assert_int_equal(v.outside_address.v4, O1);
+	assert_int_equal(v.remote_address.v4, W1);
 	assert_int_equal(v.inside_id, OWN);
 	assert_int_equal(v.outside_id, OWN);
 	assert_int_equal(v.remote_id, THEIRS);
@@ -472,8 +472,8 @@ static void every_wrong_bit_of_the_header(void **state)
 		rig_forwarded(rig, SIDE_WAN);
 		assert_memory_equal(line_data(p, &arrived), bytes, length);
 		assert_int_equal(told.count[EVENT_NOT_UNDERSTOOD], 1);
-		assert_int_equal(told.last.inside_address, L1);
-		assert_int_equal(told.last.remote_address, W1);
+		assert_int_equal(told.last.inside_address.v4, L1);
+		assert_int_equal(told.last.remote_address.v4, W1);
 		/* a sound message later in the stream is not believed */
 		line_expect(&line, SIDE_LAN, OUTGOING_REQUEST, OWN, 0, 0, OWN, 0);
 		line_expect(&line, SIDE_WAN, START_REPLY, 0, 0, 0, 0, 0);

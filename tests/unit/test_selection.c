@@ -19,20 +19,20 @@ static struct selection tunnel_of(enum service service)
 	return (struct selection){
 		.what = SELECTED_TUNNEL,
 		.tunnel = {.service = service,
-			   .inside_address = INSIDE,
-			   .outside_address = OUTSIDE,
-			   .remote_address = REMOTE},
+			   .inside_address = {INSIDE},
+			   .outside_address = {OUTSIDE},
+			   .remote_address = {REMOTE}},
 	};
 }
 
 static struct flow_view flow_of(uint8_t protocol, uint16_t inside_port, uint16_t remote_port)
 {
 	return (struct flow_view){.protocol = protocol,
-				  .inside_address = INSIDE,
+				  .inside_address = {INSIDE},
 				  .inside_port = inside_port,
-				  .outside_address = OUTSIDE,
+				  .outside_address = {OUTSIDE},
 				  .outside_port = inside_port,
-				  .remote_address = REMOTE,
+				  .remote_address = {REMOTE},
 				  .remote_port = remote_port};
 }
 
@@ -41,9 +41,9 @@ static struct capture_ends packet_of(enum side side, uint8_t protocol, uint16_t 
 				     uint32_t identifier)
 {
 	return (struct capture_ends){.protocol = protocol,
-				     .source = side == SIDE_LAN ? INSIDE : OUTSIDE,
+				     .source = {side == SIDE_LAN ? INSIDE : OUTSIDE},
 				     .source_port = local_port,
-				     .destination = REMOTE,
+				     .destination = {REMOTE},
 				     .destination_port = remote_port,
 				     .identifier = identifier};
 }
@@ -134,7 +134,7 @@ static void a_tunnel_of_ipsec(void **state)
 	assert_true(owns(&tunnel, other));
 	assert_true(owns(&tunnel, flow_of(PROTOCOL_UDP, 4500, 4500)));
 	assert_false(owns(&tunnel, flow_of(PROTOCOL_UDP, 4501, 4501)));
-	other.inside_address = NEIGHBOUR;
+	other.inside_address.v4 = NEIGHBOUR;
 	assert_false(owns(&tunnel, other));
 }
 
@@ -151,7 +151,7 @@ static void a_mapping(void **state)
 	assert_true(has(&one, SIDE_WAN, back(packet_of(SIDE_WAN, PROTOCOL_UDP, 6000, 53, 0))));
 	assert_false(has(&one, SIDE_WAN, packet_of(SIDE_WAN, PROTOCOL_UDP, 5000, 53, 0)));
 	assert_false(has(&one, SIDE_LAN, packet_of(SIDE_LAN, PROTOCOL_TCP, 5000, 53, 0)));
-	neighbours.source = NEIGHBOUR;
+	neighbours.source.v4 = NEIGHBOUR;
 	assert_false(has(&one, SIDE_LAN, neighbours));
 	assert_true(owns(&one, flow));
 	flow.remote_port = 54; /* the record went to another flow */

@@ -21,9 +21,9 @@ static struct tunnel_view ipsec(void)
 		.service = SERVICE_IPSEC,
 		.kind = "IPsec",
 		.data = "ESP",
-		.inside_address = INSIDE,
-		.outside_address = OUTSIDE,
-		.remote_address = REMOTE,
+		.inside_address = {INSIDE},
+		.outside_address = {OUTSIDE},
+		.remote_address = {REMOTE},
 		.has_inside_id = true,
 		.has_remote_id = true,
 		.inside_id = 0xc0ffee,
@@ -48,9 +48,9 @@ static struct tunnel_view l2tp(void)
 		.service = SERVICE_L2TP,
 		.kind = "L2TP",
 		.data = "UDP",
-		.inside_address = INSIDE,
-		.outside_address = OUTSIDE,
-		.remote_address = REMOTE,
+		.inside_address = {INSIDE},
+		.outside_address = {OUTSIDE},
+		.remote_address = {REMOTE},
 		.state = TUNNEL_IS_REQUESTED,
 		.silent = -1,
 	};
@@ -174,7 +174,7 @@ static void hints_are_sentences(void **state)
 	long_name[sizeof(long_name) - 1] = 0;
 	expect_not(&view, ". ");
 	view.inside_name = view.remote_name = long_name;
-	view.inside_address = view.remote_address = view.outside_address = 0xdededede;
+	view.inside_address.v4 = view.remote_address.v4 = view.outside_address.v4 = 0xdededede;
 	view.natt_remote = false;
 	view.data = "ESP in UDP";
 	view.is_shared = true;
@@ -190,9 +190,9 @@ static void hints_are_sentences(void **state)
 		view.hint = (enum tunnel_hint)hint;
 		assert_true(length > 50 && length < 400);
 		if (hint == HINT_REFUSED || hint == HINT_UNREACHABLE || hint == HINT_PROHIBITED)
-			view.refusal = (struct refusal){UINT32_MAX, UINT16_MAX, 17, 11, 255};
+			view.refusal = (struct refusal){{UINT32_MAX}, UINT16_MAX, 17, 11, 255};
 		else
-			view.refusal.by = 0;
+			view.refusal.by.v4 = 0;
 		length = strlen(tunnel_text_hint(&view, sentence));
 		assert_true(tunnel_hint_name(view.hint)[0]);
 		snprintf(tail, sizeof(tail), "%s.", sentence + length - 40);
@@ -210,16 +210,16 @@ static void names_who_refuses(void **state)
 
 	(void)state;
 	view.hint = HINT_REFUSED;
-	view.refusal = (struct refusal){0xcb007151, 500, 17, 3, 3};
+	view.refusal = (struct refusal){{0xcb007151}, 500, 17, 3, 3};
 	assert_non_null(
 		strstr(tunnel_text_hint(&view, text),
 		       "203.0.113.81 answers to UDP port 500 with ICMP unreachable (type 3, code 3); the server"));
-	view.refusal = (struct refusal){0xcb007151, 0, 47, 11, 0};
+	view.refusal = (struct refusal){{0xcb007151}, 0, 47, 11, 0};
 	assert_non_null(strstr(tunnel_text_hint(&view, text),
 			       "203.0.113.81 answers to GRE with ICMP time exceeded (type 11, code 0); "));
-	view.refusal = (struct refusal){0xcb007151, 1723, 6, 0, 0};
+	view.refusal = (struct refusal){{0xcb007151}, 1723, 6, 0, 0};
 	assert_non_null(strstr(tunnel_text_hint(&view, text), "203.0.113.81 answers to TCP port 1723 with a reset; "));
-	view.refusal.by = 0;
+	view.refusal.by.v4 = 0;
 	view.hint = HINT_BLOCKED;
 	view.end = END_BLOCKED;
 	for (int part = 0; part < PARTS; part++) {

@@ -18,9 +18,9 @@ static const struct tunnel_view call = {
 	.service = SERVICE_PPTP,
 	.kind = "PPTP",
 	.data = "GRE",
-	.inside_address = INSIDE,
-	.outside_address = OUTSIDE,
-	.remote_address = REMOTE,
+	.inside_address = {INSIDE},
+	.outside_address = {OUTSIDE},
+	.remote_address = {REMOTE},
 	.state = TUNNEL_IS_CONNECTED,
 	.age_ms = 61999,
 	.bytes = {1200, 900},
@@ -84,7 +84,7 @@ static void fits(void **state)
 
 	(void)state;
 	view.service = SERVICE_IPSEC;
-	view.inside_address = view.outside_address = view.remote_address = UINT32_MAX;
+	view.inside_address.v4 = view.outside_address.v4 = view.remote_address.v4 = UINT32_MAX;
 	view.has_inside_id = view.has_remote_id = true;
 	view.inside_id = view.outside_id = view.remote_id = view.age_ms = UINT32_MAX;
 	view.bytes[SIDE_LAN] = view.bytes[SIDE_WAN] = UINT64_MAX;
