@@ -50,6 +50,7 @@ bool part_has_key(enum part part);
 const char *service_name(enum service service);
 const char *part_name(enum part part);
 const char *part_key(enum part part);
+const char *service_mode_name(enum service_mode mode);
 /* As people write them. */
 const char *service_label(enum service service);
 const char *part_label(enum part part);

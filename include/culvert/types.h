@@ -147,6 +147,8 @@ static inline bool address_is_private(struct address address)
 	return v4 >> 24 == 10 || v4 >> 20 == 0xac1 || v4 >> 16 == 0xc0a8 || v4 >> 22 == 0x191;
 }
 
+/* "lan" or "wan". */
+const char *side_name(enum side side);
 const char *drop_name(enum drop reason);
 const char *drop_meaning(enum drop reason);
 const char *drop_advice(enum drop reason);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Checks that need no packet: what the configuration sets, and what the rows before have come to. */
+#include <culvert/module.h>
+
 #include "config/config.h"
 #include "control/selftest.h"
 #include "control/verb.h"
@@ -9,9 +11,7 @@ enum { REST = 120 };
 
 static const char *mode_name(const struct bench *bench, enum part part)
 {
-	static const char *const names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
-
-	return names[config_mode_of(bench->router->config, part)];
+	return service_mode_name(config_mode_of(bench->router->config, part));
 }
 
 static bool is_read(const struct bench *bench, enum part part)

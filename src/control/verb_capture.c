@@ -58,7 +58,7 @@ static void put_translation(struct json *row, const struct capture_packet *packe
 		json_null(row, names[i]);
 	if (!packet->has_translation)
 		return;
-	json_text(row, names[0], packet->to == SIDE_LAN ? "lan" : "wan");
+	json_text(row, names[0], side_name(packet->to));
 	json_address(row, names[1], after->source);
 	json_number(row, names[2], after->source_port);
 	json_address(row, names[3], after->destination);
@@ -75,7 +75,7 @@ static void send_packet(struct verb *verb, const struct look *look, const struct
 	json_number(row, "number", packet->number);
 	json_number(row, "time", packet->time_us / 1000000);
 	json_number(row, "microseconds", packet->time_us % 1000000);
-	json_text(row, "side", packet->side == SIDE_LAN ? "lan" : "wan");
+	json_text(row, "side", side_name(packet->side));
 	json_text(row, "event", events[packet->event]);
 	json_text(row, "verdict", verdicts[packet->result.verdict]);
 	json_text(row, "reason", packet->result.drop ? drop_name((enum drop)packet->result.drop) : NULL);

@@ -94,7 +94,7 @@ static void send_packet(struct verb *verb, const struct packet_row *packet)
 	json_number(row, "number", view->number);
 	json_number(row, "time", clock_unix_seconds() - view->age_ms / 1000);
 	json_number(row, "age", view->age_ms / 1000);
-	json_text(row, "from", view->from == SIDE_LAN ? "lan" : "wan");
+	json_text(row, "from", side_name(view->from));
 	json_text(row, "reason", drop_name(view->reason));
 	json_number(row, "transport-protocol", view->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));

@@ -314,7 +314,6 @@ static void put_endpoint(struct json *row, const char *address_name, const char 
 
 static void send_verdict(struct verb *verb, const struct explanation *explanation, enum fate fate)
 {
-	static const char *const modes[] = {"pass", "plain", "block"};
 	const struct flow_view *flow = &explanation->flow;
 	enum drop reason = (enum drop)explanation->result.drop;
 	bool has_flow = explanation->has_flow,
@@ -349,7 +348,7 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 	json_text(row, "forward", forward_name(verb->router->config, explanation->forward));
 	json_bool(row, "hairpin", explanation->is_hairpin);
 	json_text(row, "part", explanation->part != PART_NONE ? part_name(explanation->part) : NULL);
-	json_text(row, "mode", explanation->part != PART_NONE ? modes[explanation->mode] : NULL);
+	json_text(row, "mode", explanation->part != PART_NONE ? service_mode_name(explanation->mode) : NULL);
 	json_text(row, "module", explanation->reader != SERVICE_NONE ? service_name(explanation->reader) : NULL);
 	put_endpoint(row, "nearest-src-address", "nearest-src-port", explanation->has_nearest,
 		     explanation->nearest_address, explanation->nearest_port);
@@ -365,7 +364,7 @@ static void send_output(struct verb *verb, const struct explain_output *output)
 		      output->protocol == PROTOCOL_ESP;
 	char memory[8];
 
-	json_text(row, "to", output->to == SIDE_LAN ? "lan" : "wan");
+	json_text(row, "to", side_name(output->to));
 	json_number(row, "transport-protocol", output->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(output->protocol, memory));
 	json_address(row, "src-address", output->source);

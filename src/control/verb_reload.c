@@ -302,29 +302,11 @@ enum verb_step verb_rehearse(struct verb *verb)
 
 enum { HOSTS_COUNTED = 1024 };
 
-/* What mode changes: the word that people say, what it is called, and where it stands in the file. */
-static const struct mode_switch {
-	const char *word, *name, *section, *key;
-	enum part part; /* whose mode it is, or that of the first part of its service */
-} switches[] = {
-	{"pptp", "PPTP", "pptp", "mode", PART_PPTP},
-	{"l2tp", "L2TP", "l2tp", "mode", PART_L2TP},
-	{"ipsec", "IPsec", "ipsec", "mode", PART_NONE},
-	{"ike", "IKE", "ipsec", "ike", PART_IKE},
-	{"natt", "NAT traversal of IPsec", "ipsec", "natt", PART_NATT},
-	{"esp", "ESP", "ipsec", "esp", PART_ESP},
-	{"ah", "AH", "ipsec", "ah", PART_AH},
-};
-
-enum { SWITCHES = sizeof(switches) / sizeof(switches[0]) };
-
-static const char *const mode_names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
-
 /* What is asked for, and what comes of it. */
 struct mode_change {
-	const struct mode_switch *what;
 	const struct config_key *key;
 	const char *value;   /* as it stands in the file */
+	const char *label;   /* what it is the mode of */
 	char file[PATH_MAX]; /* where it is kept */
 	bool is_rehearsal;   /* nothing is changed */
 	struct config next;  /* with that */
@@ -332,20 +314,40 @@ struct mode_change {
 	uint32_t tunnels, hosts; /* that end */
 };
 
-static enum service_mode mode_of(const struct config *config, const struct mode_switch *what)
+/* What mode changes are the keys whose value is one, each under the word that says most: [pptp] mode is pptp. */
+static const char *word_of(const struct config_key *key)
 {
-	return what->part == PART_NONE ? config->service[SERVICE_IPSEC] : config_mode_of(config, what->part);
+	if (key->type == KEY_MODE)
+		return key->section;
+	return key->type == KEY_PART_MODE ? key->name : NULL;
+}
+
+static enum service_mode mode_of(const struct config *config, const struct config_key *key, const char **label)
+{
+	enum service service = 0;
+	enum part part = 0;
+
+	while (part < PARTS && (key->type != KEY_PART_MODE || strcmp(part_name(part), key->name) != 0))
+		part++;
+	while (service < SERVICES - 1 && strcmp(service_name(service), key->section) != 0)
+		service++;
+	*label = part < PARTS ? part_label(part) : service_label(service);
+	return part < PARTS ? config_mode_of(config, part) : config->service[service];
 }
 
 static enum verb_step list_modes(struct verb *verb)
 {
-	for (int i = 0; i < SWITCHES; i++) {
-		struct json *row = verb_row(verb, "mode");
+	for (const struct config_key *key = config_keys; key < config_keys + CONFIG_KEYS; key++) {
+		struct json *row;
+		const char *label;
 
-		json_text(row, "switch", switches[i].word);
-		json_text(row, "mode", mode_names[mode_of(verb->router->config, &switches[i])]);
-		json_text(row, "section", switches[i].section);
-		json_text(row, "key", switches[i].key);
+		if (!word_of(key))
+			continue;
+		row = verb_row(verb, "mode");
+		json_text(row, "switch", word_of(key));
+		json_text(row, "mode", service_mode_name(mode_of(verb->router->config, key, &label)));
+		json_text(row, "section", key->section);
+		json_text(row, "key", key->name);
 		verb_send(verb);
 	}
 	return VERB_OVER;
@@ -378,20 +380,15 @@ static bool read_change(struct verb *verb, struct mode_change *change)
 		return false;
 	}
 	change->value = read_mode(verb->words[1]);
-	for (int i = 0; i < SWITCHES; i++) {
-		if (strcasecmp(switches[i].word, verb->words[0]) != 0)
+	for (change->key = config_keys; change->key < config_keys + CONFIG_KEYS; change->key++) {
+		const char *word = word_of(change->key);
+
+		if (!word || strcasecmp(word, verb->words[0]) != 0)
 			continue;
-		change->what = &switches[i];
-		for (size_t j = 0; j < CONFIG_KEYS; j++) {
-			if (strcmp(config_keys[j].section, switches[i].section) ||
-			    strcmp(config_keys[j].name, switches[i].key))
-				continue;
-			change->key = &config_keys[j];
-			if (config_key_parse(change->key, &change->next, change->value, problem))
-				return true;
-			verb_fail(verb, EXIT_USAGE, "%s: %s", verb->words[1], problem);
-			return false;
-		}
+		if (config_key_parse(change->key, &change->next, change->value, problem))
+			return true;
+		verb_fail(verb, EXIT_USAGE, "%s: %s", verb->words[1], problem);
+		return false;
 	}
 	verb_fail(verb, EXIT_USAGE, "%s has no mode; give pptp, l2tp, ipsec, ike, natt, esp or ah", verb->words[0]);
 	return false;
@@ -465,7 +462,7 @@ static void send_change_of_mode(struct verb *verb, const struct mode_change *cha
 	char text[400] = "";
 
 	if (!change->is_rehearsal)
-		text_append(text, sizeof(text), "%s %s %s; ", change->what->name, are[change->after],
+		text_append(text, sizeof(text), "%s %s %s; ", change->label, are[change->after],
 			    change->before == change->after ? "as before" : "now");
 	if (change->tunnels == 0)
 		text_append(text, sizeof(text), "no tunnel %s", end);
@@ -474,9 +471,9 @@ static void send_change_of_mode(struct verb *verb, const struct mode_change *cha
 			    change->tunnels == 1 ? "" : "s", change->hosts, change->hosts == 1 ? "" : "s", end);
 	if (!change->is_rehearsal)
 		text_append(text, sizeof(text), "; this is kept in %s", change->file);
-	json_text(row, "switch", change->what->word);
-	json_text(row, "before", mode_names[change->before]);
-	json_text(row, "mode", mode_names[change->after]);
+	json_text(row, "switch", word_of(change->key));
+	json_text(row, "before", service_mode_name(change->before));
+	json_text(row, "mode", service_mode_name(change->after));
 	json_number(row, "tunnels", change->tunnels);
 	json_number(row, "hosts", change->hosts);
 	json_bool(row, "done", !change->is_rehearsal);
@@ -496,8 +493,8 @@ static enum verb_step change_mode(struct verb *verb, struct mode_change *change)
 	config_mode_path(verb->router->options->source.path, change->file);
 	if (!rewrite(verb, change))
 		return VERB_OVER;
-	change->before = mode_of(verb->router->config, change->what);
-	change->after = mode_of(&change->next, change->what);
+	change->before = mode_of(verb->router->config, change->key, &change->label);
+	change->after = mode_of(&change->next, change->key, &change->label);
 	step = change->is_rehearsal ? VERB_OVER : reload(verb, 0, LOG_WARNING);
 	if (!verb->has_failed)
 		send_change_of_mode(verb, change);

@@ -32,8 +32,6 @@ enum {
 	SILENCE_PERCENT = 90,
 };
 
-static const char *const side_names[SIDES] = {"lan", "wan"};
-
 struct status {
 	uint64_t cursor;
 	uint32_t tunnels[SERVICES][TUNNEL_STATES];
@@ -71,7 +69,7 @@ static void send_interface(struct verb *verb, enum side side, const char *name, 
 {
 	struct json *row = verb_row(verb, "interface");
 
-	json_text(row, "side", side_names[side]);
+	json_text(row, "side", side_name((enum side)side));
 	json_text(row, "name", name);
 	json_text(row, "state", is_up ? "up" : "down");
 	json_number(row, "mtu", mtu);
@@ -82,7 +80,7 @@ static void send_address(struct verb *verb, enum side side, struct address addre
 {
 	struct json *row = verb_row(verb, "address");
 
-	json_text(row, "side", side_names[side]);
+	json_text(row, "side", side_name((enum side)side));
 	json_address(row, "address", address);
 	verb_send(verb);
 }
@@ -143,7 +141,7 @@ static void send_traffic(struct verb *verb, const struct datapath_counters *data
 	for (int side = 0; side < SIDES; side++) {
 		struct json *row = verb_row(verb, "traffic");
 
-		json_text(row, "side", side_names[side]);
+		json_text(row, "side", side_name((enum side)side));
 		json_number(row, "packets", counters->received[side]);
 		json_number(row, "bytes", counters->bytes[side]);
 		json_number(row, "forwarded", counters->forwarded[side]);
@@ -157,13 +155,11 @@ static void send_traffic(struct verb *verb, const struct datapath_counters *data
 
 static void send_services(struct verb *verb, const struct status *status)
 {
-	static const char *const modes[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
-
 	for (int service = 0; service < SERVICES; service++) {
 		struct json *row = verb_row(verb, "service");
 
 		json_text(row, "service", service_name((enum service)service));
-		json_text(row, "mode", modes[verb->router->config->service[service]]);
+		json_text(row, "mode", service_mode_name(verb->router->config->service[service]));
 		for (int i = 0; i < TUNNEL_STATES; i++)
 			json_number(row, tunnel_state_name((enum tunnel_state)i), status->tunnels[service][i]);
 		verb_send(verb);
@@ -290,11 +286,12 @@ static void warn_of_limits(struct verb *verb, const struct datapath_counters *da
 
 		if (sum + sum_of_drops(counters, side) != counters->received[side])
 			warn(verb, "sums-wrong",
-			     "the counts of the packets from the %s do not add up; please report it", side_names[side]);
+			     "the counts of the packets from the %s do not add up; please report it",
+			     side_name((enum side)side));
 		if (datapath->lost[side])
 			warn(verb, "packets-lost",
 			     "the kernel lost %llu packets from the %s before culvertd read them; the machine is too slow or too busy",
-			     (unsigned long long)datapath->lost[side], side_names[side]);
+			     (unsigned long long)datapath->lost[side], side_name((enum side)side));
 	}
 }
 

@@ -28,13 +28,6 @@ struct tunnels {
 	uint32_t number; /* of the choice */
 };
 
-static const char *side_name(int side)
-{
-	static const char *const names[SIDES] = {"lan", "wan"};
-
-	return side == SIDE_LAN || side == SIDE_WAN ? names[side] : NULL;
-}
-
 /* As people write it: a SPI in eight hexadecimal digits, Call and Tunnel IDs as numbers. */
 static void put_id(struct json *row, const char *name, const struct tunnel_view *view, bool is_known, uint32_t id)
 {
@@ -91,7 +84,7 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	json_number(row, "packets-in", view->packets[SIDE_WAN]);
 	json_number(row, "bytes-in", view->bytes[SIDE_WAN]);
 	put_last(row, "last-in", view, SIDE_WAN);
-	json_text(row, "silent-side", side_name(view->silent));
+	json_text(row, "silent-side", view->silent >= 0 ? side_name((enum side)view->silent) : NULL);
 	json_text(row, "hint", view->hint == HINT_NONE ? NULL : tunnel_hint_name(view->hint));
 	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnel_text_hint(view, hint));
 }

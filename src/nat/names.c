@@ -23,6 +23,11 @@ static const char *const stat_text[STATS][2] = {
 #undef STAT
 };
 
+const char *side_name(enum side side)
+{
+	return side == SIDE_LAN ? "lan" : "wan";
+}
+
 const char *drop_name(enum drop reason)
 {
 	return reason < DROPS ? drop_text[reason].name : "unknown";

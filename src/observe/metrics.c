@@ -22,8 +22,6 @@
 enum { TUNNELS_A_PIECE = 1024 };
 
 static const char *const port_owners[] = {"tcp", "udp", "icmp"};
-static const char *const side_names[SIDES] = {"lan", "wan"};
-/* The words of tunnel_view.state. */
 
 void metrics_start(struct metrics *metrics, uint64_t unix_ms)
 {
@@ -99,7 +97,7 @@ static void print_sides(FILE *out, const char *name, const char *type, const cha
 {
 	describe(out, name, type, help);
 	for (int side = 0; side < SIDES; side++)
-		fprintf(out, "culvert_%s{side=\"%s\"} %" PRIu64 "\n", name, side_names[side], values[side]);
+		fprintf(out, "culvert_%s{side=\"%s\"} %" PRIu64 "\n", name, side_name((enum side)side), values[side]);
 }
 
 /* Under the names that all programs have for them. */
@@ -162,7 +160,8 @@ static void print_packets(FILE *out, struct metrics *metrics, const struct engin
 	for (int reason = DROP_NONE + 1; reason < DROPS; reason++)
 		for (int side = 0; side < SIDES; side++)
 			fprintf(out, "culvert_dropped_packets_total{side=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-				side_names[side], drop_name((enum drop)reason), engine->dropped[side][reason]);
+				side_name((enum side)side), drop_name((enum drop)reason),
+				engine->dropped[side][reason]);
 }
 
 static void print_statistics(FILE *out, const struct engine_counters *engine)
@@ -191,13 +190,12 @@ static void print_tables(FILE *out, const struct metrics_view *view)
 /* 1 for the mode that is in force, 0 for the others. */
 static void print_modes(FILE *out, const struct config *config)
 {
-	static const char *const modes[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
-
 	describe(out, "service_mode", "gauge", "Whether this mode of this part of a VPN service is in force.");
 	for (int part = 0; part < PARTS; part++)
 		for (int mode = MODE_PASS; mode <= MODE_BLOCK; mode++)
 			fprintf(out, "culvert_service_mode{service=\"%s\",part=\"%s\",mode=\"%s\"} %d\n",
-				service_name(service_of_part((enum part)part)), part_name((enum part)part), modes[mode],
+				service_name(service_of_part((enum part)part)), part_name((enum part)part),
+				service_mode_name((enum service_mode)mode),
 				(int)config_mode_of(config, (enum part)part) == mode);
 }
 

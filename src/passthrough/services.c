@@ -126,3 +126,10 @@ const char *part_key(enum part part)
 {
 	return part_has_key(part) ? part_name(part) : "mode";
 }
+
+const char *service_mode_name(enum service_mode mode)
+{
+	static const char *const names[] = {[MODE_PASS] = "pass", [MODE_PLAIN] = "plain", [MODE_BLOCK] = "block"};
+
+	return names[mode];
+}
