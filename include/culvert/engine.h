@@ -191,8 +191,5 @@ void engine_on_event(struct engine *engine, engine_event *event, void *context);
 /* Looks at no more than budget tunnels, from *cursor on (0 at first; after the last one it begins anew), and reports
  * each hint that was not yet reported for its tunnel. */
 void engine_tell_hints(struct engine *engine, uint64_t *cursor, uint32_t budget, uint64_t now_ms);
-/* Checks every table against every other one. Returns NULL if all is well, else what is wrong. For tests: it is slow.
- */
-const char *engine_check(const struct engine *engine);
 
 #endif

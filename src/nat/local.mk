@@ -51,5 +51,4 @@ libculvert_core_a_SOURCES += \
 	src/nat/control.c \
 	src/nat/control.h \
 	src/nat/sa.c \
-	src/nat/sa.h \
-	src/nat/check.c
+	src/nat/sa.h

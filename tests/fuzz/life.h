@@ -6,6 +6,7 @@
 #ifndef CULVERT_TESTS_FUZZ_LIFE_H
 #define CULVERT_TESTS_FUZZ_LIFE_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 enum { LIFE_STEPS = 400, LIFE_OUTSIDE = 0xc6336401, LIFE_ROUNDS = 64 };

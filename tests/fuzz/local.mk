@@ -16,8 +16,10 @@ tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
 tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_control_LDADD = libculvert_ctl.a libculvert_daemon.a
 
-FUZZ_LIFE = tests/fuzz/life.c tests/fuzz/life.h tests/unit/packets.c tests/unit/packets.h
-FUZZ_STAGE = tests/fuzz/stage.c tests/fuzz/stage.h tests/unit/packets.c tests/unit/packets.h
+FUZZ_LIFE = tests/fuzz/life.c tests/fuzz/life.h tests/unit/packets.c tests/unit/packets.h \
+	tests/unit/engine_check.c tests/unit/engine_check.h
+FUZZ_STAGE = tests/fuzz/stage.c tests/fuzz/stage.h tests/unit/packets.c tests/unit/packets.h \
+	tests/unit/engine_check.c tests/unit/engine_check.h
 
 FUZZ_TARGETS += tests/fuzz/fuzz_packet
 tests_fuzz_fuzz_packet_SOURCES = tests/fuzz/fuzz_packet.c $(FUZZ_STAGE)

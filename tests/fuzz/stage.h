@@ -6,6 +6,7 @@
 #ifndef CULVERT_TESTS_FUZZ_STAGE_H
 #define CULVERT_TESTS_FUZZ_STAGE_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 struct stage {

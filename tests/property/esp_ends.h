@@ -7,6 +7,7 @@
 #ifndef CULVERT_TESTS_ESP_ENDS_H
 #define CULVERT_TESTS_ESP_ENDS_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 enum { ENDS_CLIENTS = 10, ENDS_CHILDREN = 8, ENDS_EXCHANGES = 4, ENDS_EVENTS = 4096 };

@@ -7,6 +7,7 @@
 #ifndef CULVERT_TESTS_ESP_MODEL_H
 #define CULVERT_TESTS_ESP_MODEL_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 enum { HOSTS = 6, SERVERS = 3, PEERS = HOSTS * SERVERS, SAS = 600, FLOWS = 200, WAITING = 8, OUTS = 80, FAN = 4 };

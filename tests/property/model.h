@@ -9,6 +9,7 @@
 #ifndef CULVERT_TESTS_MODEL_H
 #define CULVERT_TESTS_MODEL_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 enum {

@@ -5,6 +5,7 @@
 #ifndef CULVERT_TESTS_PPTP_WORLD_H
 #define CULVERT_TESTS_PPTP_WORLD_H
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 #include "../unit/pptp_messages.h"
 

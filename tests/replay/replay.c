@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/engine_check.h"
 #include "../unit/packets.h"
 
 enum { PCAP_MAGIC = 0xa1b2c3d4, LINKTYPE_RAW = 101, RECORDS = 4096 };

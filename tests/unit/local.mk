@@ -55,7 +55,8 @@ UNIT_PARTS += tests/unit/test_wire_udp.c
 # What several of them use: stages for the engine, for each VPN protocol and for configurations.
 UNIT_RIGS = tests/unit/librigs.a
 tests_unit_librigs_a_SOURCES = tests/unit/units.c tests/unit/part.h \
-	tests/unit/config_rig.c tests/unit/config_rig.h tests/unit/ike_messages.h \
+	tests/unit/config_rig.c tests/unit/config_rig.h tests/unit/engine_check.c tests/unit/engine_check.h \
+	tests/unit/ike_messages.h \
 	tests/unit/ipsec_check.c tests/unit/ipsec_check.h tests/unit/ipsec_rig.c tests/unit/ipsec_rig.h \
 	tests/unit/l2tp_messages.h tests/unit/l2tp_rig.c tests/unit/l2tp_rig.h tests/unit/packets.c tests/unit/packets.h \
 	tests/unit/pptp_messages.h tests/unit/pptp_rig.c tests/unit/pptp_rig.h tests/unit/pptp_talk.c \

@@ -17,6 +17,7 @@
 
 #include <culvert/explain.h>
 
+#include "engine_check.h"
 #include "packets.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every table against every other one: what must be true between two packets. For tests. */
+/* Every table against every other one: what must be true between two packets. */
+#include "engine_check.h"
+
 #include "nat/configure.h"
 #include "nat/flow.h"
 #include "nat/fragment_store.h"
