@@ -411,7 +411,8 @@ def test_the_kernel_hears_callers_where_it_is_open(place, option):
 def test_a_range_of_ports_that_somebody_sets_later_is_the_routers(place):
     probe = place.start()
     place.R.set_sysctl("net/ipv4/ip_local_port_range", "40000 40099")
-    probe.ask("refresh")
+    for _ in range(2):  # every other one looks at it
+        probe.ask("refresh")
     assert {40000, 40099} <= set(probe.links()["tcp"]) and 64512 not in probe.links()["tcp"]
     assert any(rule.get("dport_start") == 40000 for rule in place.R.ip_json("rule"))
     assert probe.stop() == 0

@@ -280,13 +280,12 @@ def test_what_the_rate_limit_keeps_back_is_counted(service):
     service.run("systemctl", "start", "culvertd")
     mark = service.mark()
     service.configure({"nat": {"hairpinning": "perhaps"}})
-    for _ in range(12):
-        service.try_run("culvertctl", "reload")
+    service.run("sh", "-c", "for _ in $(seq 24); do culvertctl reload; done; true")
     service.run("systemctl", "stop", "culvertd")
     said = service.journal(mark)
     refusal = "reload failed; keeping the running configuration"
-    assert said.count((3, refusal)) == 10
-    assert (3, f"2 similar messages suppressed: {refusal}") in said
+    suppressed = [int(text.split()[0]) for _, text in said if text.endswith(f"similar messages suppressed: {refusal}")]
+    assert said.count((3, refusal)) + sum(suppressed) == 24 and sum(suppressed) > 0, said
 
 
 # --- what the unit takes away --------------------------------------------------------------------------------------
