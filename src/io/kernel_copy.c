@@ -96,10 +96,10 @@ static void copy_link_changed(struct kernel_copy *copy, const struct netlink_lin
 			      const struct netlink_link *now)
 {
 	bool is_side = (before && copy_is_side(copy, before->name)) || (now && copy_is_side(copy, now->name));
+	const char *name = now ? now->name : before ? before->name : "";
 
 	copy->links_changed |= is_side;
-	copy->wan_was_away |=
-		!strcmp((now ? now : before)->name, copy->request->wan) && (!now || !now->admin_up || !now->carrier);
+	copy->wan_was_away |= !strcmp(name, copy->request->wan) && (!now || !now->admin_up || !now->carrier);
 	copy->ours_touched |= now && !strcmp(now->name, copy->request->tun);
 	/* Its routes go and come with it. */
 	copy->is_stale |= is_side && (!now || !before || now->admin_up != before->admin_up);

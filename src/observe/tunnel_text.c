@@ -200,7 +200,7 @@ static uint32_t age_limit(struct engine *engine, uint64_t now_ms, uint32_t room)
 	struct tunnel_view view;
 	uint64_t cursor = 0;
 
-	while (engine_next_tunnel(engine, &cursor, now_ms, &view)) {
+	while (room > 0 && engine_next_tunnel(engine, &cursor, now_ms, &view)) {
 		if (view.end == END_NOT || (kept == room && view.age_ms >= ages[kept - 1]))
 			continue;
 		uint32_t at = kept < room ? kept++ : kept - 1;

@@ -19,6 +19,9 @@ import shlex
 import lint
 
 ON_REQUEST = True
+# The analyzer follows calls less far, in a sixth of the time. It finds what plant() plants; the fuzz targets and the
+# sanitizers look at what happens across functions.
+ANALYZER = [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
 
 
 def check(tree):
@@ -27,7 +30,7 @@ def check(tree):
     flags = shlex.split(os.environ.get("COMPILE_FLAGS", ""))
     paths = tree.files("src/**/planted*.c") or tree.files("src/**/*.c")
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "/var/cache"), "culvert-test", "tidy")
-    questions = tree.text(".clang-tidy") + lint.output([tidy, "--version"]).stdout + " ".join(flags)
+    questions = tree.text(".clang-tidy") + lint.output([tidy, "--version"]).stdout + " ".join(ANALYZER + flags)
 
     def judge(path):
         preprocess = [compiler, "-E", "-C", "-P", "-Iinclude", "-Isrc", *flags, str(path)]
@@ -35,7 +38,7 @@ def check(tree):
         clean = cache / hashlib.sha256(f"{questions}{path}{whole}".encode()).hexdigest()
         if clean.exists():
             return []
-        command = [tidy, "--quiet", f"--config-file={tree.root}/.clang-tidy", str(path), "--",
+        command = [tidy, "--quiet", f"--config-file={tree.root}/.clang-tidy", *ANALYZER, str(path), "--",
                    "-I", f"{tree.root}/include", "-I", f"{tree.root}/src", *flags]
         result = lint.output(command, cwd=tree.root)
         said = re.findall(r"(?m)^\S+:\d+:\d+: (?:warning|error): .*$", result.stdout)
