@@ -126,6 +126,7 @@ uint32_t config_compare(const struct config *before, const struct config *after,
 void config_keep_fixed(struct config *config, const struct config *running)
 {
 	for (size_t i = 0; i < CONFIG_KEYS; i++)
-		if (config_keys[i].restart)
-			config_key_copy(&config_keys[i], config, running);
+		if (config_keys[i].restart) /* which no list is */
+			memcpy((char *)config + config_keys[i].offset, (const char *)running + config_keys[i].offset,
+			       config_keys[i].size);
 }

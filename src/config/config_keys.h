@@ -32,7 +32,7 @@ enum key_type {
 struct config_key {
 	const char *section, *name;
 	enum key_type type;
-	size_t offset; /* of the member in struct config */
+	size_t offset, size; /* of the member in struct config; lists have more than one */
 	uint32_t low, high;
 	const char *initial;
 	bool restart; /* a reload does not change it */
@@ -86,7 +86,6 @@ void config_key_reset(const struct config_key *key, struct config *config);
 void config_key_print(const struct config_key *key, const struct config *config, FILE *out);
 bool config_key_is_empty(const struct config_key *key, const struct config *config);
 bool config_key_equal(const struct config_key *key, const struct config *a, const struct config *b);
-void config_key_copy(const struct config_key *key, struct config *to, const struct config *from);
 
 /* The values of [forward:NAME]. Same rules for problem. */
 bool forward_key_parse(enum forward_key key, struct config_forward *forward, const char *text,

@@ -283,6 +283,10 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 	void *member = (char *)config + key->offset;
 	int value = 0;
 
+	_Static_assert(sizeof(enum dependence) == sizeof(int) && sizeof(enum service_mode) == sizeof(int) &&
+			       sizeof(enum part_mode) == sizeof(int),
+		       "the values of words are stored as int");
+
 	switch (key->type) {
 	case KEY_INTERFACE:
 		return parse_interface(text, member, problem);
@@ -322,14 +326,8 @@ bool config_key_parse(const struct config_key *key, struct config *config, const
 		return false;
 	if (key->type == KEY_BOOLEAN)
 		*(bool *)member = value;
-	else if (key->type == KEY_DEPENDENCE)
-		*(enum dependence *)member = (enum dependence)value;
-	else if (key->type == KEY_MODE)
-		*(enum service_mode *)member = (enum service_mode)value;
-	else if (key->type == KEY_PART_MODE)
-		*(enum part_mode *)member = (enum part_mode)value;
 	else
-		*(int *)member = value;
+		*(int *)member = value; /* also an enum, whose values are those of an int */
 	return true;
 }
 
@@ -471,16 +469,10 @@ void config_key_print(const struct config_key *key, const struct config *config,
 		fputs(word_of(booleans, *(const bool *)member), out);
 		break;
 	case KEY_DEPENDENCE:
-		fputs(word_of(dependences, (int)*(const enum dependence *)member), out);
-		break;
 	case KEY_MODE:
-		fputs(word_of(modes, (int)*(const enum service_mode *)member), out);
-		break;
 	case KEY_PART_MODE:
-		fputs(word_of(part_modes, (int)*(const enum part_mode *)member), out);
-		break;
 	case KEY_LOG_LEVEL:
-		fputs(word_of(levels, *(const int *)member), out);
+		fputs(word_of(words_of(key->type), *(const int *)member), out);
 		break;
 	}
 }
