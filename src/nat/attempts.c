@@ -9,8 +9,8 @@
 
 #include <culvert/module.h>
 
-#include "nat/control.h"
 #include "nat/host.h"
+#include "nat/reader.h"
 #include "nat/sa.h"
 
 enum { SHOWN_MS = 60000, TEN_S_MS = 10000, PATIENCE_MS = 6000 /* between the second and the fourth SYN */ };
@@ -95,7 +95,7 @@ static bool describe(const struct engine *engine, uint32_t index, enum attempt_k
 {
 	const struct flow *flow = &engine->flow[index];
 	uint16_t port = protocol_has_ports(flow->protocol) ? flow->remote_port : 0;
-	enum service service = control_flow_service(engine, index);
+	enum service service = reader_flow_service(engine, index);
 
 	*attempt = (struct attempt){
 		.inside = host_address(engine, flow->host),

@@ -14,13 +14,13 @@
 #include <culvert/module.h>
 #include <culvert/rehearsal.h>
 
-#include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/sa.h"
 
 enum { MTU_MIN = 68, FIRST_PORT = 1024 };
@@ -143,7 +143,7 @@ static bool judge(struct engine *engine, uint32_t index)
 		return false;
 	}
 	if (flow->control != 0)
-		control_follow_mode(engine, index);
+		reader_follow_mode(engine, index);
 	enum flow_end fate = flow_fate(engine, flow);
 	if (fate == FLOW_STAYS)
 		return false;

@@ -14,7 +14,6 @@
 #include "nat/arena.h"
 #include "nat/call.h"
 #include "nat/configure.h"
-#include "nat/control.h"
 #include "nat/drops.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
@@ -24,6 +23,7 @@
 #include "nat/mapping.h"
 #include "nat/offer.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
@@ -113,7 +113,7 @@ static void process_kept(struct engine *engine)
 	struct passage passage;
 	enum side from;
 
-	while (control_next_kept(engine, &packet, &from)) {
+	while (reader_next_kept(engine, &packet, &from)) {
 		enum drop drop = prepare(engine, &passage, from, &packet);
 		passage.origin = ORIGIN_COPY;
 		passage.is_kept = true;
@@ -206,7 +206,7 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 	timer_sweep(engine);
 	/* Without a sink, what waits goes on waiting. */
 	if (sink != NULL) {
-		control_wake(engine);
+		reader_wake(engine);
 		if (engine->readies > 0)
 			process_kept(engine);
 	}
@@ -221,7 +221,7 @@ static void tell_modules(struct engine *engine, uint32_t index)
 	const struct flow *flow = &engine->flow[index];
 
 	if (flow->control != 0)
-		control_flow_closes(engine, index);
+		reader_flow_closes(engine, index);
 	if (flow->flags & FLOW_BY_ID)
 		call_flow_closes(engine, index);
 }
@@ -249,7 +249,7 @@ static void recover_modules(struct engine *engine, const struct engine_limits *l
 			module_of((enum service)service)->recover(engine, engine->module[service], limits);
 	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
 		if (engine->flow[i].flags & FLOW_LIVE)
-			control_drop_orphan(engine, i);
+			reader_drop_orphan(engine, i);
 		if (engine->flow[i].flags & FLOW_LIVE)
 			call_drop_orphan(engine, i);
 	}

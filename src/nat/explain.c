@@ -6,12 +6,12 @@
 #include <culvert/explain.h>
 #include <culvert/module.h>
 
-#include "nat/control.h"
 #include "nat/drops.h"
 #include "nat/flow.h"
 #include "nat/mapping.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 
 struct watch {
 	struct explanation *explanation;
@@ -177,7 +177,7 @@ static void tell_flow(const struct engine *engine, uint32_t index, const struct 
 				   flow->packets[SIDE_LAN] + flow->packets[SIDE_WAN] <= 1;
 	explanation->mapping_is_new = explanation->flow_is_new && flow->mapping != NONE &&
 				      now[STAT_MAPPINGS_CREATED] != then[STAT_MAPPINGS_CREATED];
-	explanation->reader = control_flow_service(engine, index);
+	explanation->reader = reader_flow_service(engine, index);
 	if (!(flow->flags & FLOW_FORWARD))
 		return;
 	const struct forward *forward =

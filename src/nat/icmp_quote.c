@@ -5,12 +5,12 @@
 #include <culvert/verdict.h>
 
 #include "nat/attempts.h"
-#include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
 #include "nat/output.h"
+#include "nat/reader.h"
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/tcp.h"
@@ -229,7 +229,7 @@ struct engine_result icmp_quote_inbound(struct engine *engine, struct passage *p
 		return verdict_drop(drop);
 	uint32_t index = flow_of_quote_inbound(engine, &quote);
 	if (quote.ip.protocol == PROTOCOL_UDP)
-		index = control_quoted(engine, index, passage, quote.transport, quote.ip.source, quote.ip.destination);
+		index = reader_quoted(engine, index, passage, quote.transport, quote.ip.source, quote.ip.destination);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return quote_is_of_host(engine, &quote) ? verdict_consumed() : verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
 	drop = error_is_credible(engine, &quote, index);
@@ -324,7 +324,7 @@ static bool translate_own(struct engine *engine, struct packet *error)
 		return false;
 	uint32_t index = flow_of_quote_inbound(engine, &quote);
 	if (quote.ip.protocol == PROTOCOL_UDP)
-		index = control_quoted(engine, index, &passage, quote.transport, quote.ip.source, quote.ip.destination);
+		index = reader_quoted(engine, index, &passage, quote.transport, quote.ip.source, quote.ip.destination);
 	if (index == NONE || (engine->flow[index].flags & FLOW_HAIRPIN))
 		return false;
 	struct rewrite rewrite = rewrite_none(&passage);

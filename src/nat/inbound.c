@@ -5,7 +5,6 @@
 #include <culvert/verdict.h>
 
 #include "nat/call.h"
-#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
@@ -13,6 +12,7 @@
 #include "nat/mapping.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/session.h"
@@ -31,7 +31,7 @@ static struct engine_result deliver(struct engine *engine, struct passage *passa
 				(uint16_t)mtu);
 		return verdict_drop(DROP_TOO_BIG);
 	}
-	struct engine_result inspected = control_inspect(engine, &index, SIDE_WAN, passage);
+	struct engine_result inspected = reader_inspect(engine, &index, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	struct rewrite rewrite = rewrite_none(passage);
@@ -93,14 +93,14 @@ static struct engine_result leave_to_router(struct engine *engine, struct passag
  * that answers from another port. NONE if it is none. */
 static uint32_t find_claimed(struct engine *engine, const struct passage *passage, const struct knock *knock)
 {
-	enum service service = control_service_at(engine, knock->port);
+	enum service service = reader_service_at(engine, knock->port);
 	uint32_t mapping = mapping_at(knock->outside, PROTOCOL_UDP, knock->port), sibling = NONE;
 
 	if (service == SERVICE_NONE && mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		sibling = flow_mapping_peer(engine, mapping, knock->remote);
-		service = sibling != NONE ? control_service_of(engine, sibling) : SERVICE_NONE;
+		service = sibling != NONE ? reader_service_of(engine, sibling) : SERVICE_NONE;
 	}
-	uint32_t claimed = service != SERVICE_NONE ? control_claim(engine, passage, service) : NONE;
+	uint32_t claimed = service != SERVICE_NONE ? reader_claim(engine, passage, service) : NONE;
 	if (claimed == NONE || engine->flow[claimed].outside_port != knock->port)
 		return claimed;
 	/* Another port of the server: a flow of its own, whatever the filtering rule says. */

@@ -4,11 +4,14 @@ libculvert_core_a_SOURCES += \
 	src/nat/arena.h \
 	src/nat/attempts.c \
 	src/nat/attempts.h \
+	src/nat/call.c \
+	src/nat/call.h \
 	src/nat/configure.c \
 	src/nat/configure.h \
 	src/nat/drops.c \
 	src/nat/drops.h \
 	src/nat/engine.c \
+	src/nat/engine_shadow.c \
 	src/nat/explain.c \
 	src/nat/flow.c \
 	src/nat/flow.h \
@@ -28,27 +31,26 @@ libculvert_core_a_SOURCES += \
 	src/nat/mapping.c \
 	src/nat/mapping.h \
 	src/nat/names.c \
+	src/nat/offer.c \
+	src/nat/offer.h \
 	src/nat/outbound.c \
-	src/nat/offer.c src/nat/offer.h src/nat/output.c \
+	src/nat/output.c \
 	src/nat/output.h \
 	src/nat/passage.c \
 	src/nat/passages.h \
 	src/nat/pool.c \
 	src/nat/pool.h \
+	src/nat/reader.c \
+	src/nat/reader.h \
 	src/nat/rewrite.c \
 	src/nat/rewrite.h \
+	src/nat/sa.c \
+	src/nat/sa.h \
 	src/nat/session.c \
 	src/nat/session.h \
-	src/nat/engine_shadow.c \
 	src/nat/state.h \
 	src/nat/tcp.c \
 	src/nat/tcp.h \
 	src/nat/timer.c \
 	src/nat/timer.h \
-	src/nat/tunnel.c \
-	src/nat/call.c \
-	src/nat/call.h \
-	src/nat/control.c \
-	src/nat/control.h \
-	src/nat/sa.c \
-	src/nat/sa.h
+	src/nat/tunnel_view.c

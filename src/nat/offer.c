@@ -3,10 +3,10 @@
 #include "nat/offer.h"
 
 #include "nat/call.h"
-#include "nat/control.h"
 #include "nat/flow.h"
 #include "nat/fragment_store.h"
 #include "nat/host.h"
+#include "nat/reader.h"
 #include "nat/sa.h"
 
 enum { KEPT_SHARE = 16 /* one packet kept for so many blocks: fragments have most of the room */ };
@@ -72,8 +72,8 @@ static bool owns_flow(const struct engine *engine, enum service service, uint32_
 	const struct flow *flow = &engine->flow[index];
 	if (control != 0)
 		return flow->control == control && protocol_has_ports(flow->protocol) &&
-		       control_service_of(engine, index) == service;
-	return (flow->flags & FLOW_BY_ID) && control_flow_service(engine, index) == service && flow->mapping == NONE &&
+		       reader_service_of(engine, index) == service;
+	return (flow->flags & FLOW_BY_ID) && reader_flow_service(engine, index) == service && flow->mapping == NONE &&
 	       flow->control == 0 && engine->track[index].call.record == record;
 }
 

@@ -7,7 +7,6 @@
 
 #include "nat/attempts.h"
 #include "nat/call.h"
-#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
@@ -15,6 +14,7 @@
 #include "nat/mapping.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/rewrite.h"
 #include "nat/sa.h"
 #include "nat/session.h"
@@ -73,7 +73,7 @@ static struct engine_result send_out(struct engine *engine, struct passage *pass
 {
 	if (output_is_too_big(passage->packet, &passage->ip, SIDE_WAN, engine->config.wan_mtu))
 		return too_big(engine, passage, engine->config.wan_mtu);
-	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
+	struct engine_result inspected = reader_inspect(engine, &index, SIDE_LAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);
@@ -220,9 +220,9 @@ static struct engine_result hairpin_session(struct engine *engine, struct passag
 	if (called == NONE)
 		return is_refusal(why) ? refuse(engine, passage, why)
 				       : verdict_drop(why == DROP_UNSOLICITED ? DROP_HAIRPIN_NO_TARGET : why);
-	struct engine_result inspected = control_inspect(engine, &index, SIDE_LAN, passage);
+	struct engine_result inspected = reader_inspect(engine, &index, SIDE_LAN, passage);
 	if (inspected.verdict == VERDICT_FORWARDED)
-		inspected = control_inspect(engine, &called, SIDE_WAN, passage);
+		inspected = reader_inspect(engine, &called, SIDE_WAN, passage);
 	if (inspected.verdict != VERDICT_FORWARDED)
 		return inspected;
 	passage_account(engine, passage, index, SIDE_LAN);

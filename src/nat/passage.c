@@ -4,13 +4,13 @@
 #include <culvert/verdict.h>
 
 #include "nat/call.h"
-#include "nat/control.h"
 #include "nat/fragment.h"
 #include "nat/host.h"
 #include "nat/icmp_error.h"
 #include "nat/life.h"
 #include "nat/output.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/sa.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
@@ -131,7 +131,7 @@ void passage_account(struct engine *engine, const struct passage *passage, uint3
 	flow->packets[from]++;
 	if (flow->protocol == PROTOCOL_TCP) {
 		tcp_track(engine, index, from, &passage->transport.tcp);
-		control_follow_tcp(engine, index, from);
+		reader_follow_tcp(engine, index, from);
 	} else {
 		life_heard(engine, index);
 		if (from == SIDE_LAN || engine->config.refresh_inbound)

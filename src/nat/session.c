@@ -2,11 +2,11 @@
 /* Opening sessions; docs/nat-behaviour.md section 3 and section 4, steps 7 and 8. */
 #include "nat/session.h"
 
-#include "nat/control.h"
 #include "nat/host.h"
 #include "nat/life.h"
 #include "nat/mapping.h"
 #include "nat/passages.h"
+#include "nat/reader.h"
 #include "nat/tcp.h"
 #include "nat/timer.h"
 
@@ -137,7 +137,7 @@ uint32_t session_open_outbound(struct engine *engine, const struct passage *pass
 	uint32_t index = open_outbound(engine, passage, &flow, outside, why);
 	host_let_go(engine, flow.host);
 	if (index != NONE && flow.mapping != NONE)
-		control_attach(engine, index);
+		reader_attach(engine, index);
 	return index;
 }
 
@@ -265,8 +265,8 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	uint32_t index = open_inbound(engine, knock, target, mapping, &flow, why);
 	host_let_go(engine, flow.host);
 	if (index != NONE && (flow.flags & FLOW_FORWARD))
-		control_attach(engine, index);
+		reader_attach(engine, index);
 	else if (index != NONE && sibling != NONE)
-		control_attach_beside(engine, index, sibling);
+		reader_attach_beside(engine, index, sibling);
 	return index;
 }

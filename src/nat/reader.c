@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Flows that modules read, and the packets that modules keep. */
-#include "nat/control.h"
+#include "nat/reader.h"
 
 #include <culvert/module.h>
 #include <culvert/verdict.h>
@@ -93,14 +93,14 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 	life_renew(engine, index, (enum flow_phase)flow->phase);
 }
 
-void control_attach(struct engine *engine, uint32_t index)
+void reader_attach(struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
 	attach(engine, index, service_read(engine, flow->protocol, server_port_of(flow)), false);
 }
 
-void control_attach_beside(struct engine *engine, uint32_t index, uint32_t sibling)
+void reader_attach_beside(struct engine *engine, uint32_t index, uint32_t sibling)
 {
 	if (engine->flow[sibling].control != 0)
 		attach(engine, index, service_of_flow(engine, sibling), true);
@@ -199,8 +199,8 @@ static void watch_answer(struct engine *engine, uint32_t index, enum side from, 
 		attempt_note_unanswered(engine, index);
 }
 
-struct engine_result control_inspect(struct engine *engine, uint32_t *index, enum side from,
-				     const struct passage *passage)
+struct engine_result reader_inspect(struct engine *engine, uint32_t *index, enum side from,
+				    const struct passage *passage)
 {
 	struct flow *flow = &engine->flow[*index];
 	bool is_over = tcp_is_over(flow);
@@ -214,7 +214,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 		return verdict_forwarded();
 	/* The same two endpoints again, see tcp_track(). */
 	if (flow->control == 0 && is_over && (passage->transport.tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		control_attach(engine, *index);
+		reader_attach(engine, *index);
 	if (flow->control == 0 && is_first_answer(flow, from, passage))
 		attach(engine, *index, service_read(engine, PROTOCOL_TCP, server_port_of(flow)), true);
 	if (flow->control != 0)
@@ -222,7 +222,7 @@ struct engine_result control_inspect(struct engine *engine, uint32_t *index, enu
 	return flow->control != 0 ? inspect_segment(engine, *index, from, passage, is_over) : verdict_forwarded();
 }
 
-uint32_t control_claim(struct engine *engine, const struct passage *passage, enum service service)
+uint32_t reader_claim(struct engine *engine, const struct passage *passage, enum service service)
 {
 	const struct module *module = reader_of(engine, service);
 	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
@@ -232,13 +232,13 @@ uint32_t control_claim(struct engine *engine, const struct passage *passage, enu
 	return module->datagrams.claim(engine, engine->module[service], &datagram);
 }
 
-uint32_t control_quoted(const struct engine *engine, uint32_t index, const struct passage *passage, uint32_t transport,
-			struct address outside, struct address remote)
+uint32_t reader_quoted(const struct engine *engine, uint32_t index, const struct passage *passage, uint32_t transport,
+		       struct address outside, struct address remote)
 {
 	const struct packet *packet = passage->packet;
 	uint16_t outside_port = packet_get16(packet, transport);
 	enum service service =
-		index != NONE ? control_service_of(engine, index) : service_read(engine, PROTOCOL_UDP, outside_port);
+		index != NONE ? reader_service_of(engine, index) : service_read(engine, PROTOCOL_UDP, outside_port);
 	const struct module *module = reader_of(engine, service);
 	uint16_t length = packet_get16(packet, transport + UDP_OFFSET_LENGTH);
 
@@ -259,22 +259,22 @@ uint32_t control_quoted(const struct engine *engine, uint32_t index, const struc
 	return module->datagrams.quoted(engine, engine->module[service], &datagram);
 }
 
-enum service control_service_at(const struct engine *engine, uint16_t outside_port)
+enum service reader_service_at(const struct engine *engine, uint16_t outside_port)
 {
 	return service_read(engine, PROTOCOL_UDP, outside_port);
 }
 
-enum service control_service_of(const struct engine *engine, uint32_t index)
+enum service reader_service_of(const struct engine *engine, uint32_t index)
 {
 	return engine->flow[index].control != 0 ? service_of_flow(engine, index) : SERVICE_NONE;
 }
 
-enum service control_flow_service(const struct engine *engine, uint32_t index)
+enum service reader_flow_service(const struct engine *engine, uint32_t index)
 {
 	const struct flow *flow = &engine->flow[index];
 
 	return flow->flags & FLOW_BY_ID ? service_of_part(part_claiming(flow->protocol, 0))
-					: control_service_of(engine, index);
+					: reader_service_of(engine, index);
 }
 
 /* --- the end --- */
@@ -291,7 +291,7 @@ static void end_control(struct engine *engine, uint32_t index, enum tunnel_end w
 	module_of(service)->control_over(engine, engine->module[service], control, index, why);
 }
 
-void control_follow_tcp(struct engine *engine, uint32_t index, enum side from)
+void reader_follow_tcp(struct engine *engine, uint32_t index, enum side from)
 {
 	const struct flow *flow = &engine->flow[index];
 
@@ -305,7 +305,7 @@ void control_follow_tcp(struct engine *engine, uint32_t index, enum side from)
 		end_control(engine, index, END_CONTROL_RESET);
 }
 
-void control_follow_mode(struct engine *engine, uint32_t index)
+void reader_follow_mode(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 	enum part part = part_claiming(flow->protocol, server_port_of(flow));
@@ -325,7 +325,7 @@ void control_follow_mode(struct engine *engine, uint32_t index)
 	}
 }
 
-void control_drop_orphan(struct engine *engine, uint32_t index)
+void reader_drop_orphan(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = &engine->flow[index];
 	enum service service = flow->control != 0 ? service_of_flow(engine, index) : SERVICE_NONE;
@@ -342,7 +342,7 @@ void control_drop_orphan(struct engine *engine, uint32_t index)
 	count_control(engine, flow, 1);
 }
 
-void control_flow_closes(struct engine *engine, uint32_t index)
+void reader_flow_closes(struct engine *engine, uint32_t index)
 {
 	bool expired = is_expired(engine->flow[index].deadline, engine->now_ms);
 
@@ -351,7 +351,7 @@ void control_flow_closes(struct engine *engine, uint32_t index)
 
 /* --- packets that modules keep --- */
 
-bool control_next_kept(struct engine *engine, struct packet *packet, enum side *from)
+bool reader_next_kept(struct engine *engine, struct packet *packet, enum side *from)
 {
 	while (engine->readies > 0) {
 		uint32_t last = engine->readies - 1;
@@ -378,7 +378,7 @@ bool control_next_kept(struct engine *engine, struct packet *packet, enum side *
 	return false;
 }
 
-void control_wake(struct engine *engine)
+void reader_wake(struct engine *engine)
 {
 	if (engine->now_ms < engine->wake_ms)
 		return;
