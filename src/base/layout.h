@@ -11,7 +11,7 @@ enum { LAYOUT_LINE = 64 };
  */
 static inline void *layout_take(uint8_t *memory, size_t *used, size_t bytes)
 {
-	uint8_t *at = memory != NULL ? memory + *used : NULL;
+	uint8_t *at = memory ? memory + *used : NULL;
 
 	*used += (bytes + LAYOUT_LINE - 1) / LAYOUT_LINE * LAYOUT_LINE;
 	return at;
@@ -20,7 +20,7 @@ static inline void *layout_take(uint8_t *memory, size_t *used, size_t bytes)
 static inline void layout_take_table(struct table *table, uint32_t entries, uint8_t *memory, size_t *used)
 {
 	table->buckets = table_buckets_for(entries);
-	table->bucket = layout_take(memory, used, (size_t)table->buckets * sizeof *table->bucket);
+	table->bucket = layout_take(memory, used, (size_t)table->buckets * sizeof(*table->bucket));
 }
 
 #endif

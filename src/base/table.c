@@ -56,7 +56,7 @@ bool table_remove(struct table *table, uint64_t hash, uint32_t index)
 	uint32_t found_at;
 	uint32_t *slot = find_slot(table, hash, index, &found_at);
 
-	if (slot == NULL)
+	if (!slot)
 		return false;
 	*slot = 0;
 	for (uint32_t at = table_home(table, hash); at != found_at; at = table_next_bucket(table, at))
@@ -69,7 +69,7 @@ bool table_replace(struct table *table, uint64_t hash, uint32_t index, uint32_t 
 	uint32_t found_at;
 	uint32_t *slot = find_slot(table, hash, index, &found_at);
 
-	if (slot == NULL)
+	if (!slot)
 		return false;
 	*slot = slot_value(hash, other);
 	return true;
@@ -77,5 +77,5 @@ bool table_replace(struct table *table, uint64_t hash, uint32_t index, uint32_t 
 
 void table_clear(struct table *table)
 {
-	memset(table->bucket, 0, (size_t)table->buckets * sizeof *table->bucket);
+	memset(table->bucket, 0, (size_t)table->buckets * sizeof(*table->bucket));
 }

@@ -38,10 +38,10 @@ static uint32_t layout_of(const struct engine_limits *limits)
 	struct siphash_key key = {{ARENA_VERSION, STATS}};
 	uint64_t hash = 0;
 
-	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		hash = siphash(&key, hash, sizes[i]);
 	for (int service = 0; service < SERVICES; service++)
-		if (module_of((enum service)service) != NULL)
+		if (module_of((enum service)service))
 			hash = siphash(&key, hash, module_of((enum service)service)->memory_size(limits));
 	return (uint32_t)hash;
 }
@@ -70,19 +70,19 @@ size_t arena_lay_out(const struct engine_limits *limits, struct engine *engine, 
 	struct block *block = layout_take(arena, &used, (size_t)limits->fragments * sizeof(struct block));
 	/* A call or an SA stands twice in each table. */
 	uint32_t keys = limits->flows + (2 + SAS_EACH) * limits->tunnels;
-	layout_take_table(engine != NULL ? &engine->flow_out : &unused, keys, arena, &used);
-	layout_take_table(engine != NULL ? &engine->flow_in : &unused, keys, arena, &used);
-	layout_take_table(engine != NULL ? &engine->peer : &unused, limits->flows, arena, &used);
-	layout_take_table(engine != NULL ? &engine->mapping_table : &unused, limits->flows, arena, &used);
-	layout_take_table(engine != NULL ? &engine->host_table : &unused, limits->hosts, arena, &used);
+	layout_take_table(engine ? &engine->flow_out : &unused, keys, arena, &used);
+	layout_take_table(engine ? &engine->flow_in : &unused, keys, arena, &used);
+	layout_take_table(engine ? &engine->peer : &unused, limits->flows, arena, &used);
+	layout_take_table(engine ? &engine->mapping_table : &unused, limits->flows, arena, &used);
+	layout_take_table(engine ? &engine->host_table : &unused, limits->hosts, arena, &used);
 	for (int service = 0; service < SERVICES; service++) {
 		const struct module *module = module_of((enum service)service);
-		size_t size = module != NULL ? module->memory_size(limits) : 0;
+		size_t size = module ? module->memory_size(limits) : 0;
 		void *memory = layout_take(arena, &used, size);
-		if (engine != NULL)
+		if (engine)
 			engine->module[service] = size > 0 ? memory : NULL;
 	}
-	if (engine != NULL) {
+	if (engine) {
 		engine->header = header;
 		engine->counters = &engine->header->counters;
 		engine->flow = flow;
@@ -103,7 +103,7 @@ void arena_init(struct engine *engine, const struct engine_limits *limits, const
 {
 	struct arena_header *header = engine->header;
 
-	memset(header, 0, sizeof *header);
+	memset(header, 0, sizeof(*header));
 	header->limits = *limits;
 	header->flow_free = header->mapping_free = header->host_free = NONE;
 	memcpy(&header->hash_key, seed, 16);
@@ -119,7 +119,7 @@ void arena_init(struct engine *engine, const struct engine_limits *limits, const
 		engine->outside[i].address = address_of(0);
 	fragment_store_init(engine);
 	for (int service = 0; service < SERVICES; service++)
-		if (engine->module[service] != NULL)
+		if (engine->module[service])
 			module_of((enum service)service)->start(engine->module[service], limits);
 	header->version = ARENA_VERSION;
 	header->layout = layout_of(limits);
@@ -132,7 +132,7 @@ bool arena_is_ours(const struct engine *engine, const struct engine_limits *limi
 	const struct arena_header *header = engine->header;
 
 	if (header->magic != ARENA_MAGIC || header->version != ARENA_VERSION || header->layout != layout_of(limits) ||
-	    memcmp(&header->limits, limits, sizeof *limits) != 0)
+	    memcmp(&header->limits, limits, sizeof(*limits)) != 0)
 		return false;
 	if (header->flow_used > limits->flows || header->mapping_used > limits->flows ||
 	    header->host_used > limits->hosts || header->outside_count > limits->addresses)

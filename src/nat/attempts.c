@@ -36,7 +36,7 @@ static void advance(struct attempt *attempt, uint64_t now_ms)
 	uint32_t ten = (uint32_t)(now_ms / TEN_S_MS);
 
 	if (ten - attempt->ten >= ATTEMPT_TENS)
-		memset(attempt->tries, 0, sizeof attempt->tries);
+		memset(attempt->tries, 0, sizeof(attempt->tries));
 	for (uint32_t i = 1; ten - attempt->ten < ATTEMPT_TENS && i <= ten - attempt->ten; i++)
 		attempt->tries[(attempt->ten + i) % ATTEMPT_TENS] = 0;
 	attempt->ten = ten;
@@ -59,7 +59,7 @@ static void note(struct engine *engine, const struct attempt *like)
 	place->ten = (uint32_t)(engine->now_ms / TEN_S_MS);
 	if (is_known) {
 		place->ten = old.ten;
-		memcpy(place->tries, old.tries, sizeof place->tries);
+		memcpy(place->tries, old.tries, sizeof(place->tries));
 		if (engine->now_ms - old.last_ms < SHOWN_MS) {
 			place->since_ms = old.since_ms;
 			place->told = old.told;
@@ -172,7 +172,7 @@ static enum tunnel_hint hint_of(const struct refusal *refusal)
 	};
 
 	if (refusal->type == ICMP_UNREACHABLE)
-		return refusal->code < sizeof of_code / sizeof of_code[0] ? of_code[refusal->code] : HINT_UNREACHABLE;
+		return refusal->code < sizeof(of_code) / sizeof(of_code[0]) ? of_code[refusal->code] : HINT_UNREACHABLE;
 	return refusal->type == ICMP_TIME_EXCEEDED ? HINT_UNREACHABLE : HINT_REFUSED;
 }
 

@@ -54,7 +54,7 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 	for (int i = 0; i < PREFIXES_MAX; i++)
 		engine->config.inside[i].mtu = sane_mtu(config->inside[i].mtu);
 	engine->config.wan_mtu = sane_mtu(config->wan_mtu);
-	memset(engine->forwarded, 0, sizeof engine->forwarded);
+	memset(engine->forwarded, 0, sizeof(engine->forwarded));
 	for (uint32_t i = 0; i < config->forwards; i++) {
 		const struct forward *forward = &config->forward[i];
 		int space = port_space(forward->protocol);
@@ -66,7 +66,7 @@ void configure_adopt(struct engine *engine, const struct engine_config *config)
 		engine->usable_ports[space] = count_usable(engine, (enum port_space)space);
 	enum part esp = part_claiming(PROTOCOL_ESP, 0);
 	engine->tells_calls = config->mode[part_claiming(PROTOCOL_GRE, 0)] != MODE_PLAIN;
-	engine->tells_sas = config->mode[esp] == MODE_PASS && engine->module[service_of_part(esp)] != NULL;
+	engine->tells_sas = config->mode[esp] == MODE_PASS && engine->module[service_of_part(esp)];
 	engine->any_blocked = false;
 	for (int part = 0; part < PARTS; part++)
 		engine->any_blocked |= config->mode[part] == MODE_BLOCK;
@@ -80,7 +80,7 @@ static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t out
 	bool has_ports = protocol_has_ports(protocol);
 	const struct forward *forward = forward_find(engine, protocol, has_ports ? outside_port : 0);
 
-	return forward != NULL && forward->to_address == inside_address.v4 &&
+	return forward && forward->to_address == inside_address.v4 &&
 	       (!has_ports || inside_port == (uint16_t)(forward->to_port + (outside_port - forward->port_first)));
 }
 
@@ -238,7 +238,7 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
 	engine->now_ms = now_ms;
 	ports_in_question(engine, config, ports);
 	bool moved = config->insides != engine->config.insides ||
-		     memcmp(config->inside, engine->config.inside, sizeof config->inside) != 0;
+		     memcmp(config->inside, engine->config.inside, sizeof(config->inside)) != 0;
 	configure_adopt(engine, config);
 	if (moved)
 		host_place_all(engine);
@@ -261,7 +261,7 @@ struct rehearsal *rehearsal_start(void *memory, const struct engine *engine, con
 {
 	struct rehearsal *rehearsal = memory;
 
-	memcpy(&rehearsal->engine, engine, sizeof rehearsal->engine);
+	memcpy(&rehearsal->engine, engine, sizeof(rehearsal->engine));
 	configure_adopt(&rehearsal->engine, config);
 	return rehearsal;
 }
@@ -290,7 +290,7 @@ bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uin
 {
 	const struct forward *forward = forward_find(&rehearsal->engine, protocol, port);
 
-	return forward != NULL && forward->to_address == inside_address.v4;
+	return forward && forward->to_address == inside_address.v4;
 }
 
 /* --- other addresses --- */
@@ -331,7 +331,7 @@ static uint8_t outside_slot(struct engine *engine, uint32_t address)
 		if (!address_is_set(engine->outside[i].address))
 			unused = (uint8_t)i;
 	}
-	memset(&engine->outside[unused], 0, sizeof engine->outside[unused]);
+	memset(&engine->outside[unused], 0, sizeof(engine->outside[unused]));
 	engine->outside[unused].address = address_of(address);
 	return unused;
 }

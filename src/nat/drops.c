@@ -48,7 +48,7 @@ static void find_nearest(const struct engine *engine, const struct drop_record *
 {
 	const struct outside *outside = outside_find(engine, record->destination);
 
-	if (record->from != SIDE_WAN || outside == NULL || port_space(record->protocol) < 0)
+	if (record->from != SIDE_WAN || !outside || port_space(record->protocol) < 0)
 		return;
 	uint32_t index = mapping_at(outside, record->protocol, record->destination_port);
 	if (index == NONE)

@@ -178,7 +178,7 @@ static void process_batch(struct engine *engine, enum side from, struct packet *
 			result = process_one(engine, &passage[i], drop[i]);
 			count_verdict(engine, &passage[i], result);
 		}
-		if (results != NULL)
+		if (results)
 			results[i] = result;
 		if (engine->readies > 0)
 			process_kept(engine);
@@ -194,7 +194,7 @@ void engine_process(struct engine *engine, enum side from, struct packet *packet
 	engine->sink = sink;
 	for (uint32_t at = 0; at < count; at += BATCH_MAX) {
 		uint32_t part = count - at < BATCH_MAX ? count - at : BATCH_MAX;
-		process_batch(engine, from, packets + at, part, results != NULL ? results + at : NULL);
+		process_batch(engine, from, packets + at, part, results ? results + at : NULL);
 	}
 	engine->sink = NULL;
 }
@@ -205,7 +205,7 @@ void engine_expire(struct engine *engine, uint64_t now_ms, const struct engine_s
 	engine->sink = sink;
 	timer_sweep(engine);
 	/* Without a sink, what waits goes on waiting. */
-	if (sink != NULL) {
+	if (sink) {
 		reader_wake(engine);
 		if (engine->readies > 0)
 			process_kept(engine);
@@ -245,7 +245,7 @@ static void recover_counters(struct engine *engine)
 static void recover_modules(struct engine *engine, const struct engine_limits *limits)
 {
 	for (int service = 0; service < SERVICES; service++)
-		if (engine->module[service] != NULL)
+		if (engine->module[service])
 			module_of((enum service)service)->recover(engine, engine->module[service], limits);
 	for (uint32_t i = 0; i < engine->header->flow_used; i++) {
 		if (engine->flow[i].flags & FLOW_LIVE)
@@ -273,8 +273,8 @@ struct engine *engine_new(void *arena, size_t size, const struct engine_limits *
 
 	if (needed == 0 || size < needed)
 		return NULL;
-	struct engine *engine = calloc(1, sizeof *engine);
-	if (engine == NULL)
+	struct engine *engine = calloc(1, sizeof(*engine));
+	if (!engine)
 		return NULL;
 	arena_lay_out(limits, engine, arena);
 	engine->now_ms = now_ms;

@@ -14,16 +14,16 @@
 struct engine *engine_shadow(const struct engine *engine, void *arena_copy)
 {
 	const struct engine_limits *limits = &engine->header->limits;
-	struct engine *shadow = malloc(sizeof *shadow);
+	struct engine *shadow = malloc(sizeof(*shadow));
 
-	if (shadow == NULL)
+	if (!shadow)
 		return NULL;
 	*shadow = *engine;
 	shadow->event = NULL;
 	shadow->events = &events_of_modules;
 	arena_lay_out(limits, shadow, arena_copy);
 	for (int service = 0; service < SERVICES; service++)
-		if (shadow->module[service] != NULL)
+		if (shadow->module[service])
 			module_of((enum service)service)->place(shadow->module[service], limits);
 	return shadow;
 }

@@ -144,7 +144,7 @@ static uint32_t flow_of(struct engine *engine, const struct passage *passage, co
 
 	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_error(passage->transport.icmp_type))
 		return result->verdict == VERDICT_FORWARDED ? flow_of_quote(engine, watch) : NONE;
-	if (passage->from == SIDE_WAN && result->verdict == VERDICT_FORWARDED && out->packet != NULL &&
+	if (passage->from == SIDE_WAN && result->verdict == VERDICT_FORWARDED && out->packet &&
 	    protocol_has_ports(passage->ip.protocol))
 		return flow_inside(engine, passage->ip.protocol, out->ip.destination, out->transport.destination_port,
 				   out->ip.source, out->transport.source_port);
@@ -156,7 +156,7 @@ static uint32_t flow_of(struct engine *engine, const struct passage *passage, co
 
 static uint16_t shared_port_of(const struct flow *flow, const struct passage *passage, const struct watch *watch)
 {
-	bool leaves = passage->from == SIDE_LAN && watch->out.packet != NULL && watch->out.from == SIDE_WAN;
+	bool leaves = passage->from == SIDE_LAN && watch->out.packet && watch->out.from == SIDE_WAN;
 	uint16_t port = leaves ? watch->out.transport.source_port : passage->transport.destination_port;
 
 	if (flow->protocol != PROTOCOL_UDP || passage->ip.protocol != PROTOCOL_UDP || flow->control == 0 ||
@@ -182,7 +182,7 @@ static void tell_flow(const struct engine *engine, uint32_t index, const struct 
 		return;
 	const struct forward *forward =
 		forward_find(engine, flow->protocol, protocol_has_ports(flow->protocol) ? flow->outside_port : 0);
-	if (forward != NULL)
+	if (forward)
 		explanation->forward = (uint32_t)(forward - engine->config.forward);
 }
 

@@ -484,7 +484,7 @@ static bool flow_is_whole(const struct engine *engine, uint32_t index)
 	bool is_tcp = flow->protocol == PROTOCOL_TCP, is_call = (flow->flags & FLOW_CALL) != 0;
 	bool is_sa = (flow->flags & FLOW_SA) != 0;
 
-	if (!(flow->flags & FLOW_LIVE) || outside_find(engine, flow->outside_address) == NULL ||
+	if (!(flow->flags & FLOW_LIVE) || !outside_find(engine, flow->outside_address) ||
 	    flow->host >= engine->header->host_used || !engine->host[flow->host].live)
 		return false;
 	if (flow->timeout >= TIMEOUTS || flow->phase > FLOW_CLOSING ||

@@ -88,7 +88,7 @@ static enum drop send_later(struct engine *engine, const struct fragment_set *se
 	/* Untranslated fragments are for the router or bypassed: their time to live is not decremented here. Between
 	 * here and the router there is no link. */
 	bool is_translated = !address_equal(set->new_destination, set->destination);
-	bool is_for_router = !is_translated && outside_find(engine, set->destination) != NULL;
+	bool is_for_router = !is_translated && outside_find(engine, set->destination);
 	if (set->to == SIDE_LAN && is_translated && ip->hop_limit <= 1)
 		return DROP_IP_TTL;
 	uint32_t mtu = output_mtu(engine, (enum side)set->to, set->new_destination);
@@ -156,13 +156,13 @@ bool fragment_arrive(struct engine *engine, struct passage *passage, struct engi
 	bool too_many = false;
 
 	*result = (struct engine_result){VERDICT_DROPPED, DROP_FRAGMENT_LIMIT};
-	if (set == NULL) {
+	if (!set) {
 		if (fragment_store_has_finished(engine, passage)) {
 			result->drop = DROP_FRAGMENT_DUPLICATE;
 			return true;
 		}
 		set = fragment_store_new_set(engine, passage);
-		if (set == NULL)
+		if (!set)
 			return true;
 	}
 	if (set->state == SET_REFUSED) {
@@ -204,7 +204,7 @@ void fragment_remember(struct passage *passage, const struct rewrite *rewrite, e
 {
 	struct fragment_set *set = passage->set;
 
-	if (set == NULL)
+	if (!set)
 		return;
 	set->new_source = rewrite->source;
 	set->new_destination = rewrite->destination;
@@ -216,7 +216,7 @@ void fragment_settle(struct engine *engine, struct passage *passage, struct engi
 {
 	struct fragment_set *set = passage->set;
 
-	if (set == NULL)
+	if (!set)
 		return;
 	passage->set = NULL;
 	switch (result.verdict) {

@@ -34,7 +34,7 @@ static struct outside *least_used(struct engine *engine)
 
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
-		if (best == NULL || outside->hosts < best->hosts)
+		if (!best || outside->hosts < best->hosts)
 			best = outside;
 	}
 	return best;
@@ -47,11 +47,11 @@ struct outside *host_outside(struct engine *engine, struct address inside_addres
 	if (index == NONE)
 		return least_used(engine);
 	struct outside *outside = outside_find(engine, engine->host_use[index].outside_address);
-	if (outside != NULL)
+	if (outside)
 		return outside;
 	/* Its address went away while a flow through another one lives: it is paired anew. */
 	outside = least_used(engine);
-	if (outside != NULL) {
+	if (outside) {
 		engine->host_use[index].outside_address = outside->address;
 		outside->hosts++;
 	}
@@ -68,13 +68,13 @@ bool host_move(struct engine *engine, struct address inside_address)
 	for (uint32_t i = 0; i < engine->header->outside_count; i++) {
 		struct outside *outside = &engine->outside[engine->header->outside_order[i]];
 		if (!address_equal(outside->address, engine->host_use[index].outside_address) &&
-		    (best == NULL || outside->hosts < best->hosts))
+		    (!best || outside->hosts < best->hosts))
 			best = outside;
 	}
-	if (best == NULL)
+	if (!best)
 		return false;
 	now = outside_find(engine, engine->host_use[index].outside_address);
-	if (now != NULL)
+	if (now)
 		now->hosts--;
 	best->hosts++;
 	engine->host_use[index].outside_address = best->address;
@@ -85,7 +85,7 @@ static void add_to_outside(struct engine *engine, uint32_t index, uint32_t chang
 {
 	struct outside *outside = outside_find(engine, engine->host_use[index].outside_address);
 
-	if (outside != NULL)
+	if (outside)
 		outside->hosts += change;
 }
 
@@ -253,7 +253,7 @@ void host_recount(struct engine *engine)
 		engine->outside[engine->header->outside_order[i]].hosts = 0;
 	for (uint32_t i = 0; i < engine->header->host_used; i++) {
 		struct outside *outside = outside_find(engine, engine->host_use[i].outside_address);
-		if (engine->host[i].live && outside != NULL)
+		if (engine->host[i].live && outside)
 			outside->hosts++;
 	}
 }

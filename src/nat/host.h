@@ -15,7 +15,7 @@ static inline const struct inside *host_inside(const struct engine *engine, stru
 
 	if (engine->config.insides > 1)
 		inside = inside_find(engine, inside_address);
-	return inside != NULL ? inside : &engine->config.inside[0];
+	return inside ? inside : &engine->config.inside[0];
 }
 
 uint32_t host_find(const struct engine *engine, struct address inside_address);

@@ -266,7 +266,7 @@ static struct engine_result turn_error(struct engine *engine, struct passage *pa
 static struct engine_result hairpinned_query_error(struct engine *engine, struct passage *passage,
 						   const struct quote *quote)
 {
-	if (quote->ip.protocol != PROTOCOL_ICMP || outside_find(engine, quote->ip.source) == NULL)
+	if (quote->ip.protocol != PROTOCOL_ICMP || !outside_find(engine, quote->ip.source))
 		return verdict_drop(DROP_ICMP_QUOTE_UNKNOWN);
 	struct quote turned = *quote;
 	turned.ip.destination = host_outside(engine, quote->ip.destination)->address;
@@ -346,7 +346,7 @@ void engine_undeliverable(struct engine *engine, const struct packet *packet, en
 		bool is_inside = inside_find(engine, passage.ip.source) != NULL;
 		struct address router = address_of(host_inside(engine, passage.ip.source)->router_address);
 		/* A source that is inside is that of a destination which is not translated. */
-		if ((is_inside || outside_find(engine, passage.ip.source) != NULL) &&
+		if ((is_inside || outside_find(engine, passage.ip.source)) &&
 		    icmp_error_make(engine, &passage, router, ICMP_UNREACHABLE, (uint8_t)code, 0, &error) &&
 		    (is_inside || translate_own(engine, &error)))
 			icmp_error_emit(engine, SIDE_LAN, &error);

@@ -74,7 +74,7 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
 	case PROTOCOL_UDP:
 		return port_set_has(&engine->config.open_udp, port) || is_of_host_connection(engine, passage);
 	case PROTOCOL_ICMP:
-		return icmp_is_answer(passage->transport.icmp_type) || forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
+		return icmp_is_answer(passage->transport.icmp_type) || !forward_find(engine, PROTOCOL_ICMP, 0);
 	default:
 		return false;
 	}
@@ -84,7 +84,7 @@ static bool is_for_the_router(const struct engine *engine, const struct passage 
  * no ports in them. So it is given them by the TUN. */
 static struct engine_result leave_to_router(struct engine *engine, struct passage *passage)
 {
-	if (passage->set == NULL || !protocol_has_ports(passage->ip.protocol))
+	if (!passage->set || !protocol_has_ports(passage->ip.protocol))
 		return verdict_consumed();
 	return passage_forward_unchanged(engine, passage, SIDE_LAN);
 }
@@ -127,8 +127,7 @@ static struct engine_result knock_at(struct engine *engine, struct passage *pass
 	};
 	struct target target;
 
-	if (port_is_of_host(engine, knock.protocol, knock.port) &&
-	    forward_find(engine, knock.protocol, knock.port) == NULL)
+	if (port_is_of_host(engine, knock.protocol, knock.port) && !forward_find(engine, knock.protocol, knock.port))
 		return verdict_drop(DROP_NOT_OPEN);
 	if (knock.protocol == PROTOCOL_UDP) {
 		uint32_t claimed = find_claimed(engine, passage, &knock);
@@ -199,13 +198,13 @@ struct engine_result inbound_process(struct engine *engine, struct passage *pass
 	const struct network_header *ip = &passage->ip;
 	struct engine_result result;
 
-	if (outside_find(engine, ip->source) != NULL)
+	if (outside_find(engine, ip->source))
 		return verdict_drop(DROP_SOURCE_IS_OURS);
-	if (inside_find(engine, ip->source) != NULL)
+	if (inside_find(engine, ip->source))
 		return verdict_drop(DROP_SOURCE_IS_INSIDE);
 	struct outside *outside = outside_find(engine, ip->destination);
-	if (outside == NULL) {
-		if (inside_find(engine, ip->destination) == NULL || !passage_in_bypass(engine, ip->source))
+	if (!outside) {
+		if (!inside_find(engine, ip->destination) || !passage_in_bypass(engine, ip->source))
 			return verdict_drop(DROP_NOT_FOR_US);
 		count(engine, STAT_BYPASSED);
 		return passage_forward_unchanged(engine, passage, SIDE_LAN);

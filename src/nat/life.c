@@ -6,7 +6,7 @@
 
 static void tell(struct engine *engine, flow_event *event, uint32_t index)
 {
-	if (event != NULL)
+	if (event)
 		event(engine, index);
 }
 

@@ -163,7 +163,7 @@ void mapping_release(struct engine *engine, uint32_t index, bool closed_cleanly)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	table_remove(&engine->mapping_table, mapping_hash(engine, mapping), index);
 	struct outside *outside = outside_find(engine, mapping->outside_address);
-	if (outside != NULL)
+	if (outside)
 		pool_give_back(engine, outside, (enum port_space)port_space(mapping->protocol), mapping->outside_port,
 			       pool_owner(engine, host_address(engine, mapping->host), mapping->inside_port),
 			       !closed_cleanly);
@@ -214,7 +214,7 @@ void mapping_recover(struct engine *engine)
 	outside_recover(engine);
 	for (uint32_t i = 0; i < header->outside_count; i++) {
 		outside = &engine->outside[header->outside_order[i]];
-		memset(outside->taken, 0, sizeof outside->taken);
+		memset(outside->taken, 0, sizeof(outside->taken));
 		for (int space = 0; space < SPACES; space++)
 			for (uint32_t port = 0; port < 65536; port++)
 				if (outside->port[space][port] & PORT_RESTING)

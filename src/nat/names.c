@@ -140,7 +140,7 @@ void engine_config_default(struct engine_config *config)
 #undef TIMEOUT
 	};
 
-	memset(config, 0, sizeof *config);
+	memset(config, 0, sizeof(*config));
 	config->mapping = ENDPOINT_INDEPENDENT;
 	config->filtering = ADDRESS_DEPENDENT;
 	config->hairpinning = true;

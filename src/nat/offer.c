@@ -33,7 +33,7 @@ static void count_one(struct engine *engine, enum statistic statistic)
 
 static void report_event(struct engine *engine, enum engine_event_kind kind, const struct tunnel_view *view)
 {
-	if (engine->event != NULL)
+	if (engine->event)
 		engine->event(engine->event_context, kind, view);
 }
 
@@ -60,7 +60,7 @@ static void wake_at(struct engine *engine, uint64_t at_ms)
 static void view_flow(const struct engine *engine, uint32_t index, struct flow_view *view, uint32_t last_ms[SIDES])
 {
 	flow_view_of(engine, index, engine->now_ms, view);
-	for (int side = 0; side < SIDES && last_ms != NULL; side++)
+	for (int side = 0; side < SIDES && last_ms; side++)
 		last_ms[side] = (uint32_t)engine->now_ms - engine->track[index].call.last_ms[side];
 }
 

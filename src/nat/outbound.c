@@ -103,7 +103,7 @@ static bool is_for_the_router(struct engine *engine, const struct passage *passa
 		mapping = mapping_at(outside, PROTOCOL_ICMP, port);
 		return icmp_is_request(passage->transport.icmp_type) &&
 		       (mapping == NONE || !flow_mapping_is_alive(engine, mapping)) &&
-		       forward_find(engine, PROTOCOL_ICMP, 0) == NULL;
+		       !forward_find(engine, PROTOCOL_ICMP, 0);
 	default:
 		return false;
 	}
@@ -316,7 +316,7 @@ static struct engine_result translate(struct engine *engine, struct passage *pas
 		return verdict_drop(passage->fault);
 	if (passage->ip.protocol == PROTOCOL_ICMP && icmp_is_error(passage->transport.icmp_type))
 		return icmp_quote_outbound(engine, passage);
-	if (to_us != NULL)
+	if (to_us)
 		return hairpin(engine, passage, to_us);
 	if (passage->is_sa)
 		return send_esp(engine, passage);
@@ -332,9 +332,9 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 	struct engine_result result;
 	struct outside *to_us = outside_find(engine, passage->ip.destination);
 
-	if (outside_find(engine, passage->ip.source) != NULL)
+	if (outside_find(engine, passage->ip.source))
 		return verdict_drop(DROP_SOURCE_IS_OURS);
-	if (to_us == NULL && passage_in_bypass(engine, passage->ip.destination)) {
+	if (!to_us && passage_in_bypass(engine, passage->ip.destination)) {
 		count(engine, STAT_BYPASSED);
 		return passage_forward_unchanged(engine, passage, SIDE_WAN);
 	}

@@ -20,7 +20,7 @@ static uint16_t server_port_of(const struct flow *flow)
 
 static const struct module *reader_of(const struct engine *engine, enum service service)
 {
-	return service < SERVICES && engine->module[service] != NULL ? module_of(service) : NULL;
+	return service < SERVICES && engine->module[service] ? module_of(service) : NULL;
 }
 
 /* The service whose module reads a flow. Of those on TCP the port tells; UDP flows remember it, because a server may
@@ -33,8 +33,7 @@ static enum service service_of_flow(const struct engine *engine, uint32_t index)
 				       : service_of_part(part_claiming(flow->protocol, server_port_of(flow)));
 	const struct module *module = reader_of(engine, service);
 
-	if (module == NULL ||
-	    (flow->protocol == PROTOCOL_UDP ? module->datagrams.datagram == NULL : module->stream.segment == NULL))
+	if (!module || (flow->protocol == PROTOCOL_UDP ? !module->datagrams.datagram : !module->stream.segment))
 		return SERVICE_NONE;
 	return service;
 }
@@ -46,7 +45,7 @@ static enum service service_read(const struct engine *engine, uint8_t protocol, 
 
 	if (part == PART_NONE || engine->config.mode[part] != MODE_PASS)
 		return SERVICE_NONE;
-	return reader_of(engine, service_of_part(part)) != NULL ? service_of_part(part) : SERVICE_NONE;
+	return reader_of(engine, service_of_part(part)) ? service_of_part(part) : SERVICE_NONE;
 }
 
 /* --- attaching --- */
@@ -75,7 +74,7 @@ static void attach(struct engine *engine, uint32_t index, enum service service, 
 	struct flow *flow = &engine->flow[index];
 	const struct module *module = reader_of(engine, service);
 
-	if (module == NULL)
+	if (!module)
 		return;
 	if (flow->protocol == PROTOCOL_UDP) {
 		engine->track[index].udp.service = (uint8_t)service;
@@ -227,7 +226,7 @@ uint32_t reader_claim(struct engine *engine, const struct passage *passage, enum
 	const struct module *module = reader_of(engine, service);
 	struct module_datagram datagram = datagram_of(passage, passage->ip.destination, passage->ip.source);
 
-	if (module == NULL || module->datagrams.claim == NULL)
+	if (!module || !module->datagrams.claim)
 		return NONE;
 	return module->datagrams.claim(engine, engine->module[service], &datagram);
 }
@@ -242,7 +241,7 @@ uint32_t reader_quoted(const struct engine *engine, uint32_t index, const struct
 	const struct module *module = reader_of(engine, service);
 	uint16_t length = packet_get16(packet, transport + UDP_OFFSET_LENGTH);
 
-	if (module == NULL || module->datagrams.quoted == NULL || length < UDP_HEADER)
+	if (!module || !module->datagrams.quoted || length < UDP_HEADER)
 		return index;
 	struct module_datagram datagram = {
 		.packet = passage->packet,
@@ -333,7 +332,7 @@ void reader_drop_orphan(struct engine *engine, uint32_t index)
 
 	if (flow->control == 0)
 		return;
-	if (module == NULL || !module->knows(engine, engine->module[service], index, flow->control, 0)) {
+	if (!module || !module->knows(engine, engine->module[service], index, flow->control, 0)) {
 		flow->control = 0;
 		if (flow->protocol == PROTOCOL_UDP)
 			engine->track[index].udp.shared_port = 0;
@@ -360,13 +359,13 @@ bool reader_next_kept(struct engine *engine, struct packet *packet, enum side *f
 		enum side side = engine->ready[last].side;
 		const struct module *module = module_of(service);
 		uint32_t kept = MODULE_NONE;
-		if (module->next_kept != NULL)
+		if (module->next_kept)
 			kept = module->next_kept(engine, engine->module[service], control, side);
 		if (kept == MODULE_NONE) {
 			/* It may have named another one that is ready now. */
 			engine->readies--;
 			memmove(&engine->ready[last], &engine->ready[last + 1],
-				(engine->readies - last) * sizeof engine->ready[0]);
+				(engine->readies - last) * sizeof(engine->ready[0]));
 			continue;
 		}
 		*from = (enum side)engine->block[kept].side;
@@ -385,7 +384,7 @@ void reader_wake(struct engine *engine)
 	engine->wake_ms = UINT64_MAX;
 	for (int service = 0; service < SERVICES; service++) {
 		const struct module *module = reader_of(engine, (enum service)service);
-		if (module != NULL && module->wake != NULL)
+		if (module && module->wake)
 			module->wake(engine, engine->module[service]);
 	}
 }

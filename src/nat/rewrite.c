@@ -106,7 +106,7 @@ void rewrite_mss(struct engine *engine, struct passage *passage, enum side to, s
 	uint32_t mtu = engine->config.wan_mtu;
 	const uint32_t ends[] = {output_mtu(engine, passage->from, passage->ip.source),
 				 output_mtu(engine, to, destination)};
-	for (unsigned i = 0; i < sizeof ends / sizeof ends[0]; i++)
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		mtu = ends[i] < mtu ? ends[i] : mtu;
 	uint16_t most = (uint16_t)(mtu - IP_HEADER_MIN - TCP_HEADER_MIN);
 	if (tcp_clamp_mss(passage->packet, passage->ip.header_length, passage->transport.tcp.header_length, most))

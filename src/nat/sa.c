@@ -26,9 +26,9 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, struct ad
 	*esp = (struct module_esp){
 		.packet = passage->packet,
 		.from = passage->from,
-		.inside_address = outward           ? passage->ip.source
-				  : forward != NULL ? address_of(forward->to_address)
-						    : address_of(0),
+		.inside_address = outward   ? passage->ip.source
+				  : forward ? address_of(forward->to_address)
+					    : address_of(0),
 		.outside_address = outside,
 		.remote_address = outward ? passage->ip.destination : passage->ip.source,
 		.spi = passage->transport.esp.spi,
@@ -43,7 +43,7 @@ bool sa_note_ah(struct engine *engine, const struct passage *passage)
 {
 	enum service service = service_of_part(part_claiming(PROTOCOL_AH, 0));
 
-	return engine->module[service] != NULL &&
+	return engine->module[service] &&
 	       module_of(service)->portless.ah(engine, engine->module[service], passage->ip.source,
 					       host_outside(engine, passage->ip.source)->address,
 					       passage->ip.destination);

@@ -21,7 +21,7 @@ static struct flow new_flow(const struct engine *engine, uint8_t protocol, struc
 	};
 
 	flow.deadline = (uint32_t)(engine->now_ms + engine->config.timeout[flow.timeout]);
-	if (outside_find(engine, remote) != NULL)
+	if (outside_find(engine, remote))
 		flow.flags |= FLOW_HAIRPIN;
 	return flow;
 }
@@ -183,12 +183,12 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		/* A forward's own mapping is open to everybody, as the forward is. */
 		const struct mapping *there = &engine->mapping[mapping];
-		if (forward == NULL || host_address(engine, there->host).v4 != forward->to_address ||
+		if (!forward || host_address(engine, there->host).v4 != forward->to_address ||
 		    there->inside_port != (uint16_t)(forward->to_port + (knock->port - forward->port_first)))
 			return find_mapping(engine, knock, mapping, target);
 		target->mapping = mapping;
 	}
-	if (forward == NULL)
+	if (!forward)
 		return port_space(knock->protocol) < 0 ? DROP_NO_OWNER : DROP_UNSOLICITED;
 	target->forward = forward;
 	target->inside_address = address_of(forward->to_address);
@@ -248,11 +248,11 @@ uint32_t session_open_inbound(struct engine *engine, const struct knock *knock, 
 	*why = DROP_FLOW_CLASH;
 	if (!clash_gives_way(engine, knock, target))
 		return NONE;
-	if (target->forward != NULL)
+	if (target->forward)
 		flow.flags |= FLOW_FORWARD;
 	if (mapping != NONE && !engine->mapping[mapping].live)
 		mapping = NONE;
-	if (mapping == NONE && target->forward == NULL) {
+	if (mapping == NONE && !target->forward) {
 		*why = DROP_UNSOLICITED;
 		return NONE;
 	}

@@ -40,7 +40,7 @@ bool engine_next_tunnel(struct engine *engine, uint64_t *cursor, uint64_t now_ms
 	while (*cursor >> 32 < SERVICES) {
 		enum service service = (enum service)(*cursor >> 32);
 		uint32_t at = (uint32_t)*cursor;
-		if (engine->module[service] != NULL &&
+		if (engine->module[service] &&
 		    module_of(service)->next_tunnel(engine, engine->module[service], &at, view)) {
 			*cursor = (uint64_t)service << 32 | at;
 			complete(engine, view);

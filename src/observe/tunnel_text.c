@@ -28,7 +28,7 @@ static void append_name(char text[TUNNEL_TEXT], const char *name)
 {
 	char escaped[NAME_TEXT];
 
-	if (name == NULL || name[0] == 0)
+	if (!name || name[0] == 0)
 		return;
 	text_escape(escaped, sizeof(escaped), name);
 	for (char *quote = strchr(escaped, '"'); quote; quote = strchr(quote, '"'))

@@ -11,18 +11,18 @@
 /* Records one behind the other; ipsec may be NULL to learn how much it is. */
 static size_t lay_out(struct ipsec *ipsec, const struct engine_limits *limits)
 {
-	struct ipsec unused, *to = ipsec != NULL ? ipsec : &unused;
+	struct ipsec unused, *to = ipsec ? ipsec : &unused;
 	uint8_t *memory = (uint8_t *)ipsec;
 	size_t used = 0;
 
-	layout_take(memory, &used, sizeof *ipsec);
+	layout_take(memory, &used, sizeof(*ipsec));
 	to->peers = limits->tunnels;
 	to->sas = limits->tunnels * IPSEC_SAS_EACH;
-	to->peer = layout_take(memory, &used, to->peers * sizeof *to->peer);
-	to->group = layout_take(memory, &used, to->peers * sizeof *to->group);
-	to->sa = layout_take(memory, &used, to->sas * sizeof *to->sa);
-	to->load = layout_take(memory, &used, to->peers * sizeof *to->load);
-	to->due = layout_take(memory, &used, to->peers * sizeof *to->due);
+	to->peer = layout_take(memory, &used, to->peers * sizeof(*to->peer));
+	to->group = layout_take(memory, &used, to->peers * sizeof(*to->group));
+	to->sa = layout_take(memory, &used, to->sas * sizeof(*to->sa));
+	to->load = layout_take(memory, &used, to->peers * sizeof(*to->load));
+	to->due = layout_take(memory, &used, to->peers * sizeof(*to->due));
 	layout_take_table(&to->by_pair, to->peers, memory, &used);
 	layout_take_table(&to->by_group, to->peers, memory, &used);
 	layout_take_table(&to->by_spi, to->peers * IPSEC_SPIS, memory, &used);
@@ -46,7 +46,7 @@ static void lay_out_anew(struct ipsec *ipsec, const struct engine_limits *limits
 	table_clear(&ipsec->by_pair);
 	table_clear(&ipsec->by_group);
 	table_clear(&ipsec->by_spi);
-	memset(ipsec->load, 0, ipsec->peers * sizeof *ipsec->load);
+	memset(ipsec->load, 0, ipsec->peers * sizeof(*ipsec->load));
 	ipsec->knocking = 0;
 	ipsec->dues = 0;
 	ipsec->used = 0;
@@ -57,8 +57,8 @@ static void start(void *memory, const struct engine_limits *limits)
 	struct ipsec *ipsec = memory;
 
 	lay_out_anew(ipsec, limits);
-	memset(&ipsec->strict, 0, sizeof ipsec->strict);
-	memset(ipsec->parted, 0, sizeof ipsec->parted);
+	memset(&ipsec->strict, 0, sizeof(ipsec->strict));
+	memset(ipsec->parted, 0, sizeof(ipsec->parted));
 	ipsec->parted_next = 0;
 	for (uint32_t i = 0; i < ipsec->peers; i++) {
 		uint32_t next = i + 1 < ipsec->peers ? i + 1 : MODULE_NONE;
@@ -210,7 +210,7 @@ static bool knows(const struct engine *engine, const void *memory, uint32_t flow
 	const struct ipsec *ipsec = memory;
 
 	(void)engine;
-	if (ipsec == NULL)
+	if (!ipsec)
 		return false;
 	if (control == 0)
 		return record < ipsec->sas && ipsec->sa[record].flow == flow;
@@ -324,7 +324,7 @@ static uint32_t next_kept(struct engine *engine, void *memory, uint16_t control,
 	if (from == SIDE_LAN && peer->goes && peer->kept.count > 0) {
 		kept = peer->kept.packet[0];
 		peer->kept.count--;
-		memmove(&peer->kept.packet[0], &peer->kept.packet[1], peer->kept.count * sizeof peer->kept.packet[0]);
+		memmove(&peer->kept.packet[0], &peer->kept.packet[1], peer->kept.count * sizeof(peer->kept.packet[0]));
 		return kept;
 	}
 	if (from == SIDE_LAN && peer->goes) {

@@ -297,7 +297,7 @@ static bool has_stayed_unclear(const struct engine *engine, struct ipsec_group *
 	struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
 	uint32_t now_ms = (uint32_t)engine_offer(engine)->now_ms(engine);
 
-	if (unclear == NULL)
+	if (!unclear)
 		return false;
 	if (unclear->spi != spi)
 		*unclear = (struct ipsec_unclear){.spi = spi, .first_ms = now_ms};
@@ -309,13 +309,13 @@ static bool is_unclear(const struct engine *engine, struct ipsec_group *group, u
 {
 	const struct ipsec_unclear *unclear = unclear_find(engine, group, spi);
 
-	return unclear != NULL && unclear->spi == spi;
+	return unclear && unclear->spi == spi;
 }
 
 static void fan_out(const struct ipsec *ipsec, const struct ipsec_group *group, const struct candidates *candidates,
 		    struct module_esp *esp)
 {
-	uint32_t most = sizeof esp->copies / sizeof esp->copies[0];
+	uint32_t most = sizeof(esp->copies) / sizeof(esp->copies[0]);
 
 	for (uint32_t i = 0; i < candidates->count && esp->copies_count < most; i++)
 		esp->copies[esp->copies_count++] = ipsec->peer[candidates->peer[i]].inside;
@@ -405,7 +405,7 @@ static uint32_t from_outside(struct engine *engine, struct ipsec *ipsec, struct 
 	struct ipsec_parted *parted = parted_find(engine, ipsec, esp);
 	enum pairing pairing;
 
-	if (parted != NULL && (has_eligible || !address_equal(parted->inside, esp->inside_address)))
+	if (parted && (has_eligible || !address_equal(parted->inside, esp->inside_address)))
 		return from_parted(engine, ipsec, esp, parted, otherwise);
 	if (!has_eligible)
 		return from_stranger(engine, ipsec, esp, otherwise);

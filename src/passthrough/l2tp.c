@@ -17,7 +17,7 @@ static bool l2tp_knows(const struct engine *engine, const void *memory, uint32_t
 
 	(void)engine;
 	(void)record;
-	if (l2tp == NULL || control == 0 || control > l2tp->paths || !l2tp->path[control - 1u].live)
+	if (!l2tp || control == 0 || control > l2tp->paths || !l2tp->path[control - 1u].live)
 		return false;
 	const struct l2tp_path *path = &l2tp->path[control - 1u];
 	for (unsigned i = 0; i < path->flows; i++)

@@ -13,16 +13,16 @@ enum { TUNNELS_A_PATH = 2 };
 /* l2tp may be NULL to learn how much it is. */
 static size_t place(struct l2tp *l2tp, const struct engine_limits *limits)
 {
-	struct l2tp unused, *to = l2tp != NULL ? l2tp : &unused;
+	struct l2tp unused, *to = l2tp ? l2tp : &unused;
 	uint8_t *memory = (uint8_t *)l2tp;
 	size_t used = 0;
 
 	to->paths = limits->tunnels;
 	to->tunnels = limits->tunnels * TUNNELS_A_PATH;
-	layout_take(memory, &used, sizeof *l2tp);
-	to->path = layout_take(memory, &used, to->paths * sizeof *to->path);
-	to->group = layout_take(memory, &used, to->paths * sizeof *to->group);
-	to->tunnel = layout_take(memory, &used, to->tunnels * sizeof *to->tunnel);
+	layout_take(memory, &used, sizeof(*l2tp));
+	to->path = layout_take(memory, &used, to->paths * sizeof(*to->path));
+	to->group = layout_take(memory, &used, to->paths * sizeof(*to->group));
+	to->tunnel = layout_take(memory, &used, to->tunnels * sizeof(*to->tunnel));
 	layout_take_table(&to->tunnel_table, to->tunnels, memory, &used);
 	layout_take_table(&to->remote_table, to->tunnels, memory, &used);
 	layout_take_table(&to->group_table, to->paths, memory, &used);

@@ -419,12 +419,12 @@ static enum tunnel_hint hint_of(const struct l2tp *l2tp, const struct l2tp_tunne
 	bool is_waiting = tunnel->state == TUNNEL_REQUESTED && tunnel->packets[SIDE_WAN] == 0;
 
 	if (tunnel->is_fixed)
-		return path != NULL && is_waiting && path->unanswered >= L2TP_PATIENCE && path->may_share
+		return path && is_waiting && path->unanswered >= L2TP_PATIENCE && path->may_share
 			       ? HINT_SHARE_IMPOSSIBLE
 			       : HINT_TUNNEL_ID_HIDDEN;
 	if ((is_waiting && age_ms >= MODULE_SILENT_MS) || tunnel->end == END_NO_ANSWER)
 		return HINT_NO_ANSWER;
-	return path != NULL && path->shares && tunnel->state == TUNNEL_CONNECTED ? HINT_PORT_SHARED : HINT_NONE;
+	return path && path->shares && tunnel->state == TUNNEL_CONNECTED ? HINT_PORT_SHARED : HINT_NONE;
 }
 
 static void view_ports(const struct engine *engine, const struct l2tp_path *path, struct tunnel_view *view)

@@ -128,7 +128,7 @@ static bool pptp_knows(const struct engine *engine, const void *memory, uint32_t
 	const struct pptp *pptp = memory;
 
 	(void)engine;
-	if (pptp == NULL)
+	if (!pptp)
 		return false;
 	if (control != 0)
 		return control <= pptp->controls && pptp->control[control - 1u].live &&

@@ -149,12 +149,12 @@ static bool translate_own(struct engine *engine, struct pptp *pptp, uint32_t con
 {
 	struct pptp_call *call = find(pptp, control, has_inside_id, value);
 
-	if (call == NULL && is_new) {
+	if (!call && is_new) {
 		call = request_call(engine, pptp, control, value, high, why);
-		if (call == NULL)
+		if (!call)
 			return false;
 	}
-	if (call != NULL)
+	if (call)
 		*translated = call->outside_id;
 	return true;
 }
@@ -166,7 +166,7 @@ static struct pptp_call *notified(const struct pptp *pptp, uint32_t control, enu
 	struct pptp_call *ours = find(pptp, control, from == SIDE_LAN ? has_inside_id : has_outside_id, id);
 	struct pptp_call *theirs = find(pptp, control, has_remote_id, id);
 	struct pptp_call *own = from == SIDE_LAN ? ours : theirs, *echoed = from == SIDE_LAN ? theirs : ours;
-	bool is_echo = own == NULL || (echoed != NULL && echoed->state == CALL_CLEARING && own->state != CALL_CLEARING);
+	bool is_echo = !own || (echoed && echoed->state == CALL_CLEARING && own->state != CALL_CLEARING);
 	struct pptp_call *call = is_echo ? echoed : own;
 
 	*is_ours = call != NULL && is_echo == (from == SIDE_WAN);
@@ -200,7 +200,7 @@ bool pptp_call_translate(struct engine *engine, struct pptp *pptp, uint32_t cont
 	}
 	if (field == PPTP_FIELD_PEER) {
 		call = find(pptp, control, has_outside_id, value);
-		if (call != NULL)
+		if (call)
 			*translated = call->inside_id;
 	}
 	return true;
@@ -257,7 +257,7 @@ static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *ca
 		  bool is_accepted)
 {
 	/* An answer that comes too late is none, even if nobody has cleaned up yet. */
-	if (call == NULL || call->flow == MODULE_NONE || !engine_offer(engine)->call_lives(engine, call->flow))
+	if (!call || call->flow == MODULE_NONE || !engine_offer(engine)->call_lives(engine, call->flow))
 		return;
 	if (!is_accepted) {
 		end_call(engine, pptp, call, END_REFUSED);
@@ -272,13 +272,13 @@ static void reply(struct engine *engine, struct pptp *pptp, struct pptp_call *ca
 
 static void clear(struct pptp_call *call)
 {
-	if (call != NULL)
+	if (call)
 		call->state = CALL_CLEARING;
 }
 
 static void disconnect(struct engine *engine, struct pptp *pptp, struct pptp_call *call)
 {
-	if (call != NULL)
+	if (call)
 		end_call(engine, pptp, call, call->state == CALL_CLEARING ? END_CLEARED : END_DISCONNECTED);
 }
 

@@ -22,14 +22,14 @@ enum part part_claiming(uint8_t protocol, uint16_t port)
 {
 	const struct service_claim *claim = claim_of(protocol, port);
 
-	return claim != NULL ? claim->part : PART_NONE;
+	return claim ? claim->part : PART_NONE;
 }
 
 enum part part_sharing(uint8_t protocol, uint16_t port)
 {
 	const struct service_claim *claim = claim_of(protocol, port);
 
-	return claim != NULL && claim->how == CLAIM_SHARED ? claim->part : PART_NONE;
+	return claim && claim->how == CLAIM_SHARED ? claim->part : PART_NONE;
 }
 
 /* The last one of its ports is that which both ends move to. */

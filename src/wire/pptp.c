@@ -36,6 +36,6 @@ bool pptp_header_is_sound(const uint8_t *head, uint16_t *type)
 
 	*type = pptp_get16(head + 8);
 	const struct pptp_shape *shape = pptp_shape(*type);
-	return shape != NULL && pptp_get16(head) == shape->length && pptp_get16(head + 2) == MESSAGE_CONTROL &&
+	return shape && pptp_get16(head) == shape->length && pptp_get16(head + 2) == MESSAGE_CONTROL &&
 	       cookie == MAGIC_COOKIE;
 }

@@ -7,6 +7,7 @@ import re
 
 import lint
 
+DIALECT = re.compile(r"== NULL\b|\bsizeof [\w*]")
 COLUMNS, LINES, FUNCTION = 120, 600, 60
 LICENCE = "SPDX-License-Identifier: BSD-2-Clause"
 C_SOURCES = ("include/**/*.h", "include/**/*.def", "src/**/*.[ch]", "tests/**/*.[ch]")
@@ -29,6 +30,8 @@ def judge_text(path, text):
         line_width = width(bare) if has_message else width(line)
         if line_width > COLUMNS and path.suffix != ".def" and "http" not in line:
             yield f"{path}:{number}: {line_width} columns, {COLUMNS} at most"
+        if path.suffix in (".c", ".h") and (found := DIALECT.search(bare)):
+            yield f"{path}:{number}: '{found.group()}': this house writes !x and sizeof(x)"
         if line != line.rstrip():
             yield f"{path}:{number}: white space at the end of the line"
     if len(lines) > LINES:
@@ -85,6 +88,7 @@ def plant(_tree):
     yield "a file that is not built", file(top, known=False)
     yield "a file without a licence", file("/* planted\n */\n")
     yield "a file that does not say what it is for", file(f"/* {LICENCE} */\nint planted;\n")
+    yield "another way to ask for NULL", file(top + "int planted(int *x)\n{\n\treturn x == NULL;\n}\n")
     yield "a wide line", file(top + "/*" + "x" * COLUMNS + "*/\n")
     yield "a wide line with a short message", file(
         top + 'const char *planted = f("x");' + " planted;" * 15 + "\n", "src/wire/planted.c")

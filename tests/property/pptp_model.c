@@ -74,8 +74,8 @@ static struct places call_places(struct world *w, const struct line *l, uint16_t
 		places.inside_free &= c->outside_id != inside_id;
 		if (c->inside != l->inside || c->inside_id != inside_id)
 			continue;
-		places.ambiguous |= places.mine != NULL || c->state != ENDED;
-		if (c->state == ENDED && (places.mine == NULL || c->outside_id == outside_id))
+		places.ambiguous |= places.mine || c->state != ENDED;
+		if (c->state == ENDED && (!places.mine || c->outside_id == outside_id))
 			places.mine = c;
 	}
 	return places;
@@ -91,9 +91,9 @@ static void call_judge_id(struct world *w, const struct line *l, const struct pl
 		if (c->state != FREE && c->remote == l->remote && c->outside_id == outside_id && c != mine)
 			world_fail(w, "two calls to one server have the same outside ID", inside_id, outside_id);
 	}
-	if (mine != NULL && mine->outside_id != outside_id && !places->ambiguous)
+	if (mine && mine->outside_id != outside_id && !places->ambiguous)
 		world_fail(w, "who dials again with the same ID gets another one", mine->outside_id, outside_id);
-	if (mine == NULL && places->inside_free && outside_id != inside_id)
+	if (!mine && places->inside_free && outside_id != inside_id)
 		world_fail(w, "the ID was free and changed", inside_id, outside_id);
 	if (outside_id >> 8 != inside_id >> 8)
 		world_fail(w, "the high byte changed", inside_id, outside_id);
@@ -104,11 +104,11 @@ static void call_judge_id(struct world *w, const struct line *l, const struct pl
 static void call_new(struct world *w, const struct line *l, uint16_t inside_id, uint16_t outside_id)
 {
 	struct places places = call_places(w, l, inside_id, outside_id);
-	bool goes_on = places.mine != NULL && places.mine->outside_id == outside_id;
+	bool goes_on = places.mine && places.mine->outside_id == outside_id;
 	struct call *slot = goes_on ? places.mine : places.free;
 
 	call_judge_id(w, l, &places, inside_id, outside_id);
-	if (slot == NULL)
+	if (!slot)
 		world_fail(w, "the model has no room", 0, 0);
 	*slot = (struct call){.state = REQUESTED,
 			      .line = l->number,

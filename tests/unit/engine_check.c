@@ -47,7 +47,7 @@ static const char *check_flow(const struct engine *engine, uint32_t index)
 	for (int by = BY_PORTS; by <= BY_REMOTE_ID; by++)
 		if (flow_has_key(flow, (enum key_by)by) && !is_in_tables(engine, index, (enum key_by)by))
 			return "a flow is not found by its key";
-	if (outside_find(engine, flow->outside_address) == NULL)
+	if (!outside_find(engine, flow->outside_address))
 		return "a flow's outside address is not ours";
 	if (flow_is_special(flow) && flow_next_special(engine, index) != index)
 		return "a special flow is not marked";
@@ -69,7 +69,7 @@ static const char *check_flows(const struct engine *engine)
 			continue;
 		live++;
 		const char *wrong = check_flow(engine, i);
-		if (wrong != NULL)
+		if (wrong)
 			return wrong;
 	}
 	for (uint32_t i = engine->header->flow_free; i != NONE && idle <= engine->header->flow_used;
@@ -90,7 +90,7 @@ static const char *check_mappings(const struct engine *engine)
 			continue;
 		live++;
 		const struct outside *outside = outside_find(engine, mapping->outside_address);
-		if (outside == NULL)
+		if (!outside)
 			return "a mapping's outside address is not ours";
 		if (mapping_at(outside, mapping->protocol, mapping->outside_port) != i)
 			return "a mapping does not own its outside port";
@@ -198,9 +198,9 @@ const char *engine_check(const struct engine *engine)
 		check_sums, check_flows, check_mappings, check_hosts, check_fragments, check_ports,
 	};
 
-	for (unsigned i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+	for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		const char *wrong = checks[i](engine);
-		if (wrong != NULL)
+		if (wrong)
 			return wrong;
 	}
 	return NULL;

@@ -194,17 +194,17 @@ static const char *check_group(const struct ipsec *ipsec, uint32_t index)
 	const struct ipsec_group *group = &ipsec->group[index];
 	const char *wrong = check_members(ipsec, index);
 
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_queues(ipsec, index);
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_recent(ipsec, index, group->window);
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_recent(ipsec, index, group->owed);
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_recent(ipsec, index, group->rekey);
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_recent(ipsec, index, group->bound);
-	if (wrong != NULL)
+	if (wrong)
 		return wrong;
 	if (group->peers == 0 && !group->is_due)
 		return "a group of nobody lives";
@@ -242,32 +242,32 @@ const char *ipsec_check(const struct engine *engine)
 	uint32_t knocking = 0;
 	struct ipsec_load load = {0};
 
-	if (ipsec == NULL)
+	if (!ipsec)
 		return NULL;
 	const char *wrong = check_free(ipsec);
-	for (uint32_t i = 0; i < ipsec->peers && wrong == NULL; i++) {
+	for (uint32_t i = 0; i < ipsec->peers && !wrong; i++) {
 		if (!ipsec->peer[i].live)
 			continue;
 		knocking += ipsec->peer[i].knocks;
 		load.peers -= !ipsec->peer[i].is_server;
 		load.sas -= ipsec->peer[i].is_server ? 0 : ipsec->peer[i].sas;
 		wrong = check_names(engine, ipsec, i);
-		if (wrong == NULL)
+		if (!wrong)
 			wrong = check_sas(engine, ipsec, i);
-		if (wrong == NULL)
+		if (!wrong)
 			wrong = check_reason(engine, ipsec, i);
 	}
-	for (uint32_t i = 0; i < ipsec->peers && wrong == NULL; i++) {
+	for (uint32_t i = 0; i < ipsec->peers && !wrong; i++) {
 		if (ipsec->group[i].live)
 			wrong = check_group(ipsec, i);
 		load.peers += ipsec->load[i].peers;
 		load.sas += ipsec->load[i].sas;
 	}
-	if (wrong == NULL)
+	if (!wrong)
 		wrong = check_heap(engine, ipsec);
-	if (wrong == NULL && knocking != ipsec->knocking)
+	if (!wrong && knocking != ipsec->knocking)
 		wrong = "those who only knock are counted wrongly";
-	if (wrong == NULL && (load.peers != 0 || load.sas != 0))
+	if (!wrong && (load.peers != 0 || load.sas != 0))
 		wrong = "the records of inside hosts are counted wrongly";
 	return wrong;
 }

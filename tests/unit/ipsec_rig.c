@@ -28,7 +28,7 @@ static uint32_t send_esp(struct rig *rig, enum side from, uint32_t source, uint3
 					      .payload_length = 64,
 				      });
 
-	if (out == NULL || rig->result.verdict != VERDICT_FORWARDED)
+	if (!out || rig->result.verdict != VERDICT_FORWARDED)
 		return 0;
 	assert_int_equal(packet_get32(out, packets_ihl(out)), spi);
 	assert_int_equal(packet_get32(out, packets_ihl(out) + 4), sequence);
@@ -57,17 +57,17 @@ struct packet *ipsec_ike(struct rig *rig, enum side from, uint32_t source, uint1
 	uint8_t bytes[256] = {0};
 	uint32_t at = spec->marker ? 4 : 0;
 	uint8_t version = spec->version == 1 ? 0x10 : 0x20;
-	uint32_t body = spec->clear != NULL ? 4 + spec->clear_length : 8;
+	uint32_t body = spec->clear ? 4 + spec->clear_length : 8;
 
 	put(bytes + at, spec->initiator, 8);
 	put(bytes + at + 8, spec->responder, 8);
-	bytes[at + 16] = spec->clear != NULL ? (uint8_t)spec->clear_type : 46;
+	bytes[at + 16] = spec->clear ? (uint8_t)spec->clear_type : 46;
 	bytes[at + 17] = version;
 	bytes[at + 18] = spec->exchange;
 	bytes[at + 19] = spec->response ? 0x20 : 0;
 	put(bytes + at + 20, spec->message_id, 4);
 	put(bytes + at + 24, 28 + body, 4);
-	if (spec->clear != NULL) {
+	if (spec->clear) {
 		put(bytes + at + 30, body, 2);
 		memcpy(bytes + at + 32, spec->clear, spec->clear_length);
 	}

@@ -26,7 +26,7 @@ static uint32_t attempts(struct rig *rig, struct tunnel_view *view)
 
 static void answer_with_error(struct rig *rig, uint32_t from, uint8_t type, uint8_t code, const struct packet *sent)
 {
-	struct test_packet *error = malloc(sizeof *error);
+	struct test_packet *error = malloc(sizeof(*error));
 
 	assert_non_null(error);
 	assert_non_null(sent);
@@ -169,7 +169,7 @@ static void ike_is_refused(void **state)
 			answer = {.initiator = 1, .responder = 2, .exchange = SA_INIT, .response = true};
 	struct tunnel_view view;
 
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		rig_restart(rig);
 		struct packet *sent = ipsec_ike(rig, SIDE_LAN, L1, 500, W1, 500, &ask);
 		rig_wait(rig, SECOND);

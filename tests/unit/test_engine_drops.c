@@ -47,7 +47,7 @@ static void tells_no_more_than_was_read(void **state)
 	struct rig *rig = *state;
 	struct drop_view view;
 	uint8_t bytes[30] = {0x65};
-	struct packet packet = {.data = bytes, .length = sizeof bytes};
+	struct packet packet = {.data = bytes, .length = sizeof(bytes)};
 
 	rig_udp(rig, SIDE_LAN, L1, 1234, 0x7f000001, 80);
 	assert_true(latest(rig, &view));

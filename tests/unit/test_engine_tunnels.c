@@ -39,7 +39,7 @@ static void knows_private_addresses(void **state)
 					   0xc0a7ffff, 0xc0a90000, 0x643fffff, 0x64800000};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
 		assert_true(address_is_private(address_of(inside[i])));
 		assert_false(address_is_private(address_of(outside[i])));
 	}

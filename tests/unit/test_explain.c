@@ -19,7 +19,7 @@ static uint16_t any_port(struct test_random *r)
 {
 	uint32_t choice = test_random_below(r, 16);
 
-	return choice < sizeof ports / sizeof ports[0] ? ports[choice] : (uint16_t)test_random_next(r);
+	return choice < sizeof(ports) / sizeof(ports[0]) ? ports[choice] : (uint16_t)test_random_next(r);
 }
 
 /* Any packet that may come, most of them sensible. */

@@ -504,7 +504,7 @@ static void survives_a_crash(void **state)
 static void fragments_wait_with_their_first(void **state)
 {
 	struct rig *rig = *state;
-	struct test_packet *whole = malloc(sizeof *whole), *piece = malloc(sizeof *piece);
+	struct test_packet *whole = malloc(sizeof(*whole)), *piece = malloc(sizeof(*piece));
 
 	ipsec_out(rig, L1, W1, 0x101, 1);
 	packets_build(whole, &(struct packet_spec){.protocol = PROTO_ESP,

@@ -34,7 +34,7 @@ static uint32_t answer(struct rig *rig, uint32_t remote, uint16_t port, uint64_t
 		.initiator = initiator, .responder = initiator + 1000, .exchange = exchange, .response = true};
 	struct packet *out = ipsec_ike(rig, SIDE_WAN, remote, PORT_IKE, O1, port, &spec);
 
-	return out != NULL ? packets_destination(out) : 0;
+	return out ? packets_destination(out) : 0;
 }
 
 static void a_lone_client_keeps_port_500(void **state)
@@ -209,7 +209,7 @@ static void sharing_survives_a_crash(void **state)
 static void errors_about_shared_messages(void **state)
 {
 	struct rig *rig = *state;
-	struct test_packet *error = malloc(sizeof *error), *sent = malloc(sizeof *sent);
+	struct test_packet *error = malloc(sizeof(*error)), *sent = malloc(sizeof(*sent));
 
 	share(rig);
 	assert_int_equal(answer(rig, W1, 500, 2, SA_INIT), L2);
@@ -278,7 +278,7 @@ static void nat_traversal(void **state)
 				  .destination = W1,
 				  .destination_port = PORT_NATT,
 				  .payload = esp,
-				  .payload_length = sizeof esp};
+				  .payload_length = sizeof(esp)};
 	struct packet_spec in = out;
 
 	in.source = W1;
@@ -324,7 +324,7 @@ static void facts_and_hints(void **state)
 				     .exchange = MAIN,
 				     .clear_type = 13,
 				     .clear = natt_id,
-				     .clear_length = sizeof natt_id});
+				     .clear_length = sizeof(natt_id)});
 	ipsec_ike(rig, SIDE_WAN, W1, 500, O1, 500,
 		  &(struct ike_spec){.initiator = 1, .responder = 2, .version = 1, .exchange = MAIN});
 	assert_true(ipsec_tunnel(rig, L1, W1, &view));
@@ -359,7 +359,7 @@ static void natt_data(struct rig *rig, uint32_t inside, uint16_t port, bool answ
 				   .destination = W1,
 				   .destination_port = PORT_NATT,
 				   .payload = esp,
-				   .payload_length = sizeof esp};
+				   .payload_length = sizeof(esp)};
 
 	rig_send(rig, SIDE_LAN, &spec);
 	rig_forwarded(rig, SIDE_WAN);
@@ -408,7 +408,7 @@ static void a_server_inside(void **state)
 	rig_configure(rig);
 	ipsec_ike(rig, SIDE_WAN, W2, 500, O1, 500, &spec);
 	assert_int_equal(packets_destination(&rig->out.item[0].packet), L3);
-	spec.responder = 2, spec.clear_type = 13, spec.clear = windows, spec.clear_length = sizeof windows;
+	spec.responder = 2, spec.clear_type = 13, spec.clear = windows, spec.clear_length = sizeof(windows);
 	ipsec_ike(rig, SIDE_LAN, L3, 500, W2, 500, &spec);
 	rig_forwarded(rig, SIDE_WAN);
 	rig_wait(rig, 11 * SECOND);

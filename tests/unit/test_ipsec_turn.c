@@ -98,7 +98,7 @@ static void the_turn_of_a_peer_that_turns_to_nat_traversal(void **state)
 				       .destination = W1,
 				       .destination_port = PORT_NATT,
 				       .payload = esp,
-				       .payload_length = sizeof esp});
+				       .payload_length = sizeof(esp)});
 	assert_int_equal(rig->out.count, 2);
 	assert_int_equal(packets_destination_port(&rig->out.item[0].packet), PORT_NATT);
 	assert_int_equal(packets_destination_port(&rig->out.item[1].packet), 500);

@@ -83,7 +83,7 @@ static void rows_fit_any_room(void **state)
 		assert_int_equal(row.text[size], '#');
 		assert_int_equal(row.text[length - 1], '\n');
 		row.text[length] = '\0';
-		assert_int_equal(row.json.is_cut, strstr(row.text, "\\u000f") == NULL);
+		assert_int_equal(row.json.is_cut, !strstr(row.text, "\\u000f"));
 		assert_int_equal(row.json.is_cut, strstr(row.text, ",\"cut\":true}\n") != NULL);
 		assert_non_null(strstr(row.text, "\"second\":7"));
 	}

@@ -489,7 +489,7 @@ static void is_refused(void **state)
 {
 	struct rig *rig = *state;
 	struct dialer d = dialer_of(rig, L1, 1701, W1, 7);
-	struct test_packet *error = malloc(sizeof *error);
+	struct test_packet *error = malloc(sizeof(*error));
 	struct tunnel_view v;
 
 	assert_non_null(error);

@@ -454,7 +454,7 @@ static void a_hostile_server(void **state)
 		l2tp_add16(&m, 0, 1 + test_random_below(&r, 16));
 		l2tp_add16(&m, test_random_one_in(&r, 2) ? 9 : 14, ids[test_random_below(&r, 5)]);
 		struct packet *p = dialer_send(&evil, SIDE_WAN, m.bytes, m.length);
-		if (p != NULL && evil.seen_port == PORT)
+		if (p && evil.seen_port == PORT)
 			assert_true(packets_destination(p) == L1 || packets_destination(p) == L2);
 	}
 	dialer_data(&victim);

@@ -529,7 +529,7 @@ static void a_hostile_server(void **state)
 		if (i % 16 == 0)
 			line_acknowledge(&line, SIDE_LAN);
 		struct packet *p = pptp_gre(rig, SIDE_WAN, W1, O1, ids[test_random_below(&r, 8)]);
-		if (p != NULL)
+		if (p)
 			assert_int_not_equal(packets_destination(p), L3);
 	}
 	line_data_passes(&victim, 0x6001, victim_id, 0x6002);

@@ -41,7 +41,7 @@ static void check_patch(uint32_t at, uint16_t value, bool no_checksum, bool part
 	build(&fresh, no_checksum, partial);
 	memcpy(payload + at, before, 2);
 	if (packet.packet.length != fresh.packet.length ||
-	    memcmp(packet.bytes, fresh.bytes, fresh.packet.length) != 0 || packets_verify(&packet.packet) != NULL)
+	    memcmp(packet.bytes, fresh.bytes, fresh.packet.length) != 0 || packets_verify(&packet.packet))
 		fail_msg("%u -> %04x, %s: checksum %04x, not %04x", at, value,
 			 no_checksum ? "none"
 			 : partial   ? "partial"
