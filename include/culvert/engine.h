@@ -45,9 +45,9 @@ struct engine_limits {
 
 /* A network of the LAN, and the router's part in it. */
 struct inside {
-	struct prefix prefix;    /* sources of it never come from the WAN */
-	uint32_t router_address; /* source of ICMP errors made for its hosts; 0: none are made */
-	uint32_t mtu;            /* of the link to them, 68 to 65535; the nearest of these counts */
+	struct prefix prefix;          /* sources of it never come from the WAN */
+	struct address router_address; /* source of ICMP errors made for its hosts; none: none are made */
+	uint32_t mtu;                  /* of the link to them, 68 to 65535; the nearest of these counts */
 };
 
 /* Everything that a reload may change. Copied by the engine. */
@@ -72,8 +72,8 @@ struct engine_config {
 	/* facts of the links, not of the file */
 	struct inside inside[PREFIXES_MAX]; /* an inside host of none of them is treated like one of the first */
 	uint32_t insides;
-	uint32_t hop_address; /* the TUN's address; the kernel's own ICMP errors come from it */
-	uint32_t wan_mtu;     /* as for struct inside */
+	struct address hop_address; /* the TUN's address; the kernel's own ICMP errors come from it */
+	uint32_t wan_mtu;           /* as for struct inside */
 };
 
 /* What leaves, and which packet that was received it stands for: that one is counted as forwarded, and whoever cannot
@@ -142,7 +142,7 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
 /* Sets the outside addresses, in order of preference. Flows of addresses that are gone end, and waiting fragments are
  * dropped; if the list has not changed, nothing happens. count 0 is allowed: then nothing is forwarded to the WAN.
  * Returns the number of flows that ended. */
-uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms);
+uint32_t engine_set_outside(struct engine *engine, const struct address *addresses, uint32_t count, uint64_t now_ms);
 
 /*
  * Processes count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are

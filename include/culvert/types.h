@@ -90,13 +90,13 @@ static inline uint64_t address_words(struct address one, struct address other)
 }
 
 struct prefix {
-	uint32_t address;
+	struct address address;
 	uint8_t length; /* 0 to 32 */
 };
 
-static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
+static inline bool prefix_has(const struct prefix *prefix, struct address address)
 {
-	return prefix->length == 0 || ((prefix->address ^ address) >> (32 - prefix->length)) == 0;
+	return prefix->length == 0 || ((prefix->address.v4 ^ address.v4) >> (32 - prefix->length)) == 0;
 }
 
 /* From any outside address, protocol and port to one inside host. Ports map one to one from port_first..port_last to
@@ -104,7 +104,7 @@ static inline bool prefix_has(const struct prefix *prefix, uint32_t address)
 struct forward {
 	uint8_t protocol;
 	uint16_t port_first, port_last;
-	uint32_t to_address;
+	struct address to_address;
 	uint16_t to_port;
 };
 
@@ -132,7 +132,7 @@ static inline void port_set_remove(struct port_set *set, uint16_t port)
 
 /* A connection of a socket of the router itself, at one of the outside addresses. */
 struct host_connection {
-	uint32_t local, remote;
+	struct address local, remote;
 	uint16_t local_port, remote_port;
 	uint32_t protocol; /* TCP or UDP */
 };

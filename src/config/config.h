@@ -46,7 +46,7 @@ struct config_forward {
 	enum service service; /* SERVICE_NONE: protocol and port say what is forwarded */
 	uint8_t protocols[2]; /* IP protocols; the second is 0 except for "tcp+udp" */
 	uint16_t port_first, port_last;
-	uint32_t to_address;
+	struct address to_address;
 	uint16_t to_port;
 };
 

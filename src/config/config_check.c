@@ -119,10 +119,10 @@ static bool check_forward(const struct config_forward *forward, struct findings 
 	}
 	if (problem)
 		findings_error(findings, forward->line, "[forward:%s] %s", forward->name, problem);
-	if (!forward->to_address)
+	if (!address_is_set(forward->to_address))
 		findings_error(findings, forward->line, "[forward:%s] to is missing; write to = ADDRESS",
 			       forward->name);
-	return !problem && forward->to_address;
+	return !problem && address_is_set(forward->to_address);
 }
 
 static const char *protocol_name(uint8_t protocol)
@@ -271,7 +271,8 @@ static void check_forward_modes(const struct config *config, const struct config
 static void check_open_l2tp(const struct config *config, const struct config_forward *l2tp, struct findings *findings)
 {
 	for (uint32_t i = 0; l2tp->service == SERVICE_L2TP && i < config->forwards; i++)
-		if (config->forward[i].service == SERVICE_IPSEC && config->forward[i].to_address == l2tp->to_address)
+		if (config->forward[i].service == SERVICE_IPSEC &&
+		    address_equal(config->forward[i].to_address, l2tp->to_address))
 			findings_warn(
 				findings, l2tp->line,
 				"[forward:%s] lets in L2TP without encryption; L2TP in IPsec needs only [forward:%s]",

@@ -58,7 +58,7 @@ static bool has_same_prefixes(const struct config *a, const struct config *b)
 {
 	uint32_t i = 0;
 
-	while (i < a->bypasses && i < b->bypasses && a->bypass[i].address == b->bypass[i].address &&
+	while (i < a->bypasses && i < b->bypasses && address_equal(a->bypass[i].address, b->bypass[i].address) &&
 	       a->bypass[i].length == b->bypass[i].length)
 		i++;
 	return i == a->bypasses && i == b->bypasses;

@@ -154,7 +154,7 @@ static bool parse_path(const char *text, char path[CONFIG_PATH_MAX], char proble
 /* Who may read it is decided by the machine, so nothing listens on the network. */
 static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char problem[PROBLEM_MAX])
 {
-	uint32_t address = 0;
+	struct address address = {0};
 	uint16_t port = 0;
 	size_t length = strlen(text);
 
@@ -162,7 +162,7 @@ static bool parse_listen(const char *text, char listen[CONFIG_PATH_MAX], char pr
 		snprintf(problem, PROBLEM_MAX, "must be unix:/PATH, or an address and a port like 127.0.0.1:9437");
 		return false;
 	}
-	if (strncmp(text, "unix:", 5) != 0 && address >> 24 != 127) {
+	if (strncmp(text, "unix:", 5) != 0 && address.v4 >> 24 != 127) {
 		snprintf(
 			problem, PROBLEM_MAX,
 			"is not a loopback address; write 127.0.0.1:PORT or unix:/PATH, and let another program protect the access from other machines");
@@ -264,9 +264,9 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 		return false;
 	}
 	mask = length ? UINT32_MAX << (32 - length) : 0;
-	if (prefix.address & ~mask) {
+	if (prefix.address.v4 & ~mask) {
 		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)",
-			 text_print_address(address_of(prefix.address & mask), address), length);
+			 text_print_address(address_of(prefix.address.v4 & mask), address), length);
 		return false;
 	}
 	if (config->bypasses == PREFIXES_MAX) {
@@ -407,7 +407,7 @@ static void print_prefixes(FILE *out, const struct config *config)
 	for (uint32_t i = 0; i < config->bypasses; i++) {
 		char text[TEXT_ADDRESS + 8];
 
-		text_print_address(address_of(config->bypass[i].address), text);
+		text_print_address(config->bypass[i].address, text);
 		text_append(text, sizeof(text), "/%u", config->bypass[i].length);
 		print_element(out, text, &column);
 	}
@@ -483,7 +483,8 @@ static bool parse_target(struct config_forward *forward, const char *text, char 
 	char address[INET_ADDRSTRLEN + 1] = "";
 	const char *colon = strchr(text, ':');
 	size_t size = colon ? (size_t)(colon - text) : strlen(text);
-	uint32_t host, port = 0;
+	struct address host;
+	uint32_t port = 0;
 
 	if (size < sizeof(address))
 		memcpy(address, text, size);
@@ -492,7 +493,7 @@ static bool parse_target(struct config_forward *forward, const char *text, char 
 			 "must be the IPv4 address of an inside host, with :PORT if the port differs");
 		return false;
 	}
-	if (!(host >> 24) || host >> 24 == 127 || host >> 24 >= 224) {
+	if (!(host.v4 >> 24) || host.v4 >> 24 == 127 || host.v4 >> 24 >= 224) {
 		snprintf(problem, PROBLEM_MAX, "is not the address of a host");
 		return false;
 	}
@@ -579,7 +580,7 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 			fprintf(out, "-%u", forward->port_last);
 		break;
 	case FORWARD_KEY_TO:
-		fputs(text_print_address(address_of(forward->to_address), address), out);
+		fputs(text_print_address(forward->to_address, address), out);
 		if (forward->to_port)
 			fprintf(out, ":%u", forward->to_port);
 		break;

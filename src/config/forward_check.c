@@ -8,12 +8,12 @@
 
 #include "config/text.h"
 
-enum place forward_place(const struct kernel_links *links, uint32_t address)
+enum place forward_place(const struct kernel_links *links, struct address address)
 {
-	if (kernel_links_is_outside(links, address) || address == links->hop_address)
+	if (kernel_links_is_outside(links, address) || address_equal(address, links->hop_address))
 		return PLACE_ROUTER;
 	for (uint32_t i = 0; i < links->lan.address_count; i++)
-		if (links->lan.addresses[i] == address)
+		if (address_equal(links->lan.addresses[i], address))
 			return PLACE_ROUTER;
 	if (kernel_links_is_inside(links, address))
 		return PLACE_INSIDE;
@@ -25,7 +25,7 @@ bool forward_problem(const struct config_forward *forward, const struct config *
 {
 	char to[TEXT_ADDRESS];
 
-	text_print_address(address_of(forward->to_address), to);
+	text_print_address(forward->to_address, to);
 	switch (forward_place(links, forward->to_address)) {
 	case PLACE_ROUTER:
 		snprintf(
@@ -105,12 +105,12 @@ uint32_t forward_report_here(const struct config *config, const char *file, conf
 	for (uint32_t i = 0; i < config->forwards; i++) {
 		const struct config_forward *forward = &config->forward[i];
 
-		if (address_is_private(address_of(forward->to_address)))
+		if (address_is_private(forward->to_address))
 			continue;
 		snprintf(
 			problem, sizeof(problem),
 			"[forward:%s] leads to %s, which is not a private address; a forward reaches only inside hosts",
-			forward->name, text_print_address(address_of(forward->to_address), to));
+			forward->name, text_print_address(forward->to_address, to));
 		tell(config, forward, file, problem, report, context);
 		count++;
 	}

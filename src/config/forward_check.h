@@ -18,8 +18,8 @@ enum place {
 
 enum { FORWARD_PROBLEM = 256 };
 
-/* Where an address (host byte order) is. */
-enum place forward_place(const struct kernel_links *links, uint32_t address);
+/* Where an address is. */
+enum place forward_place(const struct kernel_links *links, struct address address);
 /* True if the forward cannot work; text says why and what to do. */
 bool forward_problem(const struct config_forward *forward, const struct config *config,
 		     const struct kernel_links *links, char text[FORWARD_PROBLEM]);

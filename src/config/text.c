@@ -72,13 +72,13 @@ bool text_number(const char *text, uint32_t high, uint32_t *value)
 	return true;
 }
 
-bool text_address(const char *text, uint32_t *address)
+bool text_address(const char *text, struct address *address)
 {
 	struct in_addr parsed;
 
 	if (inet_pton(AF_INET, text, &parsed) != 1)
 		return false;
-	*address = ntohl(parsed.s_addr);
+	*address = address_of(ntohl(parsed.s_addr));
 	return true;
 }
 
@@ -99,7 +99,7 @@ const char *text_print_address(struct address address, char text[TEXT_ADDRESS])
 	return text;
 }
 
-bool text_endpoint(const char *text, uint32_t *address, uint16_t *port)
+bool text_endpoint(const char *text, struct address *address, uint16_t *port)
 {
 	const char *colon = strchr(text, ':');
 	char first[INET_ADDRSTRLEN];

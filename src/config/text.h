@@ -27,12 +27,12 @@ void text_sentence(char *out, size_t size, const char *phrase);
 bool text_number(const char *text, uint32_t high, uint32_t *value);
 
 /* Four numbers and dots; no other notation. */
-bool text_address(const char *text, uint32_t *address);
+bool text_address(const char *text, struct address *address);
 
 /* The same the other way; returns text. */
 const char *text_print_address(struct address address, char text[TEXT_ADDRESS]);
 
 /* ADDRESS:PORT, the port from 1 to 65535. */
-bool text_endpoint(const char *text, uint32_t *address, uint16_t *port);
+bool text_endpoint(const char *text, struct address *address, uint16_t *port);
 
 #endif

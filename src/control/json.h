@@ -35,7 +35,7 @@ void json_number(struct json *json, const char *name, uint64_t value);
 void json_decimal(struct json *json, const char *name, const char *digits);
 void json_bool(struct json *json, const char *name, bool value);
 void json_null(struct json *json, const char *name);
-/* An IPv4 address in host byte order, as a string. */
+/* An address as a string. */
 void json_address(struct json *json, const char *name, struct address address);
 /* Closes the row, with a newline. Returns its length; it is not terminated by a NUL. */
 size_t json_end(struct json *json);

@@ -19,7 +19,7 @@ static uint16_t sum_of(const struct packet *packet, uint32_t from, uint64_t sum)
 
 static uint64_t pseudo_sum(const struct probe *probe, uint32_t length)
 {
-	return checksum_pseudo(address_of(probe->source), address_of(probe->destination), probe->protocol, length);
+	return checksum_pseudo(probe->source, probe->destination, probe->protocol, length);
 }
 
 /* --- messages in UDP; each returns its length --- */
@@ -176,8 +176,8 @@ void probe_build(const struct probe *probe, struct packet *packet, uint8_t *memo
 	packet_put16(packet, 6, (uint16_t)((probe->df ? 0x4000 : 0) | (probe->more ? 0x2000 : 0) | probe->offset / 8));
 	packet_put8(packet, 8, probe->ttl);
 	packet_put8(packet, 9, probe->protocol);
-	packet_put32(packet, 12, probe->source);
-	packet_put32(packet, 16, probe->destination);
+	packet_put32(packet, 12, probe->source.v4);
+	packet_put32(packet, 16, probe->destination.v4);
 	struct packet header = {.data = memory, .length = IP_HEADER};
 	packet_put16(packet, 10, sum_of(&header, 0, 0));
 }

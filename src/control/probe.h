@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <culvert/packet.h>
+#include <culvert/types.h>
 
 /* What identifies a packet beside its addresses and ports. */
 enum probe_id {
@@ -21,7 +22,7 @@ enum probe_id {
 /* Addresses and numbers in host byte order. */
 struct probe {
 	uint8_t protocol;
-	uint32_t source, destination;
+	struct address source, destination;
 	uint16_t source_port, destination_port; /* TCP and UDP; of ICMP source_port is the identifier */
 	uint8_t tcp_flags;
 	uint8_t icmp_type;

@@ -67,7 +67,7 @@ bool selection_read(struct selection *selection, struct verb *verb, const char *
 		return find_mapping(selection, verb, index);
 	if (selection_read_tunnel(word, &service, &index))
 		return find_tunnel(selection, verb, word, service, index);
-	if (text_address(word, &selection->host.v4)) {
+	if (text_address(word, &selection->host)) {
 		selection->what = SELECTED_HOST;
 		if (takes_hosts)
 			return true;

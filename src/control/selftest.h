@@ -37,9 +37,9 @@ struct finding {
 	char value[160]; /* what was seen, why, or what would show it */
 };
 
-/* An inside host, what it has as port or identifier, and what that became. Addresses in host byte order. */
+/* An inside host, what it has as port or identifier, and what that became. */
 struct selftest_host {
-	uint32_t address, outside;
+	struct address address, outside;
 	uint16_t port, outside_port;
 };
 
@@ -70,9 +70,9 @@ enum {
 };
 
 /* 198.18.0.1 and those behind it; 198.19.0.1 and two more. */
-static const uint32_t selftest_inside = 0xc6120001;
-static const uint32_t selftest_remote = 0xc6130001, selftest_other_remote = 0xc6130002,
-		      selftest_third_remote = 0xc6130003;
+static const struct address selftest_inside = {0xc6120001};
+static const struct address selftest_remote = {0xc6130001}, selftest_other_remote = {0xc6130002},
+			    selftest_third_remote = {0xc6130003};
 
 /* --- packets (selftest_packets.c) --- */
 
@@ -81,13 +81,14 @@ struct explanation selftest_pass(struct bench *bench, enum side from, struct pro
 /* The same for a packet that stands in bench->bytes already. */
 struct explanation selftest_pass_bytes(struct bench *bench, enum side from, uint32_t length);
 /* A SYN, a datagram or an echo request of a host. */
-struct explanation selftest_leave(struct bench *bench, const struct selftest_host *host, uint32_t remote,
+struct explanation selftest_leave(struct bench *bench, const struct selftest_host *host, struct address remote,
 				  uint16_t port);
 /* A SYN or a datagram to the outside endpoint of a host; of ICMP an echo reply. */
-struct explanation selftest_come(struct bench *bench, const struct selftest_host *host, uint32_t remote, uint16_t port);
+struct explanation selftest_come(struct bench *bench, const struct selftest_host *host, struct address remote,
+				 uint16_t port);
 /* An ICMP error (type 3 code 1) that quotes what stands in bench->quote. */
-struct explanation selftest_error(struct bench *bench, enum side from, uint32_t source, uint32_t destination,
-				  uint32_t quoted);
+struct explanation selftest_error(struct bench *bench, enum side from, struct address source,
+				  struct address destination, uint32_t quoted);
 /* Keeps the start of bench->bytes as a quote; returns its length. */
 uint32_t selftest_quote(struct bench *bench);
 

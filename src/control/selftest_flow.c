@@ -249,7 +249,7 @@ void selftest_too_big(struct bench *bench, struct finding *finding)
 	struct explanation large = leave_large(bench, &host, true);
 	const struct explain_output *error = &large.output[0];
 	bool is_sent = large.outputs == 1 && error->to == SIDE_LAN && error->protocol == PROTOCOL_ICMP &&
-		       error->identifier == (3 << 8 | 4) && error->destination.v4 == host.address;
+		       error->identifier == (3 << 8 | 4) && address_equal(error->destination, host.address);
 	selftest_observed(finding, is_sent, "%s, MTU %u", is_sent ? "sent" : "not sent", large.mtu);
 }
 

@@ -39,8 +39,8 @@ static struct explanation error_inward(struct bench *bench, const struct selftes
 /* It reached the host, and quotes what the host has sent. */
 static bool is_translated(const struct bench *bench, const struct explanation *error, const struct selftest_host *host)
 {
-	return selftest_is_forwarded(error, SIDE_LAN) && error->output[0].destination.v4 == host->address &&
-	       read32(bench->bytes + QUOTED + SOURCE) == host->address;
+	return selftest_is_forwarded(error, SIDE_LAN) && address_equal(error->output[0].destination, host->address) &&
+	       read32(bench->bytes + QUOTED + SOURCE) == host->address.v4;
 }
 
 static const char *what_became(const struct explanation *error)
@@ -223,8 +223,8 @@ void selftest_error_outward(struct bench *bench, struct finding *finding)
 
 	if (!answer_with_error(bench, &host, &error))
 		return;
-	bool is_met = selftest_is_forwarded(&error, SIDE_WAN) && error.output[0].source.v4 == host.outside &&
-		      read32(bench->bytes + QUOTED + SOURCE + 4) == host.outside;
+	bool is_met = selftest_is_forwarded(&error, SIDE_WAN) && address_equal(error.output[0].source, host.outside) &&
+		      read32(bench->bytes + QUOTED + SOURCE + 4) == host.outside.v4;
 	selftest_observed(finding, is_met, "%s",
 			  is_met ? "with the outside endpoint in the quote" : what_became(&error));
 }

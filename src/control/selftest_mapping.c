@@ -69,7 +69,7 @@ void selftest_pooling(struct bench *bench, struct finding *finding)
 	struct selftest_host again = host;
 	again.port = (uint16_t)(host.port + 1000);
 	struct explanation other = selftest_leave(bench, &again, selftest_other_remote, SELFTEST_REMOTE_PORT);
-	bool is_paired = other.has_flow && other.flow.outside_address.v4 == host.outside;
+	bool is_paired = other.has_flow && address_equal(other.flow.outside_address, host.outside);
 	selftest_observed(finding, is_paired, "%s for a host",
 			  is_paired ? "one outside address" : "several outside addresses");
 }
@@ -83,8 +83,10 @@ void selftest_pooling_of_protocols(struct bench *bench, struct finding *finding)
 	bench->protocol = PROTOCOL_TCP;
 	if (!selftest_open(bench, &tcp))
 		return;
-	selftest_observed(finding, udp.outside == tcp.outside, "UDP and TCP of a host have %s outside address%s",
-			  udp.outside == tcp.outside ? "one" : "another", udp.outside == tcp.outside ? "" : "es");
+	selftest_observed(finding, address_equal(udp.outside, tcp.outside),
+			  "UDP and TCP of a host have %s outside address%s",
+			  address_equal(udp.outside, tcp.outside) ? "one" : "another",
+			  address_equal(udp.outside, tcp.outside) ? "" : "es");
 }
 
 /* --- ports --- */
@@ -204,7 +206,7 @@ static bool open_hairpin(struct bench *bench, struct selftest_host *called, stru
 
 static bool has_arrived(const struct explanation *turned)
 {
-	return selftest_is_forwarded(turned, SIDE_LAN) && turned->output[0].destination.v4 == selftest_inside;
+	return selftest_is_forwarded(turned, SIDE_LAN) && address_equal(turned->output[0].destination, selftest_inside);
 }
 
 void selftest_hairpinning(struct bench *bench, struct finding *finding)
@@ -225,7 +227,7 @@ void selftest_hairpin_source(struct bench *bench, struct finding *finding)
 	if (!open_hairpin(bench, &called, &caller, &turned))
 		return;
 	const struct explain_output *output = &turned.output[0];
-	bool is_outside = output->source.v4 == caller.outside && output->source_port == caller.outside_port;
+	bool is_outside = address_equal(output->source, caller.outside) && output->source_port == caller.outside_port;
 	const char *value = "none";
 	if (has_arrived(&turned))
 		value = is_outside ? "with the outside source address and port" : "with another source address or port";
@@ -247,7 +249,8 @@ void selftest_hairpinned_error(struct bench *bench, struct finding *finding)
 	}
 	uint32_t quoted = selftest_quote(bench);
 	struct explanation error = selftest_error(bench, SIDE_LAN, called.address, caller.outside, quoted);
-	bool is_back = selftest_is_forwarded(&error, SIDE_LAN) && error.output[0].destination.v4 == caller.address;
+	bool is_back =
+		selftest_is_forwarded(&error, SIDE_LAN) && address_equal(error.output[0].destination, caller.address);
 	selftest_observed(finding, is_back, "an error of the called host %s the caller",
 			  is_back ? "reaches" : "does not reach");
 }

@@ -50,7 +50,8 @@ struct explanation selftest_pass(struct bench *bench, enum side from, struct pro
 	return selftest_pass_bytes(bench, from, packet.length);
 }
 
-struct explanation selftest_leave(struct bench *bench, const struct selftest_host *host, uint32_t remote, uint16_t port)
+struct explanation selftest_leave(struct bench *bench, const struct selftest_host *host, struct address remote,
+				  uint16_t port)
 {
 	return selftest_pass(bench, SIDE_LAN,
 			     (struct probe){.source = host->address,
@@ -61,7 +62,8 @@ struct explanation selftest_leave(struct bench *bench, const struct selftest_hos
 					    .icmp_type = ECHO_REQUEST});
 }
 
-struct explanation selftest_come(struct bench *bench, const struct selftest_host *host, uint32_t remote, uint16_t port)
+struct explanation selftest_come(struct bench *bench, const struct selftest_host *host, struct address remote,
+				 uint16_t port)
 {
 	bool is_icmp = bench->protocol == PROTOCOL_ICMP;
 
@@ -74,8 +76,8 @@ struct explanation selftest_come(struct bench *bench, const struct selftest_host
 					    .icmp_type = ECHO_REPLY});
 }
 
-struct explanation selftest_error(struct bench *bench, enum side from, uint32_t source, uint32_t destination,
-				  uint32_t quoted)
+struct explanation selftest_error(struct bench *bench, enum side from, struct address source,
+				  struct address destination, uint32_t quoted)
 {
 	return selftest_pass(bench, from,
 			     (struct probe){.protocol = PROTOCOL_ICMP,
@@ -101,13 +103,13 @@ bool selftest_is_forwarded(const struct explanation *explanation, enum side to)
 
 bool selftest_has_outside(const struct selftest_host *host, const struct explanation *explanation)
 {
-	return explanation->has_flow && explanation->flow.outside_address.v4 == host->outside &&
+	return explanation->has_flow && address_equal(explanation->flow.outside_address, host->outside) &&
 	       explanation->flow.outside_port == host->outside_port;
 }
 
 static bool take_outside(struct selftest_host *host, const struct explanation *explanation)
 {
-	host->outside = explanation->flow.outside_address.v4;
+	host->outside = explanation->flow.outside_address;
 	host->outside_port = explanation->flow.outside_port;
 	return explanation->has_flow;
 }
@@ -129,7 +131,7 @@ bool selftest_open(struct bench *bench, struct selftest_host *host)
 static bool open_number(struct bench *bench, const struct selftest_host *host, struct selftest_host *other,
 			uint32_t number)
 {
-	*other = (struct selftest_host){.address = selftest_inside + number, .port = host->port};
+	*other = (struct selftest_host){.address = address_of(selftest_inside.v4 + number), .port = host->port};
 	struct explanation opened = selftest_leave(bench, other, selftest_remote, SELFTEST_REMOTE_PORT);
 	return take_outside(other, &opened);
 }
@@ -145,7 +147,7 @@ bool selftest_open_rival(struct bench *bench, const struct selftest_host *host, 
 	while (*number < RIVALS) {
 		if (!open_number(bench, host, rival, (*number)++))
 			return false;
-		if (rival->outside == host->outside)
+		if (address_equal(rival->outside, host->outside))
 			return true;
 	}
 	return false;

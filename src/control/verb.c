@@ -80,7 +80,7 @@ static const char *read_value(enum verb_key_type type, const char *text, struct 
 	value->text = text;
 	switch (type) {
 	case VERB_KEY_ADDRESS:
-		return text_address(text, &value->number) ? NULL : "not an IPv4 address";
+		return text_address(text, &value->address) ? NULL : "not an IPv4 address";
 	case VERB_KEY_PROTOCOL:
 		return verb_read_protocol(text, &value->number)
 			       ? NULL

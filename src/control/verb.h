@@ -161,7 +161,8 @@ struct verb_key {
 };
 struct verb_value {
 	bool is_given;
-	uint32_t number; /* address (host byte order), protocol, port or enum service */
+	uint32_t number; /* protocol, port or enum service */
+	struct address address;
 	const char *text;
 };
 /* Reads all words as values of these keys. False after verb_fail(), which names what was expected: then return

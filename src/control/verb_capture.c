@@ -159,9 +159,9 @@ static void read_filter(const struct verb_value *value, struct capture_filter *f
 {
 	*filter = (struct capture_filter){
 		.has_host = value[BY_HOST].is_given,
-		.host = address_of(value[BY_HOST].number),
+		.host = value[BY_HOST].address,
 		.has_remote = value[BY_REMOTE].is_given,
-		.remote = address_of(value[BY_REMOTE].number),
+		.remote = value[BY_REMOTE].address,
 		.has_protocol = value[BY_PROTOCOL].is_given,
 		.protocol = (uint8_t)value[BY_PROTOCOL].number,
 		.has_port = value[BY_PORT].is_given,

@@ -62,7 +62,7 @@ struct note {
 /* --- from words to a packet --- */
 
 /* ADDRESS or ADDRESS:PORT. */
-static bool read_endpoint(const char *text, uint32_t *address, uint16_t *port)
+static bool read_endpoint(const char *text, struct address *address, uint16_t *port)
 {
 	const char *colon = strchr(text, ':');
 	size_t length = colon ? (size_t)(colon - text) : strlen(text);
@@ -397,7 +397,7 @@ static void send_note(struct verb *verb, const char *name, const char *text)
 static const struct config_forward *forward_to(const struct config *config, struct address address)
 {
 	for (uint32_t i = 0; i < config->forwards; i++)
-		if (config->forward[i].to_address == address.v4)
+		if (address_equal(config->forward[i].to_address, address))
 			return &config->forward[i];
 	return NULL;
 }
@@ -443,7 +443,7 @@ static enum drop drop_behind(struct verb *verb, const struct explanation *explan
 			continue;
 		if (!kernel_links(kernel)->wan.up)
 			return DROP_LINK_DOWN;
-		enum next_hop hop = kernel_peek_next_hop(kernel, output->destination.v4);
+		enum next_hop hop = kernel_peek_next_hop(kernel, output->destination);
 		if (hop == NEXT_HOP_SILENT || hop == NEXT_HOP_NO_ROUTE)
 			return hop == NEXT_HOP_SILENT ? DROP_LINK_NEXT_HOP : DROP_LINK_NO_ROUTE;
 	}

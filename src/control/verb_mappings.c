@@ -53,9 +53,9 @@ static bool is_wanted(const struct flow_view *view, const struct mappings *mappi
 
 	if (!is_selected(view, &mappings->selection))
 		return false;
-	if (filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address.v4)
+	if (filter[BY_HOST].is_given && !address_equal(filter[BY_HOST].address, view->inside_address))
 		return false;
-	if (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address.v4)
+	if (filter[BY_REMOTE].is_given && !address_equal(filter[BY_REMOTE].address, view->remote_address))
 		return false;
 	if (filter[BY_PROTOCOL].is_given && filter[BY_PROTOCOL].number != view->protocol)
 		return false;

@@ -88,11 +88,11 @@ static void send_address(struct verb *verb, enum side side, struct address addre
 static void send_links(struct verb *verb, const struct kernel_links *links)
 {
 	send_interface(verb, SIDE_LAN, verb->router->config->lan_interface, links->lan.up, links->lan.mtu);
-	if (links->lan.address)
-		send_address(verb, SIDE_LAN, address_of(links->lan.address));
+	if (address_is_set(links->lan.address))
+		send_address(verb, SIDE_LAN, links->lan.address);
 	send_interface(verb, SIDE_WAN, links->wan.name, links->wan.up, links->wan.mtu);
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
-		send_address(verb, SIDE_WAN, address_of(links->wan.addresses[i]));
+		send_address(verb, SIDE_WAN, links->wan.addresses[i]);
 }
 
 /* Those of one protocol that the operator has opened, or that were in use when all of these are open: beside the ports
@@ -186,7 +186,7 @@ static void warn(struct verb *verb, const char *name, const char *format, ...)
 static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
 {
 	char text[TEXT_ADDRESS];
-	uint32_t gateway;
+	struct address gateway;
 	enum next_hop hop = kernel_default_hop(verb->router->kernel, &gateway);
 
 	if (!links->wan.up)
@@ -198,7 +198,7 @@ static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
 	if (hop == NEXT_HOP_SILENT)
 		warn(verb, "gateway-silent",
 		     "the gateway %s does not answer to ARP; inside hosts get host unreachable; check the gateway",
-		     text_print_address(address_of(gateway), text));
+		     text_print_address(gateway, text));
 }
 
 static void warn_of_links(struct verb *verb, const struct kernel_links *links)
@@ -213,7 +213,7 @@ static void warn_of_links(struct verb *verb, const struct kernel_links *links)
 	if (links->wan.address_count == 0)
 		warn(verb, "no-outside-address",
 		     "the WAN has no IPv4 address; nothing can be translated until it gets one");
-	else if (verb->router->config->forwards > 0 && address_is_private(address_of(links->wan.addresses[0])))
+	else if (verb->router->config->forwards > 0 && address_is_private(links->wan.addresses[0]))
 		warn(verb, "outside-address-private",
 		     "the outside address is not a public one; remote hosts reach forwards only if the NAT in front of this router forwards as well");
 }

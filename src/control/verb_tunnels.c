@@ -26,6 +26,7 @@ struct tunnels {
 	enum choice choice;
 	enum service service;
 	uint32_t number; /* of the choice */
+	struct address address;
 };
 
 /* As people write it: a SPI in eight hexadecimal digits, Call and Tunnel IDs as numbers. */
@@ -101,8 +102,8 @@ static bool is_wanted(const struct tunnels *tunnels, const struct tunnel_view *v
 
 	if ((view->end != END_NOT) != tunnels->sends_ended)
 		return false;
-	if ((filter[BY_HOST].is_given && filter[BY_HOST].number != view->inside_address.v4) ||
-	    (filter[BY_REMOTE].is_given && filter[BY_REMOTE].number != view->remote_address.v4) ||
+	if ((filter[BY_HOST].is_given && !address_equal(filter[BY_HOST].address, view->inside_address)) ||
+	    (filter[BY_REMOTE].is_given && !address_equal(filter[BY_REMOTE].address, view->remote_address)) ||
 	    (filter[BY_SERVICE].is_given && filter[BY_SERVICE].number != view->service) ||
 	    (filter[BY_STATE].is_given && filter[BY_STATE].number != view->state))
 		return false;
@@ -112,7 +113,8 @@ static bool is_wanted(const struct tunnels *tunnels, const struct tunnel_view *v
 	case CHOOSE_STATE:
 		return view->state == tunnels->number;
 	case CHOOSE_ADDRESS:
-		return view->inside_address.v4 == tunnels->number || view->remote_address.v4 == tunnels->number;
+		return address_equal(view->inside_address, tunnels->address) ||
+		       address_equal(view->remote_address, tunnels->address);
 	default:
 		return true;
 	}
@@ -138,7 +140,7 @@ static bool choose(struct verb *verb, struct tunnels *tunnels, const char *word)
 		tunnels->service = (enum service)service;
 	} else if (read_state(word, &tunnels->number)) {
 		tunnels->choice = CHOOSE_STATE;
-	} else if (text_address(word, &tunnels->number)) {
+	} else if (text_address(word, &tunnels->address)) {
 		tunnels->choice = CHOOSE_ADDRESS;
 	} else if (verb_is_like_address(word)) {
 		verb_fail(verb, EXIT_USAGE, "not an IPv4 address: %.60s", word);

@@ -197,8 +197,8 @@ static void daemon_report_start(struct daemon *daemon)
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	char text[TEXT_ADDRESS];
 
-	const char *address = links->wan.address_count ? text_print_address(address_of(links->wan.addresses[0]), text)
-						       : "no address yet";
+	const char *address =
+		links->wan.address_count ? text_print_address(links->wan.addresses[0], text) : "no address yet";
 
 	log_write(daemon->log, LOG_NOTICE, "forwarding %s -> %s (%s) via %s", daemon->config.lan_interface,
 		  links->wan.name, address, daemon->config.tun);

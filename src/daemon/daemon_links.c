@@ -96,16 +96,16 @@ static void daemon_follow_wan(struct daemon *daemon)
 }
 
 /* Forwards do not let anybody in whom another NAT has turned away before. */
-static void daemon_report_private(struct daemon *daemon, const uint32_t *addresses, uint32_t count)
+static void daemon_report_private(struct daemon *daemon, const struct address *addresses, uint32_t count)
 {
 	char text[TEXT_ADDRESS];
 
 	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
-		if (address_is_private(address_of(addresses[i])))
+		if (address_is_private(addresses[i]))
 			log_write(
 				daemon->log, LOG_NOTICE,
 				"%s is not a public address; if there is another NAT between this router and the Internet, it must forward the ports and protocols of the forwards to this router",
-				text_print_address(address_of(addresses[i]), text));
+				text_print_address(addresses[i], text));
 }
 
 void daemon_report_forwards(struct daemon *daemon)
@@ -160,7 +160,7 @@ static void daemon_follow_gateway(struct daemon *daemon)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 	char text[TEXT_ADDRESS];
-	uint32_t gateway;
+	struct address gateway;
 	enum next_hop hop = kernel_default_hop(daemon->kernel, &gateway);
 
 	if (hop == NEXT_HOP_PENDING)
@@ -176,10 +176,9 @@ static void daemon_follow_gateway(struct daemon *daemon)
 		log_write(
 			daemon->log, LOG_WARNING,
 			"the gateway %s does not answer to ARP; packets through it are dropped, and inside hosts get host unreachable; check the gateway",
-			text_print_address(address_of(gateway), text));
+			text_print_address(gateway, text));
 	else if (daemon->default_hop == NEXT_HOP_SILENT)
-		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP",
-			  text_print_address(address_of(gateway), text));
+		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", text_print_address(gateway, text));
 	else
 		log_write(daemon->log, LOG_NOTICE, "%s has a default route again", links->wan.name);
 	daemon->default_hop = hop;

@@ -44,7 +44,7 @@ struct daemon {
 	bool wan_ethernet;
 	enum next_hop default_hop; /* as it was last logged */
 	struct {
-		uint32_t address[KERNEL_ADDRESSES_MAX];
+		struct address address[KERNEL_ADDRESSES_MAX];
 		uint32_t count; /* UINT32_MAX: say it again */
 	} told;                 /* the outside addresses that the log was told */
 	struct drop_rates drop_rates;

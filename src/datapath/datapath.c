@@ -219,7 +219,7 @@ static void datapath_emit_wan(struct datapath *datapath, const struct packet *pa
 		return;
 	}
 	if (kernel_links(datapath->kernel)->wan.ethernet) {
-		switch (kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac)) {
+		switch (kernel_next_hop(datapath->kernel, address_of(packet_get32(packet, DESTINATION)), mac)) {
 		case NEXT_HOP_KNOWN:
 			break;
 		case NEXT_HOP_PENDING:
@@ -458,7 +458,7 @@ static bool datapath_retry_one(struct datapath *datapath, uint32_t place)
 	uint8_t mac[6] = {0};
 
 	if (reason == DROP_NONE) {
-		switch (kernel_next_hop(datapath->kernel, packet_get32(packet, DESTINATION), mac)) {
+		switch (kernel_next_hop(datapath->kernel, address_of(packet_get32(packet, DESTINATION)), mac)) {
 		case NEXT_HOP_KNOWN:
 			break;
 		case NEXT_HOP_PENDING:

@@ -37,8 +37,8 @@ static bool host_ports_take_hex(const char **text, int digits, uint32_t *value)
 	return true;
 }
 
-/* Reads an address; false for one that IPv4 packets cannot come from or be meant for. *address is 0 for any. */
-static bool host_ports_take_address(const char **text, uint32_t *address)
+/* Reads an address; false for one that IPv4 packets cannot come from or be meant for. *address is none for any. */
+static bool host_ports_take_address(const char **text, struct address *address)
 {
 	size_t length = strspn(*text, "0123456789ABCDEF");
 	uint32_t words[4] = {0};
@@ -48,13 +48,13 @@ static bool host_ports_take_address(const char **text, uint32_t *address)
 	for (size_t i = 0; i < length / 8; i++)
 		if (!host_ports_take_hex(text, 8, &words[i]))
 			return false;
-	*address = ntohl(words[length / 8 - 1]);
+	*address = address_of(ntohl(words[length / 8 - 1]));
 	/* IPv6: any address, or an IPv4 one in its clothes. */
 	return length == 8 || (!words[0] && !words[1] && (words[2] == htonl(0xffff) || (!words[2] && !words[3])));
 }
 
 /* ADDRESS:PORT and the blanks behind it. */
-static bool host_ports_take_endpoint(const char **text, uint32_t *address, uint16_t *port)
+static bool host_ports_take_endpoint(const char **text, struct address *address, uint16_t *port)
 {
 	uint32_t number;
 
@@ -79,8 +79,8 @@ static bool host_ports_parse_line(const char *line, struct host_socket *socket)
 	    !host_ports_take_hex(&text, 2, &state) || state == STATE_TIME_WAIT || !socket->local_port)
 		return false;
 	socket->is_server = state == STATE_LISTEN || state == STATE_CLOSE;
-	socket->is_up = !socket->is_server && state != STATE_SYN_RECV && state != STATE_NEW_SYN_RECV && socket->local &&
-			socket->remote && socket->remote_port;
+	socket->is_up = !socket->is_server && state != STATE_SYN_RECV && state != STATE_NEW_SYN_RECV &&
+			address_is_set(socket->local) && address_is_set(socket->remote) && socket->remote_port;
 	return true;
 }
 

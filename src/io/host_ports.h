@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <culvert/types.h>
+
 /* Addresses and ports in host order; those that it does not have are 0. A socket in TIME_WAIT is none. */
 struct host_socket {
 	uint8_t protocol; /* TCP or UDP */
 	bool is_server;   /* it listens; UDP: it is not connected, which may be a client's, too */
 	bool is_up;       /* it is connected, or asks for it */
-	uint32_t local, remote;
+	struct address local, remote;
 	uint16_t local_port, remote_port;
 };
 

@@ -52,9 +52,9 @@ struct kernel {
 	uint32_t tick, checked; /* checked: which change of ours is looked at next */
 };
 
-static const char *kernel_address_text(uint32_t address, char text[INET_ADDRSTRLEN])
+static const char *kernel_address_text(struct address address, char text[INET_ADDRSTRLEN])
 {
-	struct in_addr in = {htonl(address)};
+	struct in_addr in = {htonl(address.v4)};
 
 	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
 }
@@ -97,7 +97,7 @@ static int kernel_check_links(struct kernel *kernel)
 		return kernel_complain_of_device(kernel, "LAN", kernel->request.lan, EXIT_NETWORK);
 	if (!links->wan.ifindex)
 		return kernel_complain_of_device(kernel, "WAN", kernel->request.wan, EXIT_NETWORK);
-	if (!links->lan.address) {
+	if (!address_is_set(links->lan.address)) {
 		kernel->report(
 			kernel->context, LOG_ERR,
 			"the LAN device %s has no IPv4 address; give it the router's own, as in: ip address add 192.168.77.1/24 dev %s",
@@ -449,7 +449,7 @@ static void kernel_report_lan(struct kernel *kernel)
 
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, address %s", kernel->request.lan,
 		       kernel_state_text(links->lan.ifindex, links->lan.up), links->lan.mtu,
-		       links->lan.address ? kernel_address_text(links->lan.address, address) : "none");
+		       address_is_set(links->lan.address) ? kernel_address_text(links->lan.address, address) : "none");
 }
 
 static void kernel_look_at_links(struct kernel *kernel, struct kernel_links *links)
@@ -481,7 +481,7 @@ static void kernel_look_again(struct kernel *kernel)
 	if (!kernel_links_same_wan(&links, &before))
 		kernel_report_addresses(kernel);
 	if (links.lan.ifindex != before.lan.ifindex || links.lan.up != before.lan.up ||
-	    links.lan.mtu != before.lan.mtu || links.lan.address != before.lan.address)
+	    links.lan.mtu != before.lan.mtu || !address_equal(links.lan.address, before.lan.address))
 		kernel_report_lan(kernel);
 	if (kernel->set_up)
 		kernel_reconcile(kernel, false);
@@ -595,7 +595,7 @@ void kernel_refresh(struct kernel *kernel)
 	next_hop_ask(kernel->hops);
 }
 
-enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6])
+enum next_hop kernel_next_hop(struct kernel *kernel, struct address destination, uint8_t mac[6])
 {
 	return next_hop_find(kernel->hops, destination, mac);
 }
@@ -606,13 +606,13 @@ void kernel_ask_next_hops(struct kernel *kernel)
 }
 
 /* A link without link addresses takes every packet: nobody asks for the next hop, see datapath.c. */
-enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway)
+enum next_hop kernel_default_hop(struct kernel *kernel, struct address *gateway)
 {
-	*gateway = 0;
+	*gateway = address_of(0);
 	return kernel->links.wan.ethernet ? next_hop_default(kernel->hops, gateway) : NEXT_HOP_KNOWN;
 }
 
-enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination)
+enum next_hop kernel_peek_next_hop(struct kernel *kernel, struct address destination)
 {
 	return kernel->links.wan.ethernet ? next_hop_peek(kernel->hops, destination) : NEXT_HOP_KNOWN;
 }

@@ -41,7 +41,7 @@ struct kernel_links {
 		bool arp;      /* it resolves its neighbours */
 		uint8_t mac[6];
 		uint32_t mtu;
-		uint32_t addresses[KERNEL_ADDRESSES_MAX]; /* host order; primary first */
+		struct address addresses[KERNEL_ADDRESSES_MAX]; /* primary first */
 		uint32_t address_count;
 		char name[IFNAMSIZ];
 	} wan;
@@ -49,13 +49,13 @@ struct kernel_links {
 		int ifindex;
 		bool up;
 		uint32_t mtu;
-		uint32_t address;                         /* first address of the LAN interface, host order */
-		uint32_t addresses[KERNEL_ADDRESSES_MAX]; /* all of them, as far as there is room */
+		struct address address;                         /* first address of the LAN interface */
+		struct address addresses[KERNEL_ADDRESSES_MAX]; /* all of them, as far as there is room */
 		uint32_t address_count;
 		struct prefix prefixes[PREFIXES_MAX];
 		uint32_t prefix_count;
 	} lan;
-	uint32_t hop_address;               /* the TUN's own address, host order (192.0.0.8, RFC 7600) */
+	struct address hop_address;         /* the TUN's own address (192.0.0.8, RFC 7600) */
 	struct port_set host_tcp, host_udp; /* ports of the router itself: configured, ephemeral, and in use at start */
 	struct port_set open_tcp, open_udp; /* those of them that the WAN may reach */
 	struct host_connection kept[HOST_CONNECTIONS_MAX]; /* up at the start, at ports that are not open */
@@ -96,9 +96,9 @@ int kernel_undo(struct kernel *kernel);
 int kernel_cleanup(const char *state_dir, kernel_report *report, void *context);
 
 const struct kernel_links *kernel_links(const struct kernel *kernel);
-/* Addresses in host order. An outside address is one of the WAN device; an inside one is in a network of the LAN. */
-bool kernel_links_is_outside(const struct kernel_links *links, uint32_t address);
-bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address);
+/* An outside address is one of the WAN device; an inside one is in a network of the LAN. */
+bool kernel_links_is_outside(const struct kernel_links *links, struct address address);
+bool kernel_links_is_inside(const struct kernel_links *links, struct address address);
 
 /* A descriptor that is readable when something changed, and the function to call then. Adapts rules to new addresses.
  */
@@ -120,12 +120,12 @@ enum next_hop { NEXT_HOP_KNOWN, NEXT_HOP_PENDING, NEXT_HOP_BUSY, NEXT_HOP_SILENT
 /* The link address that packets to destination must carry on the WAN (by the kernel's routes of the WAN and its
  * neighbour table); zeros on links without one. PENDING: the kernel is resolving it; BUSY: so many others are being
  * resolved that this one is not; SILENT: nobody answers. Makes no system call: called for each packet. */
-enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6]);
+enum next_hop kernel_next_hop(struct kernel *kernel, struct address destination, uint8_t mac[6]);
 /* To be called when the packets at hand are through: what kernel_next_hop() did not know is asked, without waiting. */
 void kernel_ask_next_hops(struct kernel *kernel);
 /* The same for questions about a packet that nobody has sent: nobody is asked for the link address. */
-enum next_hop kernel_peek_next_hop(struct kernel *kernel, uint32_t destination);
-/* What the WAN's best default route leads to, without asking anybody; *gateway is 0 if it has none. */
-enum next_hop kernel_default_hop(struct kernel *kernel, uint32_t *gateway);
+enum next_hop kernel_peek_next_hop(struct kernel *kernel, struct address destination);
+/* What the WAN's best default route leads to, without asking anybody; *gateway is none if it has none. */
+enum next_hop kernel_default_hop(struct kernel *kernel, struct address *gateway);
 
 #endif

@@ -38,7 +38,7 @@ void change_list_free(struct change_list *list)
 
 static bool change_same_prefix(struct prefix a, struct prefix b)
 {
-	return a.address == b.address && a.length == b.length;
+	return address_equal(a.address, b.address) && a.length == b.length;
 }
 
 static bool change_same_rule(const struct netlink_rule *a, const struct netlink_rule *b)

@@ -23,7 +23,7 @@ enum {
 };
 
 /* The IPv4 dummy address (RFC 7600): the TUN's own, never seen on a wire. */
-#define KERNEL_HOP_ADDRESS UINT32_C(0xc0000008)
+#define KERNEL_HOP_ADDRESS address_of(UINT32_C(0xc0000008))
 
 enum change_kind { CHANGE_SYSCTL, CHANGE_LINK, CHANGE_ADDRESS, CHANGE_ROUTE, CHANGE_RULE, CHANGE_RULE_GONE };
 

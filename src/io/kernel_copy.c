@@ -181,7 +181,7 @@ static void copy_take_address(void *context, const struct netlink_address *addre
 	uint32_t at = 0;
 
 	while (at < copy->address_count && (copy->addresses[at].address.ifindex != address->ifindex ||
-					    copy->addresses[at].address.address != address->address ||
+					    !address_equal(copy->addresses[at].address.address, address->address) ||
 					    copy->addresses[at].address.length != address->length))
 		at++;
 	if (at < copy->address_count && !is_gone && copy->addresses[at].address.secondary == address->secondary &&
@@ -212,20 +212,20 @@ static uint32_t copy_mask(uint8_t length)
 	return length ? UINT32_MAX << (32 - length) : 0;
 }
 
-static uint32_t *copy_bucket(const struct kernel_copy *copy, uint32_t address, uint8_t length)
+static uint32_t *copy_bucket(const struct kernel_copy *copy, struct address address, uint8_t length)
 {
-	return &copy->buckets[siphash(&no_secret, address, length) & (copy->bucket_count - 1)];
+	return &copy->buckets[siphash(&no_secret, address_word(address), length) & (copy->bucket_count - 1)];
 }
 
 static bool copy_same_target(const struct netlink_route *a, const struct netlink_route *b)
 {
-	return a->to.address == b->to.address && a->to.length == b->to.length && a->metric == b->metric &&
+	return address_equal(a->to.address, b->to.address) && a->to.length == b->to.length && a->metric == b->metric &&
 	       a->service == b->service;
 }
 
 static bool copy_same_route(const struct netlink_route *a, const struct netlink_route *b)
 {
-	return copy_same_target(a, b) && a->ifindex == b->ifindex && a->gateway == b->gateway &&
+	return copy_same_target(a, b) && a->ifindex == b->ifindex && address_equal(a->gateway, b->gateway) &&
 	       a->unreachable == b->unreachable && a->usable == b->usable;
 }
 
@@ -327,7 +327,7 @@ static void copy_take_route(void *context, const struct netlink_route *told, boo
 	}
 	if (route.table != NETLINK_TABLE_MAIN || route.to.length > 32)
 		return;
-	route.to.address &= copy_mask(route.to.length);
+	route.to.address.v4 &= copy_mask(route.to.length);
 	if (!copy->bucket_count) {
 		if (!is_gone)
 			copy_add_route(copy, &route);
@@ -350,7 +350,7 @@ static void copy_replace_route(void *context, const struct netlink_route *told)
 
 	if (route.table != NETLINK_TABLE_MAIN || route.to.length > 32 || !copy->bucket_count)
 		return;
-	route.to.address &= copy_mask(route.to.length);
+	route.to.address.v4 &= copy_mask(route.to.length);
 	for (uint32_t *link = copy_bucket(copy, route.to.address, route.to.length);; replaced++) {
 		link = copy_seek(copy, link, &route, copy_same_target);
 		if (*link == UINT32_MAX)
@@ -374,7 +374,7 @@ const struct netlink_route *kernel_copy_exact(const struct kernel_copy *copy, in
 	     at != UINT32_MAX; at = copy->routes[at].next) {
 		const struct netlink_route *route = &copy->routes[at].route;
 
-		if (route->to.address == prefix.address && route->to.length == prefix.length &&
+		if (address_equal(route->to.address, prefix.address) && route->to.length == prefix.length &&
 		    (ifindex ? route->unreachable || route->ifindex == ifindex : !route->unreachable) &&
 		    copy_is_better(route, best))
 			best = route;
@@ -382,10 +382,10 @@ const struct netlink_route *kernel_copy_exact(const struct kernel_copy *copy, in
 	return best;
 }
 
-const struct netlink_route *kernel_copy_route(const struct kernel_copy *copy, int ifindex, uint32_t destination)
+const struct netlink_route *kernel_copy_route(const struct kernel_copy *copy, int ifindex, struct address destination)
 {
 	for (int length = 32; length >= 0; length--) {
-		struct prefix prefix = {destination & copy_mask((uint8_t)length), (uint8_t)length};
+		struct prefix prefix = {{destination.v4 & copy_mask((uint8_t)length)}, (uint8_t)length};
 		const struct netlink_route *best =
 			copy->lengths[length] ? kernel_copy_exact(copy, ifindex, prefix) : NULL;
 

@@ -81,7 +81,7 @@ const struct netlink_link *kernel_copy_link(const struct kernel_copy *copy, cons
 const struct netlink_link *kernel_copy_device(const struct kernel_copy *copy, int ifindex);
 /* The route to destination, of those through the device and those that are unreachable: of the longest prefix the one
  * with the least metric. */
-const struct netlink_route *kernel_copy_route(const struct kernel_copy *copy, int ifindex, uint32_t destination);
+const struct netlink_route *kernel_copy_route(const struct kernel_copy *copy, int ifindex, struct address destination);
 /* The best route to exactly this prefix, of the same ones; 0: of those through any device. */
 const struct netlink_route *kernel_copy_exact(const struct kernel_copy *copy, int ifindex, struct prefix prefix);
 

@@ -27,7 +27,7 @@ static bool kernel_links_overlap(struct prefix a, struct prefix b)
 {
 	uint32_t mask = kernel_links_mask(a.length < b.length ? a.length : b.length);
 
-	return (a.address & mask) == (b.address & mask);
+	return ((a.address.v4 ^ b.address.v4) & mask) == 0;
 }
 
 static void kernel_links_keep_sides(const struct kernel_copy *copy, struct kernel_links *links)
@@ -55,7 +55,7 @@ static void kernel_links_add_prefix(struct reading *reading, struct prefix prefi
 {
 	struct kernel_links *links = reading->links;
 
-	prefix.address &= kernel_links_mask(prefix.length);
+	prefix.address.v4 &= kernel_links_mask(prefix.length);
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
 		if (links->lan.prefixes[i].length <= prefix.length &&
 		    kernel_links_overlap(links->lan.prefixes[i], prefix))
@@ -72,7 +72,7 @@ static void kernel_links_keep_address(struct reading *reading, const struct netl
 	struct prefix prefix = {address->address, address->length};
 
 	if (address->ifindex == links->lan.ifindex) {
-		if (!links->lan.address)
+		if (!address_is_set(links->lan.address))
 			links->lan.address = address->address;
 		if (links->lan.address_count < KERNEL_ADDRESSES_MAX)
 			links->lan.addresses[links->lan.address_count++] = address->address;
@@ -133,15 +133,15 @@ static void kernel_links_keep_route(struct reading *reading, const struct netlin
 	kernel_links_add_prefix(reading, route->to);
 }
 
-bool kernel_links_is_outside(const struct kernel_links *links, uint32_t address)
+bool kernel_links_is_outside(const struct kernel_links *links, struct address address)
 {
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
-		if (links->wan.addresses[i] == address)
+		if (address_equal(links->wan.addresses[i], address))
 			return true;
 	return false;
 }
 
-bool kernel_links_is_inside(const struct kernel_links *links, uint32_t address)
+bool kernel_links_is_inside(const struct kernel_links *links, struct address address)
 {
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
 		if (prefix_has(&links->lan.prefixes[i], address))
@@ -170,7 +170,7 @@ void kernel_links_read(const struct kernel_copy *copy, struct kernel_links *link
 
 static bool kernel_links_same_prefix(struct prefix a, struct prefix b)
 {
-	return a.address == b.address && a.length == b.length;
+	return address_equal(a.address, b.address) && a.length == b.length;
 }
 
 bool kernel_links_same_wan(const struct kernel_links *a, const struct kernel_links *b)
@@ -188,7 +188,7 @@ static bool kernel_links_same_lan(const struct kernel_links *a, const struct ker
 		if (!kernel_links_same_prefix(a->lan.prefixes[i], b->lan.prefixes[i]))
 			return false;
 	return a->lan.ifindex == b->lan.ifindex && a->lan.up == b->lan.up && a->lan.mtu == b->lan.mtu &&
-	       a->lan.prefix_count == b->lan.prefix_count && a->lan.address == b->lan.address &&
+	       a->lan.prefix_count == b->lan.prefix_count && address_equal(a->lan.address, b->lan.address) &&
 	       a->lan.address_count == b->lan.address_count &&
 	       !memcmp(a->lan.addresses, b->lan.addresses, sizeof(a->lan.addresses));
 }
@@ -203,7 +203,7 @@ bool kernel_links_same(const struct kernel_links *a, const struct kernel_links *
 	for (uint32_t i = 0; i < a->kepts && i < b->kepts; i++) {
 		const struct host_connection *one = &a->kept[i], *other = &b->kept[i];
 
-		if (one->local != other->local || one->remote != other->remote ||
+		if (!address_equal(one->local, other->local) || !address_equal(one->remote, other->remote) ||
 		    one->local_port != other->local_port || one->remote_port != other->remote_port ||
 		    one->protocol != other->protocol)
 			return false;
@@ -224,9 +224,9 @@ bool kernel_links_same_trouble(const struct kernel_trouble *a, const struct kern
 	       a->lan_has_default == b->lan_has_default && a->swapped == b->swapped;
 }
 
-static const char *kernel_links_address(uint32_t address, char text[INET_ADDRSTRLEN])
+static const char *kernel_links_address(struct address address, char text[INET_ADDRSTRLEN])
 {
-	struct in_addr in = {htonl(address)};
+	struct in_addr in = {htonl(address.v4)};
 
 	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
 }

@@ -108,11 +108,11 @@ struct kernel_ports_answers {
 	const struct kernel_links *links;
 };
 
-static void kernel_ports_take_listener(void *context, uint32_t address, uint16_t port)
+static void kernel_ports_take_listener(void *context, struct address address, uint16_t port)
 {
 	const struct kernel_ports_answers *answers = context;
 
-	if (!address || kernel_links_is_outside(answers->links, address))
+	if (!address_is_set(address) || kernel_links_is_outside(answers->links, address))
 		port_set_add(&answers->ports->listed, port);
 }
 
@@ -186,7 +186,7 @@ static void kernel_ports_note_port(void *context, const struct host_socket *sock
 	struct kernel_ports *ports = visit->ports;
 	bool tcp = socket->protocol == IPPROTO_TCP;
 
-	if (socket->local && !kernel_links_is_outside(visit->links, socket->local))
+	if (address_is_set(socket->local) && !kernel_links_is_outside(visit->links, socket->local))
 		return;
 	if (visit->starting)
 		port_set_add(tcp ? &ports->found_tcp : &ports->found_udp, socket->local_port);

@@ -173,7 +173,7 @@ static void kernel_rules_route(struct builder *to, const char *device, uint32_t 
 		snprintf(change->device, sizeof(change->device), "%s", device);
 }
 
-static void kernel_rules_build_ports(struct builder *to, uint32_t preference, const char *iif, uint32_t outside,
+static void kernel_rules_build_ports(struct builder *to, uint32_t preference, const char *iif, struct address outside,
 				     uint8_t protocol, const struct port_set *ports)
 {
 	struct netlink_rule rule = {
@@ -197,7 +197,7 @@ static void kernel_rules_build_ports(struct builder *to, uint32_t preference, co
 	}
 }
 
-static void kernel_rules_build_outside(struct builder *to, uint32_t outside)
+static void kernel_rules_build_outside(struct builder *to, struct address outside)
 {
 	const struct kernel_facts *facts = to->facts;
 	struct prefix address = {outside, 32};

@@ -34,7 +34,7 @@ static void change_swap_dots(char *to, const char *from, size_t size)
 
 static const char *change_prefix_text(struct prefix prefix, char text[PREFIX_TEXT_MAX])
 {
-	struct in_addr address = {htonl(prefix.address)};
+	struct in_addr address = {htonl(prefix.address.v4)};
 	char dotted[INET_ADDRSTRLEN];
 
 	inet_ntop(AF_INET, &address, dotted, sizeof(dotted));
@@ -170,7 +170,7 @@ static struct prefix change_take_prefix(struct words *words)
 		return prefix;
 	*slash = '\0';
 	if (inet_pton(AF_INET, *words->next, &address) == 1)
-		prefix = (struct prefix){ntohl(address.s_addr), (uint8_t)length};
+		prefix = (struct prefix){{ntohl(address.s_addr)}, (uint8_t)length};
 	words->next++;
 	return prefix;
 }
@@ -267,7 +267,7 @@ static bool change_parse_ip(struct change *change, struct words *words)
 		change->address = change_take_prefix(words);
 		if (change_skip(words, "dev"))
 			change_take_device(words, change->device);
-		return change->address.address == KERNEL_HOP_ADDRESS && change->address.length == 32;
+		return address_equal(change->address.address, KERNEL_HOP_ADDRESS) && change->address.length == 32;
 	}
 	change->kind = CHANGE_LINK;
 	if (!change_skip(words, "link") || !change_skip(words, "set") || !change_skip(words, "dev"))

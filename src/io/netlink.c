@@ -193,14 +193,16 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_parse 
 	return result;
 }
 
-int netlink_put_address(struct nl_msg *message, int attribute, uint32_t address)
+int netlink_put_address(struct nl_msg *message, int attribute, struct address address)
 {
-	return nla_put_u32(message, attribute, htonl(address));
+	return nla_put_u32(message, attribute, htonl(address.v4));
 }
 
-uint32_t netlink_get_address(const struct nlattr *attribute)
+struct address netlink_get_address(const struct nlattr *attribute)
 {
-	return attribute && nla_len(attribute) == sizeof(uint32_t) ? ntohl(nla_get_u32(attribute)) : 0;
+	bool is_there = attribute && nla_len(attribute) == sizeof(uint32_t);
+
+	return address_of(is_there ? ntohl(nla_get_u32(attribute)) : 0);
 }
 
 static struct nl_sock *netlink_connect(int protocol, int *error)

@@ -35,7 +35,7 @@ struct netlink_link {
 
 struct netlink_address {
 	int ifindex;
-	uint32_t address;
+	struct address address;
 	uint8_t length; /* of the prefix */
 	bool secondary;
 	bool link_scope; /* or narrower: no address that others could answer to */
@@ -45,11 +45,11 @@ struct netlink_address {
 struct netlink_route {
 	uint32_t table, metric;
 	struct prefix to;
-	uint8_t service;  /* the TOS of packets that it is for; 0: any */
-	int ifindex;      /* 0: none */
-	uint32_t gateway; /* 0: on the link */
-	bool unreachable; /* unreachable, prohibit, blackhole or throw */
-	bool usable;      /* its gateway is one that we understand */
+	uint8_t service;        /* the TOS of packets that it is for; 0: any */
+	int ifindex;            /* 0: none */
+	struct address gateway; /* none: on the link */
+	bool unreachable;       /* unreachable, prohibit, blackhole or throw */
+	bool usable;            /* its gateway is one that we understand */
 	bool ours;
 };
 
@@ -75,7 +75,7 @@ enum netlink_resolution { NETLINK_ABSENT, NETLINK_INCOMPLETE, NETLINK_RESOLVED, 
 
 struct netlink_neighbour {
 	int ifindex;
-	uint32_t address;
+	struct address address;
 	enum netlink_resolution resolution;
 	bool permanent; /* set by the administrator: nothing to resolve */
 	bool stale;     /* nobody has confirmed it of late, and the kernel will not ask as long as nobody uses it */
@@ -87,7 +87,7 @@ struct netlink_neighbour {
 enum { NETLINK_ASKS_MAX = 64 };
 
 struct netlink_ask {
-	uint32_t address;
+	struct address address;
 	bool use; /* tells the kernel that it is in use: the kernel resolves or confirms it; else asks what it knows */
 };
 
@@ -117,7 +117,7 @@ int netlink_delete_rule(struct netlink *netlink, const struct netlink_rule *rule
 struct netlink_sockets {
 	void *context;
 	/* A TCP socket listens and takes IPv4; address 0 is any. */
-	void (*listener)(void *context, uint32_t address, uint16_t port);
+	void (*listener)(void *context, struct address address, uint16_t port);
 	void (*end)(void *context); /* of the list of those */
 	/* There is the connection of that number, or there is none, or the kernel cannot tell. */
 	void (*connection)(void *context, uint32_t number, bool is_there);

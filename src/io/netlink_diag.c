@@ -19,13 +19,13 @@ enum {
 };
 
 /* The IPv4 address of an endpoint, or 0 for any; false if it has none. */
-static bool netlink_diag_address(uint8_t family, const __be32 words[4], uint32_t *address)
+static bool netlink_diag_address(uint8_t family, const __be32 words[4], struct address *address)
 {
 	if (family == AF_INET) {
-		*address = ntohl(words[0]);
+		*address = address_of(ntohl(words[0]));
 		return true;
 	}
-	*address = ntohl(words[3]);
+	*address = address_of(ntohl(words[3]));
 	return !words[0] && !words[1] && (words[2] == htonl(0xffff) || (!words[2] && !words[3]));
 }
 
@@ -67,8 +67,8 @@ bool netlink_ask_connection(struct netlink *diag, const struct host_connection *
 	/* The kernel looks a UDP socket up as if the request were a packet to it. */
 	bool swapped = connection->protocol == IPPROTO_UDP;
 
-	request.id.idiag_src[0] = htonl(swapped ? connection->remote : connection->local);
-	request.id.idiag_dst[0] = htonl(swapped ? connection->local : connection->remote);
+	request.id.idiag_src[0] = htonl((swapped ? connection->remote : connection->local).v4);
+	request.id.idiag_dst[0] = htonl((swapped ? connection->local : connection->remote).v4);
 	request.id.idiag_sport = htons(swapped ? connection->remote_port : connection->local_port);
 	request.id.idiag_dport = htons(swapped ? connection->local_port : connection->remote_port);
 	return netlink_ask_diag(diag, &request, number);
@@ -78,7 +78,7 @@ static void netlink_take_socket(const struct netlink_sockets *to, const struct n
 {
 	const struct inet_diag_msg *message = nlmsg_data(header);
 	uint8_t state = message->idiag_state;
-	uint32_t address;
+	struct address address;
 
 	/* Where a connection has gone, the socket that listens at its port is found. */
 	if (header->nlmsg_seq != LISTENERS)

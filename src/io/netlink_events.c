@@ -32,7 +32,7 @@ int netlink_event_fd(const struct netlink *netlink)
 static void netlink_take_refusal(const struct nlmsghdr *header, const struct netlink_events *events)
 {
 	const struct nlmsgerr *refusal = nlmsg_data(header);
-	struct netlink_neighbour neighbour = {.address = header->nlmsg_seq, .is_answer = true};
+	struct netlink_neighbour neighbour = {.address = address_of(header->nlmsg_seq), .is_answer = true};
 
 	if (nlmsg_datalen(header) < (int)sizeof(*refusal) || !refusal->error)
 		return;
@@ -218,13 +218,13 @@ void netlink_ask_neighbours(struct netlink *netlink, int ifindex, const struct n
 			.nlmsg_len = sizeof(questions[i]),
 			.nlmsg_type = asks[i].use ? RTM_NEWNEIGH : RTM_GETNEIGH,
 			.nlmsg_flags = NLM_F_REQUEST | (asks[i].use ? NLM_F_CREATE : 0),
-			.nlmsg_seq = asks[i].address,
+			.nlmsg_seq = asks[i].address.v4,
 		};
 		questions[i].neighbour = (struct ndmsg){
 			.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_flags = asks[i].use ? NTF_USE : 0};
 		questions[i].name.nla_len = sizeof(struct nlattr) + sizeof(uint32_t);
 		questions[i].name.nla_type = NDA_DST;
-		questions[i].address = htonl(asks[i].address);
+		questions[i].address = htonl(asks[i].address.v4);
 	}
 	/* What it does not take is asked again by and by. */
 	(void)send(nl_socket_get_fd(netlink->events), questions, count * sizeof(questions[0]), MSG_DONTWAIT);

@@ -36,8 +36,8 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *message, netlink_parse 
 ssize_t netlink_receive(struct netlink *netlink, struct nl_sock *sock, netlink_parse *take, void *context);
 
 /* Addresses go over netlink in network order. */
-int netlink_put_address(struct nl_msg *message, int attribute, uint32_t address);
-uint32_t netlink_get_address(const struct nlattr *attribute);
+int netlink_put_address(struct nl_msg *message, int attribute, struct address address);
+struct address netlink_get_address(const struct nlattr *attribute);
 
 /* What a message says, that it is so or is no longer. False if it is about something else. */
 bool netlink_parse_link(struct nlmsghdr *header, struct netlink_link *link);

@@ -33,7 +33,7 @@ enum {
 };
 
 struct neighbour {
-	uint32_t address; /* 0: free */
+	struct address address; /* none: free */
 	uint8_t mac[6];
 	uint8_t resolution; /* enum netlink_resolution */
 	bool is_known;      /* it has answered, or is a gateway */
@@ -44,9 +44,9 @@ struct neighbour {
 };
 
 struct slot {
-	uint32_t destination;
+	struct address destination;
 	uint32_t changes;            /* of routes; after more of them it is void */
-	uint32_t hop;                /* 0: no route */
+	struct address hop;          /* none: no route */
 	bool is_gateway;             /* of hop */
 	struct neighbour *neighbour; /* NULL, or whose place it was */
 };
@@ -104,22 +104,22 @@ void next_hop_follow(struct next_hops *hops, const struct kernel_links *links, b
 
 /* --- neighbours --- */
 
-static uint64_t next_hop_hash(const struct next_hops *hops, uint32_t address)
+static uint64_t next_hop_hash(const struct next_hops *hops, struct address address)
 {
-	return siphash(&hops->key, address, 0);
+	return siphash(&hops->key, address_word(address), 0);
 }
 
-static struct neighbour *next_hop_set(struct next_hops *hops, uint32_t address)
+static struct neighbour *next_hop_set(struct next_hops *hops, struct address address)
 {
 	return hops->neighbours[next_hop_hash(hops, address) % SETS];
 }
 
-static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, uint32_t address)
+static struct neighbour *next_hop_find_neighbour(struct next_hops *hops, struct address address)
 {
 	struct neighbour *set = next_hop_set(hops, address);
 
 	for (int i = 0; i < WAYS; i++)
-		if (set[i].address == address)
+		if (address_equal(set[i].address, address))
 			return &set[i];
 	return NULL;
 }
@@ -143,7 +143,7 @@ static void next_hop_give_token(struct next_hops *hops)
 	hops->tokens += hops->tokens < TOKENS;
 }
 
-static bool next_hop_put_ask(struct next_hops *hops, uint32_t address, bool use)
+static bool next_hop_put_ask(struct next_hops *hops, struct address address, bool use)
 {
 	if (hops->ask_count == NETLINK_ASKS_MAX)
 		return false;
@@ -172,14 +172,14 @@ static bool next_hop_is_used(const struct next_hops *hops, const struct neighbou
 
 /* The place for a newcomer: a free one, that of a stranger, the one asked for longest ago, or that of one who is not
  * in use. NULL: all are in use. */
-static struct neighbour *next_hop_make_room(struct next_hops *hops, uint32_t address)
+static struct neighbour *next_hop_make_room(struct next_hops *hops, struct address address)
 {
 	struct neighbour *set = next_hop_set(hops, address), *place = NULL;
 
 	for (int i = 0; i < WAYS; i++) {
 		struct neighbour *other = &set[i];
 
-		if (!other->address)
+		if (!address_is_set(other->address))
 			return other;
 		if (other->is_known && next_hop_is_used(hops, other))
 			continue;
@@ -191,7 +191,7 @@ static struct neighbour *next_hop_make_room(struct next_hops *hops, uint32_t add
 }
 
 /* NULL if so many others are being asked for that this one is not. */
-static struct neighbour *next_hop_add_neighbour(struct next_hops *hops, uint32_t address, bool is_gateway)
+static struct neighbour *next_hop_add_neighbour(struct next_hops *hops, struct address address, bool is_gateway)
 {
 	struct neighbour *place = next_hop_make_room(hops, address);
 	uint64_t now_ms = clock_now_ms();
@@ -263,7 +263,7 @@ void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *fro
 	bool is_refused = from->is_answer && !from->ifindex && from->resolution == NETLINK_FAILED;
 	struct neighbour *neighbour;
 
-	if ((!from->is_answer && from->ifindex != hops->ifindex) || !from->address)
+	if ((!from->is_answer && from->ifindex != hops->ifindex) || !address_is_set(from->address))
 		return;
 	neighbour = next_hop_find_neighbour(hops, from->address);
 	if (!neighbour)
@@ -275,7 +275,7 @@ void next_hop_update(struct next_hops *hops, const struct netlink_neighbour *fro
 
 /* --- destinations --- */
 
-static const struct netlink_route *next_hop_route(const struct next_hops *hops, uint32_t destination)
+static const struct netlink_route *next_hop_route(const struct next_hops *hops, struct address destination)
 {
 	const struct netlink_route *route =
 		hops->is_up ? kernel_copy_route(hops->copy, hops->ifindex, destination) : NULL;
@@ -308,18 +308,18 @@ static enum next_hop next_hop_answer(struct next_hops *hops, struct neighbour *n
 	return neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
-static void next_hop_fill_slot(struct next_hops *hops, struct slot *slot, uint32_t destination)
+static void next_hop_fill_slot(struct next_hops *hops, struct slot *slot, struct address destination)
 {
 	const struct netlink_route *route = next_hop_route(hops, destination);
 
-	slot->is_gateway = route && route->gateway;
-	slot->hop = !route ? 0 : route->gateway ? route->gateway : destination;
+	slot->is_gateway = route && address_is_set(route->gateway);
+	slot->hop = !route ? address_of(0) : slot->is_gateway ? route->gateway : destination;
 	slot->neighbour = NULL;
 	slot->destination = destination;
 	slot->changes = hops->copy->route_changes;
 }
 
-enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6])
+enum next_hop next_hop_find(struct next_hops *hops, struct address destination, uint8_t mac[6])
 {
 	struct slot *slot = &hops->slots[next_hop_hash(hops, destination) % SLOTS];
 
@@ -329,11 +329,11 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 	}
 	if (!hops->is_up || !hops->has_address)
 		return NEXT_HOP_NO_ROUTE;
-	if (slot->destination != destination || slot->changes != hops->copy->route_changes)
+	if (!address_equal(slot->destination, destination) || slot->changes != hops->copy->route_changes)
 		next_hop_fill_slot(hops, slot, destination);
-	if (!slot->hop)
+	if (!address_is_set(slot->hop))
 		return NEXT_HOP_NO_ROUTE;
-	if (!slot->neighbour || slot->neighbour->address != slot->hop) {
+	if (!slot->neighbour || !address_equal(slot->neighbour->address, slot->hop)) {
 		slot->neighbour = next_hop_find_neighbour(hops, slot->hop);
 		if (!slot->neighbour)
 			slot->neighbour = next_hop_add_neighbour(hops, slot->hop, slot->is_gateway);
@@ -344,7 +344,7 @@ enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_
 }
 
 /* What is known of an address on the link, without asking. */
-static enum next_hop next_hop_state(struct next_hops *hops, uint32_t address)
+static enum next_hop next_hop_state(struct next_hops *hops, struct address address)
 {
 	const struct neighbour *neighbour = next_hop_find_neighbour(hops, address);
 
@@ -353,19 +353,20 @@ static enum next_hop next_hop_state(struct next_hops *hops, uint32_t address)
 	return neighbour && neighbour->resolution == NETLINK_FAILED ? NEXT_HOP_SILENT : NEXT_HOP_PENDING;
 }
 
-enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination)
+enum next_hop next_hop_peek(struct next_hops *hops, struct address destination)
 {
 	const struct netlink_route *route = next_hop_route(hops, destination);
 
 	if (!route || (hops->arp && !hops->has_address))
 		return NEXT_HOP_NO_ROUTE;
-	return hops->arp ? next_hop_state(hops, route->gateway ? route->gateway : destination) : NEXT_HOP_KNOWN;
+	return hops->arp ? next_hop_state(hops, address_is_set(route->gateway) ? route->gateway : destination)
+			 : NEXT_HOP_KNOWN;
 }
 
 /* Two halves of the internet are as good as one whole: some VPN clients route so. */
 static const struct netlink_route *next_hop_default_route(const struct next_hops *hops)
 {
-	static const struct prefix defaults[] = {{0, 1}, {UINT32_C(1) << 31, 1}, {0, 0}};
+	static const struct prefix defaults[] = {{{0}, 1}, {{UINT32_C(1) << 31}, 1}, {{0}, 0}};
 
 	for (size_t i = 0; hops->is_up && i < sizeof(defaults) / sizeof(defaults[0]); i++) {
 		const struct netlink_route *route = kernel_copy_exact(hops->copy, hops->ifindex, defaults[i]);
@@ -376,14 +377,14 @@ static const struct netlink_route *next_hop_default_route(const struct next_hops
 	return NULL;
 }
 
-enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway)
+enum next_hop next_hop_default(struct next_hops *hops, struct address *gateway)
 {
 	const struct netlink_route *route = next_hop_default_route(hops);
 
-	*gateway = route ? route->gateway : 0;
+	*gateway = route ? route->gateway : address_of(0);
 	if (!route)
 		return NEXT_HOP_NO_ROUTE;
-	if (!hops->arp || !route->gateway)
+	if (!hops->arp || !address_is_set(route->gateway))
 		return NEXT_HOP_KNOWN;
 	return next_hop_state(hops, route->gateway);
 }
@@ -396,7 +397,7 @@ void next_hop_resync(struct next_hops *hops)
 
 void next_hop_refresh(struct next_hops *hops)
 {
-	uint32_t gateway;
+	struct address gateway;
 	uint8_t mac[6];
 
 	hops->tick++;

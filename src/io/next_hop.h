@@ -36,9 +36,9 @@ void next_hop_refresh(struct next_hops *hops);
 void next_hop_ask(struct next_hops *hops);
 
 /* What next_hop_find() would say, as far as that is known without asking anybody. */
-enum next_hop next_hop_peek(struct next_hops *hops, uint32_t destination);
+enum next_hop next_hop_peek(struct next_hops *hops, struct address destination);
 /* The same for the gateway of the best default route; *gateway is 0 if it has none. */
-enum next_hop next_hop_default(struct next_hops *hops, uint32_t *gateway);
-enum next_hop next_hop_find(struct next_hops *hops, uint32_t destination, uint8_t mac[6]);
+enum next_hop next_hop_default(struct next_hops *hops, struct address *gateway);
+enum next_hop next_hop_find(struct next_hops *hops, struct address destination, uint8_t mac[6]);
 
 #endif

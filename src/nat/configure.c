@@ -80,7 +80,7 @@ static bool leads_to(const struct engine *engine, uint8_t protocol, uint16_t out
 	bool has_ports = protocol_has_ports(protocol);
 	const struct forward *forward = forward_find(engine, protocol, has_ports ? outside_port : 0);
 
-	return forward && forward->to_address == inside_address.v4 &&
+	return forward && address_equal(forward->to_address, inside_address) &&
 	       (!has_ports || inside_port == (uint16_t)(forward->to_port + (outside_port - forward->port_first)));
 }
 
@@ -290,20 +290,20 @@ bool rehearsal_leads_to(const struct rehearsal *rehearsal, uint8_t protocol, uin
 {
 	const struct forward *forward = forward_find(&rehearsal->engine, protocol, port);
 
-	return forward && forward->to_address == inside_address.v4;
+	return forward && address_equal(forward->to_address, inside_address);
 }
 
 /* --- other addresses --- */
 
-static bool is_listed(struct address address, const uint32_t *addresses, uint32_t n)
+static bool is_listed(struct address address, const struct address *addresses, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (addresses[i] == address.v4)
+		if (address_equal(addresses[i], address))
 			return true;
 	return false;
 }
 
-static uint32_t close_flows_without_address(struct engine *engine, const uint32_t *addresses, uint32_t n)
+static uint32_t close_flows_without_address(struct engine *engine, const struct address *addresses, uint32_t n)
 {
 	uint32_t ended = 0;
 
@@ -320,34 +320,34 @@ static uint32_t close_flows_without_address(struct engine *engine, const uint32_
 	return ended;
 }
 
-static uint8_t outside_slot(struct engine *engine, uint32_t address)
+static uint8_t outside_slot(struct engine *engine, struct address address)
 {
 	uint32_t limit = engine->header->limits.addresses;
 	uint8_t unused = 0;
 
 	for (uint32_t i = limit; i-- > 0;) {
-		if (engine->outside[i].address.v4 == address)
+		if (address_equal(engine->outside[i].address, address))
 			return (uint8_t)i;
 		if (!address_is_set(engine->outside[i].address))
 			unused = (uint8_t)i;
 	}
 	memset(&engine->outside[unused], 0, sizeof(engine->outside[unused]));
-	engine->outside[unused].address = address_of(address);
+	engine->outside[unused].address = address;
 	return unused;
 }
 
 /* These addresses in this order, and no flow is left of any other. */
-static bool is_in_use(const struct engine *engine, const uint32_t *addresses, uint32_t n)
+static bool is_in_use(const struct engine *engine, const struct address *addresses, uint32_t n)
 {
 	const struct arena_header *header = engine->header;
 
 	for (uint32_t i = 0; i < n && n == header->outside_count; i++)
-		if (engine->outside[header->outside_order[i]].address.v4 != addresses[i])
+		if (!address_equal(engine->outside[header->outside_order[i]].address, addresses[i]))
 			return false;
 	return n == header->outside_count && engine->follows_outside;
 }
 
-uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count, uint64_t now_ms)
+uint32_t engine_set_outside(struct engine *engine, const struct address *addresses, uint32_t count, uint64_t now_ms)
 {
 	struct arena_header *header = engine->header;
 
@@ -371,7 +371,7 @@ uint32_t engine_set_outside(struct engine *engine, const uint32_t *addresses, ui
 	uint8_t order[ADDRESSES_MAX];
 	uint32_t used = 0;
 	for (uint32_t i = 0; i < count; i++)
-		if (addresses[i] != 0 && !is_listed(address_of(addresses[i]), addresses, i))
+		if (address_is_set(addresses[i]) && !is_listed(addresses[i], addresses, i))
 			order[used++] = outside_slot(engine, addresses[i]);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	memcpy(header->outside_order, order, used);

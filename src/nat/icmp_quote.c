@@ -344,7 +344,7 @@ void engine_undeliverable(struct engine *engine, const struct packet *packet, en
 	engine->sink = sink;
 	if (ip_parse_quoted(&left, 0, &passage.ip)) {
 		bool is_inside = inside_find(engine, passage.ip.source) != NULL;
-		struct address router = address_of(host_inside(engine, passage.ip.source)->router_address);
+		struct address router = host_inside(engine, passage.ip.source)->router_address;
 		/* A source that is inside is that of a destination which is not translated. */
 		if ((is_inside || outside_find(engine, passage.ip.source)) &&
 		    icmp_error_make(engine, &passage, router, ICMP_UNREACHABLE, (uint8_t)code, 0, &error) &&

@@ -56,7 +56,8 @@ static bool is_of_host_connection(const struct engine *engine, const struct pass
 {
 	for (uint32_t i = 0; i < engine->config.kepts; i++) {
 		const struct host_connection *kept = &engine->config.kept[i];
-		if (kept->remote == passage->ip.source.v4 && kept->local == passage->ip.destination.v4 &&
+		if (address_equal(kept->remote, passage->ip.source) &&
+		    address_equal(kept->local, passage->ip.destination) &&
 		    kept->remote_port == passage->transport.source_port &&
 		    kept->local_port == passage->transport.destination_port && kept->protocol == passage->ip.protocol)
 			return true;

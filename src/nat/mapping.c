@@ -106,7 +106,7 @@ static int forward_port_of(const struct engine *engine, uint8_t protocol, struct
 	for (uint32_t i = 0; i < engine->config.forwards; i++) {
 		const struct forward *forward = &engine->config.forward[i];
 		uint32_t ports = (uint32_t)forward->port_last - forward->port_first;
-		if (forward->protocol == protocol && forward->to_address == inside_address.v4 &&
+		if (forward->protocol == protocol && address_equal(forward->to_address, inside_address) &&
 		    inside_port >= forward->to_port && (uint32_t)inside_port - forward->to_port <= ports)
 			return forward->port_first + (inside_port - forward->to_port);
 	}

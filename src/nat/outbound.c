@@ -22,7 +22,7 @@
 /* An error about the packet to its sender, from the router of the sender's network. */
 static void answer(struct engine *engine, const struct passage *passage, uint8_t type, uint8_t code, uint32_t mtu)
 {
-	struct address router = address_of(host_inside(engine, passage->ip.source)->router_address);
+	struct address router = host_inside(engine, passage->ip.source)->router_address;
 
 	icmp_error_send(engine, passage, router, type, code, (uint16_t)mtu);
 }

@@ -62,7 +62,7 @@ struct flow_key passage_key(const struct passage *passage)
 bool passage_in_bypass(const struct engine *engine, struct address address)
 {
 	for (uint32_t i = 0; i < engine->config.bypasses; i++)
-		if (prefix_has(&engine->config.bypass[i], address.v4))
+		if (prefix_has(&engine->config.bypass[i], address))
 			return true;
 	return false;
 }
@@ -102,7 +102,7 @@ struct engine_result passage_forward_unchanged(struct engine *engine, struct pas
 
 	if (!is_for_router && output_is_too_big(passage->packet, &passage->ip, to, mtu)) {
 		if (passage->from == SIDE_LAN)
-			router = address_of(host_inside(engine, passage->ip.source)->router_address);
+			router = host_inside(engine, passage->ip.source)->router_address;
 		else if (engine->header->outside_count > 0)
 			router = engine->outside[engine->header->outside_order[0]].address;
 		icmp_error_send(engine, passage, router, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION_NEEDED,

@@ -27,7 +27,7 @@ uint32_t sa_find(struct engine *engine, const struct passage *passage, struct ad
 		.packet = passage->packet,
 		.from = passage->from,
 		.inside_address = outward   ? passage->ip.source
-				  : forward ? address_of(forward->to_address)
+				  : forward ? forward->to_address
 					    : address_of(0),
 		.outside_address = outside,
 		.remote_address = outward ? passage->ip.destination : passage->ip.source,

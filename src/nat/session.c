@@ -183,7 +183,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (mapping != NONE && flow_mapping_is_alive(engine, mapping)) {
 		/* A forward's own mapping is open to everybody, as the forward is. */
 		const struct mapping *there = &engine->mapping[mapping];
-		if (!forward || host_address(engine, there->host).v4 != forward->to_address ||
+		if (!forward || !address_equal(host_address(engine, there->host), forward->to_address) ||
 		    there->inside_port != (uint16_t)(forward->to_port + (knock->port - forward->port_first)))
 			return find_mapping(engine, knock, mapping, target);
 		target->mapping = mapping;
@@ -191,7 +191,7 @@ enum drop session_find_target(struct engine *engine, const struct knock *knock, 
 	if (!forward)
 		return port_space(knock->protocol) < 0 ? DROP_NO_OWNER : DROP_UNSOLICITED;
 	target->forward = forward;
-	target->inside_address = address_of(forward->to_address);
+	target->inside_address = forward->to_address;
 	target->inside_port = (uint16_t)(forward->to_port + (knock->port - forward->port_first));
 	return knock->protocol == PROTOCOL_TCP && (knock->tcp_flags & TCP_RST) ? DROP_UNSOLICITED : DROP_NONE;
 }

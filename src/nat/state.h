@@ -418,7 +418,7 @@ static inline struct address host_address(const struct engine *engine, uint32_t 
 static inline const struct inside *inside_find(const struct engine *engine, struct address address)
 {
 	for (uint32_t i = 0; i < engine->config.insides; i++)
-		if (prefix_has(&engine->config.inside[i].prefix, address.v4))
+		if (prefix_has(&engine->config.inside[i].prefix, address))
 			return &engine->config.inside[i];
 	return NULL;
 }

@@ -28,13 +28,13 @@ static int refuse(struct metrics_listener *listener, const char *text, const cha
 static const char *open_port(struct metrics_listener *listener, const char *text)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
-	uint32_t host;
+	struct address host;
 	uint16_t port;
 	int on = 1;
 
 	if (!text_endpoint(text, &host, &port))
 		return "that is no address and port";
-	address.sin_addr.s_addr = htonl(host);
+	address.sin_addr.s_addr = htonl(host.v4);
 	address.sin_port = htons(port);
 	listener->file.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->file.fd < 0 || setsockopt(listener->file.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||

@@ -146,7 +146,7 @@ void notify_links(struct notify *notify, const char *lan, const struct kernel_li
 		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
 	else
 		snprintf(text, sizeof(text), "forwarding %s -> %s (%s)%s", lan, links->wan.name,
-			 text_print_address(address_of(links->wan.addresses[0]), address),
+			 text_print_address(links->wan.addresses[0], address),
 			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
 	notify_status(notify, text);
 }

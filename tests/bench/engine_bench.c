@@ -44,7 +44,7 @@ static void bench_configuration(struct engine_config *config, uint32_t outside[O
 {
 	engine_config_default(config);
 	config->host_flows = 1000000;
-	config->inside[0].prefix = (struct prefix){0x0a000000, 8};
+	config->inside[0].prefix = (struct prefix){{0x0a000000}, 8};
 	config->insides = 1;
 	for (uint32_t i = 0; i < OUTSIDES; i++)
 		outside[i] = 0xc6336401 + i;
@@ -73,7 +73,7 @@ void bench_begin(struct bench *b, const struct engine_limits *limits, uint32_t o
 		fprintf(stderr, "engine_bench: the engine did not start\n");
 		exit(1);
 	}
-	engine_set_outside(b->engine, outside, outsides, b->now);
+	packets_set_outside(b->engine, outside, outsides, b->now);
 }
 
 void bench_end(struct bench *b)
@@ -188,7 +188,7 @@ static void reload(struct bench *b, struct row *row)
 	for (int round = 0; round < 5; round++) {
 		uint64_t start = nanoseconds();
 		uint32_t ended = engine_configure(b->engine, &config, b->now);
-		ended += engine_set_outside(b->engine, outside, OUTSIDES, b->now);
+		ended += packets_set_outside(b->engine, outside, OUTSIDES, b->now);
 		double same_ms = (double)(nanoseconds() - start) / 1e6;
 		config.mode[PART_PPTP] = round % 2 == 0 ? MODE_BLOCK : MODE_PASS;
 		start = nanoseconds();
@@ -242,7 +242,7 @@ static void open_by_forward(struct bench *b, struct engine_config *config, uint3
 	config->forward[config->forwards++] = (struct forward){.protocol = PROTO_UDP,
 							       .port_first = 4433,
 							       .port_last = 4433,
-							       .to_address = 0x0a000002,
+							       .to_address = {0x0a000002},
 							       .to_port = 4433};
 	engine_configure(b->engine, config, b->now);
 	for (uint32_t i = 0; i < flows; i++) {

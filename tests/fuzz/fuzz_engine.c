@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		}
 		if ((what & 0xf0) == 0xe0) {
-			engine_set_outside(stage.engine, outside, what % 3, stage.now);
+			packets_set_outside(stage.engine, outside, what % 3, stage.now);
 			continue;
 		}
 		size_t length = much < size - at ? much : size - at;

@@ -409,9 +409,9 @@ static void configure(struct ipsec_life *l, uint8_t a, uint8_t b)
 		l->life.config.mode[parts[b % 4]] = (enum service_mode)((b >> 2) % 3);
 		break;
 	case 2:
-		l->life.config.forward[0] = (struct forward){PROTO_UDP, 500, 500, SERVER_INSIDE, 500};
-		l->life.config.forward[1] = (struct forward){PROTO_UDP, 4500, 4500, SERVER_INSIDE, 4500};
-		l->life.config.forward[2] = (struct forward){PROTO_ESP, 0, 0, SERVER_INSIDE, 0};
+		l->life.config.forward[0] = (struct forward){PROTO_UDP, 500, 500, {SERVER_INSIDE}, 500};
+		l->life.config.forward[1] = (struct forward){PROTO_UDP, 4500, 4500, {SERVER_INSIDE}, 4500};
+		l->life.config.forward[2] = (struct forward){PROTO_ESP, 0, 0, {SERVER_INSIDE}, 0};
 		l->life.config.forwards = b % 4;
 		break;
 	default:
@@ -461,7 +461,7 @@ static void change(struct ipsec_life *l, struct ends e, uint8_t a, uint8_t b)
 		break;
 	case 3:
 	case 4:
-		engine_set_outside(l->life.engine, e.odd ? outside + 1 : outside, b % 3, l->life.now);
+		packets_set_outside(l->life.engine, e.odd ? outside + 1 : outside, b % 3, l->life.now);
 		break;
 	default: /* kill -9 */
 		if (a >> 5 == 7)

@@ -36,7 +36,7 @@ static void begin(struct l2tp_life *l)
 	l->life.limits =
 		(struct engine_limits){.flows = 96, .hosts = 8, .addresses = 2, .fragments = 64, .tunnels = TUNNELS};
 	life_begin(&l->life, 100000, TUNNELS);
-	l->life.config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, SERVER, PORT};
+	l->life.config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, {SERVER}, PORT};
 	life_start(&l->life, 1);
 	for (uint32_t i = 0; i < LINES; i++)
 		l->line[i] = (struct line){.inside = i == 9 ? (uint32_t)SERVER : 0x0a000002 + i % 4,
@@ -243,10 +243,10 @@ static void change(struct l2tp_life *l, uint8_t a)
 		engine_configure(l->life.engine, &l->life.config, l->life.now);
 		break;
 	case 3:
-		engine_set_outside(l->life.engine, outside, a >> 4 & 1 ? 2 : 1, l->life.now);
+		packets_set_outside(l->life.engine, outside, a >> 4 & 1 ? 2 : 1, l->life.now);
 		break;
 	case 4:
-		engine_set_outside(l->life.engine, outside + (a >> 4 & 1), 1, l->life.now);
+		packets_set_outside(l->life.engine, outside + (a >> 4 & 1), 1, l->life.now);
 		break;
 	default: /* kill -9 */
 		life_crash(&l->life);

@@ -32,7 +32,7 @@ static void begin(struct pptp_life *l)
 	l->life.limits =
 		(struct engine_limits){.flows = 96, .hosts = 8, .addresses = 2, .fragments = 64, .tunnels = TUNNELS};
 	life_begin(&l->life, 100000, TUNNELS);
-	l->life.config.forward[0] = (struct forward){PROTO_TCP, 1723, 1723, SERVER, 1723};
+	l->life.config.forward[0] = (struct forward){PROTO_TCP, 1723, 1723, {SERVER}, 1723};
 	l->life.config.forwards = 1;
 	life_start(&l->life, 1);
 	for (uint32_t i = 0; i < LINES; i++) {
@@ -197,10 +197,10 @@ static void change(struct pptp_life *l, uint8_t a)
 		engine_configure(l->life.engine, &l->life.config, l->life.now);
 		break;
 	case 3:
-		engine_set_outside(l->life.engine, outside, a >> 4 & 1 ? 2 : 1, l->life.now);
+		packets_set_outside(l->life.engine, outside, a >> 4 & 1 ? 2 : 1, l->life.now);
 		break;
 	case 4:
-		engine_set_outside(l->life.engine, outside + 1, 1, l->life.now);
+		packets_set_outside(l->life.engine, outside + 1, 1, l->life.now);
 		break;
 	default: /* kill -9 */
 		life_crash(&l->life);

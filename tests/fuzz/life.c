@@ -33,9 +33,9 @@ void life_begin(struct life *l, uint64_t now, uint32_t tunnels_most)
 	l->steps = 0;
 	l->last.packet.length = 0;
 	engine_config_default(&l->config);
-	l->config.inside[0].prefix = (struct prefix){0x0a000000, 24};
+	l->config.inside[0].prefix = (struct prefix){{0x0a000000}, 24};
 	l->config.insides = 1;
-	l->config.inside[0].router_address = 0x0a000001;
+	l->config.inside[0].router_address.v4 = 0x0a000001;
 	if (l->arena)
 		return;
 	most.tunnels = tunnels_most;
@@ -53,7 +53,7 @@ void life_start(struct life *l, uint32_t outsides)
 	l->engine = engine_new(l->arena, l->size, &l->limits, &l->config, l->seed, false, l->now);
 	if (!l->engine)
 		life_fail("the engine did not start");
-	engine_set_outside(l->engine, outside, outsides, l->now);
+	packets_set_outside(l->engine, outside, outsides, l->now);
 }
 
 void life_crash(struct life *l)

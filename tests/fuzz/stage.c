@@ -37,15 +37,15 @@ void stage_begin(struct stage *s)
 	s->lives = lives;
 	s->now = 100000;
 	engine_config_default(&s->config);
-	s->config.inside[0].prefix = (struct prefix){0x0a000000, 24};
+	s->config.inside[0].prefix = (struct prefix){{0x0a000000}, 24};
 	s->config.insides = 1;
-	s->config.inside[0].router_address = 0x0a000001;
-	s->config.hop_address = 0x0a00fffe;
+	s->config.inside[0].router_address.v4 = 0x0a000001;
+	s->config.hop_address.v4 = 0x0a00fffe;
 	s->config.wan_mtu = 1400;
-	s->config.bypass[0] = (struct prefix){0xc0000200, 24};
+	s->config.bypass[0] = (struct prefix){{0xc0000200}, 24};
 	s->config.bypasses = 1;
-	s->config.forward[0] = (struct forward){PROTO_TCP, 8000, 8003, INSIDE, 80};
-	s->config.forward[1] = (struct forward){PROTO_GRE, 0, 0, INSIDE + 1, 0};
+	s->config.forward[0] = (struct forward){PROTO_TCP, 8000, 8003, {INSIDE}, 80};
+	s->config.forward[1] = (struct forward){PROTO_GRE, 0, 0, {INSIDE + 1}, 0};
 	s->config.forwards = 2;
 	port_set_add(&s->config.host_tcp, 22);
 	port_set_add(&s->config.host_udp, 53);
@@ -58,7 +58,7 @@ void stage_begin(struct stage *s)
 	s->engine = engine_new(s->arena, size, &limits, &s->config, seed, false, s->now);
 	if (!s->engine)
 		fail("the engine did not start");
-	engine_set_outside(s->engine, outside, 2, s->now);
+	packets_set_outside(s->engine, outside, 2, s->now);
 	if (!s->out.memory)
 		emissions_init(&s->out);
 }
@@ -119,7 +119,7 @@ static void check_opened(const struct stage *s, enum side from, const struct flo
 		const struct forward *f = &s->config.forward[i];
 		/* Of protocols without ports a forward takes all; GRE's key stands where ports do. */
 		bool takes_all = f->port_last == 0;
-		if (f->protocol == opened->protocol && f->to_address == opened->inside_address.v4 &&
+		if (f->protocol == opened->protocol && f->to_address.v4 == opened->inside_address.v4 &&
 		    (takes_all || (opened->outside_port >= f->port_first && opened->outside_port <= f->port_last)))
 			return;
 	}

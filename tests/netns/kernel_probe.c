@@ -102,12 +102,12 @@ static void probe_print_links(const struct kernel_links *links)
 	       links->generation, links->wan.name, links->wan.ifindex, links->wan.up, links->wan.ethernet,
 	       links->wan.mtu);
 	printf(", \"lan_up\": %d, \"lan_mtu\": %u, \"lan_address\": %u, \"addresses\": [", links->lan.up,
-	       links->lan.mtu, links->lan.address);
+	       links->lan.mtu, links->lan.address.v4);
 	for (uint32_t i = 0; i < links->wan.address_count; i++)
-		printf("%s%u", i ? ", " : "", links->wan.addresses[i]);
+		printf("%s%u", i ? ", " : "", links->wan.addresses[i].v4);
 	printf("], \"prefixes\": [");
 	for (uint32_t i = 0; i < links->lan.prefix_count; i++)
-		printf("%s[%u, %u]", i ? ", " : "", links->lan.prefixes[i].address, links->lan.prefixes[i].length);
+		printf("%s[%u, %u]", i ? ", " : "", links->lan.prefixes[i].address.v4, links->lan.prefixes[i].length);
 	putchar(']');
 	probe_print_ports("tcp", &links->host_tcp);
 	probe_print_ports("udp", &links->host_udp);
@@ -125,7 +125,7 @@ static void probe_find_hop(struct kernel *kernel, const char *text)
 	enum next_hop found;
 
 	inet_pton(AF_INET, text, &address);
-	found = kernel_next_hop(kernel, ntohl(address.s_addr), mac);
+	found = kernel_next_hop(kernel, address_of(ntohl(address.s_addr)), mac);
 	kernel_ask_next_hops(kernel);
 	printf("%s %02x:%02x:%02x:%02x:%02x:%02x\n", names[found], mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }

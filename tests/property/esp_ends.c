@@ -473,14 +473,14 @@ void ends_begin(struct ends *e, const struct scenario *scenario, uint64_t seed, 
 	e->jitter_ms = below(e, 2) * 3;
 	memset(e->client, 0, sizeof(e->client));
 	engine_config_default(&config);
-	config.inside[0].prefix = (struct prefix){0x0a000000, 16};
+	config.inside[0].prefix = (struct prefix){{0x0a000000}, 16};
 	config.insides = 1;
-	config.inside[0].router_address = 0x0a000001;
+	config.inside[0].router_address.v4 = 0x0a000001;
 	memset(e->arena, 0, engine_arena_size(&limits));
 	e->engine = engine_new(e->arena, engine_arena_size(&limits), &limits, &config, key, false, e->now);
 	if (!e->engine)
 		abort();
-	engine_set_outside(e->engine, &outside, 1, e->now);
+	packets_set_outside(e->engine, &outside, 1, e->now);
 	for (uint32_t i = 0; i < scenario->clients; i++) {
 		e->client[i].up_ms = 5 + below(e, 76);
 		e->client[i].down_ms = 5 + below(e, 76);

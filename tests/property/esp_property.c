@@ -39,7 +39,7 @@ static void start_engine(struct world *w)
 	w->engine = engine_new(w->arena, size, &limits, &w->config, key, false, w->now);
 	if (!w->engine)
 		world_fail(w, "the engine did not start", 0, 0);
-	engine_set_outside(w->engine, outside, w->outsides, w->now);
+	packets_set_outside(w->engine, outside, w->outsides, w->now);
 }
 
 /* Every host has a flow that never ends, so that it keeps its outside address. */
@@ -65,9 +65,9 @@ static void anchor(struct world *w)
 static void configure(struct world *w)
 {
 	engine_config_default(&w->config);
-	w->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
+	w->config.inside[0].prefix = (struct prefix){{0x0a000000}, 16};
 	w->config.insides = 1;
-	w->config.inside[0].router_address = 0x0a000001;
+	w->config.inside[0].router_address.v4 = 0x0a000001;
 	w->config.timeout[TIMEOUT_UDP] = 604800000;
 	w->config.timeout[TIMEOUT_HOLD_DOWN] = 0;
 	w->config.esp_fanout = world_below(w, 3) == 0;

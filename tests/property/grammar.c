@@ -301,7 +301,7 @@ static bool make_error(struct world *w, struct test_random *r, enum side from, s
 	uint32_t length = w->recent[from][index].length;
 	uint32_t quote = one_in(r, 2) ? 28 : length;
 	struct packet q = {.data = w->recent[from][index].bytes, .length = length};
-	uint32_t source = from == SIDE_LAN ? (one_in(r, 4) ? w->config.hop_address : packets_destination(&q))
+	uint32_t source = from == SIDE_LAN ? (one_in(r, 4) ? w->config.hop_address.v4 : packets_destination(&q))
 			  : one_in(r, 2)   ? packets_destination(&q)
 					   : random_remote(r);
 	uint8_t chosen = type[below(r, 6)];

@@ -17,7 +17,7 @@ static void random_forwards(struct test_random *r, struct engine_config *c)
 	for (uint32_t i = test_random_below(r, 5); i; i--) {
 		struct forward *f = &c->forward[c->forwards++];
 		*f = (struct forward){.protocol = protocol[test_random_below(r, 7)],
-				      .to_address = 0x0a000002 + test_random_below(r, 4)};
+				      .to_address = {0x0a000002 + test_random_below(r, 4)}};
 		if (f->protocol != PROTO_TCP && f->protocol != PROTO_UDP)
 			continue;
 		f->port_first = (uint16_t)(8000 + 10 * i);
@@ -49,8 +49,8 @@ static void random_open_ports(struct test_random *r, struct engine_config *c)
 	}
 	c->kepts = test_random_below(r, 4);
 	for (uint32_t i = 0; i < c->kepts; i++)
-		c->kept[i] = (struct host_connection){.local = OUTSIDE[test_random_below(r, WORLD_ADDRESSES)],
-						      .remote = 0xcb007101,
+		c->kept[i] = (struct host_connection){.local = {OUTSIDE[test_random_below(r, WORLD_ADDRESSES)]},
+						      .remote = {0xcb007101},
 						      .local_port = (uint16_t)(5002 + test_random_below(r, 2)),
 						      .remote_port = 5002,
 						      .protocol = test_random_one_in(r, 2) ? PROTO_UDP : PROTO_TCP};
@@ -86,8 +86,8 @@ static enum service_mode random_mode(struct test_random *r)
 static void random_insides(struct test_random *r, struct engine_config *c)
 {
 	c->insides = 1 + test_random_below(r, 2);
-	c->inside[0] = (struct inside){{0x0a000000, 24}, 0x0a000001, test_random_one_in(r, 3) ? 1400 : 1500};
-	c->inside[1] = (struct inside){{0x0a000004, 30}, 0x0a000007, test_random_one_in(r, 3) ? 1350 : 1500};
+	c->inside[0] = (struct inside){{{0x0a000000}, 24}, {0x0a000001}, test_random_one_in(r, 3) ? 1400 : 1500};
+	c->inside[1] = (struct inside){{{0x0a000004}, 30}, {0x0a000007}, test_random_one_in(r, 3) ? 1350 : 1500};
 	if (c->insides == 2)
 		c->inside[0].prefix.length = 30;
 }
@@ -110,10 +110,10 @@ void grammar_config(struct test_random *r, struct engine_limits *limits, struct 
 	c->icmp_rate = test_random_one_in(r, 4) ? 0 : 1000000;
 	random_host_ports(r, c);
 	random_forwards(r, c);
-	c->bypass[0] = (struct prefix){0xc0000200, 24}; /* 192.0.2.0/24 */
+	c->bypass[0] = (struct prefix){{0xc0000200}, 24}; /* 192.0.2.0/24 */
 	c->bypasses = test_random_below(r, 2);
 	random_insides(r, c);
-	c->hop_address = 0x0a00fffe;
+	c->hop_address.v4 = 0x0a00fffe;
 	c->wan_mtu = test_random_one_in(r, 3) ? 1300 + test_random_below(r, 100) : 1500;
 	if (test_random_one_in(r, 4))
 		c->timeout[TIMEOUT_HOLD_DOWN] = 0;

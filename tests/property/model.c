@@ -53,7 +53,7 @@ static bool expect_refused(struct judgement *j, uint64_t reasons)
 		return false;
 	if (j->from != SIDE_LAN || !(CAPACITY >> j->result->drop & 1))
 		return true;
-	return expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address, 3, 13, 0);
+	return expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address.v4, 3, 13, 0);
 }
 
 static uint16_t inside_port(const struct judgement *j)
@@ -149,7 +149,7 @@ static bool invited(struct judgement *j, uint16_t port, uint32_t remote, uint16_
 	uint8_t flags = j->protocol == PROTO_TCP ? packet_get8(j->p, j->ihl + 13) : FLAG_SYN;
 	bool by_mapping = mapping && mapping_invites(j, mapping, remote, remote_port);
 	bool by_forward =
-		forward && (!mapping || (mapping->inside == forward->to_address && mapping->inside_port == to_port));
+		forward && (!mapping || (mapping->inside == forward->to_address.v4 && mapping->inside_port == to_port));
 
 	if (mapping && !by_mapping && !by_forward) {
 		*good = expect_drop(j, DROP_FILTERED);
@@ -177,7 +177,7 @@ static struct model_flow *open_from_outside(struct judgement *j, uint16_t port, 
 
 	if (!invited(j, port, remote, remote_port, &by, good))
 		return NULL;
-	uint32_t inside = by.mapping ? by.mapping->inside : by.forward->to_address;
+	uint32_t inside = by.mapping ? by.mapping->inside : by.forward->to_address.v4;
 	uint16_t at = by.mapping ? by.mapping->inside_port : by.to_port;
 	struct model_flow *clash = model_flow_inside(m, j->protocol, inside, at, remote, remote_port);
 	/* What gives way leaves its place, also in its host's share. */
@@ -213,8 +213,8 @@ static bool is_kept(const struct judgement *j, uint16_t port, uint32_t remote, u
 {
 	for (uint32_t i = 0; i < j->m->config.kepts; i++) {
 		const struct host_connection *kept = &j->m->config.kept[i];
-		if (kept->protocol == j->protocol && kept->local == j->destination && kept->local_port == port &&
-		    kept->remote == remote && kept->remote_port == remote_port)
+		if (kept->protocol == j->protocol && kept->local.v4 == j->destination && kept->local_port == port &&
+		    kept->remote.v4 == remote && kept->remote_port == remote_port)
 			return true;
 	}
 	return false;
@@ -271,7 +271,7 @@ static bool hairpin_has_target(struct judgement *j)
 		return true;
 	if (!forward || (flags & FLAG_RST))
 		return false;
-	return !mapping || (mapping->inside == forward->to_address &&
+	return !mapping || (mapping->inside == forward->to_address.v4 &&
 			    mapping->inside_port == model_forward_port(forward, PROTO_TCP, port));
 }
 
@@ -281,7 +281,7 @@ static uint32_t hairpin_called(const struct judgement *j)
 	const struct forward *forward = model_forward(j->m, j->protocol, called_port(j));
 	const struct model_mapping *mapping = model_mapping_outside(j->m, j->protocol, j->destination, called_port(j));
 
-	return mapping ? mapping->inside : forward ? forward->to_address : 0;
+	return mapping ? mapping->inside : forward ? forward->to_address.v4 : 0;
 }
 
 /* A query to another inside host's identifier: it keeps the caller's outside identifier, and the answer finds it by
@@ -439,7 +439,8 @@ static bool judge(struct judgement *j)
 			return model_leave_unchanged(j, SIDE_WAN);
 		if (!j->m->outsides)
 			return expect_drop(j, DROP_NO_OUTSIDE_ADDRESS) &&
-			       expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address, 3, 0, 0);
+			       expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address.v4, 3, 0,
+						 0);
 	} else {
 		if (model_is_inside(j->m, j->source))
 			return expect_drop(j, DROP_SOURCE_IS_INSIDE);

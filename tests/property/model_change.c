@@ -56,7 +56,7 @@ static enum fate flow_fate(const struct model *m, const struct model_flow *f, bo
 		return FATE_ENDS;
 	if (f->by_forward) {
 		const struct forward *forward = model_forward(m, f->protocol, f->outside_port);
-		if (!forward || forward->to_address != f->inside ||
+		if (!forward || forward->to_address.v4 != f->inside ||
 		    model_forward_port(forward, f->protocol, f->outside_port) != f->inside_port)
 			return FATE_ENDS;
 	}

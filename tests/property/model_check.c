@@ -167,5 +167,5 @@ bool model_expect_blocked(struct judgement *j, uint64_t reasons)
 	if (!expect_drops(j, reasons))
 		return false;
 	return j->from == SIDE_WAN ||
-	       expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address, 3, 13, 0);
+	       expect_made_error(j, SIDE_LAN, model_inside(j->m, j->source)->router_address.v4, 3, 13, 0);
 }

@@ -366,7 +366,7 @@ static uint32_t mtu_towards(const struct judgement *j, enum side to, uint32_t de
 bool expect_too_big(struct judgement *j, enum side to, uint32_t destination, bool *good)
 {
 	uint32_t mtu = mtu_towards(j, to, destination);
-	uint32_t source = model_inside(j->m, j->source)->router_address;
+	uint32_t source = model_inside(j->m, j->source)->router_address.v4;
 
 	if (j->for_router || wire_size(j) <= mtu || !j->df)
 		return false;

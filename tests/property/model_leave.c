@@ -47,7 +47,7 @@ bool model_ttl_out(struct judgement *j, bool *good)
 {
 	if (packet_get8(j->p, 8) > 1)
 		return false;
-	uint32_t source = j->from == SIDE_LAN ? model_inside(j->m, j->source)->router_address : j->destination;
+	uint32_t source = j->from == SIDE_LAN ? model_inside(j->m, j->source)->router_address.v4 : j->destination;
 	*good = expect_drop(j, DROP_IP_TTL) && expect_made_error(j, j->from, source, 11, 0, 0);
 	return true;
 }

@@ -41,7 +41,7 @@ static enum port_state port_state(struct model *m, uint8_t protocol, uint32_t ou
 	if (model_mapping_outside(m, protocol, outside, port))
 		return PORT_TAKEN;
 	const struct forward *forward = protocol == PROTO_ICMP ? NULL : model_forward(m, protocol, port);
-	if (forward && (forward->to_address != inside || model_forward_port(forward, protocol, port) != inside_port))
+	if (forward && (forward->to_address.v4 != inside || model_forward_port(forward, protocol, port) != inside_port))
 		return PORT_TAKEN;
 	for (uint32_t i = 0; i < m->rests; i++) {
 		const struct model_rest *r = &m->rest[i];
@@ -88,7 +88,7 @@ static bool forward_port_due(struct model *m, uint8_t protocol, uint32_t outside
 	for (uint32_t i = 0; protocol != PROTO_ICMP && i < m->config.forwards; i++) {
 		const struct forward *f = &m->config.forward[i];
 		uint32_t own = (uint32_t)f->port_first + inside_port - f->to_port;
-		if (f->protocol != protocol || f->to_address != inside || own < f->port_first || own > f->port_last)
+		if (f->protocol != protocol || f->to_address.v4 != inside || own < f->port_first || own > f->port_last)
 			continue;
 		due |= first && port_state(m, protocol, outside, (uint16_t)own, inside, inside_port) == PORT_FREE;
 		first = false; /* of several forwards to one endpoint the first counts */

@@ -17,7 +17,7 @@ bool model_is_outside(const struct model *m, uint32_t address)
 bool model_in_prefix(const struct prefix *prefix, uint32_t count, uint32_t address)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (!prefix[i].length || (prefix[i].address ^ address) >> (32 - prefix[i].length) == 0)
+		if (!prefix[i].length || (prefix[i].address.v4 ^ address) >> (32 - prefix[i].length) == 0)
 			return true;
 	return false;
 }

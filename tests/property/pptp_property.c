@@ -304,16 +304,16 @@ static void run_world(struct world *w, uint64_t seed)
 	memset(w->call, 0, sizeof(w->call));
 	w->next_remote_id = (uint16_t)test_random_next(&w->r);
 	engine_config_default(&w->config);
-	w->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
+	w->config.inside[0].prefix = (struct prefix){{0x0a000000}, 16};
 	w->config.insides = 1;
-	w->config.inside[0].router_address = 0x0a000001;
-	w->config.forward[0] = (struct forward){PROTO_TCP, 1723, 1723, SERVER, 1723};
+	w->config.inside[0].router_address.v4 = 0x0a000001;
+	w->config.forward[0] = (struct forward){PROTO_TCP, 1723, 1723, {SERVER}, 1723};
 	w->config.forwards = 1;
 	memset(w->arena, 0, size);
 	w->engine = engine_new(w->arena, size, &limits, &w->config, key, false, w->now);
 	if (!w->engine)
 		world_fail(w, "the engine did not start", 0, 0);
-	engine_set_outside(w->engine, &outside, 1, w->now);
+	packets_set_outside(w->engine, &outside, 1, w->now);
 	for (uint32_t i = 0; i < LINES; i++)
 		open_line(w, &w->line[i]);
 	for (uint32_t step = 0; step < 3000; step++) {

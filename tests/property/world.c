@@ -51,7 +51,7 @@ static void show_config(const struct world *w)
 	       w->lazy ? ", lazy" : "");
 	for (uint32_t i = 0; i < c->forwards; i++)
 		printf("    forward %u %u-%u to %08x:%u\n", c->forward[i].protocol, c->forward[i].port_first,
-		       c->forward[i].port_last, c->forward[i].to_address, c->forward[i].to_port);
+		       c->forward[i].port_last, c->forward[i].to_address.v4, c->forward[i].to_port);
 	for (uint32_t i = 0; i < w->model->outsides; i++)
 		printf("    outside %08x\n", w->model->outside[i]);
 }
@@ -84,7 +84,7 @@ void world_begin(struct world *w, uint64_t seed, bool verbose)
 	uint32_t count = grammar_outside(&r, address);
 	if (!count)
 		count = 1, address[0] = 0xc6336401;
-	engine_set_outside(w->engine, address, count, w->now);
+	packets_set_outside(w->engine, address, count, w->now);
 	model_set_outside(w->model, address, count, 0);
 	if (verbose)
 		show_config(w);
@@ -264,7 +264,7 @@ static const char *run_configure(struct world *w, struct test_random *r, bool ou
 
 	if (outside) {
 		uint32_t count = grammar_outside(r, address);
-		uint32_t ended = engine_set_outside(w->engine, address, count, w->now);
+		uint32_t ended = packets_set_outside(w->engine, address, count, w->now);
 		good = model_set_outside(w->model, address, count, ended);
 	} else {
 		struct engine_config config;

@@ -123,18 +123,18 @@ static struct engine *begin_engine(uint64_t now_ms, void **arena_made)
 	if (!config || !arena)
 		die("engine", "no memory");
 	engine_config_default(config);
-	config->inside[0].prefix = (struct prefix){0x0a000000, 24};
+	config->inside[0].prefix = (struct prefix){{0x0a000000}, 24};
 	config->insides = 1;
-	config->inside[0].router_address = 0x0a000001;
-	config->hop_address = 0x0a00fffe;
-	config->forward[0] = (struct forward){PROTO_TCP, 8080, 8080, 0x0a000002, 80};
+	config->inside[0].router_address.v4 = 0x0a000001;
+	config->hop_address.v4 = 0x0a00fffe;
+	config->forward[0] = (struct forward){PROTO_TCP, 8080, 8080, {0x0a000002}, 80};
 	config->forwards = 1;
 	*arena_made = arena;
 	struct engine *engine = engine_new(arena, size, &limits, config, seed, false, now_ms);
 	free(config);
 	if (!engine)
 		die("engine", "did not start");
-	engine_set_outside(engine, &outside, 1, now_ms);
+	packets_set_outside(engine, &outside, 1, now_ms);
 	return engine;
 }
 

@@ -16,6 +16,17 @@
 #include <culvert/packet.h>
 #include <culvert/views.h>
 
+/* engine_set_outside() of numbers. */
+static inline uint32_t packets_set_outside(struct engine *engine, const uint32_t *addresses, uint32_t count,
+					   uint64_t now_ms)
+{
+	struct address typed[ADDRESSES_MAX];
+
+	for (uint32_t i = 0; i < count && i < ADDRESSES_MAX; i++)
+		typed[i] = address_of(addresses[i]);
+	return engine_set_outside(engine, typed, count, now_ms);
+}
+
 enum { PACKETS_CAPACITY = PACKET_LENGTH_MAX + 1 };
 
 enum {

@@ -11,7 +11,7 @@ int pptp_setup(void **state)
 	struct rig *rig = *state;
 	rig->service = SERVICE_PPTP;
 	rig->limits.tunnels = 512;
-	rig->config.forward[0] = (struct forward){PROTO_TCP, PORT, PORT, SERVER, PORT};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, PORT, PORT, {SERVER}, PORT};
 	rig->config.forwards = 1;
 	rig_restart(rig);
 	return 0;

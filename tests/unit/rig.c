@@ -46,7 +46,7 @@ static void start(struct rig *rig)
 {
 	rig->engine = engine_new(rig->arena, rig->size, &rig->limits, &rig->config, rig->seed, false, rig->now);
 	assert_non_null(rig->engine);
-	engine_set_outside(rig->engine, &O1, 1, rig->now);
+	packets_set_outside(rig->engine, &O1, 1, rig->now);
 }
 
 int rig_setup(void **state)
@@ -60,10 +60,10 @@ int rig_setup(void **state)
 	rig->service = SERVICE_NONE;
 	rig->limits = (struct engine_limits){.flows = 4096, .hosts = 64, .addresses = 2, .fragments = 256};
 	engine_config_default(&rig->config);
-	rig->config.inside[0].prefix = (struct prefix){0x0a000000, 16};
+	rig->config.inside[0].prefix = (struct prefix){{0x0a000000}, 16};
 	rig->config.insides = 1;
-	rig->config.inside[0].router_address = ROUTER;
-	rig->config.hop_address = HOP;
+	rig->config.inside[0].router_address.v4 = ROUTER;
+	rig->config.hop_address.v4 = HOP;
 	for (int i = 0; i < 32; i++)
 		rig->seed[i] = (uint8_t)(i * 11 + 3);
 	emissions_init(&rig->out);
@@ -129,7 +129,7 @@ void rig_outside(struct rig *rig, uint32_t count, uint32_t first, uint32_t secon
 {
 	uint32_t address[2] = {first, second};
 
-	engine_set_outside(rig->engine, address, count, rig->now);
+	packets_set_outside(rig->engine, address, count, rig->now);
 }
 
 void rig_check(struct rig *rig)

@@ -134,7 +134,7 @@ static void prints_long_lists(void **state)
 	for (uint32_t port = 1; port < 65535; port += 3)
 		port_set_add(port % 2 ? &fixture->config.host_tcp : &fixture->config.host_udp, (uint16_t)port);
 	for (uint32_t i = 0; i < PREFIXES_MAX; i++)
-		fixture->config.bypass[fixture->config.bypasses++] = (struct prefix){0x0a000000 + i, 32};
+		fixture->config.bypass[fixture->config.bypasses++] = (struct prefix){{0x0a000000 + i}, 32};
 	print_to(&fixture->config, text, sizeof(text));
 	fixture->again = fixture->config;
 	fixture_expect_good(fixture, text);
@@ -290,8 +290,8 @@ static void reads_drop_ins(void **state)
 	assert_true(port_set_has(&config->host_tcp, 24) && !port_set_has(&config->host_tcp, 22));
 	assert_int_equal(config->forwards, 2);
 	assert_int_equal(config->forward[0].port_first, 81);
-	assert_int_equal(config->forward[0].to_address, 0x01020304);
-	assert_int_equal(config->forward[1].to_address, 0x01020305);
+	assert_int_equal(config->forward[0].to_address.v4, 0x01020304);
+	assert_int_equal(config->forward[1].to_address.v4, 0x01020305);
 
 	remove_all(directory);
 }
@@ -461,7 +461,8 @@ static void reloads(void **state)
 static void fills_the_engine(void **state)
 {
 	struct fixture *fixture = *state;
-	struct engine_config engine = {.wan_mtu = 1300, .inside[0] = {.router_address = 5, .mtu = 1400}, .insides = 1};
+	struct engine_config engine = {
+		.wan_mtu = 1300, .inside[0] = {.router_address = {5}, .mtu = 1400}, .insides = 1};
 	struct engine_limits limits;
 	struct kernel_request request;
 
@@ -469,7 +470,7 @@ static void fills_the_engine(void **state)
 	config_to_engine(&fixture->config, &engine);
 	assert_int_equal(engine.inside[0].mtu, 1400);
 	assert_int_equal(engine.wan_mtu, 1300);
-	assert_int_equal(engine.inside[0].router_address, 5);
+	assert_int_equal(engine.inside[0].router_address.v4, 5);
 	assert_int_equal(engine.insides, 1);
 	assert_int_equal(engine.mapping, ADDRESS_DEPENDENT);
 	assert_int_equal(engine.filtering, ADDRESS_AND_PORT_DEPENDENT);
@@ -496,7 +497,7 @@ static void fills_the_engine(void **state)
 	assert_int_equal(engine.forward[1].port_first, 80);
 	assert_int_equal(engine.forward[1].port_last, 90);
 	assert_int_equal(engine.forward[1].to_port, 8080);
-	assert_int_equal(engine.forward[1].to_address, 0x0a010203);
+	assert_int_equal(engine.forward[1].to_address.v4, 0x0a010203);
 	assert_int_equal(engine.forward[2].protocol, 41);
 	assert_int_equal(engine.forward[2].to_port, 0);
 	assert_int_equal(engine.forward[3].port_first, 1701);

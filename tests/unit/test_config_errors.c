@@ -383,7 +383,7 @@ static void limits_lines(void **state)
 		if (length <= 199) {
 			fixture_expect_good(fixture, text);
 			assert_int_equal(fixture->config.bypasses, 1);
-			assert_int_equal(fixture->config.bypass[0].address, 0x01020304);
+			assert_int_equal(fixture->config.bypass[0].address.v4, 0x01020304);
 		} else {
 			fixture_expect_error(fixture, text, "at most 199 are read");
 		}

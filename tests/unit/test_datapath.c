@@ -51,7 +51,7 @@ const struct kernel_links *kernel_links(const struct kernel *kernel)
 	return &links;
 }
 
-enum next_hop kernel_next_hop(struct kernel *kernel, uint32_t destination, uint8_t mac[6])
+enum next_hop kernel_next_hop(struct kernel *kernel, struct address destination, uint8_t mac[6])
 {
 	(void)kernel;
 	(void)destination;

@@ -214,7 +214,7 @@ static void a_refusal_is_of_its_time(void **state)
 	assert_true(ipsec_tunnel(rig, L1, W1, &view));
 	assert_int_equal(view.hint, HINT_NO_ANSWER);
 	/* Nor of what a server inside sends to its callers. */
-	rig->config.forward[0] = (struct forward){PROTO_UDP, 500, 500, L2, 500};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, 500, 500, {L2}, 500};
 	rig->config.forwards = 1;
 	rig_restart(rig);
 	assert_non_null(ipsec_ike(rig, SIDE_WAN, W2, 500, O1, 500, &ask));

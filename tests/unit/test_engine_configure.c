@@ -88,7 +88,7 @@ static uint32_t configure_as_rehearsed(struct rig *rig)
 static void add_forward(struct rig *rig, uint8_t protocol, uint16_t port, uint32_t to)
 {
 	rig->config.forward[rig->config.forwards++] = (struct forward){
-		.protocol = protocol, .port_first = port, .port_last = port, .to_address = to, .to_port = port};
+		.protocol = protocol, .port_first = port, .port_last = port, .to_address = {to}, .to_port = port};
 }
 
 /* Some of everything: 15 flows. */
@@ -137,7 +137,7 @@ static void a_rehearsal_names_what_ends(void **state)
 	assert_int_equal(configure_as_rehearsed(rig), 0);
 	rig->config.mode[PART_L2TP] = MODE_BLOCK; /* by UDP, and L2TPv3 by itself */
 	assert_int_equal(configure_as_rehearsed(rig), 2);
-	rig->config.forward[1].to_address = L2;
+	rig->config.forward[1].to_address.v4 = L2;
 	assert_int_equal(configure_as_rehearsed(rig), 1);
 	rig->config.forwards = 2;
 	assert_int_equal(configure_as_rehearsed(rig), 2);
@@ -218,7 +218,7 @@ static void what_has_expired_is_not_counted(void **state)
 	assert_int_equal(configure_as_rehearsed(rig), 0);
 	rig_open_udp(rig, L1, 5000, W1, 7);
 	rig->now += 100 * MINUTE;
-	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 0);
+	assert_int_equal(packets_set_outside(rig->engine, &O2, 1, rig->now), 0);
 	rig_check(rig);
 }
 
@@ -285,8 +285,8 @@ static void addresses_are_looked_at_after_a_crash(void **state)
 
 	rig_open_udp(rig, L1, 5000, W1, 7);
 	rig_take_over(rig);
-	assert_int_equal(engine_set_outside(rig->engine, &O1, 1, rig->now), 0);
-	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 1);
+	assert_int_equal(packets_set_outside(rig->engine, &O1, 1, rig->now), 0);
+	assert_int_equal(packets_set_outside(rig->engine, &O2, 1, rig->now), 1);
 	rig_check(rig);
 }
 

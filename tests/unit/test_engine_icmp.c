@@ -287,7 +287,7 @@ static void some_senders_hear_nothing(void **state)
 	struct rig *rig = *state;
 	struct test_packet *left = malloc(sizeof(*left)), *error = malloc(sizeof(*error));
 
-	rig->config.bypass[0] = (struct prefix){W2, 32};
+	rig->config.bypass[0] = (struct prefix){{W2}, 32};
 	rig->config.bypasses = 1;
 	rig_configure(rig);
 	rig_udp(rig, SIDE_LAN, L1, 5000, W2, 53);

@@ -130,7 +130,7 @@ static void pooling_is_paired(void **state)
 
 static void add_forward(struct rig *rig, uint8_t protocol, uint16_t first, uint16_t last, uint32_t to, uint16_t to_port)
 {
-	rig->config.forward[rig->config.forwards++] = (struct forward){protocol, first, last, to, to_port};
+	rig->config.forward[rig->config.forwards++] = (struct forward){protocol, first, last, {to}, to_port};
 	rig_configure(rig);
 }
 
@@ -327,7 +327,7 @@ static void outside_addresses_that_go_take_their_flows(void **state)
 	rig_outside(rig, 2, O1, O2);
 	rig_open_udp(rig, L1, 5000, W1, 7);
 	rig_open_udp(rig, L2, 5000, W1, 7);
-	assert_int_equal(engine_set_outside(rig->engine, &O2, 1, rig->now), 1);
+	assert_int_equal(packets_set_outside(rig->engine, &O2, 1, rig->now), 1);
 	rig_udp(rig, SIDE_WAN, W1, 7, O1, 5000);
 	rig_dropped(rig, DROP_NOT_FOR_US);
 	rig_udp(rig, SIDE_WAN, W1, 7, O2, 5000);
@@ -335,7 +335,7 @@ static void outside_addresses_that_go_take_their_flows(void **state)
 	struct packet *p = rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
 	assert_non_null(p);
 	assert_int_equal(packets_source(p), O2);
-	assert_int_equal(engine_set_outside(rig->engine, NULL, 0, rig->now), 2);
+	assert_int_equal(packets_set_outside(rig->engine, NULL, 0, rig->now), 2);
 	rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
 	rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
 	rig_made_error(rig, &rig->out.item[0], SIDE_LAN, ROUTER, 3, 0, 0);
@@ -480,8 +480,8 @@ static void two_forwards_to_one_target_clash(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.forward[0] = (struct forward){PROTO_UDP, 7000, 7000, L1, 7000};
-	rig->config.forward[1] = (struct forward){PROTO_UDP, 7001, 7001, L1, 7000};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, 7000, 7000, {L1}, 7000};
+	rig->config.forward[1] = (struct forward){PROTO_UDP, 7001, 7001, {L1}, 7000};
 	rig->config.forwards = 2;
 	rig_configure(rig);
 	rig_udp(rig, SIDE_WAN, W1, 9, O1, 7000);

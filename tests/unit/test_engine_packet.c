@@ -260,7 +260,7 @@ static void each_network_has_its_router_and_mtu(void **state)
 	} place[] = {{L1, ROUTER, 1400}, {0x0a010002, 0x0a010001, 1300}, {0x0a020002, ROUTER, 1400}};
 
 	rig->config.inside[0].mtu = 1400;
-	rig->config.inside[1] = (struct inside){{0x0a010000, 16}, 0x0a010001, 1300};
+	rig->config.inside[1] = (struct inside){{{0x0a010000}, 16}, {0x0a010001}, 1300};
 	rig->config.insides = 2;
 	rig_configure(rig);
 	for (int i = 0; i < 3; i++) {
@@ -292,8 +292,8 @@ static void each_network_has_its_router_and_mtu(void **state)
 	}
 	/* flows go on with what holds for their host's network now */
 	rig->config.inside[1].mtu = 1400;
-	rig->config.inside[2] = (struct inside){{0x0a000000, 16}, ROUTER, 1300};
-	rig->config.inside[0] = (struct inside){{0x0a030000, 16}, 0x0a030001, 1500};
+	rig->config.inside[2] = (struct inside){{{0x0a000000}, 16}, {ROUTER}, 1300};
+	rig->config.inside[0] = (struct inside){{{0x0a030000}, 16}, {0x0a030001}, 1500};
 	rig->config.insides = 3;
 	rig_configure(rig);
 	for (int i = 0; i < 3; i++) {
@@ -320,9 +320,9 @@ static void a_hairpin_joins_two_networks(void **state)
 	struct rig *rig = *state;
 
 	rig->config.inside[0].mtu = 1400;
-	rig->config.inside[1] = (struct inside){{0x0a010000, 16}, 0x0a010001, 1300};
+	rig->config.inside[1] = (struct inside){{{0x0a010000}, 16}, {0x0a010001}, 1300};
 	rig->config.insides = 2;
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 80, 80, 0x0a010002, 80};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 80, 80, {0x0a010002}, 80};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	/* what fits is for the called host's network, and its error from the caller's */
@@ -480,7 +480,7 @@ static void bypassed_destinations_are_untouched(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.bypass[0] = (struct prefix){0xac100000, 12};
+	rig->config.bypass[0] = (struct prefix){{0xac100000}, 12};
 	rig->config.bypasses = 1;
 	rig_configure(rig);
 	struct packet *p = rig_udp(rig, SIDE_LAN, L1, 5000, 0xac100001, 7);

@@ -93,10 +93,10 @@ static void the_router_gets_what_is_open_or_kept(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.kept[0] = (struct host_connection){O1, W1, 2222, 40000, PROTO_TCP};
-	rig->config.kept[1] = (struct host_connection){O1, W1, 5001, 123, PROTO_UDP};
+	rig->config.kept[0] = (struct host_connection){{O1}, {W1}, 2222, 40000, PROTO_TCP};
+	rig->config.kept[1] = (struct host_connection){{O1}, {W1}, 5001, 123, PROTO_UDP};
 	rig->config.kepts = 2;
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 2222, 2222, L2, 22};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 2222, 2222, {L2}, 22};
 	rig->config.forwards = 1;
 	port_set_add(&rig->config.host_tcp, 22);
 	port_set_add(&rig->config.open_tcp, 22);
@@ -137,7 +137,7 @@ static void the_limit_of_ports_is_the_true_one(void **state)
 	assert_int_equal(engine_port_limit(rig->engine, PROTO_TCP), OUTSIDE_PORTS);
 	port_set_add(&rig->config.host_tcp, 22);
 	port_set_add(&rig->config.host_tcp, 8080);
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8089, L2, 8080};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8089, {L2}, 8080};
 	rig->config.forwards = 1;
 	leave_only_ports(rig, 6000, 6099);
 	assert_int_equal(engine_port_limit(rig->engine, PROTO_TCP), OUTSIDE_PORTS - 10);

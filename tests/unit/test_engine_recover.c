@@ -14,7 +14,7 @@ static struct engine *take_over(struct rig *rig, void *arena, size_t size)
 	struct engine *e = engine_new(arena, size, &rig->limits, &rig->config, rig->seed, true, rig->now);
 
 	if (e)
-		engine_set_outside(e, &O1, 1, rig->now);
+		packets_set_outside(e, &O1, 1, rig->now);
 	return e;
 }
 
@@ -160,7 +160,7 @@ static void a_crash_while_addresses_change(void **state)
 		rig_open_udp(rig, L2, 5000, W1, 7);
 		rig->engine->header->outside_count = left;
 		crash(rig);
-		engine_set_outside(rig->engine, both, 2, rig->now);
+		packets_set_outside(rig->engine, both, 2, rig->now);
 		if (engine_check(rig->engine))
 			fail_msg("%s", engine_check(rig->engine));
 		assert_int_equal(rig_flows(rig), left);

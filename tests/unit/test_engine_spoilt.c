@@ -143,7 +143,7 @@ static void a_spoilt_area_does_no_harm(void **state)
 			engine_new(copy, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
 		if (engine) {
 			taken++;
-			engine_set_outside(engine, &O1, 1, rig->now);
+			packets_set_outside(engine, &O1, 1, rig->now);
 			if (engine_check(engine))
 				fail_msg("round %d: %s", round, engine_check(engine));
 			if (ipsec_check(engine))

@@ -176,7 +176,7 @@ static void another_nat_before_a_server(void **state)
 				 .payload_length = 64};
 	struct tunnel_view view;
 
-	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L1};
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = {L1}};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	rig_outside(rig, 1, home, 0);

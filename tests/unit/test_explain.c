@@ -61,7 +61,7 @@ static void changes_nothing(void **state)
 	uint32_t verdicts[4] = {0}, rules[RULES] = {0};
 
 	rig->limits = (struct engine_limits){.flows = 256, .hosts = 8, .addresses = 1, .fragments = 32, .tunnels = 16};
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8080, L1, 80};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8080, {L1}, 80};
 	rig->config.forwards = 1;
 	port_set_add(&rig->config.host_tcp, 22);
 	port_set_add(&rig->config.open_tcp, 22);
@@ -134,8 +134,8 @@ static void tells_forward_part_and_nearest(void **state)
 	struct rig *rig = *state;
 	struct explanation told;
 
-	rig->config.forward[0] = (struct forward){PROTO_UDP, 7000, 7000, L2, 7000};
-	rig->config.forward[1] = (struct forward){PROTO_UDP, 4500, 4500, L1, 4500};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, 7000, 7000, {L2}, 7000};
+	rig->config.forward[1] = (struct forward){PROTO_UDP, 4500, 4500, {L1}, 4500};
 	rig->config.forwards = 2;
 	rig->config.mode[PART_L2TP] = MODE_BLOCK;
 	rig_restart(rig);

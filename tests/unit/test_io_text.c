@@ -95,7 +95,7 @@ static void damaged_lines_are_refused_or_harmless(void **state)
 		if (change.kind == CHANGE_ROUTE)
 			assert_int_equal(change.route.table, KERNEL_TABLE);
 		if (change.kind == CHANGE_ADDRESS)
-			assert_int_equal(change.address.address, KERNEL_HOP_ADDRESS);
+			assert_int_equal(change.address.address.v4, KERNEL_HOP_ADDRESS.v4);
 	}
 	assert_in_range(taken, 100, ROUNDS / 2); /* both ways are taken */
 }
@@ -158,8 +158,9 @@ static void note_socket(void *context, const struct host_socket *socket)
 	char *text = context;
 	size_t used = strlen(text);
 
-	snprintf(text + used, SOCKETS_TEXT - used, "%x:%u %x:%u%s%s\n", socket->local, socket->local_port,
-		 socket->remote, socket->remote_port, socket->is_server ? " server" : "", socket->is_up ? " up" : "");
+	snprintf(text + used, SOCKETS_TEXT - used, "%x:%u %x:%u%s%s\n", socket->local.v4, socket->local_port,
+		 socket->remote.v4, socket->remote_port, socket->is_server ? " server" : "",
+		 socket->is_up ? " up" : "");
 }
 
 /* Addresses stand in /proc/net as the machine reads them; these are those of a little-endian one. */

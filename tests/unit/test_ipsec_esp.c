@@ -419,7 +419,7 @@ static void a_server_inside(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = {L3}};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	pair(rig, L1, W1, 1);

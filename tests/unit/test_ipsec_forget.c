@@ -101,7 +101,7 @@ static void forgotten_behind_a_forward(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = {L3}};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	assert_int_equal(ipsec_in(rig, W2, 0xc00, 1), L3);
@@ -118,7 +118,7 @@ static void forgotten_beside_a_forward(void **state)
 	struct rig *rig = *state;
 	struct ike_spec spec = {.initiator = 3, .responder = 9, .exchange = CHILD, .message_id = 4, .marker = true};
 
-	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = {L3}};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	pair(rig, L1, W1, 1);

@@ -268,7 +268,7 @@ static void strangers_take_a_quarter(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = L3};
+	rig->config.forward[0] = (struct forward){.protocol = PROTO_ESP, .to_address = {L3}};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (uint32_t i = 0; i < 16; i++)

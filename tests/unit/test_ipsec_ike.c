@@ -403,7 +403,7 @@ static void a_server_inside(void **state)
 	struct ike_spec spec = {.initiator = 1, .version = 1, .exchange = MAIN};
 
 	rig->config.forward[0] = (struct forward){
-		.protocol = PROTO_UDP, .port_first = 500, .port_last = 500, .to_address = L3, .to_port = 500};
+		.protocol = PROTO_UDP, .port_first = 500, .port_last = 500, .to_address = {L3}, .to_port = 500};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	ipsec_ike(rig, SIDE_WAN, W2, 500, O1, 500, &spec);
@@ -428,7 +428,7 @@ static void knocking(void **state)
 	uint32_t seen = 0;
 
 	rig->config.forward[0] = (struct forward){
-		.protocol = PROTO_UDP, .port_first = 500, .port_last = 500, .to_address = L3, .to_port = 500};
+		.protocol = PROTO_UDP, .port_first = 500, .port_last = 500, .to_address = {L3}, .to_port = 500};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (uint32_t i = 0; i < 20; i++)

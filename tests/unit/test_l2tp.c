@@ -325,7 +325,7 @@ static void a_server_inside(void **state)
 	static struct l2tp_message_bytes m;
 	struct tunnel_view v;
 
-	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, SERVER, PORT};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, {SERVER}, PORT};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (uint16_t i = 0; i < 3; i++) {
@@ -361,7 +361,7 @@ static void between_two_inside(void **state)
 	struct rig *rig = *state;
 	static struct l2tp_message_bytes m;
 
-	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, SERVER, PORT};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, {SERVER}, PORT};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (int again = 0; again < 8; again++) { /* no answer is no reason to share anything here */

@@ -102,7 +102,7 @@ static void a_flood_of_knocks(void **state)
 	struct rig *rig = *state;
 
 	rig->limits.tunnels = 16;
-	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, SERVER, PORT};
+	rig->config.forward[0] = (struct forward){PROTO_UDP, PORT, PORT, {SERVER}, PORT};
 	rig->config.forwards = 1;
 	rig_restart(rig);
 	rig->in_haste = true;

@@ -473,7 +473,7 @@ static void ten_thousand(void **state)
 
 	rig->limits = (struct engine_limits){
 		.flows = 2 * MANY, .hosts = MANY + 100, .addresses = 1, .fragments = 64, .tunnels = MANY};
-	rig->config.inside[0].prefix = (struct prefix){0x0a000000, 8};
+	rig->config.inside[0].prefix = (struct prefix){{0x0a000000}, 8};
 	rig_restart(rig);
 	rig->in_haste = true;
 	struct dialer first, second;

@@ -174,7 +174,7 @@ static void tells_what_is_missing(void **state)
 	links->wan.up = true;
 	expect_status(fixture, links, "waiting for an IPv4 address of the WAN device wan0");
 	links->wan.address_count = 1;
-	links->wan.addresses[0] = 0xc6336402;
+	links->wan.addresses[0] = address_of(0xc6336402);
 	expect_status(fixture, links,
 		      "forwarding lan0 -> wan0 (198.51.100.2); the LAN device is down or has no carrier");
 	links->lan.up = true;

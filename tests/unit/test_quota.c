@@ -73,7 +73,7 @@ static void what_came_from_outside_is_told_apart(void **state)
 	struct rig *rig = *state;
 
 	rig->config.host_flows = LIMIT;
-	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8080, L1, 80};
+	rig->config.forward[0] = (struct forward){PROTO_TCP, 8080, 8080, {L1}, 80};
 	rig->config.forwards = 1;
 	rig_configure(rig);
 	for (uint16_t i = 0; i <= LIMIT / 2; i++)

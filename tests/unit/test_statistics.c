@@ -36,7 +36,7 @@ static int set_up(void **state)
 {
 	static const struct engine_limits limits = {.flows = 64, .hosts = 4, .addresses = 1, .fragments = 16};
 	static const uint8_t seed[32] = {1};
-	const uint32_t outside = OUTSIDE;
+	const struct address outside = {OUTSIDE};
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct engine_config *config = calloc(1, sizeof(*config));
 	size_t size = engine_arena_size(&limits);

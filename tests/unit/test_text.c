@@ -126,19 +126,19 @@ static void reads_numbers(void **state)
 
 static void reads_addresses(void **state)
 {
-	uint32_t address;
+	struct address address;
 	uint16_t port;
 
 	(void)state;
 	assert_true(text_address("192.168.77.11", &address));
-	assert_int_equal(address, 0xc0a84d0b);
+	assert_int_equal(address.v4, 0xc0a84d0b);
 	assert_false(text_address("192.168.77", &address));
 	assert_false(text_address("192.168.77.256", &address));
 	assert_false(text_address("0x7f.1", &address));
 	assert_false(text_address("1.2.3.4 ", &address));
 	assert_false(text_address("", &address));
 	assert_true(text_endpoint("127.0.0.1:9437", &address, &port));
-	assert_int_equal(address, 0x7f000001);
+	assert_int_equal(address.v4, 0x7f000001);
 	assert_int_equal(port, 9437);
 	assert_true(text_endpoint("255.255.255.255:65535", &address, &port));
 	assert_int_equal(port, 65535);
