@@ -4,6 +4,7 @@
  */
 #include <culvert/module.h>
 
+#include "base/address.h"
 #include "config/config_keys.h"
 
 #include <arpa/inet.h>
@@ -266,7 +267,7 @@ static bool parse_prefix(struct config *config, const char *text, char problem[P
 	mask = length ? UINT32_MAX << (32 - length) : 0;
 	if (prefix.address.v4 & ~mask) {
 		snprintf(problem, PROBLEM_MAX, "has bits set behind its prefix (did you mean %s/%" PRIu32 "?)",
-			 text_print_address(address_of(prefix.address.v4 & mask), address), length);
+			 address_print(address_of(prefix.address.v4 & mask), address), length);
 		return false;
 	}
 	if (config->bypasses == PREFIXES_MAX) {
@@ -405,9 +406,9 @@ static void print_prefixes(FILE *out, const struct config *config)
 	int column = 0;
 
 	for (uint32_t i = 0; i < config->bypasses; i++) {
-		char text[TEXT_ADDRESS + 8];
+		char text[ADDRESS_TEXT + 8];
 
-		text_print_address(config->bypass[i].address, text);
+		address_print(config->bypass[i].address, text);
 		text_append(text, sizeof(text), "/%u", config->bypass[i].length);
 		print_element(out, text, &column);
 	}
@@ -560,7 +561,7 @@ bool forward_key_parse(enum forward_key key, struct config_forward *forward, con
 
 void forward_key_print(enum forward_key key, const struct config_forward *forward, FILE *out)
 {
-	char address[TEXT_ADDRESS];
+	char address[ADDRESS_TEXT];
 
 	switch (key) {
 	case FORWARD_KEY_SERVICE:
@@ -580,7 +581,7 @@ void forward_key_print(enum forward_key key, const struct config_forward *forwar
 			fprintf(out, "-%u", forward->port_last);
 		break;
 	case FORWARD_KEY_TO:
-		fputs(text_print_address(forward->to_address, address), out);
+		fputs(address_print(forward->to_address, address), out);
 		if (forward->to_port)
 			fprintf(out, ":%u", forward->to_port);
 		break;

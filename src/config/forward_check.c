@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include "base/address.h"
 #include "config/text.h"
 
 enum place forward_place(const struct kernel_links *links, struct address address)
@@ -23,9 +24,9 @@ enum place forward_place(const struct kernel_links *links, struct address addres
 bool forward_problem(const struct config_forward *forward, const struct config *config,
 		     const struct kernel_links *links, char text[FORWARD_PROBLEM])
 {
-	char to[TEXT_ADDRESS];
+	char to[ADDRESS_TEXT];
 
-	text_print_address(forward->to_address, to);
+	address_print(forward->to_address, to);
 	switch (forward_place(links, forward->to_address)) {
 	case PLACE_ROUTER:
 		snprintf(
@@ -89,7 +90,7 @@ uint32_t forward_report(const struct config *config, const char *file, const str
 /* The file may be for another machine. */
 uint32_t forward_report_here(const struct config *config, const char *file, config_report *report, void *context)
 {
-	char problem[FORWARD_PROBLEM], to[TEXT_ADDRESS];
+	char problem[FORWARD_PROBLEM], to[ADDRESS_TEXT];
 	struct kernel_links links;
 	uint32_t count = 0;
 
@@ -110,7 +111,7 @@ uint32_t forward_report_here(const struct config *config, const char *file, conf
 		snprintf(
 			problem, sizeof(problem),
 			"[forward:%s] leads to %s, which is not a private address; a forward reaches only inside hosts",
-			forward->name, text_print_address(forward->to_address, to));
+			forward->name, address_print(forward->to_address, to));
 		tell(config, forward, file, problem, report, context);
 		count++;
 	}

@@ -82,23 +82,6 @@ bool text_address(const char *text, struct address *address)
 	return true;
 }
 
-const char *text_print_address(struct address address, char text[TEXT_ADDRESS])
-{
-	char *at = text;
-
-	for (int shift = 24; shift >= 0; shift -= 8) {
-		uint32_t number = address.v4 >> shift & 255;
-
-		if (number >= 100)
-			*at++ = (char)('0' + number / 100);
-		if (number >= 10)
-			*at++ = (char)('0' + number / 10 % 10);
-		*at++ = (char)('0' + number % 10);
-		*at++ = shift > 0 ? '.' : '\0';
-	}
-	return text;
-}
-
 bool text_endpoint(const char *text, struct address *address, uint16_t *port)
 {
 	const char *colon = strchr(text, ':');

@@ -11,8 +11,6 @@
 
 #include <culvert/types.h>
 
-enum { TEXT_ADDRESS = 16 }; /* an address with its final NUL */
-
 /* Copies text with every byte that is not printable ASCII as \xNN, and cuts it with "..." where it does not fit; size
  * is at least 8. */
 void text_escape(char *out, size_t size, const char *text);
@@ -28,9 +26,6 @@ bool text_number(const char *text, uint32_t high, uint32_t *value);
 
 /* Four numbers and dots; no other notation. */
 bool text_address(const char *text, struct address *address);
-
-/* The same the other way; returns text. */
-const char *text_print_address(struct address address, char text[TEXT_ADDRESS]);
 
 /* ADDRESS:PORT, the port from 1 to 65535. */
 bool text_endpoint(const char *text, struct address *address, uint16_t *port);

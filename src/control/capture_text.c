@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "base/address.h"
 #include "config/text.h"
 #include "control/verb.h"
 
@@ -46,9 +47,9 @@ void capture_text_read(const struct packet *packet, struct capture_ends *ends)
 
 static void append_end(char *text, size_t size, struct address address, uint16_t port)
 {
-	char dotted[TEXT_ADDRESS];
+	char dotted[ADDRESS_TEXT];
 
-	text_append(text, size, "%s", text_print_address(address, dotted));
+	text_append(text, size, "%s", address_print(address, dotted));
 	if (port)
 		text_append(text, size, ":%u", port);
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/text.h"
+#include "base/address.h"
 
 static const char end_whole[] = "}\n", end_cut[] = "\"cut\":true}\n";
 
@@ -131,9 +131,9 @@ void json_null(struct json *json, const char *name)
 
 void json_address(struct json *json, const char *name, struct address address)
 {
-	char text[TEXT_ADDRESS];
+	char text[ADDRESS_TEXT];
 
-	json_member(json, name, text_print_address(address, text), true);
+	json_member(json, name, address_print(address, text), true);
 }
 
 size_t json_end(struct json *json)

@@ -10,9 +10,9 @@
 
 #include <culvert/module.h>
 
+#include "base/address.h"
 #include "config/config.h"
 #include "config/forward_check.h"
-#include "config/text.h"
 #include "control/reload.h"
 #include "control/verb.h"
 #include "datapath/datapath.h"
@@ -185,7 +185,7 @@ static void warn(struct verb *verb, const char *name, const char *format, ...)
 /* Where what goes to other networks ends. A WAN that is down has no routes, and says so itself. */
 static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
 {
-	char text[TEXT_ADDRESS];
+	char text[ADDRESS_TEXT];
 	struct address gateway;
 	enum next_hop hop = kernel_default_hop(verb->router->kernel, &gateway);
 
@@ -198,7 +198,7 @@ static void warn_of_gateway(struct verb *verb, const struct kernel_links *links)
 	if (hop == NEXT_HOP_SILENT)
 		warn(verb, "gateway-silent",
 		     "the gateway %s does not answer to ARP; inside hosts get host unreachable; check the gateway",
-		     text_print_address(gateway, text));
+		     address_print(gateway, text));
 }
 
 static void warn_of_links(struct verb *verb, const struct kernel_links *links)
@@ -246,7 +246,7 @@ static bool is_nearly_full(uint32_t used, uint32_t limit)
 static void warn_of_ports(struct verb *verb)
 {
 	struct outside_view outside;
-	char address[TEXT_ADDRESS];
+	char address[ADDRESS_TEXT];
 	uint32_t cursor = 0;
 
 	while (engine_next_outside(verb->router->engine, &cursor, &outside)) {
@@ -256,7 +256,7 @@ static void warn_of_ports(struct verb *verb)
 			uint32_t limit = engine_port_limit(verb->router->engine, i ? IPPROTO_UDP : IPPROTO_TCP);
 			const char *protocol = i ? "UDP" : "TCP";
 
-			text_print_address(outside.address, address);
+			address_print(outside.address, address);
 			if (limit == 0)
 				warn(verb, "ports-nearly-full",
 				     "forwards and the router have all %s ports of %s; other inside hosts get none; forward fewer",
@@ -364,14 +364,14 @@ static void warn_of_part(struct verb *verb, enum part part, const struct refused
 {
 	enum service service = service_of_part(part);
 	bool has_own = verb->router->config->part[part] == PART_MODE_BLOCK, is_part = part_has_key(part);
-	char address[TEXT_ADDRESS], others[48] = "";
+	char address[ADDRESS_TEXT], others[48] = "";
 
 	if (refused->hosts > 1)
 		snprintf(others, sizeof(others), ", and so have %u other hosts", refused->hosts - 1);
 	warn(verb, "blocked-is-tried",
 	     "%s%s%s%s is blocked by [%s] %s, and %s has tried it %u time%s in the last minute%s; culvertctl mode %s pass allows it",
 	     service_label(service), is_part ? " (" : "", is_part ? part_label(part) : "", is_part ? ")" : "",
-	     service_name(service), has_own ? part_key(part) : "mode", text_print_address(refused->host, address),
+	     service_name(service), has_own ? part_key(part) : "mode", address_print(refused->host, address),
 	     refused->most, refused->most == 1 ? "" : "s", others, has_own ? part_name(part) : service_name(service));
 }
 

@@ -12,8 +12,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "config/options.h"
-#include "config/text.h"
 #include "control/control.h"
 #include "control/reload.h"
 #include "control/verb.h"
@@ -195,10 +195,10 @@ static int daemon_stop(struct daemon *daemon, int exit_code)
 static void daemon_report_start(struct daemon *daemon)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
-	char text[TEXT_ADDRESS];
+	char text[ADDRESS_TEXT];
 
 	const char *address =
-		links->wan.address_count ? text_print_address(links->wan.addresses[0], text) : "no address yet";
+		links->wan.address_count ? address_print(links->wan.addresses[0], text) : "no address yet";
 
 	log_write(daemon->log, LOG_NOTICE, "forwarding %s -> %s (%s) via %s", daemon->config.lan_interface,
 		  links->wan.name, address, daemon->config.tun);

@@ -3,6 +3,7 @@
  * The daemon, when links or the configuration have changed: the packet socket follows the WAN device, and the engine is
  * told the configuration and its outside addresses anew.
  */
+#include "base/address.h"
 #include "daemon/daemon_state.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 
 #include "config/forward_check.h"
 #include "config/options.h"
-#include "config/text.h"
 #include "daemon/loop.h"
 #include "datapath/datapath.h"
 #include "io/kernel.h"
@@ -98,14 +98,14 @@ static void daemon_follow_wan(struct daemon *daemon)
 /* Forwards do not let anybody in whom another NAT has turned away before. */
 static void daemon_report_private(struct daemon *daemon, const struct address *addresses, uint32_t count)
 {
-	char text[TEXT_ADDRESS];
+	char text[ADDRESS_TEXT];
 
 	for (uint32_t i = 0; i < count && daemon->config.forwards > 0; i++)
 		if (address_is_private(addresses[i]))
 			log_write(
 				daemon->log, LOG_NOTICE,
 				"%s is not a public address; if there is another NAT between this router and the Internet, it must forward the ports and protocols of the forwards to this router",
-				text_print_address(addresses[i], text));
+				address_print(addresses[i], text));
 }
 
 void daemon_report_forwards(struct daemon *daemon)
@@ -159,7 +159,7 @@ uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 static void daemon_follow_gateway(struct daemon *daemon)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
-	char text[TEXT_ADDRESS];
+	char text[ADDRESS_TEXT];
 	struct address gateway;
 	enum next_hop hop = kernel_default_hop(daemon->kernel, &gateway);
 
@@ -176,9 +176,9 @@ static void daemon_follow_gateway(struct daemon *daemon)
 		log_write(
 			daemon->log, LOG_WARNING,
 			"the gateway %s does not answer to ARP; packets through it are dropped, and inside hosts get host unreachable; check the gateway",
-			text_print_address(gateway, text));
+			address_print(gateway, text));
 	else if (daemon->default_hop == NEXT_HOP_SILENT)
-		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", text_print_address(gateway, text));
+		log_write(daemon->log, LOG_NOTICE, "the gateway %s answers to ARP", address_print(gateway, text));
 	else
 		log_write(daemon->log, LOG_NOTICE, "%s has a default route again", links->wan.name);
 	daemon->default_hop = hop;

@@ -6,7 +6,6 @@
  */
 #include "io/kernel.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 #include <culvert/exit.h>
 
+#include "base/address.h"
 #include "io/clock.h"
 #include "io/kernel_copy.h"
 #include "io/kernel_links.h"
@@ -51,13 +51,6 @@ struct kernel {
 	uint64_t repaired_ms;
 	uint32_t tick, checked; /* checked: which change of ours is looked at next */
 };
-
-static const char *kernel_address_text(struct address address, char text[INET_ADDRSTRLEN])
-{
-	struct in_addr in = {htonl(address.v4)};
-
-	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
-}
 
 static int kernel_complain_of_device(struct kernel *kernel, const char *side, const char *name, int code)
 {
@@ -432,12 +425,12 @@ static const char *kernel_state_text(int ifindex, bool is_up)
 static void kernel_report_addresses(struct kernel *kernel)
 {
 	const struct kernel_links *links = &kernel->links;
-	char text[ADDRESSES_TEXT_MAX] = "", address[INET_ADDRSTRLEN];
+	char text[ADDRESSES_TEXT_MAX] = "", address[ADDRESS_TEXT];
 	size_t used = 0;
 
-	for (uint32_t i = 0; i < links->wan.address_count && used + (size_t)2 * INET_ADDRSTRLEN < sizeof(text); i++)
+	for (uint32_t i = 0; i < links->wan.address_count && used + (size_t)2 * ADDRESS_TEXT < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used ? ", " : "",
-					 kernel_address_text(links->wan.addresses[i], address));
+					 address_print(links->wan.addresses[i], address));
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, addresses %s", kernel->request.wan,
 		       kernel_state_text(links->wan.ifindex, links->wan.up), links->wan.mtu, used ? text : "none");
 }
@@ -445,11 +438,11 @@ static void kernel_report_addresses(struct kernel *kernel)
 static void kernel_report_lan(struct kernel *kernel)
 {
 	const struct kernel_links *links = &kernel->links;
-	char address[INET_ADDRSTRLEN];
+	char address[ADDRESS_TEXT];
 
 	kernel->report(kernel->context, LOG_NOTICE, "%s: %s, MTU %u, address %s", kernel->request.lan,
 		       kernel_state_text(links->lan.ifindex, links->lan.up), links->lan.mtu,
-		       address_is_set(links->lan.address) ? kernel_address_text(links->lan.address, address) : "none");
+		       address_is_set(links->lan.address) ? address_print(links->lan.address, address) : "none");
 }
 
 static void kernel_look_at_links(struct kernel *kernel, struct kernel_links *links)

@@ -5,10 +5,11 @@
  */
 #include "io/kernel_links.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+
+#include "base/address.h"
 
 struct reading {
 	struct kernel_links *links;
@@ -224,24 +225,16 @@ bool kernel_links_same_trouble(const struct kernel_trouble *a, const struct kern
 	       a->lan_has_default == b->lan_has_default && a->swapped == b->swapped;
 }
 
-static const char *kernel_links_address(struct address address, char text[INET_ADDRSTRLEN])
-{
-	struct in_addr in = {htonl(address.v4)};
-
-	return inet_ntop(AF_INET, &in, text, INET_ADDRSTRLEN);
-}
-
 void kernel_links_report(const struct kernel_trouble *trouble, const struct kernel_request *request,
 			 kernel_report *report, void *context)
 {
-	char lan[INET_ADDRSTRLEN], wan[INET_ADDRSTRLEN];
+	char lan[ADDRESS_TEXT], wan[ADDRESS_TEXT];
 
 	if (trouble->overlap)
 		report(context, LOG_ERR,
 		       "the LAN %s has %s/%u and the WAN %s has %s/%u, which overlap; no NAT can tell the two sides apart; give the LAN other addresses",
-		       request->lan, kernel_links_address(trouble->overlap_lan.address, lan),
-		       trouble->overlap_lan.length, request->wan,
-		       kernel_links_address(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
+		       request->lan, address_print(trouble->overlap_lan.address, lan), trouble->overlap_lan.length,
+		       request->wan, address_print(trouble->overlap_wan.address, wan), trouble->overlap_wan.length);
 	if (trouble->swapped)
 		report(context, LOG_ERR,
 		       "LAN and WAN look swapped: the default route leads to %s, which is the LAN here, and none leads to the WAN, %s; exchange the two, or remove the default route of %s",

@@ -6,14 +6,14 @@
  */
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "io/kernel_change.h"
 
-enum { WORDS_MAX = 24, PREFIX_TEXT_MAX = INET_ADDRSTRLEN + 4 };
+enum { WORDS_MAX = 24, PREFIX_TEXT_MAX = ADDRESS_TEXT + 4 };
 
 static const char *const actions[] = {
 	[NETLINK_LOOKUP] = "lookup",
@@ -34,11 +34,9 @@ static void change_swap_dots(char *to, const char *from, size_t size)
 
 static const char *change_prefix_text(struct prefix prefix, char text[PREFIX_TEXT_MAX])
 {
-	struct in_addr address = {htonl(prefix.address.v4)};
-	char dotted[INET_ADDRSTRLEN];
+	char dotted[ADDRESS_TEXT];
 
-	inet_ntop(AF_INET, &address, dotted, sizeof(dotted));
-	snprintf(text, PREFIX_TEXT_MAX, "%s/%u", dotted, prefix.length);
+	snprintf(text, PREFIX_TEXT_MAX, "%s/%u", address_print(prefix.address, dotted), prefix.length);
 	return text;
 }
 

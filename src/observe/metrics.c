@@ -12,6 +12,7 @@
 
 #include <culvert/module.h>
 
+#include "base/address.h"
 #include "config/config.h"
 #include "config/text.h"
 #include "datapath/datapath.h"
@@ -249,7 +250,7 @@ static void print_links(FILE *out, const struct kernel_links *links)
 
 static void print_outside(FILE *out, const struct metrics_view *view)
 {
-	char address[TEXT_ADDRESS];
+	char address[ADDRESS_TEXT];
 
 	describe(out, "outside_ports", "gauge",
 		 "Ports, or ICMP identifiers, of an outside address that mappings have.");
@@ -259,7 +260,7 @@ static void print_outside(FILE *out, const struct metrics_view *view)
 
 		for (int protocol = 0; protocol < 3; protocol++)
 			fprintf(out, "culvert_outside_ports{address=\"%s\",protocol=\"%s\"} %" PRIu32 "\n",
-				text_print_address(outside->address, address), port_owners[protocol], used[protocol]);
+				address_print(outside->address, address), port_owners[protocol], used[protocol]);
 	}
 	describe(
 		out, "outside_ports_limit", "gauge",

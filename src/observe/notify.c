@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "config/text.h"
 #include "io/clock.h"
 #include "io/kernel.h"
@@ -135,7 +136,7 @@ void notify_status(struct notify *notify, const char *text)
 
 void notify_links(struct notify *notify, const char *lan, const struct kernel_links *links)
 {
-	char text[NOTIFY_STATUS_MAX], address[TEXT_ADDRESS];
+	char text[NOTIFY_STATUS_MAX], address[ADDRESS_TEXT];
 
 	if (links->wan.ifindex == 0)
 		snprintf(text, sizeof(text), "waiting for the WAN device to come back");
@@ -146,7 +147,7 @@ void notify_links(struct notify *notify, const char *lan, const struct kernel_li
 		snprintf(text, sizeof(text), "waiting for an IPv4 address of the WAN device %s", links->wan.name);
 	else
 		snprintf(text, sizeof(text), "forwarding %s -> %s (%s)%s", lan, links->wan.name,
-			 text_print_address(links->wan.addresses[0], address),
+			 address_print(links->wan.addresses[0], address),
 			 links->lan.up ? "" : "; the LAN device is down or has no carrier");
 	notify_status(notify, text);
 }

@@ -8,16 +8,16 @@
 
 #include <culvert/engine.h>
 
-#include "config/text.h"
+#include "base/address.h"
 #include "observe/log.h"
 
 enum { QUIET_MS = 600000 };
 
 void quota_describe(const struct full_host *host, uint32_t host_flows, char text[QUOTA_TEXT])
 {
-	char address[TEXT_ADDRESS];
+	char address[ADDRESS_TEXT];
 
-	text_print_address(host->address, address);
+	address_print(host->address, address);
 	if (host->is_full)
 		snprintf(text, QUOTA_TEXT,
 			 "%s has reached [limits] host_flows (%" PRIu32

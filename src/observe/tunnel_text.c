@@ -9,6 +9,7 @@
 
 #include <culvert/module.h>
 
+#include "base/address.h"
 #include "config/text.h"
 #include "wire/ip.h"
 
@@ -18,9 +19,9 @@ static const char *const side_names[SIDES] = {"LAN", "WAN"};
 
 static void append_address(char text[TUNNEL_TEXT], struct address address)
 {
-	char dotted[TEXT_ADDRESS];
+	char dotted[ADDRESS_TEXT];
 
-	text_append(text, TUNNEL_TEXT, "%s", text_print_address(address, dotted));
+	text_append(text, TUNNEL_TEXT, "%s", address_print(address, dotted));
 }
 
 /* What somebody calls itself; it cannot look like anything else of the line. */
@@ -116,7 +117,7 @@ static const char *keys_of(enum part part, char text[KEYS_TEXT])
 
 static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal)
 {
-	char by[TEXT_ADDRESS], what[32];
+	char by[ADDRESS_TEXT], what[32];
 
 	snprintf(what, sizeof(what), refusal->port ? "%s port %u" : "%s",
 		 refusal->protocol == PROTOCOL_TCP   ? "TCP"
@@ -126,11 +127,10 @@ static void append_refusal(char text[TUNNEL_HINT], const struct refusal *refusal
 		 refusal->port);
 	if (refusal->type)
 		text_append(text, TUNNEL_HINT, "%s answers to %s with ICMP %s (type %u, code %u); ",
-			    text_print_address(refusal->by, by), what,
-			    refusal->type == 3 ? "unreachable" : "time exceeded", refusal->type, refusal->code);
+			    address_print(refusal->by, by), what, refusal->type == 3 ? "unreachable" : "time exceeded",
+			    refusal->type, refusal->code);
 	else
-		text_append(text, TUNNEL_HINT, "%s answers to %s with a reset; ", text_print_address(refusal->by, by),
-			    what);
+		text_append(text, TUNNEL_HINT, "%s answers to %s with a reset; ", address_print(refusal->by, by), what);
 }
 
 const char *tunnel_text_hint(const struct tunnel_view *view, char text[TUNNEL_HINT])

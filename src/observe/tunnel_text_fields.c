@@ -9,6 +9,7 @@
 
 #include <culvert/module.h>
 
+#include "base/address.h"
 #include "config/text.h"
 #include "observe/tunnel_text.h"
 
@@ -40,9 +41,9 @@ bool tunnel_text_name(const struct tunnel_view *view, char name[TUNNEL_NAME])
 
 static void append_address(char text[TUNNEL_FIELDS], const char *name, struct address address)
 {
-	char dotted[TEXT_ADDRESS];
+	char dotted[ADDRESS_TEXT];
 
-	text_append(text, TUNNEL_FIELDS, " %s=%s", name, text_print_address(address, dotted));
+	text_append(text, TUNNEL_FIELDS, " %s=%s", name, address_print(address, dotted));
 }
 
 void tunnel_text_fields(const struct tunnel_view *view, enum engine_event_kind kind, char text[TUNNEL_FIELDS])

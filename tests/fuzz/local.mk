@@ -14,7 +14,7 @@ tests_fuzz_fuzz_config_LDADD = libculvert_daemon.a $(CORE_LIBS) $(INIH_LIBS)
 FUZZ_TARGETS += tests/fuzz/fuzz_control
 tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c
 tests_fuzz_fuzz_control_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-tests_fuzz_fuzz_control_LDADD = libculvert_ctl.a libculvert_daemon.a
+tests_fuzz_fuzz_control_LDADD = libculvert_ctl.a libculvert_daemon.a $(CORE_LIBS)
 
 FUZZ_LIFE = tests/fuzz/life.c tests/fuzz/life.h tests/unit/packets.c tests/unit/packets.h \
 	tests/unit/engine_check.c tests/unit/engine_check.h
@@ -84,7 +84,7 @@ tests_fuzz_replay_l2tp_engine_SOURCES = tests/fuzz/replay_main.c $(FUZZ_L2TP_ENG
 tests_fuzz_replay_l2tp_engine_LDADD = $(CORE_LIBS)
 check_PROGRAMS += tests/fuzz/replay_control
 tests_fuzz_replay_control_SOURCES = tests/fuzz/replay_main.c tests/fuzz/fuzz_control.c
-tests_fuzz_replay_control_LDADD = libculvert_ctl.a libculvert_daemon.a
+tests_fuzz_replay_control_LDADD = libculvert_ctl.a libculvert_daemon.a $(CORE_LIBS)
 tests_fuzz_seeds_SOURCES = tests/fuzz/seeds.c tests/unit/ike_messages.h tests/unit/l2tp_messages.h \
 	tests/unit/packets.c tests/unit/packets.h
 TESTS += tests/fuzz/corpus.sh

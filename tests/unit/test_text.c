@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/suggest.h"
+#include "base/address.h"
 #include "config/text.h"
 
 static void escapes(void **state)
@@ -124,6 +125,19 @@ static void reads_numbers(void **state)
 	assert_int_equal(value, 10);
 }
 
+static void prints_what_it_reads(void **state)
+{
+	static const char *const texts[] = {"0.0.0.0", "9.10.99.100", "1.199.200.249", "255.255.255.255", "10.0.0.109"};
+	char text[ADDRESS_TEXT];
+	struct address address;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_true(text_address(texts[i], &address));
+		assert_string_equal(address_print(address, text), texts[i]);
+	}
+}
+
 static void reads_addresses(void **state)
 {
 	struct address address;
@@ -156,9 +170,13 @@ static void reads_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(escapes),           cmocka_unit_test(escapes_into_any_size),
-		cmocka_unit_test(measures_distance), cmocka_unit_test(suggests),
-		cmocka_unit_test(makes_sentences),   cmocka_unit_test(reads_numbers),
+		cmocka_unit_test(escapes),
+		cmocka_unit_test(escapes_into_any_size),
+		cmocka_unit_test(measures_distance),
+		cmocka_unit_test(suggests),
+		cmocka_unit_test(makes_sentences),
+		cmocka_unit_test(reads_numbers),
+		cmocka_unit_test(prints_what_it_reads),
 		cmocka_unit_test(reads_addresses),
 	};
 
