@@ -11,7 +11,23 @@ enum {
 	   section 4.1). */
 	CALL_FIXED_BITS = (int)0xef7fffff,
 	CALL_FIRST_WORD = 0x2001880b,
+	GRE_PROTOCOL_PPP = 0x880b,
+	GRE_PROTOCOL_EOIP = 0x6400,
+	EOIP_HEADER = 8, /* 2001 6400, the length, and the tunnel's ID, the same in both directions */
+	EOIP_OFFSET_TUNNEL_ID = 6,
 };
+
+/* Version 1 is PPTP's, but others have borrowed it: what is not PPP is nobody's call. */
+static enum drop gre_parse_other(const struct packet *packet, uint32_t offset, uint32_t word, struct gre *gre)
+{
+	if ((uint16_t)word != GRE_PROTOCOL_EOIP)
+		return DROP_NONE;
+	if (!packet_has(packet, offset, EOIP_HEADER))
+		return DROP_GRE_MALFORMED;
+	gre->has_key = true;
+	gre->key = packet_get16(packet, offset + EOIP_OFFSET_TUNNEL_ID);
+	return DROP_NONE;
+}
 
 enum drop gre_parse(const struct packet *packet, uint32_t offset, struct gre *gre)
 {
@@ -20,6 +36,8 @@ enum drop gre_parse(const struct packet *packet, uint32_t offset, struct gre *gr
 		return DROP_GRE_MALFORMED;
 	uint32_t word = packet_get32(packet, offset);
 	uint16_t flags = (uint16_t)(word >> 16);
+	if ((flags & GRE_VERSION_MASK) == 1 && (uint16_t)word != GRE_PROTOCOL_PPP)
+		return gre_parse_other(packet, offset, word, gre);
 	if ((flags & GRE_VERSION_MASK) == 1) {
 		if (!packet_has(packet, offset, GRE_CALL_HEADER) ||
 		    (word & (uint32_t)CALL_FIXED_BITS) != CALL_FIRST_WORD)

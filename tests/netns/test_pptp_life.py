@@ -450,7 +450,6 @@ MALFORMED = {
     "strict_route": b"\x38\1\x88\x0b" + bytes(12),
     "recursion": b"\x31\1\x88\x0b" + bytes(12),
     "flags": b"\x30\x09\x88\x0b" + bytes(12),
-    "protocol": b"\x30\1\x08\0" + bytes(12),
     "version_2": b"\x30\2\x88\x0b" + bytes(12),
     "version_7": b"\x30\7\x88\x0b" + bytes(12),
 }

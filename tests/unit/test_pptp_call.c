@@ -82,7 +82,7 @@ static void the_header_of_data(void **state)
 		rig_send_packet(rig, SIDE_WAN, &p.packet);
 		if (bit == 28 || bit == 23) /* sequence and acknowledgement */
 			rig_forwarded(rig, SIDE_LAN);
-		else if (bit == 16) /* version 0, which is not PPTP: nobody started it */
+		else if (bit <= 16) /* another protocol or version 0, which is not PPTP: nobody started it */
 			rig_dropped(rig, DROP_NO_OWNER);
 		else
 			rig_dropped(rig, DROP_GRE_MALFORMED);
@@ -127,6 +127,49 @@ static void other_gre_goes_its_way(void **state)
 			assert_int_equal(packet_get32(back, 24), (uint32_t)OWN << 16 | (host * 2 + key));
 		}
 	line_data_passes(&line, OWN, outside_id, THEIRS);
+}
+
+/* Version 1 that is not PPP's: EoIP is told apart by its tunnel ID, all else has one owner for each remote address; in
+ * every mode, since it is no part of PPTP. */
+static void version_1_of_others(void **state)
+{
+	struct rig *rig = *state;
+	static struct test_packet p;
+
+	for (int mode = MODE_PASS; mode <= MODE_BLOCK; mode++) {
+		rig->config.mode[PART_PPTP] = (enum service_mode)mode;
+		rig_configure(rig);
+		for (uint32_t i = 0; i < 4; i++) {
+			bool is_eoip = i < 3; /* tunnels of two hosts, then a tunnel that another host has */
+			packets_build(&p, &(struct packet_spec){.protocol = PROTO_GRE,
+								.source = i == 1   ? L2
+									  : i == 2 ? L3
+										   : L1,
+								.destination = W1,
+								.payload_length = 60});
+			packet_put32(&p.packet, 20, is_eoip ? 0x20016400 : 0x20010800);
+			packet_put32(&p.packet, 24, (uint32_t)60 << 16 | (i == 0 ? 0x0a00 : 0x0b00));
+			rig_send_packet(rig, SIDE_LAN, &p.packet);
+			if (i == 2) {
+				rig_dropped(rig, DROP_OWNER_TAKEN);
+				continue;
+			}
+			rig_forwarded(rig, SIDE_WAN);
+			packet_put32(&p.packet, 12, W1);
+			packet_put32(&p.packet, 16, O1);
+			packets_fix_ip_checksum(p.bytes);
+			struct packet *back = rig_send_packet(rig, SIDE_WAN, &p.packet);
+			rig_forwarded(rig, SIDE_LAN);
+			assert_int_equal(packets_destination(back), i == 1 ? L2 : L1);
+		}
+	}
+	packets_build(&p, &(struct packet_spec){.protocol = PROTO_GRE, .source = L1, .destination = W1});
+	packet_put32(&p.packet, 20, 0x20016400);
+	p.packet.length = 27;
+	packet_put16(&p.packet, 2, 27);
+	packets_fix_ip_checksum(p.bytes);
+	rig_send_packet(rig, SIDE_LAN, &p.packet);
+	rig_dropped(rig, DROP_GRE_MALFORMED);
 }
 
 static void fragments_of_data(void **state)
@@ -572,6 +615,7 @@ int main(void)
 		pptp_test(data_of_nobody),
 		pptp_test(the_header_of_data),
 		pptp_test(other_gre_goes_its_way),
+		pptp_test(version_1_of_others),
 		pptp_test(fragments_of_data),
 		pptp_test(errors_from_outside),
 		pptp_test(errors_from_inside),
