@@ -65,6 +65,7 @@ struct module_segment {
 	uint32_t acknowledgement;
 	bool has_acknowledgement;
 	bool starts;       /* it carries the SYN */
+	bool has_syn;      /* also one in the middle of the connection, which means nothing by itself */
 	enum side arrived; /* where the packet came from; in a hairpin not the side it is read for */
 };
 
@@ -228,6 +229,9 @@ struct engine_offer {
 	void (*call_keep)(struct engine *engine, uint32_t call_flow);
 	/* Ends the call: late data passes for drain_ms, then the ID rests. */
 	void (*call_end)(struct engine *engine, uint32_t call_flow, uint32_t drain_ms);
+
+	/* The two ends of a TCP connection begin anew, while the engine takes it for one that is under way. */
+	void (*reopen)(struct engine *engine, uint32_t control_flow);
 
 	/* --- SAs of ESP (RFC 4301 section 4.4): flows between an inside host and a remote address, known by SPIs ---
 	 */

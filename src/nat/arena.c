@@ -9,7 +9,7 @@
 #include "base/layout.h"
 #include "nat/fragment_store.h"
 
-enum { ARENA_VERSION = 13 };
+enum { ARENA_VERSION = 14 };
 #define ARENA_MAGIC UINT64_C(0x63756c7665727401) /* "culvert" and 1 */
 
 /* Changes whenever a record does: an arena of another build is not taken over. */

@@ -8,6 +8,7 @@
 #include "nat/host.h"
 #include "nat/reader.h"
 #include "nat/sa.h"
+#include "nat/tcp.h"
 
 enum { KEPT_SHARE = 16 /* one packet kept for so many blocks: fragments have most of the room */ };
 
@@ -127,6 +128,7 @@ const struct engine_offer offer = {
 	.shared_port = shared_port,
 	.keep = keep_packet,
 	.drop_kept = drop_packet,
+	.reopen = tcp_reopen,
 	.call_open = call_open,
 	.call_high = call_high,
 	.call_lives = call_lives,

@@ -140,6 +140,7 @@ static struct engine_result inspect_segment(struct engine *engine, uint32_t inde
 		.acknowledgement = tcp->acknowledgement,
 		.has_acknowledgement = (tcp->flags & TCP_ACK) != 0,
 		.starts = is_start,
+		.has_syn = (tcp->flags & TCP_SYN) != 0,
 		.arrived = passage->from,
 	};
 	enum service service = service_of_flow(engine, index);

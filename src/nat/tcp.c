@@ -134,6 +134,12 @@ static enum tcp_state next_state(const struct flow *flow, const struct tcp_track
 	return (enum tcp_state)flow->tcp_state;
 }
 
+void tcp_reopen(struct engine *engine, uint32_t index)
+{
+	engine->track[index].tcp = (struct tcp_track){0};
+	engine->flow[index].tcp_state = TCP_STATE_OPENING;
+}
+
 void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment)
 {
 	struct flow *flow = &engine->flow[index];
@@ -149,8 +155,7 @@ void tcp_track(struct engine *engine, uint32_t index, enum side from, const stru
 		return;
 	}
 	if (is_over && (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-		*track = (struct tcp_track){0};
-		flow->tcp_state = TCP_STATE_OPENING;
+		tcp_reopen(engine, index);
 		is_over = false;
 	}
 	/* A SYN in the middle of a connection is answered by a challenge ACK; it tells nothing. */

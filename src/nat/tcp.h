@@ -34,6 +34,9 @@ static inline bool tcp_is_over(const struct flow *flow)
 /* Takes a segment of the flow at index into account; sets state, timer class and deadline. */
 void tcp_track(struct engine *engine, uint32_t index, enum side from, const struct tcp_segment *segment);
 
+/* The same two endpoints begin anew: what was known of their segments is forgotten. */
+void tcp_reopen(struct engine *engine, uint32_t index);
+
 /* State and windows are such as tcp_track() makes: for flows that another process left. */
 bool tcp_is_whole(const struct flow *flow, const struct tcp_track *track);
 

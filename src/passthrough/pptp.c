@@ -314,6 +314,40 @@ static void note_acknowledgement(struct pptp_control *control, enum side from, c
 		pptp_stream_acknowledge(other, segment->acknowledgement);
 }
 
+static void drop_kept(struct engine *engine, struct pptp_control *control)
+{
+	for (int side = 0; side < SIDES; side++)
+		while (control->kept_count[side] > 0)
+			engine_offer(engine)->drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
+							DROP_PPTP_AHEAD);
+}
+
+/*
+ * A SYN in the middle of a connection means nothing: whoever has the connection answers with a challenge ACK (RFC 5961
+ * section 4). But an end that lost its power has nothing, and the other one may have given up since. If it answers
+ * with a SYN that acknowledges the first one, both ends begin anew, and the calls of before are over.
+ */
+static void begin_anew(struct engine *engine, struct pptp *pptp, uint32_t index, enum side from,
+		       const struct module_segment *segment)
+{
+	struct pptp_control *control = &pptp->control[index];
+
+	if (!segment->has_acknowledgement) {
+		control->asks_anew = true;
+		control->asker = (uint8_t)from;
+		control->anew = segment->sequence;
+		return;
+	}
+	if (!control->asks_anew || control->asker == (uint8_t)from || segment->acknowledgement != control->anew)
+		return;
+	pptp_call_end_all(engine, pptp, index, END_CONTROL_RESET);
+	drop_kept(engine, control);
+	pptp_stream_start(&control->stream[!from], control->anew);
+	pptp_stream_start(&control->stream[from], segment->sequence);
+	control->asks_anew = control->told_lost = false;
+	engine_offer(engine)->reopen(engine, control->flow);
+}
+
 static struct engine_result pptp_inspect(struct engine *engine, void *memory, uint16_t number, enum side from,
 					 const struct module_segment *segment)
 {
@@ -330,6 +364,8 @@ static struct engine_result pptp_inspect(struct engine *engine, void *memory, ui
 		if (from == SIDE_LAN)
 			stop_knocking(pptp, control);
 	}
+	if (segment->has_syn && !segment->starts)
+		begin_anew(engine, pptp, index, from, segment);
 	note_acknowledgement(control, from, segment);
 	if (segment->length == 0)
 		return verdict_forwarded();
@@ -379,10 +415,7 @@ static void pptp_control_over(struct engine *engine, void *memory, uint16_t numb
 
 	(void)flow;
 	pptp_call_end_all(engine, pptp, index, why);
-	for (int side = 0; side < SIDES; side++)
-		while (control->kept_count[side] > 0)
-			engine_offer(engine)->drop_kept(engine, control->kept[side][--control->kept_count[side]].packet,
-							DROP_PPTP_AHEAD);
+	drop_kept(engine, control);
 	stop_knocking(pptp, control);
 	control->live = false;
 	control->flow = pptp->control_free;

@@ -48,11 +48,14 @@ struct pptp_control {
 	uint32_t flow; /* the engine's, or the next free record */
 	uint8_t live;
 	bool told_lost;
+	bool asks_anew; /* a SYN came in the middle of the connection */
+	uint8_t asker;  /* enum side, from which */
 	uint8_t knocks; /* opened from outside, and the server inside has not answered yet */
 	uint8_t kept_count[SIDES];
 	uint16_t calls;
 	uint32_t first_call;
 	uint32_t refreshed_ms;
+	uint32_t anew; /* where the asker's new stream begins */
 	struct pptp_stream stream[SIDES];
 	struct pptp_kept kept[SIDES][PPTP_KEPT];
 };

@@ -219,6 +219,58 @@ static void a_new_connection_from_the_same_port(void **state)
 }
 
 /* The start was not seen: read from the first segment that starts with a message. */
+/* The client loses its power and dials from the same port, and the server has given up meanwhile. */
+static void a_new_connection_after_a_power_cut(void **state)
+{
+	static const uint32_t starts[] = {0x40000000, 0xc0000000};
+	struct rig *rig = *state;
+
+	for (int server_inside = 0; server_inside < 2; server_inside++)
+		for (int i = 0; i < 4; i++) {
+			uint16_t port = (uint16_t)(3000 + i);
+			uint32_t inside = server_inside ? SERVER : L1;
+			struct line line = server_inside ? line_from(rig, W1, port) : line_to(rig, L1, port, W1);
+			uint16_t old = line_call(&line, (uint16_t)(OWN + i), THEIRS);
+
+			if (i >= 2) { /* the server has closed its end */
+				line_segment(&line, server_inside ? SIDE_LAN : SIDE_WAN, FLAG_FIN | FLAG_ACK,
+					     line.next[server_inside ? SIDE_LAN : SIDE_WAN]++, NULL, 0);
+				rig_forwarded(rig, server_inside ? SIDE_WAN : SIDE_LAN);
+			}
+			line.next[SIDE_LAN] += starts[i & 1];
+			line.next[SIDE_WAN] += 0x12345678;
+			line_shake_hands(&line);
+			rig_expect_tunnel(rig, inside, (uint32_t)(OWN + i), TUNNEL_IS_ENDED, END_CONTROL_RESET);
+			uint16_t outside = line_call(&line, (uint16_t)(OWN + 100 + i), THEIRS);
+			line_data_passes(&line, (uint16_t)(OWN + 100 + i), outside, THEIRS);
+			assert_int_not_equal(outside, old);
+			line_close(&line);
+			rig_expect_tunnel(rig, inside, (uint32_t)(OWN + 100 + i), TUNNEL_IS_ENDED, END_CONTROL_CLOSED);
+		}
+	assert_int_equal(rig_stat(rig, STAT_PPTP_OUT_OF_STEP), 0);
+}
+
+/* Whoever has the connection answers a SYN with a challenge ACK, and no other SYN is an answer. */
+static void a_syn_that_is_not_answered_begins_nothing(void **state)
+{
+	struct rig *rig = *state;
+	struct line line = line_to(rig, L1, 3000, W1), forged = line;
+	uint16_t outside = line_call(&line, OWN, THEIRS);
+
+	for (int from = SIDE_LAN; from <= SIDE_WAN; from++) {
+		forged.next[from] = line.next[from] + 0x50000000;
+		line_segment(&forged, (enum side)from, FLAG_SYN, forged.next[from]++, NULL, 0);
+		rig_forwarded(rig, (enum side) !from);
+		line_acknowledge(&line, (enum side) !from);
+		/* its own SYN again, and one that acknowledges something else */
+		line_segment(&forged, (enum side)from, FLAG_SYN | FLAG_ACK, forged.next[from], NULL, 0);
+		forged.next[from]++;
+		line_segment(&forged, (enum side) !from, FLAG_SYN | FLAG_ACK, line.next[!from] + 0x60000000, NULL, 0);
+		line_data_passes(&line, OWN, outside, THEIRS);
+	}
+	line_call(&line, OWN + 1, THEIRS + 1);
+}
+
 static void picked_up_in_the_middle(void **state)
 {
 	struct rig *rig = *state;
@@ -343,12 +395,20 @@ static void a_drop_behind_a_message_that_counts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		pptp_test(overlapping_segments),           pptp_test(out_of_order),
-		pptp_test(out_of_order_from_outside),      pptp_test(too_far_ahead),
-		pptp_test(what_is_kept_has_a_bound),       pptp_test(data_in_the_syn),
-		pptp_test(a_forged_syn_changes_nothing),   pptp_test(a_new_connection_from_the_same_port),
-		pptp_test(picked_up_in_the_middle),        pptp_test(crowded),
-		pptp_test(a_damaged_segment_says_nothing), pptp_test(a_drop_behind_a_message_that_counts),
+		pptp_test(overlapping_segments),
+		pptp_test(out_of_order),
+		pptp_test(out_of_order_from_outside),
+		pptp_test(too_far_ahead),
+		pptp_test(what_is_kept_has_a_bound),
+		pptp_test(data_in_the_syn),
+		pptp_test(a_forged_syn_changes_nothing),
+		pptp_test(a_new_connection_from_the_same_port),
+		pptp_test(a_new_connection_after_a_power_cut),
+		pptp_test(a_syn_that_is_not_answered_begins_nothing),
+		pptp_test(picked_up_in_the_middle),
+		pptp_test(crowded),
+		pptp_test(a_damaged_segment_says_nothing),
+		pptp_test(a_drop_behind_a_message_that_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
