@@ -143,6 +143,9 @@ uint32_t engine_configure(struct engine *engine, const struct engine_config *con
  * dropped; if the list has not changed, nothing happens. count 0 is allowed: then nothing is forwarded to the WAN.
  * Returns the number of flows that ended. */
 uint32_t engine_set_outside(struct engine *engine, const struct address *addresses, uint32_t count, uint64_t now_ms);
+/* The outside addresses are away, perhaps to come back: as without any, nothing is forwarded to the WAN or from it, but
+ * no flow ends, until engine_set_outside(). */
+void engine_suspend_outside(struct engine *engine);
 
 /*
  * Processes count packets that came from one side, in order. results, if not NULL, gets count verdicts. Packets are

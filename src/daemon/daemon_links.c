@@ -21,6 +21,8 @@
 #include "io/wan.h"
 #include "observe/log.h"
 
+enum { AWAY_MS = 60000 };
+
 /* The facts of the links and the configuration, as the engine wants them. A link that is away keeps its last MTU. */
 void daemon_fill_engine_config(struct daemon *daemon)
 {
@@ -133,21 +135,41 @@ static void daemon_report_addresses(struct daemon *daemon, const struct kernel_l
 		used = daemon->config.addresses;
 	}
 	if (count == 0)
-		log_write(daemon->log, LOG_WARNING,
-			  "the WAN has no IPv4 address; nothing can be translated until it gets one");
+		log_write(
+			daemon->log, LOG_WARNING,
+			"the WAN has no IPv4 address; nothing can be translated until it gets one; flows wait 60 s for the same one");
 	daemon_report_private(daemon, links->wan.addresses, used);
+}
+
+/* A DHCP client that flushes, or a dial-in with a fixed address, takes the address away for a moment. Flows wait that
+ * long for the same one. Another one ends them at once. */
+static uint32_t daemon_tell_addresses(struct daemon *daemon, uint64_t now_ms)
+{
+	const struct kernel_links *links = kernel_links(daemon->kernel);
+	uint32_t count = links->wan.address_count;
+
+	if (count > daemon->config.addresses)
+		count = daemon->config.addresses;
+	if (count > 0)
+		daemon->away_ms = 0;
+	else if (!daemon->away_ms)
+		daemon->away_ms = now_ms;
+	daemon->waits = count == 0 && now_ms - daemon->away_ms < AWAY_MS;
+	if (daemon->waits) {
+		engine_suspend_outside(daemon->engine);
+		return 0;
+	}
+	return engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
 }
 
 uint32_t daemon_tell_engine(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
-	uint32_t count = links->wan.address_count, ended;
+	uint32_t ended;
 
-	if (count > daemon->config.addresses)
-		count = daemon->config.addresses;
 	daemon_fill_engine_config(daemon);
 	ended = engine_configure(daemon->engine, &daemon->engine_config, now_ms);
-	ended += engine_set_outside(daemon->engine, links->wan.addresses, count, now_ms);
+	ended += daemon_tell_addresses(daemon, now_ms);
 	if (ended)
 		log_write(daemon->log, LOG_NOTICE, "%u flows ended because of the change", ended);
 	daemon_report_addresses(daemon, links);
@@ -188,7 +210,9 @@ void daemon_follow_links(struct daemon *daemon, uint64_t now_ms)
 {
 	const struct kernel_links *links = kernel_links(daemon->kernel);
 
-	if (links->generation != daemon->generation) {
+	bool has_waited = daemon->waits && now_ms - daemon->away_ms >= AWAY_MS;
+
+	if (links->generation != daemon->generation || has_waited) {
 		daemon->generation = links->generation;
 		daemon_follow_wan(daemon);
 		daemon_tell_engine(daemon, now_ms);

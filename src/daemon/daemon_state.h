@@ -47,6 +47,8 @@ struct daemon {
 		struct address address[KERNEL_ADDRESSES_MAX];
 		uint32_t count; /* UINT32_MAX: say it again */
 	} told;                 /* the outside addresses that the log was told */
+	uint64_t away_ms;       /* since when the WAN has no address; 0: it has one */
+	bool waits;             /* flows wait for it */
 	struct drop_rates drop_rates;
 	struct quota quota;
 	uint64_t hint_cursor; /* of engine_tell_hints() */

@@ -352,6 +352,7 @@ uint32_t engine_set_outside(struct engine *engine, const struct address *address
 	struct arena_header *header = engine->header;
 
 	engine->now_ms = now_ms;
+	engine->is_suspended = false;
 	if (count > header->limits.addresses)
 		count = header->limits.addresses;
 	if (is_in_use(engine, addresses, count))
@@ -379,4 +380,11 @@ uint32_t engine_set_outside(struct engine *engine, const struct address *address
 	host_recount(engine);
 	engine->follows_outside = true;
 	return ended;
+}
+
+void engine_suspend_outside(struct engine *engine)
+{
+	if (!engine->is_suspended)
+		fragment_reset(engine);
+	engine->is_suspended = true;
 }

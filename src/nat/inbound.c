@@ -204,7 +204,7 @@ struct engine_result inbound_process(struct engine *engine, struct passage *pass
 	if (inside_find(engine, ip->source))
 		return verdict_drop(DROP_SOURCE_IS_INSIDE);
 	struct outside *outside = outside_find(engine, ip->destination);
-	if (!outside) {
+	if (!outside || engine->is_suspended) {
 		if (!inside_find(engine, ip->destination) || !passage_in_bypass(engine, ip->source))
 			return verdict_drop(DROP_NOT_FOR_US);
 		count(engine, STAT_BYPASSED);

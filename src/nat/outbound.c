@@ -338,7 +338,7 @@ struct engine_result outbound_process(struct engine *engine, struct passage *pas
 		count(engine, STAT_BYPASSED);
 		return passage_forward_unchanged(engine, passage, SIDE_WAN);
 	}
-	if (engine->header->outside_count == 0) {
+	if (engine->header->outside_count == 0 || engine->is_suspended) {
 		answer(engine, passage, ICMP_UNREACHABLE, UNREACHABLE_NET, 0);
 		return verdict_drop(DROP_NO_OUTSIDE_ADDRESS);
 	}

@@ -294,6 +294,7 @@ struct engine {
 	struct port_set forwarded[2]; /* TCP, UDP: ports of static forwards, which mappings leave alone */
 	uint32_t usable_ports[2];     /* TCP, UDP: those from 1024 up that mappings may have */
 	bool any_blocked;             /* some service is in mode block */
+	bool is_suspended;            /* the outside addresses are away */
 	bool tells_calls;             /* calls of enhanced GRE are told apart by their Call IDs */
 	bool tells_sas;               /* ESP is told apart by its SPIs */
 	bool is_blocking;             /* the flow that is being closed has been blocked by a mode */

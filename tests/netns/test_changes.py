@@ -143,6 +143,22 @@ def test_no_address_at_all(lab, router):
     assert outer.expect().src == ROUTER_WAN
 
 
+def test_flows_wait_for_an_address_that_comes_back(lab, router):
+    """A DHCP client flushes, or a dial-in gets its fixed address again: the server reaches the client as before."""
+    with lab.udp("W1") as server, lab.udp("L1") as client:
+        seen = lab.echo_once(client, server)
+        try:
+            lab.R.ip(f"address del {ROUTER_WAN}/24 dev wan0", "neighbour flush dev wan0")
+            router.settle()
+            with router.dropping(lan={"no_outside_address": 1}):
+                client.sendto(b"meanwhile", server.getsockname())
+        finally:
+            set_addresses(lab, [ROUTER_WAN])
+        router.settle()
+        server.sendto(b"as before", seen)
+        assert client.recv(100) == b"as before"
+
+
 @pytest.mark.parametrize("kind", ["carrier", "admin", "route", "neighbour"])
 def test_adv_73_76_flows_outlive_a_flap_of(lab, router, kind):
     """Carrier lost and back; device down and up; default route gone and back; neighbour forgotten: the same flows go

@@ -339,14 +339,51 @@ static void other_addresses_drop_what_waits(void **state)
 	rig_check(rig);
 }
 
+/* The WAN loses its address for a moment: nothing passes, and nothing ends. */
+static void addresses_that_are_away(void **state)
+{
+	struct rig *rig = *state;
+
+	for (int same = 0; same < 2; same++) {
+		uint16_t port = rig_open_udp(rig, L1, 5000, W1, 7);
+		engine_suspend_outside(rig->engine);
+		engine_suspend_outside(rig->engine);
+		rig_udp(rig, SIDE_LAN, L1, 5000, W1, 7);
+		rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
+		rig_udp(rig, SIDE_WAN, W1, 7, O1, port);
+		rig_dropped(rig, DROP_NOT_FOR_US);
+		rig_udp(rig, SIDE_LAN, L2, 5000, O1, port); /* a hairpin */
+		rig_dropped(rig, DROP_NO_OUTSIDE_ADDRESS);
+		assert_int_equal(rig_flows(rig), 1);
+		rig_outside(rig, 1, same ? O1 : O2, 0);
+		assert_int_equal(rig_flows(rig), same);
+		rig_udp(rig, SIDE_WAN, W1, 7, O1, port);
+		if (same)
+			rig_forwarded(rig, SIDE_LAN);
+		else
+			rig_dropped(rig, DROP_NOT_FOR_US);
+		rig_outside(rig, 1, O1, 0);
+	}
+	engine_suspend_outside(rig->engine);
+	rig_outside(rig, 0, 0, 0);
+	assert_int_equal(rig_flows(rig), 0);
+	rig_check(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		pptp_test(a_rehearsal_names_what_ends),       pptp_test(a_rehearsal_says_why),
-		pptp_test(a_rehearsal_knows_the_forwards),    rig_test(what_was_taken_over_is_looked_at),
-		rig_test(a_forward_takes_its_own_flows_only), rig_test(no_packet_slips_through),
-		rig_test(what_has_expired_is_not_counted),    rig_test(addresses_are_looked_at_after_a_crash),
-		rig_test(the_same_addresses_change_nothing),  rig_test(other_addresses_drop_what_waits),
+		rig_test(addresses_that_are_away),
+		pptp_test(a_rehearsal_names_what_ends),
+		pptp_test(a_rehearsal_says_why),
+		pptp_test(a_rehearsal_knows_the_forwards),
+		rig_test(what_was_taken_over_is_looked_at),
+		rig_test(a_forward_takes_its_own_flows_only),
+		rig_test(no_packet_slips_through),
+		rig_test(what_has_expired_is_not_counted),
+		rig_test(addresses_are_looked_at_after_a_crash),
+		rig_test(the_same_addresses_change_nothing),
+		rig_test(other_addresses_drop_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
