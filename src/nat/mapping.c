@@ -119,7 +119,7 @@ uint32_t mapping_open(struct engine *engine, uint8_t protocol, uint32_t host, ui
 	enum port_space space = (enum port_space)port_space(protocol);
 	struct mapping mapping = mapping_for(engine, protocol, host, inside_port, remote_address, remote_port);
 	struct address inside_address = host_address(engine, host);
-	uint8_t owner = pool_owner(engine, inside_address, inside_port);
+	uint64_t owner = pool_owner(engine, inside_address, inside_port);
 	int port = space == SPACE_ICMP ? -1 : forward_port_of(engine, protocol, inside_address, inside_port);
 
 	if (port < 0 || mapping_at(outside, protocol, (uint16_t)port) != NONE)

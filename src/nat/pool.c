@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a random place, so that
- * the choice cannot be predicted, and walks on to the next free port of the wanted class and parity.
+ * Choosing outside ports. The inside port is kept if it is free; otherwise a search starts at a place that a keyed hash
+ * of the inside endpoint gives, and walks on to the next free port of the wanted class and parity. So the choice cannot
+ * be predicted from outside (RFC 6056 section 3.3.3), and the same endpoint finds the port again that rests for it.
  */
 #include "nat/pool.h"
 
@@ -9,6 +10,7 @@ enum {
 	REST_SECONDS_BITS = 23,
 	REST_SECONDS_MASK = (1 << REST_SECONDS_BITS) - 1,
 	EXHAUSTED_MS = 1000,
+	RETURN_STEPS = 16, /* so far behind the first free port, its own one is looked for */
 };
 
 enum { CLASS_LOW, CLASS_HIGH };
@@ -24,13 +26,15 @@ static struct port_range range_of(enum port_space space, int class)
 	return class == CLASS_LOW ? (struct port_range){1, 1023} : (struct port_range){1024, 65535};
 }
 
-uint8_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port)
+uint64_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port)
 {
-	uint64_t hash =
-		siphash(&engine->header->hash_key, address_word(inside_address), (uint64_t)inside_port << 16 | 3);
-	uint8_t owner = (uint8_t)hash;
+	return siphash(&engine->header->hash_key, address_word(inside_address), (uint64_t)inside_port << 16 | 3);
+}
 
-	return owner != 0 ? owner : 1;
+/* What a resting port remembers of its owner; not 0. */
+static uint8_t owner_bits(uint64_t owner)
+{
+	return (uint8_t)owner != 0 ? (uint8_t)owner : 1;
 }
 
 static bool rest_is_over(const struct engine *engine, uint32_t entry)
@@ -42,14 +46,14 @@ static bool rest_is_over(const struct engine *engine, uint32_t entry)
 	return (int32_t)((until - now) << (32 - REST_SECONDS_BITS)) <= 0;
 }
 
-static bool entry_is_free(const struct engine *engine, uint32_t entry, uint8_t owner)
+static bool rests_for(uint32_t entry, uint64_t owner)
 {
-	if (entry == 0)
-		return true;
-	if (!(entry & PORT_RESTING))
-		return false;
-	uint8_t had_it = (uint8_t)((entry & ~PORT_RESTING) >> REST_SECONDS_BITS);
-	return had_it == owner || rest_is_over(engine, entry);
+	return (entry & PORT_RESTING) && (uint8_t)((entry & ~PORT_RESTING) >> REST_SECONDS_BITS) == owner_bits(owner);
+}
+
+static bool entry_is_free(const struct engine *engine, uint32_t entry, uint64_t owner)
+{
+	return entry == 0 || rests_for(entry, owner) || ((entry & PORT_RESTING) && rest_is_over(engine, entry));
 }
 
 static bool port_is_reserved(const struct engine *engine, enum port_space space, uint16_t port)
@@ -61,30 +65,37 @@ static bool port_is_reserved(const struct engine *engine, enum port_space space,
 
 /* Nobody has this port, and it does not rest for somebody else. */
 static bool port_is_free(const struct engine *engine, const struct outside *outside, enum port_space space,
-			 uint16_t port, uint8_t owner)
+			 uint16_t port, uint64_t owner)
 {
 	return !port_is_reserved(engine, space, port) && entry_is_free(engine, outside->port[space][port], owner);
 }
 
 static int search(struct engine *engine, const struct outside *outside, enum port_space space, struct port_range range,
-		  uint32_t step, uint32_t parity, uint8_t owner)
+		  uint32_t step, uint32_t parity, uint64_t owner)
 {
 	uint32_t first = range.first + ((range.first ^ parity) & (step - 1));
 	uint32_t places = (range.last - first) / step + 1;
-	uint32_t start = random_below(engine, places);
+	uint32_t start = (uint32_t)((owner >> 32) * places >> 32), left = places;
+	int found = -1;
 
-	for (uint32_t i = 0; i < places; i++) {
+	for (uint32_t i = 0; i < places && left > 0; i++, left--) {
 		uint32_t place = start + i < places ? start + i : start + i - places;
 		uint16_t port = (uint16_t)(first + place * step);
-		if (port_is_free(engine, outside, space, port, owner))
+		if (!port_is_free(engine, outside, space, port, owner))
+			continue;
+		if (rests_for(outside->port[space][port], owner))
 			return port;
+		if (found >= 0)
+			continue;
+		found = port;
+		left = RETURN_STEPS;
 	}
-	return -1;
+	return found;
 }
 
 /* Parity first (RFC 4787 REQ-4), then any port of the class. */
 static int search_class(struct engine *engine, struct outside *outside, enum port_space space, int class,
-			uint16_t inside_port, uint8_t owner)
+			uint16_t inside_port, uint64_t owner)
 {
 	uint64_t *exhausted = &outside->exhausted[space][class];
 
@@ -101,7 +112,7 @@ static int search_class(struct engine *engine, struct outside *outside, enum por
 }
 
 int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
-	      uint8_t owner)
+	      uint64_t owner)
 {
 	if (port_is_free(engine, outside, space, inside_port, owner)) {
 		count(engine, STAT_PORT_PRESERVED);
@@ -135,14 +146,15 @@ void pool_take(struct engine *engine, struct outside *outside, enum port_space s
 	set_entry(engine, outside, space, port, mapping + 1);
 }
 
-void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint8_t owner,
-		    bool rests)
+void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port,
+		    uint64_t owner, bool rests)
 {
 	uint32_t value = 0;
 
 	if (rests && engine->config.timeout[TIMEOUT_HOLD_DOWN] > 0) {
 		uint64_t until = (engine->now_ms + engine->config.timeout[TIMEOUT_HOLD_DOWN] + 999) / 1000;
-		value = PORT_RESTING | (uint32_t)owner << REST_SECONDS_BITS | ((uint32_t)until & REST_SECONDS_MASK);
+		value = PORT_RESTING | (uint32_t)owner_bits(owner) << REST_SECONDS_BITS |
+			((uint32_t)until & REST_SECONDS_MASK);
 	}
 	set_entry(engine, outside, space, port, value);
 	outside->exhausted[space][CLASS_LOW] = outside->exhausted[space][CLASS_HIGH] = 0;

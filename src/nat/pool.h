@@ -8,14 +8,14 @@
 
 #include "nat/state.h"
 
-/* What a resting port remembers of its owner; not 0. */
-uint8_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port);
+/* A keyed hash of an inside endpoint: where the search for its port begins, and what a resting port remembers of it. */
+uint64_t pool_owner(const struct engine *engine, struct address inside_address, uint16_t inside_port);
 /* Picks a port for an inside port; 0 to 65535, or -1 if there is none. Does not take it. */
 int pool_pick(struct engine *engine, struct outside *outside, enum port_space space, uint16_t inside_port,
-	      uint8_t owner);
+	      uint64_t owner);
 void pool_take(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint32_t mapping);
-void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port, uint8_t owner,
-		    bool rests);
+void pool_give_back(struct engine *engine, struct outside *outside, enum port_space space, uint16_t port,
+		    uint64_t owner, bool rests);
 /* Frees ports of one outside address whose rest is over, from..to (exclusive). */
 void pool_sweep(struct engine *engine, struct outside *outside, enum port_space space, uint32_t from, uint32_t to);
 

@@ -206,6 +206,26 @@ static void freed_ports_rest(void **state)
 	assert_int_equal(rig_open_udp(rig, L2, 6000, W1, 7), 6000);
 }
 
+/* Whoever could not keep its port and was silent for too long gets back the one it had, as long as that rests. */
+static void a_port_rests_for_its_owner(void **state)
+{
+	enum { HOSTS = 8 };
+	struct rig *rig = *state;
+	uint16_t had[HOSTS];
+
+	rig->in_haste = true;
+	for (uint32_t host = 0; host < HOSTS; host++)
+		had[host] = rig_open_udp(rig, L1 + host, 4500, W1, 4500);
+	assert_int_equal(had[0], 4500);
+	rig_wait(rig, 305 * SECOND);
+	assert_int_equal(rig_flows(rig), 0);
+	/* In another order, with strangers in between that take what they find. */
+	for (uint32_t host = HOSTS; host-- > 0;) {
+		rig_open_udp(rig, L1 + HOSTS + host, 4500, W1, 4500);
+		assert_int_equal(rig_open_udp(rig, L1 + host, 4500, W1, 4500), had[host]);
+	}
+}
+
 static void cleanly_closed_tcp_needs_no_rest(void **state)
 {
 	struct rig *rig = *state;
@@ -246,6 +266,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		rig_test(ports_are_not_overloaded),
+		rig_test(a_port_rests_for_its_owner),
 		rig_test(low_ports_stay_low),
 		rig_test(changed_ports_are_spread),
 		rig_test(host_ports_are_left_alone),
