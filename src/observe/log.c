@@ -167,10 +167,24 @@ static void report_suppressed(struct log *log, struct site *site)
 	site->suppressed = 0;
 }
 
+/* That of the message, or the one that has been there for longest: two messages in turn must not hide each other. */
+static struct site *find_site(struct log *log, const char *format)
+{
+	struct site *oldest = &log->sites[0];
+
+	for (size_t i = 0; i < SITES; i++) {
+		if (log->sites[i].format == format)
+			return &log->sites[i];
+		if (log->sites[i].since_ms < oldest->since_ms)
+			oldest = &log->sites[i];
+	}
+	return oldest;
+}
+
 /* True if this message may be written now. */
 static bool admit(struct log *log, int level, const char *format, uint32_t burst)
 {
-	struct site *site = &log->sites[((uintptr_t)format >> 3) * 0x9e3779b1u % SITES];
+	struct site *site = find_site(log, format);
 	uint64_t now = clock_now_ms();
 
 	if (site->format != format || now - site->since_ms >= WINDOW_MS) {
@@ -192,7 +206,7 @@ void log_flush(struct log *log)
 	for (size_t i = 0; log && i < SITES; i++) {
 		if (log->sites[i].suppressed && now - log->sites[i].since_ms >= WINDOW_MS) {
 			report_suppressed(log, &log->sites[i]);
-			log->sites[i].format = NULL;
+			log->sites[i] = (struct site){.format = NULL};
 		}
 	}
 	if (log)

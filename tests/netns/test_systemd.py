@@ -280,7 +280,7 @@ def test_what_the_rate_limit_keeps_back_is_counted(service):
     service.run("systemctl", "start", "culvertd")
     mark = service.mark()
     service.configure({"nat": {"hairpinning": "perhaps"}})
-    service.run("sh", "-c", "for _ in $(seq 24); do culvertctl reload; done; true")
+    service.run("sh", "-c", "for _ in $(seq 24); do culvertctl reload & done; wait; true")
     service.run("systemctl", "stop", "culvertd")
     said = service.journal(mark)
     refusal = "reload failed; keeping the running configuration"

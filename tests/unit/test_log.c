@@ -197,6 +197,23 @@ static void limits_the_rate(void **state)
 	assert_non_null(strstr(contents(fixture->path), "warning: once 11\n"));
 }
 
+/* Messages in turn do not hide each other, wherever their texts stand in memory. */
+static void limits_each_of_many(void **state)
+{
+	enum { FORMATS = 50, TURNS = 2 * LOG_BURST };
+	static char formats[FORMATS][16];
+	struct fixture *fixture = *state;
+
+	assert_true(log_open(fixture->log, fixture->path, true));
+	for (int turn = 0; turn < TURNS; turn++)
+		for (int i = 0; i < FORMATS; i++) {
+			snprintf(formats[i], sizeof(formats[i]), "<%d>", i);
+			log_report(fixture->log, LOG_WARNING, formats[i]);
+		}
+	for (int i = 0; i < FORMATS; i++)
+		assert_int_equal(count(contents(fixture->path), formats[i]), LOG_BURST);
+}
+
 /* What comes and goes is limited, too, but not so soon. */
 static void writes_more_events(void **state)
 {
@@ -402,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(writes_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(is_heard_at_any_level, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_the_rate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(limits_each_of_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(writes_more_events, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_of_the_suppressed_at_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(opens_again, set_up, tear_down),
