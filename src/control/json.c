@@ -124,16 +124,32 @@ void json_bool(struct json *json, const char *name, bool value)
 	json_member(json, name, value ? "true" : "false", false);
 }
 
-void json_null(struct json *json, const char *name)
-{
-	json_member(json, name, "null", false);
-}
-
 void json_address(struct json *json, const char *name, struct address address)
 {
 	char text[ADDRESS_TEXT];
 
 	json_member(json, name, address_print(address, text), true);
+}
+
+void json_number_if(struct json *json, bool is_there, const char *name, uint64_t value)
+{
+	if (is_there)
+		json_number(json, name, value);
+	else
+		json_text(json, name, NULL);
+}
+
+void json_endpoint(struct json *json, bool is_there, const char *name, struct address address, uint16_t port)
+{
+	char member[40];
+
+	snprintf(member, sizeof(member), "%s-address", name);
+	if (is_there)
+		json_address(json, member, address);
+	else
+		json_text(json, member, NULL);
+	snprintf(member, sizeof(member), "%s-port", name);
+	json_number_if(json, is_there, member, port);
 }
 
 size_t json_end(struct json *json)

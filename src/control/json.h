@@ -34,9 +34,12 @@ void json_number(struct json *json, const char *name, uint64_t value);
 /* A number that stands there already: digits, which may have a decimal point among them. */
 void json_decimal(struct json *json, const char *name, const char *digits);
 void json_bool(struct json *json, const char *name, bool value);
-void json_null(struct json *json, const char *name);
 /* An address as a string. */
 void json_address(struct json *json, const char *name, struct address address);
+/* A number, or null. */
+void json_number_if(struct json *json, bool is_there, const char *name, uint64_t value);
+/* NAME-address and NAME-port, or both null; names have at most 30 letters. */
+void json_endpoint(struct json *json, bool is_there, const char *name, struct address address, uint16_t port);
 /* Closes the row, with a newline. Returns its length; it is not terminated by a NUL. */
 size_t json_end(struct json *json);
 

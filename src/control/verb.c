@@ -36,12 +36,9 @@ void verb_put_flow(struct json *row, const struct flow_view *view)
 	char memory[8];
 
 	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
-	json_address(row, "internal-src-address", view->inside_address);
-	json_number(row, "internal-src-port", view->inside_port);
-	json_address(row, "external-src-address", view->outside_address);
-	json_number(row, "external-src-port", view->outside_port);
-	json_address(row, "external-dst-address", view->remote_address);
-	json_number(row, "external-dst-port", view->remote_port);
+	json_endpoint(row, true, "internal-src", view->inside_address, view->inside_port);
+	json_endpoint(row, true, "external-src", view->outside_address, view->outside_port);
+	json_endpoint(row, true, "external-dst", view->remote_address, view->remote_port);
 }
 
 const char *verb_severity(int level)

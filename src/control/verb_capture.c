@@ -50,20 +50,13 @@ static void put_data(struct json *row, const struct capture_packet *packet)
 /* What the packet was made of that came, so that one row tells all of it. */
 static void put_translation(struct json *row, const struct capture_packet *packet)
 {
-	static const char *const names[] = {"to-side",           "after-src-address", "after-src-port",
-					    "after-dst-address", "after-dst-port",    "after-identifier"};
 	const struct capture_ends *after = &packet->after;
+	bool is_there = packet->has_translation;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !packet->has_translation; i++)
-		json_null(row, names[i]);
-	if (!packet->has_translation)
-		return;
-	json_text(row, names[0], side_name(packet->to));
-	json_address(row, names[1], after->source);
-	json_number(row, names[2], after->source_port);
-	json_address(row, names[3], after->destination);
-	json_number(row, names[4], after->destination_port);
-	json_number(row, names[5], after->identifier);
+	json_text(row, "to-side", is_there ? side_name(packet->to) : NULL);
+	json_endpoint(row, is_there, "after-src", after->source, after->source_port);
+	json_endpoint(row, is_there, "after-dst", after->destination, after->destination_port);
+	json_number_if(row, is_there, "after-identifier", after->identifier);
 }
 
 static void send_packet(struct verb *verb, const struct look *look, const struct capture_packet *packet)
@@ -81,10 +74,8 @@ static void send_packet(struct verb *verb, const struct look *look, const struct
 	json_text(row, "reason", packet->result.drop ? drop_name((enum drop)packet->result.drop) : NULL);
 	json_number(row, "transport-protocol", ends->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(ends->protocol, memory));
-	json_address(row, "src-address", ends->source);
-	json_number(row, "src-port", ends->source_port);
-	json_address(row, "dst-address", ends->destination);
-	json_number(row, "dst-port", ends->destination_port);
+	json_endpoint(row, true, "src", ends->source, ends->source_port);
+	json_endpoint(row, true, "dst", ends->destination, ends->destination_port);
 	json_number(row, "identifier", ends->identifier);
 	json_number(row, "bytes", packet->length);
 	json_text(row, "comment", packet->comment);

@@ -98,20 +98,12 @@ static void send_packet(struct verb *verb, const struct packet_row *packet)
 	json_text(row, "reason", drop_name(view->reason));
 	json_number(row, "transport-protocol", view->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(view->protocol, memory));
-	json_address(row, "src-address", view->source);
-	json_number(row, "src-port", view->source_port);
-	json_address(row, "dst-address", view->destination);
-	json_number(row, "dst-port", view->destination_port);
+	json_endpoint(row, true, "src", view->source, view->source_port);
+	json_endpoint(row, true, "dst", view->destination, view->destination_port);
 	json_number(row, "identifier", view->identifier);
 	json_number(row, "bytes", view->length);
 	json_text(row, "tunnel", packet->tunnels == 1 ? packet->tunnel : NULL);
-	if (view->has_mapping) {
-		json_address(row, "nearest-src-address", view->mapping_address);
-		json_number(row, "nearest-src-port", view->mapping_port);
-	} else {
-		json_null(row, "nearest-src-address");
-		json_null(row, "nearest-src-port");
-	}
+	json_endpoint(row, view->has_mapping, "nearest-src", view->mapping_address, view->mapping_port);
 	verb_send(verb);
 }
 

@@ -300,18 +300,6 @@ static const char *age_of(bool is_there, bool is_new)
 	return is_there ? (is_new ? "new" : "existing") : NULL;
 }
 
-static void put_endpoint(struct json *row, const char *address_name, const char *port_name, bool is_there,
-			 struct address address, uint16_t port)
-{
-	if (is_there) {
-		json_address(row, address_name, address);
-		json_number(row, port_name, port);
-	} else {
-		json_null(row, address_name);
-		json_null(row, port_name);
-	}
-}
-
 static void send_verdict(struct verb *verb, const struct explanation *explanation, enum fate fate)
 {
 	const struct flow_view *flow = &explanation->flow;
@@ -329,29 +317,20 @@ static void send_verdict(struct verb *verb, const struct explanation *explanatio
 	json_text(row, "rule", has_rule ? rule_name(explanation->rule) : NULL);
 	json_text(row, "rule-meaning", has_rule ? rule_meaning(explanation->rule) : NULL);
 	json_text(row, "flow", age_of(has_flow, explanation->flow_is_new));
-	if (has_flow && !explanation->flow_is_new)
-		json_number(row, "index", flow->index);
-	else
-		json_null(row, "index");
+	json_number_if(row, has_flow && !explanation->flow_is_new, "index", flow->index);
 	json_text(row, "mapping",
 		  age_of(has_ports || (has_flow && flow->protocol == PROTOCOL_ICMP), explanation->mapping_is_new));
-	put_endpoint(row, "internal-src-address", "internal-src-port", has_flow, flow->inside_address,
-		     flow->inside_port);
-	put_endpoint(row, "external-src-address", "external-src-port", has_flow, flow->outside_address,
-		     flow->outside_port);
-	put_endpoint(row, "external-dst-address", "external-dst-port", has_flow, flow->remote_address,
-		     flow->remote_port);
-	if (explanation->shared_port)
-		json_number(row, "shared-port", explanation->shared_port);
-	else
-		json_null(row, "shared-port");
+	json_endpoint(row, has_flow, "internal-src", flow->inside_address, flow->inside_port);
+	json_endpoint(row, has_flow, "external-src", flow->outside_address, flow->outside_port);
+	json_endpoint(row, has_flow, "external-dst", flow->remote_address, flow->remote_port);
+	json_number_if(row, explanation->shared_port, "shared-port", explanation->shared_port);
 	json_text(row, "forward", forward_name(verb->router->config, explanation->forward));
 	json_bool(row, "hairpin", explanation->is_hairpin);
 	json_text(row, "part", explanation->part != PART_NONE ? part_name(explanation->part) : NULL);
 	json_text(row, "mode", explanation->part != PART_NONE ? service_mode_name(explanation->mode) : NULL);
 	json_text(row, "module", explanation->reader != SERVICE_NONE ? service_name(explanation->reader) : NULL);
-	put_endpoint(row, "nearest-src-address", "nearest-src-port", explanation->has_nearest,
-		     explanation->nearest_address, explanation->nearest_port);
+	json_endpoint(row, explanation->has_nearest, "nearest-src", explanation->nearest_address,
+		      explanation->nearest_port);
 	json_number(row, "mtu", explanation->mtu);
 	json_number(row, "packets", explanation->outputs);
 	verb_send(verb);
@@ -367,14 +346,9 @@ static void send_output(struct verb *verb, const struct explain_output *output)
 	json_text(row, "to", side_name(output->to));
 	json_number(row, "transport-protocol", output->protocol);
 	json_text(row, "protocol-name", verb_protocol_name(output->protocol, memory));
-	json_address(row, "src-address", output->source);
-	json_number(row, "src-port", output->source_port);
-	json_address(row, "dst-address", output->destination);
-	json_number(row, "dst-port", output->destination_port);
-	if (has_id)
-		json_number(row, "identifier", output->identifier);
-	else
-		json_null(row, "identifier");
+	json_endpoint(row, true, "src", output->source, output->source_port);
+	json_endpoint(row, true, "dst", output->destination, output->destination_port);
+	json_number_if(row, has_id, "identifier", output->identifier);
 	json_number(row, "bytes", output->length);
 	json_number(row, "offset", output->offset);
 	json_number(row, "ttl", output->ttl);

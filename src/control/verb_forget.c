@@ -24,10 +24,7 @@ static void send_forgotten(struct verb *verb, const struct forget *forget)
 
 	json_address(row, "internal-src-address", address);
 	json_text(row, "id", selection->what == SELECTED_TUNNEL ? verb->words[0] : NULL);
-	if (selection->what == SELECTED_MAPPING)
-		json_number(row, "index", selection->flow.index);
-	else
-		json_null(row, "index");
+	json_number_if(row, selection->what == SELECTED_MAPPING, "index", selection->flow.index);
 	json_number(row, "flows", forget->ended);
 	verb_send(verb);
 }

@@ -65,10 +65,7 @@ static enum verb_step reload(struct verb *verb, uint32_t trial_s, int level)
 	send_forwards(verb, verb->router->config, &findings);
 	struct json *row = verb_row(verb, "reloaded");
 	json_number(row, "flows-ended", ended);
-	if (trial_s)
-		json_number(row, "confirm-within", trial_s);
-	else
-		json_null(row, "confirm-within");
+	json_number_if(row, trial_s, "confirm-within", trial_s);
 	verb_send(verb);
 	return VERB_OVER;
 }

@@ -81,6 +81,7 @@ static void send_row(struct verb *verb, const struct requirement *requirement, c
 {
 	static const char *const results[] = {"met", "not met", "deviation", "not visible from here"};
 	static const char *const levels[] = {"MUST", "SHOULD"};
+	static const char *const sources[] = {"observed", "configuration", NULL};
 	struct json *row = verb_row(verb, "behaviour");
 
 	json_text(row, "rfc", requirement->rfc);
@@ -89,10 +90,7 @@ static void send_row(struct verb *verb, const struct requirement *requirement, c
 	json_text(row, "behaviour", requirement->behaviour);
 	json_text(row, "result", results[finding->result]);
 	json_text(row, "value", finding->value);
-	if (finding->source == SELFTEST_KNOWN)
-		json_null(row, "from");
-	else
-		json_text(row, "from", finding->source == SELFTEST_OBSERVED ? "observed" : "configuration");
+	json_text(row, "from", sources[finding->source]);
 	verb_send(verb);
 }
 

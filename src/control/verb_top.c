@@ -208,10 +208,7 @@ static void send_host(struct verb *verb, const struct sum *sum)
 	json_address(row, "internal-src-address", sum->address);
 	json_number(row, "flows", sum->flows);
 	json_number(row, "tunnels", sum->tunnels);
-	if (sum->tunnels)
-		json_number(row, "age", sum->age_ms / 1000);
-	else
-		json_null(row, "age");
+	json_number_if(row, sum->tunnels, "age", sum->age_ms / 1000);
 	json_number(row, "packets-out", sum->packets[SIDE_LAN]);
 	json_number(row, "bytes-out", sum->bytes[SIDE_LAN]);
 	json_number(row, "packets-in", sum->packets[SIDE_WAN]);

@@ -38,20 +38,9 @@ static void put_id(struct json *row, const char *name, const struct tunnel_view 
 	json_text(row, name, is_known ? text : NULL);
 }
 
-static void put_last(struct json *row, const char *name, const struct tunnel_view *view, enum side side)
-{
-	if (view->packets[side])
-		json_number(row, name, view->last_ms[side] / 1000);
-	else
-		json_null(row, name);
-}
-
 static void put_ipsec(struct json *row, const struct tunnel_view *view)
 {
-	if (view->ike_version)
-		json_number(row, "ike-version", view->ike_version);
-	else
-		json_null(row, "ike-version");
+	json_number_if(row, view->ike_version, "ike-version", view->ike_version);
 	json_bool(row, "nat-traversal-internal", view->natt_inside);
 	json_bool(row, "nat-traversal-remote", view->natt_remote);
 	json_text(row, "pairing", view->pairing == PAIRING_NONE ? NULL : pairing_name(view->pairing));
@@ -81,10 +70,10 @@ static void put_tunnel(struct json *row, const struct tunnel_view *view)
 	json_number(row, "age", view->age_ms / 1000);
 	json_number(row, "packets-out", view->packets[SIDE_LAN]);
 	json_number(row, "bytes-out", view->bytes[SIDE_LAN]);
-	put_last(row, "last-out", view, SIDE_LAN);
+	json_number_if(row, view->packets[SIDE_LAN] > 0, "last-out", view->last_ms[SIDE_LAN] / 1000);
 	json_number(row, "packets-in", view->packets[SIDE_WAN]);
 	json_number(row, "bytes-in", view->bytes[SIDE_WAN]);
-	put_last(row, "last-in", view, SIDE_WAN);
+	json_number_if(row, view->packets[SIDE_WAN] > 0, "last-in", view->last_ms[SIDE_WAN] / 1000);
 	json_text(row, "silent-side", view->silent >= 0 ? side_name((enum side)view->silent) : NULL);
 	json_text(row, "hint", view->hint == HINT_NONE ? NULL : tunnel_hint_name(view->hint));
 	json_text(row, "hint-text", view->hint == HINT_NONE ? NULL : tunnel_text_hint(view, hint));

@@ -60,7 +60,7 @@ static void check_row(const char *line, size_t length)
 		if (!is_plain(member->name))
 			return;
 		if (member->type == ROW_NULL)
-			json_null(&json, member->name);
+			json_text(&json, member->name, NULL);
 		else if (member->type == ROW_BOOL)
 			json_bool(&json, member->name, !strcmp(member->text, "true"));
 		else if (member->type == ROW_NUMBER)

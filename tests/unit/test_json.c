@@ -47,7 +47,7 @@ static void every_type_is_written(void **state)
 	json_decimal(&row.json, "part", "1.250");
 	json_bool(&row.json, "yes", true);
 	json_bool(&row.json, "no", false);
-	json_null(&row.json, "null");
+	json_text(&row.json, "null", NULL);
 	json_address(&row.json, "address", address_of(0xc0a80102));
 	assert_row(&row, "{\"text\":\"plain\",\"nothing\":null,\"most\":18446744073709551615,\"part\":1.250,"
 			 "\"yes\":true,\"no\":false,\"null\":null,\"address\":\"192.168.1.2\"}\n");
