@@ -51,9 +51,11 @@ static void sweep_ports(struct engine *engine)
 	if (header->sweep_port >= all)
 		header->sweep_port = 0;
 	uint32_t plane = header->sweep_port / 65536, from = header->sweep_port % 65536;
+	/* Not beyond the last port, wherever a process that died has left off. */
+	uint32_t count = from + SWEEP_PORTS < 65536 ? SWEEP_PORTS : 65536 - from;
 	struct outside *outside = &engine->outside[header->outside_order[plane / SPACES]];
-	pool_sweep(engine, outside, (enum port_space)(plane % SPACES), from, from + SWEEP_PORTS);
-	header->sweep_port += SWEEP_PORTS;
+	pool_sweep(engine, outside, (enum port_space)(plane % SPACES), from, from + count);
+	header->sweep_port += count;
 }
 
 void timer_sweep(struct engine *engine)

@@ -156,10 +156,46 @@ static void a_spoilt_area_does_no_harm(void **state)
 	assert_true(taken > ROUNDS / 2);
 }
 
+/* Each word of the header in front of the tables of fragments, with values at the edges. */
+static void a_spoilt_word_of_the_header_does_no_harm(void **state)
+{
+	struct rig *rig = *state;
+	struct test_random r = {7};
+	size_t words = offsetof(struct arena_header, set_chain) / sizeof(uint32_t);
+
+	for (uint32_t host = 0; host < 3; host++)
+		rig_open_udp(rig, L1 + host, 4500, W1, 4500);
+	rig_wait(rig, 302 * SECOND); /* ports that rest */
+	rig_open_udp(rig, L1, 5000, W1, 7);
+	for (size_t word = 0; word < words; word++) {
+		const uint32_t was = ((const uint32_t *)rig->arena)[word];
+		const uint32_t values[] = {was + 1, was - 1, 1, 65535, 65000, 3 * 65536 - 100, UINT32_MAX};
+
+		for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+			uint8_t *copy = aligned_alloc(64, (rig->size + 63) / 64 * 64);
+			assert_non_null(copy);
+			memcpy(copy, rig->arena, rig->size);
+			((uint32_t *)(void *)copy)[word] = values[i];
+			struct engine *engine =
+				engine_new(copy, rig->size, &rig->limits, &rig->config, rig->seed, true, rig->now);
+			if (engine) {
+				packets_set_outside(engine, &O1, 1, rig->now);
+				assert_null(engine_check(engine));
+				for (int sweep = 0; sweep < 40; sweep++)
+					engine_expire(engine, rig->now + (uint64_t)sweep * 250, NULL);
+				use(rig, engine, &r);
+				engine_free(engine);
+			}
+			free(copy);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		pptp_test(a_spoilt_area_does_no_harm),
+		rig_test(a_spoilt_word_of_the_header_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
