@@ -8,6 +8,8 @@
 
 #include "wire/checksum.h"
 
+enum { IDENT_SALT = 4 };
+
 struct rewrite rewrite_none(const struct passage *passage)
 {
 	return (struct rewrite){
@@ -123,9 +125,11 @@ uint16_t rewrite_identification(struct engine *engine, const struct passage *pas
 	uint32_t segments = 1;
 	if (packet->offload.gso_type != GSO_NONE && packet->offload.gso_size > 0)
 		segments = packet->length / packet->offload.gso_size + 1;
-	uint16_t *next =
-		&engine->header->ident[(address_word(destination) * UINT32_C(0x9e3779b1)) >> (32 - IDENT_BITS)];
-	uint16_t identification = *next;
+	/* Keyed: who sees the identifications towards one destination does not learn those towards another one that has
+	 * the same counter (RFC 7739 section 5.3). */
+	uint64_t hash = siphash(&engine->header->hash_key, address_word(destination), IDENT_SALT);
+	uint16_t *next = &engine->header->ident[hash >> (64 - IDENT_BITS)];
+	uint16_t identification = (uint16_t)(hash + *next);
 	*next = (uint16_t)(*next + segments);
 	return identification;
 }

@@ -584,9 +584,44 @@ static void an_absurd_mtu_does_no_harm(void **state)
 	}
 }
 
+static uint32_t some_remote(uint32_t i)
+{
+	return 0x0b000000 + (i * i * UINT32_C(7919) & 0xffffff);
+}
+
+/* Destinations share counters; who sees the identifications towards one does not learn those towards another. */
+static void identifications_tell_nothing_of_others(void **state)
+{
+	enum { REMOTES = 400 };
+	struct rig *rig = *state;
+	static uint16_t first[REMOTES];
+	uint32_t sharing = 0, telling = 0;
+
+	rig->limits.flows = 2 * REMOTES;
+	rig_restart(rig);
+	rig->in_haste = true;
+	for (uint32_t i = 0; i < REMOTES; i++) {
+		struct packet *p = rig_udp(rig, SIDE_LAN, L1, 5000, some_remote(i), 7);
+		assert_non_null(p);
+		first[i] = packet_get16(p, 4);
+	}
+	/* Counted on by so many since: by itself, and by those that share. */
+	for (uint32_t i = 0; i < REMOTES; i++) {
+		uint16_t now = packet_get16(rig_udp(rig, SIDE_LAN, L1, 5000, some_remote(i), 7), 4);
+		uint16_t more = (uint16_t)(now - first[i]);
+		assert_in_range(more, 1, 10);
+		sharing += more > 1;
+		for (uint32_t k = 0; more > 1 && k < REMOTES; k++)
+			telling += k != i && (uint16_t)(first[k] - first[i]) <= 10;
+	}
+	assert_true(sharing > REMOTES / 20);
+	assert_true(telling < sharing / 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		rig_test(identifications_tell_nothing_of_others),
 		rig_test(headers_that_lie_are_dropped),
 		rig_test(options_pass_but_source_routes),
 		rig_test(martians_and_spoofs_are_dropped),
