@@ -157,7 +157,9 @@ void pool_give_back(struct engine *engine, struct outside *outside, enum port_sp
 			((uint32_t)until & REST_SECONDS_MASK);
 	}
 	set_entry(engine, outside, space, port, value);
-	outside->exhausted[space][CLASS_LOW] = outside->exhausted[space][CLASS_HIGH] = 0;
+	/* A port that rests is none for others: they need not look at all of them again for it. */
+	if (value == 0)
+		outside->exhausted[space][CLASS_LOW] = outside->exhausted[space][CLASS_HIGH] = 0;
 }
 
 void pool_sweep(struct engine *engine, struct outside *outside, enum port_space space, uint32_t from, uint32_t to)
@@ -165,7 +167,7 @@ void pool_sweep(struct engine *engine, struct outside *outside, enum port_space 
 	for (uint32_t port = from; port < to; port++) {
 		uint32_t entry = outside->port[space][port];
 		if ((entry & PORT_RESTING) && rest_is_over(engine, entry))
-			set_entry(engine, outside, space, port, 0);
+			pool_give_back(engine, outside, space, (uint16_t)port, 0, false);
 	}
 }
 
