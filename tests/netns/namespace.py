@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 PREFIX = "cvt"
 RUN = "/run/netns"
@@ -129,6 +130,10 @@ def stop_child(child, timeout=LIMIT):
 
 def read_state(namespace):
     """What an orderly stop must leave as it was: links, addresses, routes of all tables, rules, nft, sysctls."""
+    # IPv6 addresses of new links become routes of their own a second or two later.
+    end = time.monotonic() + LIMIT
+    while namespace.run("ip", "-6", "address", "show", "tentative").stdout and time.monotonic() < end:
+        time.sleep(0.05)
     state = {}
     for words in (
         ["link"],
