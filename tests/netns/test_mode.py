@@ -90,7 +90,7 @@ def test_a_mode_is_kept_in_a_drop_in(lab, restored):
         ask(router, "mode natt block")
         assert drop_in.read_text() == (NOTE + "[pptp]\nmode = block\n[l2tp]\nmode = plain\n"
                                               "[ipsec]\nnatt = block\n")
-        router.stop()
+        router.kill()  # the guard stays: after a stop the router's kernel would answer what is still on its way
         mark = router.mark()
         router.launch()
         router.wait_for(r"forwarding \S+ -> ", mark)
